@@ -1,0 +1,94 @@
+"""httpkit: a requests.Session that is finished.
+
+>>> import httpkit
+>>> api = httpkit.Session("https://api.example.com/v1", auth=httpkit.BearerAuth("s3cr3t-token"))
+>>> api
+<Session https://api.example.com/v1 auth=BearerAuth(***)>
+"""
+
+from httpkit.auth import NO_AUTH, APIKeyAuth, BasicAuth, BearerAuth
+from httpkit.dispatch import StatusDispatch, raising
+from httpkit.errors import (
+    BadGatewayError,
+    BadRequestError,
+    BodyTooLargeError,
+    ChecksumError,
+    ClientError,
+    ConfigurationError,
+    ConflictError,
+    ContentTooLargeError,
+    DeadlineExceededError,
+    DecodeError,
+    ForbiddenError,
+    GatewayTimeoutError,
+    GoneError,
+    GraphQLError,
+    HTTPKitError,
+    IncompleteError,
+    InternalServerError,
+    MethodNotAllowedError,
+    NotFoundError,
+    PaginationError,
+    PreconditionFailedError,
+    RedirectError,
+    RequestTimeoutError,
+    ServerError,
+    ServiceUnavailableError,
+    StatusError,
+    TooManyRequestsError,
+    TransferError,
+    UnauthorizedError,
+    UnprocessableContentError,
+    UnsupportedMediaTypeError,
+)
+from httpkit.pagination import Pages
+from httpkit.resource import Resource
+from httpkit.response import Response
+from httpkit.retry import RetryEvent, RetryPolicy
+from httpkit.session import Session
+
+__all__ = [
+    "NO_AUTH",
+    "APIKeyAuth",
+    "BadGatewayError",
+    "BadRequestError",
+    "BasicAuth",
+    "BearerAuth",
+    "BodyTooLargeError",
+    "ChecksumError",
+    "ClientError",
+    "ConfigurationError",
+    "ConflictError",
+    "ContentTooLargeError",
+    "DeadlineExceededError",
+    "DecodeError",
+    "ForbiddenError",
+    "GatewayTimeoutError",
+    "GoneError",
+    "GraphQLError",
+    "HTTPKitError",
+    "IncompleteError",
+    "InternalServerError",
+    "MethodNotAllowedError",
+    "NotFoundError",
+    "Pages",
+    "PaginationError",
+    "PreconditionFailedError",
+    "RedirectError",
+    "RequestTimeoutError",
+    "Resource",
+    "Response",
+    "RetryEvent",
+    "RetryPolicy",
+    "ServerError",
+    "ServiceUnavailableError",
+    "Session",
+    "StatusDispatch",
+    "StatusError",
+    "TooManyRequestsError",
+    "TransferError",
+    "UnauthorizedError",
+    "UnprocessableContentError",
+    "UnsupportedMediaTypeError",
+    "raising",
+]

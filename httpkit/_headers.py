@@ -1,0 +1,96 @@
+"""What header fields mean: which may travel, what Retry-After says, how they are shown.
+
+Rule: no I/O and no clock here; the time comes as an argument.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from email.utils import parsedate_to_datetime
+
+from requests.structures import CaseInsensitiveDict
+
+from httpkit import _secrets
+
+# What may follow a request to an origin that the caller did not point it at. An allow-list,
+# because nobody can list the names under which APIs take their keys.
+TRAVELLING = frozenset(
+    {
+        "accept", "accept-charset", "accept-encoding", "accept-language", "cache-control",
+        "connection", "content-encoding", "content-language", "content-length", "content-type",
+        "dnt", "if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since",
+        "pragma", "prefer", "range", "sec-gpc", "te", "traceparent", "tracestate",
+        "transfer-encoding", "user-agent", "x-correlation-id", "x-request-id",
+    }
+)  # fmt: skip
+
+# Describe a body that a redirected GET no longer has (RFC 9110 section 15.4).
+CONTENT_FIELDS = (
+    "Content-Length", "Content-Type", "Content-Encoding", "Content-Language", "Content-Location",
+    "Transfer-Encoding", "Digest", "Last-Modified",
+)  # fmt: skip
+
+REQUEST_ID_FIELDS = (
+    "X-Request-Id", "Request-Id", "X-Correlation-Id", "X-Amzn-RequestId", "X-GitHub-Request-Id",
+    "X-Ms-Request-Id", "CF-Ray",
+)  # fmt: skip
+
+# Non-standard, but sent by Azure and OpenAI beside a rounded Retry-After.
+_MILLISECOND_FIELDS = ("retry-after-ms", "x-ms-retry-after-ms")
+
+
+class Headers(CaseInsensitiveDict[str]):
+    """Header fields whose repr shows no credential; otherwise requests' own class."""
+
+    def __repr__(self) -> str:
+        return str(_secrets.redact_headers(self))
+
+    def copy(self) -> "Headers":
+        """Return a shallow copy of the same class."""
+        return Headers(self.items())
+
+
+def travelling(headers: Mapping[str, str | bytes]) -> dict[str, str | bytes]:
+    """Return the fields that may go to a foreign origin."""
+    return {name: value for name, value in headers.items() if name.lower() in TRAVELLING}
+
+
+def first(headers: Mapping[str, str], names: Iterable[str]) -> str | None:
+    """Return the first of these fields that is present and not empty."""
+    return next((value for name in names if (value := headers.get(name))), None)
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Return the seconds a server asks to wait, 0 or more; None when it says nothing legible.
+
+    Accepts milliseconds (`Retry-After-Ms`), seconds, fractions and dates (RFC 9110 section
+    10.2.3). A date is read against the response's own Date, so that clocks need not agree.
+
+    Args:
+        headers: The response's fields, looked up without regard to case.
+        now: Seconds since the epoch, for a date in a response without Date.
+    """
+    for name in _MILLISECOND_FIELDS:
+        if (wait := _number(headers.get(name))) is not None:
+            return wait / 1000
+    value = headers.get("retry-after")
+    if (wait := _number(value)) is not None:
+        return wait
+    if (due := _date(value)) is None:
+        return None
+    sent = _date(headers.get("date"))
+    return max(0.0, due - (now if sent is None else sent))
+
+
+def _number(value: str | None) -> float | None:
+    try:
+        number = float(value or "")
+    except ValueError:
+        return None
+    return max(0.0, number) if math.isfinite(number) else None
+
+
+def _date(value: str | None) -> float | None:
+    try:
+        return parsedate_to_datetime(value or "").timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None

@@ -1,0 +1,141 @@
+"""From bytes to the caller's types and back; the only importer of msgspec.
+
+Rule: no I/O. A mismatch is a ValueError here; the rooms above say for which response.
+"""
+
+import dataclasses
+import enum
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+_BOM = b"\xef\xbb\xbf"
+# Classes of these modules mean a JSON value to msgspec; other plain classes are called.
+_VALUE_MODULES = frozenset({"builtins", "datetime", "decimal", "uuid", "typing", "types"})
+
+
+class Mismatch(ValueError):
+    """The document is not JSON, or not of the model."""
+
+
+def decode(body: bytes, model: Callable[..., T]) -> T:
+    """Decode strict JSON (RFC 8259) into a model.
+
+    Args:
+        body: UTF-8, with or without a byte order mark.
+        model: A dataclass, TypedDict, attrs or msgspec class, a generic such as `list[Post]`,
+            a pydantic model (which validates itself), or any callable given the parsed JSON.
+
+    Raises:
+        Mismatch: It is not JSON (NaN and invalid UTF-8 included) or not of the model; the
+            message names the field.
+    """
+    if _is_native(model):
+        return typing.cast("T", _decode_native(body, model))
+    return build(_decode_native(body, Any), model)
+
+
+def build(value: Any, model: Callable[..., T]) -> T:
+    """Turn parsed JSON into a model; see `decode`."""
+    if validate := getattr(model, "model_validate", None):
+        return _call(validate, value)
+    if not _is_native(model):
+        return model(value)
+    import msgspec
+
+    try:
+        return typing.cast("T", msgspec.convert(value, typing.cast("Any", model)))
+    except (ValueError, RecursionError) as error:
+        raise Mismatch(str(error)) from error
+
+
+def _call(validate: Callable[[Any], T], value: Any) -> T:
+    try:
+        return validate(value)
+    except ValueError as error:  # pydantic's ValidationError is one
+        raise Mismatch(str(error)) from error
+
+
+def _decode_native(body: bytes, model: object) -> object:
+    import msgspec
+
+    try:
+        return msgspec.json.decode(body.removeprefix(_BOM), type=typing.cast("Any", model))
+    except (ValueError, RecursionError) as error:
+        raise Mismatch(str(error)) from error
+
+
+def _is_native(model: object) -> bool:
+    """Say whether msgspec knows how to build this."""
+    if typing.get_origin(model) is not None:
+        return True
+    if not isinstance(model, type):
+        return False
+    return (
+        hasattr(model, "__dataclass_fields__")
+        or hasattr(model, "__attrs_attrs__")
+        or hasattr(model, "__struct_fields__")
+        or typing.is_typeddict(model)
+        or issubclass(model, enum.Enum)
+        or (issubclass(model, tuple) and hasattr(model, "_fields"))
+        or model.__module__ in _VALUE_MODULES
+    )
+
+
+def encode(item: object, *, omit_unset: bool = False) -> object:
+    """Turn a model into what `json=` takes; dicts and lists are given back as they are.
+
+    Args:
+        item: A dataclass, attrs, msgspec or pydantic object, or JSON already.
+        omit_unset: Leave out the fields that are None and have None as their default.
+    """
+    if isinstance(item, (Mapping, Sequence)) or item is None:
+        return item
+    if dump := getattr(item, "model_dump", None):
+        encoded = dump(mode="json")
+    else:
+        import msgspec
+
+        encoded = msgspec.to_builtins(item)
+    if omit_unset and isinstance(encoded, dict):
+        unset = _unset_fields(item)
+        return {name: value for name, value in encoded.items() if name not in unset}
+    return encoded
+
+
+def _unset_fields(item: object) -> set[str]:
+    """Return the encoded names of the fields that are None because nobody set them."""
+    kind: Any = type(item)
+    if dataclasses.is_dataclass(kind):
+        nullable = [(f.name, f.name) for f in dataclasses.fields(kind) if f.default is None]
+    elif hasattr(kind, "__struct_fields__"):
+        nullable = _nullable_struct_fields(kind)
+    elif hasattr(kind, "__attrs_attrs__"):
+        nullable = [(a.name, a.name) for a in kind.__attrs_attrs__ if a.default is None]
+    else:
+        fields: Mapping[str, Any] = getattr(kind, "model_fields", {})
+        nullable = [(name, name) for name, field in fields.items() if field.default is None]
+    return {encoded for name, encoded in nullable if getattr(item, name) is None}
+
+
+def _nullable_struct_fields(kind: Any) -> list[tuple[str, str]]:
+    import msgspec
+
+    fields = msgspec.structs.fields(kind)
+    return [(field.name, field.encode_name) for field in fields if field.default is None]
+
+
+def dig(document: object, path: str) -> object:
+    """Return what a dotted path names in parsed JSON ("data.users").
+
+    Raises:
+        Mismatch: There is nothing at the path.
+    """
+    current = document
+    for key in path.split("."):
+        if not isinstance(current, Mapping) or key not in current:
+            raise Mismatch(f"nothing at {path!r}")
+        current = typing.cast("object", current[key])
+    return current

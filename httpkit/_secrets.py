@@ -1,0 +1,153 @@
+"""What must not be read by people: names and values of credentials, and how to hide them.
+
+Rule: text in, text out. The one piece of state is what must be hidden: the bounded list of
+values that auth strategies hold, so that a token is masked wherever a server or a library
+repeats it, and the names that `secret_headers` adds.
+"""
+
+import re
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from threading import Lock
+from urllib.parse import quote, quote_plus, unquote_plus, urlsplit, urlunsplit
+
+MASK = "***"
+
+_NAMES = frozenset({"authorization", "cookie", "set-cookie", "proxy-authorization"})
+_PARTS = re.compile(r"token|secret|passw(?:or)?d|api[-_]?key|credential|signature", re.IGNORECASE)
+# Alone in a query these are keys, signatures and authorization codes; elsewhere they are words.
+_QUERY_NAMES = frozenset({"key", "sig", "code"})
+
+# Shorter values are too likely to be a word or a number of the message itself.
+_SHORTEST_VALUE = 6
+# A process that rotates tokens for months must not grow.
+_MOST_VALUES = 1024
+_values: OrderedDict[str, None] = OrderedDict()
+_added_names: set[str] = set()
+_lock = Lock()
+
+
+def is_secret(name: str) -> bool:
+    """Say whether a header, form field or JSON key of this name holds a credential."""
+    lowered = name.lower()
+    return lowered in _NAMES or lowered in _added_names or bool(_PARTS.search(lowered))
+
+
+def is_secret_parameter(name: str) -> bool:
+    """Say whether a query parameter of this name holds a credential."""
+    return name.lower() in _QUERY_NAMES or is_secret(name)
+
+
+def remember_names(names: Iterable[str]) -> None:
+    """Treat fields of these names as credentials from now on."""
+    _added_names.update(name.lower() for name in names)
+
+
+def remember(*values: str) -> None:
+    """Hide these values, and their percent-encoded forms, from now on wherever they appear."""
+    with _lock:
+        for value in values:
+            for spelling in {value, quote(value, safe=""), quote_plus(value)}:
+                if len(spelling) >= _SHORTEST_VALUE:
+                    _values[spelling] = None
+                    _values.move_to_end(spelling)
+        while len(_values) > _MOST_VALUES:
+            _values.popitem(last=False)
+
+
+def redact_values(text: str) -> str:
+    """Mask every remembered value in a text."""
+    with _lock:
+        known = [value for value in _values if value in text]
+    for value in sorted(known, key=len, reverse=True):
+        text = text.replace(value, MASK)
+    return text
+
+
+def redact_url(url: str) -> str:
+    """Drop the userinfo of a URL and mask the secret values of its query."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return redact_text(url)
+    query = "&".join(_redact_pair(pair) for pair in parts.query.split("&"))
+    netloc = parts.netloc.rpartition("@")[2]
+    return redact_values(urlunsplit(parts._replace(netloc=netloc, query=query)))
+
+
+def _redact_pair(pair: str) -> str:
+    name, equals, value = pair.partition("=")
+    secret = value and is_secret_parameter(unquote_plus(name))
+    return f"{name}{equals}{MASK}" if secret else pair
+
+
+def redact_headers(headers: Mapping[str, str | bytes]) -> dict[str, str | bytes]:
+    """Copy headers with the values of the secret ones masked."""
+    return {
+        name: MASK if is_secret(name) else _redact_value(value) for name, value in headers.items()
+    }
+
+
+def _redact_value(value: str | bytes) -> str | bytes:
+    return redact_values(value) if isinstance(value, str) else value
+
+
+_USERINFO = re.compile(r"(?<=://)[^/\s@'\"]+@")
+_SCHEME_CREDENTIALS = re.compile(
+    r"\b(bearer|basic|digest|token|negotiate)(\s+)(?=[^\s,;]*[\d=])[\w.~+/=-]{8,}", re.IGNORECASE
+)
+_HEADER_LINE = re.compile(
+    r"\b((?:proxy-)?authorization|(?:set-)?cookie)(['\"]?\s*[:=]\s*['\"]?)[^'\"\r\n]+",
+    re.IGNORECASE,
+)
+_NAME = r"[\w.-]*(?:token|secret|passw(?:or)?d|api[-_]?key|credential|signature)[\w.-]*"
+_ASSIGNED = re.compile(
+    rf"((?:\b{_NAME}|(?<=[?&])(?:key|sig|code))=)(?!\*\*\*)[^\s&,;'\"<>)}}\]]+", re.IGNORECASE
+)
+_QUOTED = re.compile(rf"(['\"]{_NAME}['\"]\s*:\s*)(\"[^\"]*\"?|'[^']*'?|[-\d.]+)", re.IGNORECASE)
+# In prose ("password: must be longer") only what looks like a value is masked.
+_PROSE = re.compile(rf"(\b{_NAME}\s*:\s*)(?=\S*\d)[^\s,;'\"<>]{{8,}}", re.IGNORECASE)
+
+
+def redact_text(text: str) -> str:
+    """Mask what looks like a credential in free text: URLs, headers, JSON, known values."""
+    text = _USERINFO.sub("", redact_values(text))
+    text = _HEADER_LINE.sub(rf"\1\2{MASK}", text)
+    text = _SCHEME_CREDENTIALS.sub(rf"\1\2{MASK}", text)
+    text = _ASSIGNED.sub(rf"\1{MASK}", text)
+    text = _QUOTED.sub(rf'\1"{MASK}"', text)
+    return _PROSE.sub(rf"\1{MASK}", text)
+
+
+def scrub(error: BaseException) -> None:
+    """Mask secrets in the messages of an exception and of all it came from, in place.
+
+    Requests and urllib3 put the whole URL into their messages; rebuilding the chain would
+    lose the classes and the `.reason` that callers look at.
+    """
+    pending: list[object] = [error]
+    seen: set[int] = set()
+    while pending:
+        current = pending.pop()
+        if not isinstance(current, BaseException) or id(current) in seen:
+            continue
+        seen.add(id(current))
+        pending += (*current.args, current.__cause__, current.__context__)
+        pending.append(getattr(current, "reason", None))
+        _scrub_one(current)
+
+
+def _scrub_one(error: BaseException) -> None:
+    error.args = tuple(_scrub_argument(argument) for argument in error.args)
+    url = getattr(error, "url", None)
+    if isinstance(url, str):
+        error.url = redact_url(url)  # type: ignore[attr-defined]  # urllib3's RequestError has it
+
+
+def _scrub_argument(argument: object) -> object:
+    if isinstance(argument, str):
+        return redact_text(argument)
+    if isinstance(argument, (BaseException, bytes, int, float, tuple, type(None))):
+        return argument
+    # A pool or a connection: it holds a lock and would keep the error from being pickled.
+    return redact_text(repr(argument))

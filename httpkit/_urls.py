@@ -1,0 +1,148 @@
+"""Where a request goes: joining, filling and comparing URLs.
+
+Rule: text in, text out; no I/O here.
+"""
+
+import re
+from collections.abc import Collection, Mapping
+from functools import lru_cache
+from ipaddress import ip_address
+from urllib.parse import quote, unquote, urlsplit
+
+from requests.exceptions import InvalidURL, MissingSchema
+from urllib3.exceptions import LocationParseError
+from urllib3.util import parse_url
+
+Origin = tuple[str, str, int]
+"""Scheme, host and port: what a credential is bound to (RFC 6454 section 4)."""
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_DOT_SEGMENTS = frozenset({".", ".."})
+
+
+def is_absolute(url: str) -> bool:
+    """Say whether a URL names its scheme and host ("users:search" does not)."""
+    return _ABSOLUTE.match(url) is not None
+
+
+def origin(url: str) -> Origin:
+    """Return the origin of an absolute URL, the default port filled in.
+
+    It is parsed by urllib3, because that parser decides where the bytes go.
+
+    Raises:
+        InvalidURL: The URL cannot be parsed.
+    """
+    try:
+        parsed = parse_url(url.lstrip())
+    except LocationParseError as error:
+        raise InvalidURL("the URL cannot be parsed") from error
+    scheme = (parsed.scheme or "").lower()
+    return scheme, (parsed.host or "").lower(), parsed.port or DEFAULT_PORTS.get(scheme, 0)
+
+
+def spell_origin(place: Origin) -> str:
+    """Write an origin as people read it, without a default port."""
+    scheme, host, port = place
+    return (
+        f"{scheme}://{host}" if port == DEFAULT_PORTS.get(scheme) else f"{scheme}://{host}:{port}"
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether a host is this machine (RFC 6761 section 6.3 for the name)."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+@lru_cache(maxsize=256)
+def check_base(base: str) -> str:
+    """Return a base URL that paths can be appended to.
+
+    Raises:
+        InvalidURL: It is relative, has no host, or carries a query or fragment.
+    """
+    if not is_absolute(base):
+        raise InvalidURL(f"base_url {base!r} needs a scheme and a host: https://host/path")
+    parts = urlsplit(base)
+    if not origin(base)[1]:
+        raise InvalidURL("base_url has no host")
+    if parts.query or parts.fragment:
+        raise InvalidURL("base_url cannot carry a query or a fragment: use params=")
+    return base
+
+
+def join(base: str | None, url: str) -> str:
+    """Append a relative URL to the base; leave an absolute one alone.
+
+    "users" and "/users" mean the same, and a trailing slash is kept.
+
+    Raises:
+        MissingSchema: The URL is relative and there is no base.
+        InvalidURL: The URL climbs out of the base ("..", "%2e%2e", "//host").
+    """
+    if is_absolute(url):
+        return url
+    if base is None:
+        raise MissingSchema(f"the URL {url!r} is relative and the session has no base_url")
+    _refuse_climbing(url)
+    if not url or url[0] in "?#":
+        return base + url
+    return f"{base.rstrip('/')}/{url.lstrip('/')}"
+
+
+def _refuse_climbing(url: str) -> None:
+    if url.startswith(("//", "\\", "/\\")):
+        raise InvalidURL(f"the URL {url!r} names another host: write it out with its scheme")
+    path = re.split(r"[?#]", url, maxsplit=1)[0]
+    if any(unquote(segment) == ".." for segment in re.split(r"[/\\]|%2[fF]|%5[cC]", path)):
+        raise InvalidURL(f"the URL {url!r} climbs out of the base_url")
+
+
+def fill(template: str, values: Mapping[str, object] | None) -> str:
+    """Put percent-encoded values into the `{name}` placeholders of a URL's path.
+
+    Nothing is safe in a value: "a/b" becomes "a%2Fb", one segment.
+
+    Args:
+        template: The URL, relative or absolute.
+        values: One value a placeholder. None: a relative URL must have no placeholder.
+
+    Raises:
+        InvalidURL: A value is missing, unused, None, empty, "." or "..".
+    """
+    path, query_onwards = _split_path(template)
+    names = set(_PLACEHOLDER.findall(path))
+    if values is None:
+        if names and not is_absolute(template):
+            raise InvalidURL(f"the URL {template!r} needs {_path_hint(names)}")
+        return template
+    if missing := names - set(values):
+        raise InvalidURL(f"the URL {template!r} needs {_path_hint(missing)}")
+    if unused := set(values) - names:
+        raise InvalidURL(f"the URL {template!r} has no place for {', '.join(sorted(unused))}")
+    segments = {name: _segment(name, value) for name, value in values.items()}
+    return _PLACEHOLDER.sub(lambda found: segments[found[1]], path) + query_onwards
+
+
+def _path_hint(names: Collection[str]) -> str:
+    return f"path={{{', '.join(f'{name!r}: ...' for name in sorted(names))}}}"
+
+
+def _split_path(url: str) -> tuple[str, str]:
+    found = re.search(r"[?#]", url)
+    return (url[: found.start()], url[found.start() :]) if found else (url, "")
+
+
+def _segment(name: str, value: object) -> str:
+    text = value.decode("utf-8") if isinstance(value, bytes) else str(value)
+    # A dot segment cannot be protected by encoding it: "%2E%2E" means ".." (RFC 3986 section 6.2.2.2).
+    if value is None or not text or text in _DOT_SEGMENTS:
+        raise InvalidURL(f"the path value {name}={value!r} cannot be a segment of a URL")
+    return quote(text, safe="")

@@ -1,0 +1,363 @@
+"""Who is calling: strategies that sign a request.
+
+Every strategy is a `requests.auth.AuthBase`, so it works with plain requests too. It is
+frozen, compares by value, and shows no secret in its repr. Signing twice is the same as
+signing once: a retried or redirected request is signed afresh.
+"""
+
+import os
+import re
+from base64 import b64encode
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Self, TypeAlias, cast
+from urllib.parse import quote, unquote_plus, urlsplit, urlunsplit
+
+import requests
+from requests.auth import AuthBase, HTTPBasicAuth
+
+from httpkit import _secrets
+from httpkit.errors import ConfigurationError
+
+Secret: TypeAlias = str | Callable[[], str]
+"""A secret, or a callable that returns it; a callable is asked for every attempt."""
+
+Signer: TypeAlias = Callable[[requests.PreparedRequest], requests.PreparedRequest]
+
+# A header field value: visible characters, no line break, no space (RFC 9110 section 5.5).
+_TOKEN = re.compile(r"[\x21-\x7e\x80-\xff]+")
+_FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_COOKIE_VALUE = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]+")  # RFC 6265 section 4.1.1
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentSecret:
+    """A secret read from an environment variable each time; pickles as the variable's name."""
+
+    variable: str
+
+    def __call__(self) -> str:
+        value = os.environ.get(self.variable, "").strip()
+        if not value:
+            raise ConfigurationError(
+                f"the environment variable {self.variable} is not set or empty"
+            )
+        return value
+
+
+def _from_env(variable: str) -> EnvironmentSecret:
+    secret = EnvironmentSecret(variable)
+    secret()  # a missing variable is an error here, where its name is in sight
+    return secret
+
+
+def _check(secret: object, what: str) -> None:
+    """Refuse at once what can be seen to be wrong; a callable is checked when it is asked."""
+    if not callable(secret):
+        _text(secret, what)
+
+
+def _text(secret: object, what: str) -> str:
+    """Return a secret as text without surrounding white space.
+
+    Raises:
+        ConfigurationError: It is no text or empty; the message does not show it.
+    """
+    value = secret() if callable(secret) else secret
+    if not isinstance(value, str):
+        raise ConfigurationError(f"{what} must be a str, not {type(value).__name__}")
+    if not value.strip():
+        raise ConfigurationError(f"{what} is empty")
+    _secrets.remember(value.strip())
+    return value.strip()
+
+
+def _matching(pattern: re.Pattern[str], value: str, what: str) -> str:
+    if not pattern.fullmatch(value):
+        raise ConfigurationError(f"{what} contains a character that cannot be sent")
+    return value
+
+
+def _shown(secret: Secret) -> str:
+    if isinstance(secret, EnvironmentSecret):
+        return f"${secret.variable}"
+    return "<callable>" if callable(secret) else _secrets.MASK
+
+
+class Strategy(AuthBase):
+    """The base of httpkit's strategies.
+
+    A subclass defines `__call__(request)`, which signs the request in place and returns it,
+    and must give the same request when called twice.
+    """
+
+    @property
+    def can_change(self) -> bool:
+        """Whether signing again may give another signature, as after a rejected token."""
+        return False
+
+    def __and__(self, other: object) -> "CombinedAuth":
+        """Apply both: `BearerAuth(token) & APIKeyAuth(key)`."""
+        return CombinedAuth((self, as_signer(other)))
+
+    def __rand__(self, other: object) -> "CombinedAuth":
+        return CombinedAuth((as_signer(other), self))
+
+
+def as_signer(auth: object) -> Signer:
+    """Return what requests would call: a (user, password) tuple is basic auth.
+
+    Raises:
+        ConfigurationError: It is neither a tuple of two nor callable.
+    """
+    if isinstance(auth, tuple) and len(cast("tuple[object, ...]", auth)) == 2:
+        return HTTPBasicAuth(*cast("tuple[str, str]", auth))
+    if not callable(auth):
+        raise ConfigurationError(f"auth cannot be {type(auth).__name__}: pass a strategy")
+    return cast("Signer", auth)
+
+
+@dataclass(frozen=True, repr=False)
+class CombinedAuth(Strategy):
+    """Several strategies, applied in order; made by `a & b`."""
+
+    parts: tuple[Signer, ...]
+
+    @property
+    def can_change(self) -> bool:
+        """Whether one of the parts may sign differently the next time."""
+        return any(isinstance(part, Strategy) and part.can_change for part in self.parts)
+
+    def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
+        for part in self.parts:
+            r = part(r)
+        return r
+
+    def resign(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Apply httpkit's strategies alone: a foreign one is applied once, at prepare."""
+        for part in self.parts:
+            r = part(r) if isinstance(part, Strategy) else r
+        return r
+
+    def __repr__(self) -> str:
+        shown = (repr(p) if isinstance(p, Strategy) else type(p).__name__ for p in self.parts)
+        return " & ".join(shown)
+
+
+class _NoAuth(Strategy):
+    """Sign nothing, and keep requests from looking into netrc."""
+
+    def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
+        return r
+
+    def __repr__(self) -> str:
+        return "NO_AUTH"
+
+    def __reduce__(self) -> str:
+        return "NO_AUTH"
+
+
+NO_AUTH: Strategy = _NoAuth()
+"""Sign nothing on this call, whatever the session's auth is."""
+
+
+@dataclass(frozen=True, repr=False)
+class BasicAuth(Strategy):
+    """User and password (RFC 7617), in UTF-8.
+
+    Args:
+        user: It cannot hold a colon. APIs that take a key as the user name want it here.
+        password: A text, possibly empty, or a callable asked for every attempt.
+
+    Raises:
+        ConfigurationError: Both are empty, or one holds what cannot be sent.
+    """
+
+    user: str
+    password: Secret = ""
+
+    def __post_init__(self) -> None:
+        _check_basic_user(self.user)
+        if not self.user and not self.password:
+            raise ConfigurationError("user and password are both empty")
+        if isinstance(self.password, str):
+            self._credentials(self.password)
+
+    @classmethod
+    def from_env(cls, user: str, password: str) -> Self:
+        """Read user and password from the environment variables of these names.
+
+        Raises:
+            ConfigurationError: One of them is not set or empty.
+        """
+        return cls(_from_env(user)(), _from_env(password))
+
+    @property
+    def can_change(self) -> bool:
+        """Whether the password is asked for anew each time."""
+        return callable(self.password)
+
+    def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
+        password = self.password() if callable(self.password) else self.password
+        r.headers["Authorization"] = f"Basic {self._credentials(password)}"
+        return r
+
+    def _credentials(self, password: str) -> str:
+        if not isinstance(password, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # a callable may return anything
+            raise ConfigurationError("the password must be a str")
+        if not (self.user + password).isprintable():
+            raise ConfigurationError("user or password contains a control character")
+        encoded = b64encode(f"{self.user}:{password}".encode()).decode("ascii")
+        _secrets.remember(encoded, *([password] if password else [self.user]))
+        return encoded
+
+    def __repr__(self) -> str:
+        # Where there is no password, the user name is the key.
+        user = repr(self.user) if self.password else _secrets.MASK
+        return f"BasicAuth({user}, {_shown(self.password)})"
+
+
+def _check_basic_user(user: object) -> None:
+    if not isinstance(user, str):
+        raise ConfigurationError(f"the user must be a str, not {type(user).__name__}")
+    if ":" in user:
+        raise ConfigurationError("a user name cannot contain a colon (RFC 7617 section 2)")
+
+
+@dataclass(frozen=True, repr=False)
+class BearerAuth(Strategy):
+    """A bearer token in the Authorization header (RFC 6750).
+
+    Args:
+        token: A text, or a callable asked for every attempt (a vendor's SDK, a keyring).
+            White space around it is dropped.
+
+    Raises:
+        ConfigurationError: It is empty or holds what cannot be sent.
+    """
+
+    token: Secret
+
+    def __post_init__(self) -> None:
+        if not callable(self.token):
+            _matching(_TOKEN, _text(self.token, "the token"), "the token")
+
+    @classmethod
+    def from_env(cls, variable: str) -> Self:
+        """Read the token from an environment variable, now and for every attempt.
+
+        Raises:
+            ConfigurationError: The variable is not set or empty.
+        """
+        return cls(_from_env(variable))
+
+    @property
+    def can_change(self) -> bool:
+        """Whether the token is asked for anew each time."""
+        return callable(self.token)
+
+    def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
+        token = _matching(_TOKEN, _text(self.token, "the token"), "the token")
+        r.headers["Authorization"] = f"Bearer {token}"
+        return r
+
+    def __repr__(self) -> str:
+        return f"BearerAuth({_shown(self.token)})"
+
+
+Where: TypeAlias = Literal["header", "query", "cookie"]
+
+
+@dataclass(frozen=True, repr=False)
+class APIKeyAuth(Strategy):
+    """An API key in a header, in the query or in a cookie.
+
+    Args:
+        key: A text, or a callable asked for every attempt.
+        name: The header's, parameter's or cookie's name.
+        where: "header", "query" or "cookie".
+
+    Raises:
+        ConfigurationError: The key is empty, or name or key cannot be sent there.
+    """
+
+    key: Secret
+    name: str = "X-API-Key"
+    where: Where = "header"
+
+    def __post_init__(self) -> None:
+        if self.where not in _PLACES:
+            raise ConfigurationError(f"where={self.where!r} is none of {', '.join(_PLACES)}")
+        if self.where != "query":
+            _matching(_FIELD_NAME, self.name, f"the name {self.name!r}")
+        if not self.name:
+            raise ConfigurationError("the name is empty")
+        if not callable(self.key):
+            self._value()
+
+    @classmethod
+    def from_env(cls, variable: str, *, name: str = "X-API-Key", where: Where = "header") -> Self:
+        """Read the key from an environment variable, now and for every attempt.
+
+        Raises:
+            ConfigurationError: The variable is not set or empty.
+        """
+        return cls(_from_env(variable), name, where)
+
+    @property
+    def can_change(self) -> bool:
+        """Whether the key is asked for anew each time."""
+        return callable(self.key)
+
+    def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
+        _PLACES[self.where](r, self.name, self._value())
+        return r
+
+    def _value(self) -> str:
+        value = _text(self.key, "the API key")
+        pattern = {"header": _TOKEN, "cookie": _COOKIE_VALUE}.get(self.where)
+        return _matching(pattern, value, "the API key") if pattern else value
+
+    def __repr__(self) -> str:
+        return f"APIKeyAuth({_shown(self.key)}, {self.name!r}, {self.where!r})"
+
+
+def _sign_header(request: requests.PreparedRequest, name: str, value: str) -> None:
+    request.headers[name] = value
+
+
+def _sign_query(request: requests.PreparedRequest, name: str, value: str) -> None:
+    parts = urlsplit(request.url or "")
+    pairs = [pair for pair in parts.query.split("&") if pair and _pair_name(pair) != name]
+    pairs.append(f"{quote(name, safe='')}={quote(value, safe='')}")
+    request.url = urlunsplit(parts._replace(query="&".join(pairs)))
+
+
+def _pair_name(pair: str) -> str:
+    return unquote_plus(pair.partition("=")[0])
+
+
+def _sign_cookie(request: requests.PreparedRequest, name: str, value: str) -> None:
+    present = str(request.headers.get("Cookie", ""))
+    pairs = [pair for part in present.split(";") if (pair := part.strip())]
+    others = [pair for pair in pairs if pair.partition("=")[0] != name]
+    request.headers["Cookie"] = "; ".join([*others, f"{name}={value}"])
+
+
+_PLACES: dict[str, Callable[[requests.PreparedRequest, str, str], None]] = {
+    "header": _sign_header,
+    "query": _sign_query,
+    "cookie": _sign_cookie,
+}
+
+
+def resigner(auth: object) -> Signer | None:
+    """Return what signs a later attempt; None for auth that is applied once."""
+    if isinstance(auth, CombinedAuth):
+        return auth.resign
+    return auth if isinstance(auth, Strategy) and auth is not NO_AUTH else None
+
+
+def can_change(auth: object) -> bool:
+    """Say whether a rejected signature may be replaced by another."""
+    return isinstance(auth, Strategy) and auth.can_change

@@ -1,0 +1,239 @@
+"""From a prepared request to its response.
+
+    follow -> persist -> _sign_and_send -> _transmit
+
+Each step has one concern (redirects, retries, credentials, one attempt), calls only the
+next, and frees the connection when it gives up.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import requests
+from requests.cookies import RequestsCookieJar
+from requests.exceptions import TooManyRedirects
+from urllib3.exceptions import HTTPError as WireError
+
+from httpkit import errors, redirects, response, retry, settings
+from httpkit.request import Call, PreparedRequest
+
+# Inside an attempt requests must not look where a redirect leads: it would read the whole
+# body of the redirect to find out.
+ATTEMPTING: ContextVar[bool] = ContextVar("attempting", default=False)
+
+
+class Sender(Protocol):
+    """What a delivery needs of a session."""
+
+    cookies: RequestsCookieJar
+    max_redirects: int
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        """Send a request; each hop of a redirect goes through it, so that overrides see it."""
+        ...
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Return the Location of a redirect."""
+        ...
+
+    def rebuild_proxies(
+        self, prepared_request: requests.PreparedRequest, proxies: dict[str, str] | None
+    ) -> dict[str, str]:
+        """Return the proxies for another URL."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One request on its way, with requests' keywords for `send`.
+
+    Attributes:
+        session: Whose request it is.
+        transmit: Sends once; requests' own `send`.
+        request: What is sent; its call has begun.
+        options: timeout, stream, verify, cert and proxies.
+        is_strict: Whether we read the body, under limits; requests reads it otherwise.
+    """
+
+    session: Sender
+    transmit: Callable[..., requests.Response]
+    request: PreparedRequest
+    options: dict[str, Any]
+    is_strict: bool = True
+
+    @property
+    def _call(self) -> Call:
+        return self.request.call or Call()
+
+    def follow(self) -> requests.Response:
+        """Send the request and follow where its answers lead.
+
+        Raises:
+            RedirectError: A redirect leads where this request must not go.
+            TooManyRedirects: There were more than `max_redirects`.
+        """
+        history: list[requests.Response] = []
+        answer, request, proxies = self.persist(), self.request, self.options["proxies"]
+        while location := self.session.get_redirect_target(answer):
+            if len(history) >= self.session.max_redirects:
+                raise TooManyRedirects(
+                    f"exceeded {self.session.max_redirects} redirects", response=answer
+                )
+            request = self._onward(answer, request, location)
+            proxies = self.session.rebuild_proxies(request, proxies)
+            history.append(answer)
+            sent = {**self.options, "proxies": proxies, "allow_redirects": False}
+            answer = self.session.send(request, **sent)
+            answer.history = [*history, *answer.history]
+        return answer
+
+    def peek(self, answer: requests.Response) -> PreparedRequest | None:
+        """Return the request that a redirect asks for, unsent; None for any other answer."""
+        location = self.session.get_redirect_target(answer)
+        if not location:
+            return None
+        try:
+            return redirects.follow(
+                answer, self.request, self._call, location, self.session.cookies
+            )
+        except errors.RedirectError:
+            return None
+
+    def _onward(
+        self, answer: requests.Response, request: PreparedRequest, location: str
+    ) -> PreparedRequest:
+        call = request.call or Call()
+        onward = redirects.follow(answer, request, call, location, self.session.cookies)
+        if redirects.repeats(answer, onward):
+            what = errors.describe(onward)
+            raise errors.RedirectError(f"the redirects run in a circle at {what}", response=answer)
+        return onward
+
+    def persist(self) -> requests.Response:
+        """Send the request until its policy is content.
+
+        Raises:
+            RequestException: The last attempt failed; the attempts and the reason to stop
+                are on the error.
+        """
+        call, started = self._call, time.monotonic()
+        header = call.retry.idempotency_header if call.retry else ""
+        trial = retry.Trial(
+            policy=call.retry,
+            request=self.request,
+            has_key=bool(header) and header in self.request.headers,
+            body_refusal=self.request.body_start.refusal,
+            remaining=self._remaining,
+        )
+        try:
+            answer = self._settle(trial)
+        except requests.RequestException as error:
+            errors.annotate(
+                error,
+                self.request,
+                attempts=trial.attempts,
+                seconds=time.monotonic() - started,
+                stop_reason=trial.stop_reason,
+            )
+            raise
+        answer.__dict__.update(
+            attempts=trial.attempts, stop_reason=trial.stop_reason, withheld=call.withheld
+        )
+        return answer
+
+    def _settle(self, trial: retry.Trial) -> requests.Response:
+        def attempt() -> requests.Response:
+            trial.attempts += 1
+            return self._sign_and_send(trial)
+
+        first: requests.Response | requests.RequestException
+        try:
+            first = attempt()
+        except requests.RequestException as error:
+            if trial.policy is None:
+                raise
+            first = error
+        if isinstance(first, requests.Response) and trial.is_settled(first):
+            return first
+        return retry.persist(first, attempt, trial, self._release)
+
+    def _sign_and_send(self, trial: retry.Trial) -> requests.Response:
+        """Make one attempt; a rejected signature is replaced once, if there is another."""
+        call = self._call
+        attempt = self.request.copy()
+        if call.sign and not (call.is_signed and trial.attempts == 1):
+            attempt = call.sign(attempt)
+        answer = self._transmit(attempt)
+        can_renew = call.renews and call.sign and not trial.was_renewed and not trial.body_refusal
+        if answer.status_code != 401 or not can_renew or call.sign is None:
+            return answer
+        renewed = call.sign(self.request.copy())
+        if (renewed.url, renewed.headers) == (attempt.url, attempt.headers):
+            return answer
+        trial.was_renewed = True
+        self._release(answer)
+        return self._transmit(renewed)
+
+    def _transmit(self, attempt: requests.PreparedRequest) -> requests.Response:
+        """Send once and read the answer, within what is left of the deadline."""
+        self._check_deadline()
+        self.request.body_start.rewind(attempt.body)
+        remaining = self._remaining()
+        timeout = settings.clip(self.options["timeout"], remaining)
+        options = {**self.options, "timeout": timeout, "stream": True, "allow_redirects": False}
+        inside = ATTEMPTING.set(True)
+        try:
+            answer = self.transmit(attempt, **options)
+            self._read(answer)
+        except requests.Timeout as error:
+            self._check_deadline(error)
+            raise
+        except WireError as error:  # requests lets some of urllib3's pass
+            raise requests.ConnectionError(error, request=attempt) from error
+        finally:
+            ATTEMPTING.reset(inside)
+        return answer
+
+    def _read(self, answer: requests.Response) -> None:
+        try:
+            if self._call.follows and answer.is_redirect and self.is_strict:
+                response.drain(answer, self._check_deadline)
+            elif self.options["stream"]:
+                return
+            elif self.is_strict:
+                limit = self._call.max_body
+                response.receive(answer, limit=limit, check=self._check_deadline)
+            else:
+                _ = answer.content
+        except BaseException:
+            answer.close()
+            raise
+
+    def _release(self, answer: requests.Response) -> None:
+        response.drain(answer, self._check_deadline)
+
+    def _remaining(self) -> float:
+        ends_at = self._call.ends_at
+        return math.inf if ends_at is None else ends_at - time.monotonic()
+
+    def _check_deadline(self, cause: Exception | None = None) -> None:
+        if self._remaining() <= 0:
+            what = errors.describe(self.request)
+            raise errors.DeadlineExceededError(
+                f"the deadline of {self._call.deadline:g} s passed for {what}",
+                request=self.request,
+            ) from cause
+
+
+def begin(request: PreparedRequest, call: Call, *, follows: bool) -> PreparedRequest:
+    """Return the request with its clock started; a later hop keeps the first one's."""
+    ends_at = call.ends_at
+    if ends_at is None and call.deadline is not None:
+        ends_at = time.monotonic() + call.deadline
+    mine = request.copy()
+    mine.call = replace(call, ends_at=ends_at, follows=call.follows or follows)
+    return mine

@@ -1,0 +1,390 @@
+"""Every error a call can raise, and the table from status to class.
+
+    requests.RequestException
+      HTTPKitError
+        StatusError (also requests.HTTPError)
+          ClientError   400 to 499, and one class for each status that callers treat apart
+          ServerError   500 to 599
+        DecodeError (also requests.JSONDecodeError)
+        DeadlineExceededError (also requests.Timeout)
+        BodyTooLargeError    RedirectError    PaginationError
+        TransferError        IncompleteError, ChecksumError
+        GraphQLError
+        ConfigurationError (also ValueError)
+
+Rule: constructors store what they are given and never raise, so that every error pickles.
+"""
+
+import json
+import re
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+import requests
+
+from httpkit import _headers, _secrets
+
+# An excerpt is for a line in a log; the whole body is on `.response`.
+_LONGEST_DETAIL = 300
+# Parsing more than this for a message would let a server burn the client's time.
+_LONGEST_PARSED = 1 << 20
+_MOST_REASONS = 5
+
+Problem = dict[str, Any]
+"""The members of a problem document (RFC 9457): type, title, status, detail, instance, others."""
+
+
+class HTTPKitError(requests.RequestException):
+    """The base of httpkit's own errors.
+
+    Attributes:
+        attempts: How often the request was sent, 1 or more; 0 when it was not sent.
+        stop_reason: Why it was not sent again, in words; None when that was no question.
+    """
+
+    attempts: int = 0
+    stop_reason: str | None = None
+
+
+class ConfigurationError(HTTPKitError, ValueError):
+    """A setting or an argument cannot work; nothing was sent."""
+
+
+class StatusError(HTTPKitError, requests.HTTPError):
+    """The server answered with an error status.
+
+    Attributes:
+        status_code: The status, 400 or more.
+        detail: The server's own words, redacted and capped; None when it said nothing.
+        problem: The members of an RFC 9457 problem document; None when it was none.
+        request_id: The server's name for this request, for its support; None when not sent.
+        retry_after: Seconds the server asks to wait; None when it does not.
+    """
+
+    status_code: int = 0
+    detail: str | None = None
+    problem: Problem | None = None
+    request_id: str | None = None
+    retry_after: float | None = None
+
+
+class ClientError(StatusError):
+    """4xx: the request is at fault."""
+
+
+class BadRequestError(ClientError):
+    """400: the server cannot read the request."""
+
+
+class UnauthorizedError(ClientError):
+    """401: the request carries no valid credentials."""
+
+
+class ForbiddenError(ClientError):
+    """403: these credentials may not do this."""
+
+
+class NotFoundError(ClientError):
+    """404: there is no such resource, or not for these credentials."""
+
+
+class MethodNotAllowedError(ClientError):
+    """405: the resource does not know this method."""
+
+
+class RequestTimeoutError(ClientError):
+    """408: the server waited too long for the request."""
+
+
+class ConflictError(ClientError):
+    """409: the request clashes with the state of the resource."""
+
+
+class GoneError(ClientError):
+    """410: the resource was removed for good."""
+
+
+class PreconditionFailedError(ClientError):
+    """412: the resource is not the one that If-Match named."""
+
+
+class ContentTooLargeError(ClientError):
+    """413: the server takes no body of this size."""
+
+
+class UnsupportedMediaTypeError(ClientError):
+    """415: the server takes no body of this type."""
+
+
+class UnprocessableContentError(ClientError):
+    """422: the body is well formed but its values are refused."""
+
+
+class TooManyRequestsError(ClientError):
+    """429: the caller is over its rate; see `retry_after`."""
+
+
+class ServerError(StatusError):
+    """5xx: the server is at fault."""
+
+
+class InternalServerError(ServerError):
+    """500: the server failed."""
+
+
+class BadGatewayError(ServerError):
+    """502: a gateway got no valid answer."""
+
+
+class ServiceUnavailableError(ServerError):
+    """503: the server is overloaded or down; see `retry_after`."""
+
+
+class GatewayTimeoutError(ServerError):
+    """504: a gateway got no answer in time."""
+
+
+STATUS_ERRORS: Mapping[int, type[StatusError]] = {
+    400: BadRequestError,
+    401: UnauthorizedError,
+    403: ForbiddenError,
+    404: NotFoundError,
+    405: MethodNotAllowedError,
+    408: RequestTimeoutError,
+    409: ConflictError,
+    410: GoneError,
+    412: PreconditionFailedError,
+    413: ContentTooLargeError,
+    415: UnsupportedMediaTypeError,
+    422: UnprocessableContentError,
+    429: TooManyRequestsError,
+    500: InternalServerError,
+    502: BadGatewayError,
+    503: ServiceUnavailableError,
+    504: GatewayTimeoutError,
+}
+
+
+class DecodeError(HTTPKitError, requests.exceptions.JSONDecodeError):
+    """The body is not the JSON, or not the model, that it was taken for."""
+
+    def __init__(
+        self,
+        message: str = "",
+        doc: str = "",
+        pos: int = 0,
+        *,
+        response: requests.Response | None = None,
+    ) -> None:
+        # The JSON ancestor's own constructor counts lines in doc and would put its own
+        # words into the message; its attributes are what callers read.
+        requests.RequestException.__init__(self, message, response=response)
+        self.msg, self.doc, self.pos = message, doc, pos
+        self.lineno = doc.count("\n", 0, pos) + 1
+        self.colno = pos - doc.rfind("\n", 0, pos)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.msg, self.doc, self.pos), self.__dict__
+
+
+class DeadlineExceededError(HTTPKitError, requests.Timeout):
+    """The whole call took longer than its `deadline`."""
+
+
+class BodyTooLargeError(HTTPKitError):
+    """The body is larger than `max_body`; stream it, or raise the limit."""
+
+
+class RedirectError(HTTPKitError):
+    """A redirect leads where this request must not go; `.response` is the redirect."""
+
+
+class TransferError(HTTPKitError):
+    """A download or an upload did not finish."""
+
+
+class IncompleteError(TransferError):
+    """The transfer stopped early; what arrived is kept, and the next call continues."""
+
+
+class ChecksumError(TransferError):
+    """What arrived is not what was promised; it was discarded."""
+
+
+class PaginationError(HTTPKitError):
+    """The pages of a list do not lead to an end."""
+
+
+class GraphQLError(HTTPKitError):
+    """The GraphQL server reported errors.
+
+    Attributes:
+        errors: The entries of "errors" as sent.
+        data: The partial data; None when there is none.
+    """
+
+    errors: Sequence[Mapping[str, Any]] = ()
+    data: Mapping[str, Any] | None = None
+
+
+E_ = TypeVar("E_", bound=StatusError)
+
+
+def class_for(status: int) -> type[StatusError]:
+    """Return the most specific class for an error status.
+
+    RFC 9110 section 15: an unknown status is treated as the x00 of its class, and one
+    outside 100 to 599 as a 5xx.
+    """
+    return STATUS_ERRORS.get(status) or (ClientError if status < 500 else ServerError)
+
+
+def from_response(response: requests.Response, kind: type[E_]) -> E_:
+    """Describe an error response as an error of this kind; it is not raised here."""
+    detail, problem = read_reason(response)
+    error = kind("", response=response)
+    error.status_code = response.status_code
+    error.detail, error.problem = detail, problem
+    error.request_id = _headers.first(response.headers, _headers.REQUEST_ID_FIELDS)
+    error.retry_after = _headers.retry_after(response.headers, time.time())
+    error.attempts = getattr(response, "attempts", 1)
+    error.stop_reason = getattr(response, "stop_reason", None)
+    error.args = (_sentence(response, detail, error.request_id),)
+    return error
+
+
+def _sentence(response: requests.Response, detail: str | None, request_id: str | None) -> str:
+    text = f"{response.status_code} {_reason_phrase(response)}".rstrip()
+    text += f" for {describe(response.request, response.url)}"
+    text += f": {detail}" if detail else ""
+    text += f" (request-id {request_id})" if request_id else ""
+    hint = getattr(response, "withheld", None) if response.status_code == 401 else None
+    return _secrets.redact_values(text) + (f"; {hint}" if hint else "")
+
+
+def _reason_phrase(response: requests.Response) -> str:
+    reason: str | bytes = response.reason or ""
+    text = reason.decode("latin-1") if isinstance(reason, bytes) else reason
+    return _one_line(text) or _STANDARD_REASONS.get(response.status_code, "")
+
+
+_STANDARD_REASONS = {
+    400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found",
+    409: "Conflict", 410: "Gone", 422: "Unprocessable Content", 429: "Too Many Requests",
+    500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable",
+    504: "Gateway Timeout",
+}  # fmt: skip
+
+
+def describe(request: requests.PreparedRequest | None, url: str | None = None) -> str:
+    """Name a request for a message: method and URL, without credentials."""
+    method = getattr(request, "method", None) or "request"
+    address = url or getattr(request, "url", None) or ""
+    return f"{method} {_secrets.redact_url(address)}"
+
+
+def read_problem(response: requests.Response) -> Problem | None:
+    """Return the members of a problem document (RFC 9457 section 3); None for other bodies."""
+    media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/problem+json":
+        return None
+    document = _parse(_head(response))
+    return document if isinstance(document, dict) else None
+
+
+def read_reason(response: requests.Response) -> tuple[str | None, Problem | None]:
+    """Return what the server says of an error, on one line, and its problem document."""
+    problem = read_problem(response)
+    body = _head(response)
+    document = problem if problem is not None else _parse(body)
+    words = _words(document) if isinstance(document, (dict, list)) else _excerpt(response, body)
+    line = _one_line(_secrets.redact_text(words))
+    return (_cap(line) or None), problem
+
+
+def _head(response: requests.Response) -> bytes:
+    # Not `.content`: it would raise for a body that was cut at the limit for errors.
+    content = response.__dict__.get("_content")
+    return content[:_LONGEST_PARSED] if isinstance(content, bytes) else b""
+
+
+def _parse(body: bytes) -> object:
+    if body.lstrip()[:1] not in {b"{", b"["}:
+        return None
+    try:
+        document: object = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return document
+
+
+# Where APIs put their reason, the most telling first: RFC 9457, OAuth2 (RFC 6749), then habit.
+_REASON_KEYS = (
+    "detail", "error_description", "message", "error_message", "errorMessage", "msg", "reason",
+    "description", "error", "errors", "title", "code",
+)  # fmt: skip
+
+
+def _words(document: object, depth: int = 0) -> str:
+    """Find the reason in a JSON document by the usual keys."""
+    if depth > 3:  # {"error": {"errors": [{"message": ...}]}} is the deepest seen
+        return ""
+    if isinstance(document, str):
+        return document
+    if isinstance(document, list):
+        entries = (_words(entry, depth + 1) for entry in document[:_MOST_REASONS])
+        return "; ".join(entry for entry in entries if entry)
+    if isinstance(document, dict):
+        return _words_of_object(document, depth)
+    return ""
+
+
+def _words_of_object(document: Mapping[str, Any], depth: int) -> str:
+    found = (_words(document[key], depth + 1) for key in _REASON_KEYS if document.get(key))
+    words = next((text for text in found if text), "")
+    where = document.get("field") or document.get("loc") or document.get("path")
+    if words and where and depth:
+        place = ".".join(map(str, where)) if isinstance(where, list) else str(where)
+        return f"{place}: {words}"
+    return words
+
+
+_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+
+
+def _excerpt(response: requests.Response, body: bytes) -> str:
+    """Return the beginning of a text, the title of a page, nothing of anything else."""
+    media_type = response.headers.get("content-type", "").lower()
+    start = body[: 4 * _LONGEST_DETAIL].decode("utf-8", "replace").strip()
+    if "html" in media_type or start[:1] == "<":
+        title = _TITLE.search(start)
+        return title[1] if title else ""
+    readable = not media_type or media_type.startswith("text/") or "json" in media_type
+    return start if readable and "\x00" not in start else ""
+
+
+def _one_line(text: str) -> str:
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def _cap(text: str) -> str:
+    return text if len(text) <= _LONGEST_DETAIL else f"{text[: _LONGEST_DETAIL - 1]}…"
+
+
+def annotate(
+    error: requests.RequestException,
+    request: requests.PreparedRequest,
+    *,
+    attempts: int,
+    seconds: float,
+    stop_reason: str | None,
+) -> None:
+    """Fill in what a transport error lacks: the request, the attempts, and why it stopped."""
+    _secrets.scrub(error)
+    error.request = error.request or request
+    error.attempts = attempts  # type: ignore[attr-defined]  # requests' own classes lack it
+    error.stop_reason = stop_reason  # type: ignore[attr-defined]  # likewise
+    times = "1 attempt" if attempts == 1 else f"{attempts} attempts"
+    note = f"{describe(request)}: {times} in {seconds:.2f} s"
+    error.add_note(f"{note}; {stop_reason}" if stop_reason else note)

@@ -1,0 +1,166 @@
+"""Where a Location may lead, and what may travel there.
+
+Rule: a redirect to another origin carries nothing that the caller bound to the first one,
+and what was dropped on the way does not come back.
+"""
+
+from dataclasses import replace
+from urllib.parse import urljoin, urlsplit, urlunsplit
+
+import requests
+from requests.cookies import (
+    RequestsCookieJar,
+    extract_cookies_to_jar,
+    merge_cookies,
+)
+from requests.exceptions import InvalidURL, UnrewindableBodyError
+from requests.utils import requote_uri
+
+from httpkit import _headers, _urls, errors
+from httpkit.request import Call, PreparedRequest, session_cookies
+
+# RFC 9110 sections 15.4.2 to 15.4.4: only POST becomes GET on 301 and 302; 303 asks for GET.
+_TO_GET = {301: frozenset({"POST"}), 302: frozenset({"POST"})}
+
+
+def follow(
+    response: requests.Response,
+    request: PreparedRequest,
+    call: Call,
+    location: str,
+    session_jar: RequestsCookieJar,
+) -> PreparedRequest:
+    """Return the request that a redirect asks for.
+
+    Args:
+        response: The redirect.
+        request: What it answers.
+        call: What the call allows, and where its credentials are at home.
+        location: The Location, as text.
+        session_jar: The session's cookies.
+
+    Raises:
+        RedirectError: The target is no http(s) URL or holds userinfo, or the body may not or
+            cannot be sent there.
+    """
+    target = _target(response, request, location)
+    onward = request.copy()
+    onward.url = target
+    onward.method = _method(response.status_code, request.method or "GET")
+    goes_home = _urls.origin(target) in call.home
+    if onward.method != request.method or response.status_code == 303:
+        _drop_body(onward)
+    elif onward.body is not None:
+        _keep_body(onward, response, call, crosses=not goes_home)
+    if not goes_home:
+        _strip(onward, target)
+        call = replace(call, home=frozenset(), sign=None, withheld=call.withheld or _why(target))
+    jar = _cookies(onward, response, session_jar, goes_home=goes_home)
+    onward.headers.pop("Cookie", None)
+    onward.prepare_cookies(jar)
+    onward.call = replace(call, is_signed=False)
+    return onward
+
+
+def _why(target: str) -> str:
+    place = _urls.spell_origin(_urls.origin(target))
+    return f"credentials were withheld after a redirect to {place} (see trusted_origins)"
+
+
+def _target(response: requests.Response, request: PreparedRequest, location: str) -> str:
+    try:
+        parts = urlsplit(urljoin(response.url, location.strip()))
+        if not parts.fragment:  # RFC 9110 section 10.2.2: the fragment is inherited
+            parts = parts._replace(fragment=urlsplit(request.url or "").fragment)
+        target = requote_uri(urlunsplit(parts))
+        scheme, host, _ = _urls.origin(target)
+    except (ValueError, InvalidURL) as error:
+        raise _refusal(response, "its Location cannot be parsed") from error
+    if scheme not in _urls.DEFAULT_PORTS:
+        raise _refusal(response, f"it leads to a {scheme or 'relative'!r} URL")
+    if not host:
+        raise _refusal(response, "its Location has no host")
+    if "@" in parts.netloc:
+        raise _refusal(response, "its Location holds a user name or password")
+    return target
+
+
+def _refusal(response: requests.Response, why: str) -> errors.RedirectError:
+    what = errors.describe(response.request, response.url)
+    return errors.RedirectError(
+        f"the {response.status_code} redirect of {what} is not followed: {why}",
+        response=response,
+    )
+
+
+def _method(status: int, method: str) -> str:
+    if status == 303 and method != "HEAD":
+        return "GET"
+    return "GET" if method in _TO_GET.get(status, ()) else method
+
+
+def _drop_body(request: PreparedRequest) -> None:
+    request.body = None
+    for name in _headers.CONTENT_FIELDS:
+        request.headers.pop(name, None)
+
+
+def _keep_body(
+    request: PreparedRequest, response: requests.Response, call: Call, *, crosses: bool
+) -> None:
+    if crosses and not call.redirect_body:
+        raise _refusal(
+            response,
+            f"it would send the body of {request.method} to another origin (see redirect_body)",
+        )
+    try:
+        request.body_start.rewind(request.body)
+    except UnrewindableBodyError as error:
+        raise _refusal(response, f"{error}") from error
+
+
+def _strip(request: PreparedRequest, target: str) -> None:
+    request.headers = _headers.Headers(_headers.travelling(request.headers))
+    # Hooks such as Digest's answer a stranger's challenge with the password.
+    request.hooks = {"response": []}
+    request.url = target
+
+
+def _cookies(
+    request: PreparedRequest,
+    response: requests.Response,
+    session_jar: RequestsCookieJar,
+    *,
+    goes_home: bool,
+) -> RequestsCookieJar:
+    """Return what the next request may send: all cookies at home, elsewhere its own.
+
+    A jar knows hosts but not ports, so an origin's own cookies are found by looking at what
+    it set in this chain.
+    """
+    jar = RequestsCookieJar()
+    chain = [*response.history, response]
+    if goes_home:
+        if (before := session_cookies(request)) is not None:
+            merge_cookies(jar, before)
+        merge_cookies(jar, session_jar)
+    else:
+        origin = _urls.origin(request.url or "")
+        chain = [past for past in chain if _urls.origin(past.url) == origin]
+    for past in chain:
+        extract_cookies_to_jar(jar, past.request, past.raw)
+    return jar
+
+
+def repeats(response: requests.Response, onward: PreparedRequest) -> bool:
+    """Say whether a chain has sent this very request before: it is a loop."""
+    signature = _signature(onward)
+    chain = [*response.history, response]
+    return any(_signature(past.request) == signature for past in chain)
+
+
+def _signature(request: requests.PreparedRequest) -> tuple[object, ...]:
+    url = (request.url or "").partition("#")[0]
+    # Without its credentials a request is another one; tracing adds fields of its own.
+    names = frozenset(name.lower() for name in request.headers) - {"traceparent", "tracestate"}
+    return request.method, url, request.headers.get("Cookie"), names

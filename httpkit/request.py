@@ -1,0 +1,185 @@
+"""What is about to be sent, and what its call asked for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self, cast
+
+import requests
+from requests.exceptions import UnrewindableBodyError
+
+from httpkit import _headers, _secrets
+from httpkit._typing import Hook
+from httpkit._urls import Origin
+
+if TYPE_CHECKING:
+    from http.cookiejar import CookieJar
+
+_LONGEST_REDACTED_BODY = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """How a request body can be sent a second time.
+
+    Attributes:
+        start: Where a file-like body began; None for one that needs no rewinding.
+        refusal: Why it cannot be sent again, in words; None when it can.
+    """
+
+    start: int | None = None
+    refusal: str | None = None
+
+    @classmethod
+    def of(cls, body: object) -> Self:
+        """Note where a body begins; call it before the first byte is read."""
+        if body is None or isinstance(body, (bytes, str, bytearray, memoryview)):
+            return cls()
+        kind = type(body).__name__
+        if hasattr(body, "seek") and hasattr(body, "tell"):
+            try:
+                return cls(start=cast("Any", body).tell())
+            except (OSError, ValueError):
+                return cls(refusal=f"the body ({kind}) cannot be rewound")
+        iterates_afresh = hasattr(body, "__iter__") and iter(cast("Any", body)) is not body
+        if iterates_afresh and not hasattr(body, "read"):
+            return cls()
+        return cls(refusal=f"the body ({kind}) can be read only once")
+
+    def rewind(self, body: object) -> None:
+        """Put a file-like body back to its beginning.
+
+        Raises:
+            UnrewindableBodyError: It cannot be sent again, or was closed meanwhile.
+        """
+        if self.refusal:
+            raise UnrewindableBodyError(self.refusal)
+        if self.start is None:
+            return
+        try:
+            cast("Any", body).seek(self.start)
+        except (OSError, ValueError) as error:
+            raise UnrewindableBodyError("the body could not be rewound") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What one call asked for; it follows the request from hop to hop.
+
+    Attributes:
+        retry: The RetryPolicy; None is off. Its type belongs to a floor above.
+        deadline: Seconds for the whole call; None is off.
+        ends_at: When the deadline passes, on the monotonic clock; None until the call starts.
+        max_body: The most bytes decoded into memory; None is off.
+        redirect_body: Whether a body may follow a redirect to another origin.
+        allow_http_auth: Whether credentials may travel unencrypted.
+        home: The origins that may see the credentials; empty once they were withheld.
+        sign: Signs a request afresh; None when no strategy of ours is in play.
+        is_signed: Whether the request still carries the signature made at prepare.
+        renews: Whether a signature that the server rejects may be replaced by another.
+        withheld: Why credentials were not sent, for the message of a 401; None when they were.
+        follows: Whether a redirect that answers this request will be followed.
+    """
+
+    retry: Any = None
+    deadline: float | None = None
+    ends_at: float | None = None
+    max_body: int | None = None
+    redirect_body: bool = False
+    allow_http_auth: bool = False
+    home: frozenset[Origin] = frozenset()
+    sign: Callable[[requests.PreparedRequest], requests.PreparedRequest] | None = field(
+        default=None, repr=False
+    )
+    is_signed: bool = False
+    renews: bool = False
+    withheld: str | None = None
+    follows: bool = False
+
+
+class PreparedRequest(requests.PreparedRequest):
+    """A prepared request that knows its call; copies keep it, pickles drop it."""
+
+    call: Call | None = None
+    body_start: Body = Body()
+    was_sent: bool = False
+
+    @classmethod
+    def adopt(cls, request: requests.PreparedRequest) -> "PreparedRequest":
+        """Return a copy of a request as one of ours."""
+        mine = cls()
+        mine.__dict__.update(request.copy().__dict__)
+        mine.headers = _headers.Headers((request.headers or {}).items())
+        mine.body_start = Body.of(mine.body)
+        return mine
+
+    def copy(self) -> "PreparedRequest":
+        """Return a copy with its own headers and cookies; hooks and body are shared."""
+        twin = PreparedRequest()
+        twin.__dict__.update(super().copy().__dict__)
+        twin.call, twin.body_start = self.call, self.body_start
+        return twin
+
+    def prepare_headers(self, headers: Any) -> None:
+        """Validate the header fields (RFC 9110 section 5.5); no message shows a value."""
+        try:
+            super().prepare_headers(headers)
+        except requests.exceptions.InvalidHeader:
+            # From None: the original message prints the value, which may be a token.
+            raise requests.exceptions.InvalidHeader(
+                f"header {_first_invalid(headers)} cannot be sent: a line break, leading space"
+                " or wrong type in it"
+            ) from None
+        self.headers = _headers.Headers(self.headers.items())
+
+    def prepare_body(self, data: Any, files: Any, json: Any = None) -> None:
+        """Encode the body, and note where it begins.
+
+        Raises:
+            InvalidJSONError: `json` holds what JSON cannot say.
+        """
+        try:
+            super().prepare_body(data, files, json)
+        except (TypeError, RecursionError) as error:
+            if json is None:
+                raise
+            raise requests.exceptions.InvalidJSONError(f"json= cannot be sent: {error}") from error
+        self.body_start = Body.of(self.body)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return a state without credentials: a pickled request is for reading."""
+        headers = self.headers if self.headers is not None else {}
+        return {
+            "method": self.method,
+            "url": None if self.url is None else _secrets.redact_url(self.url),
+            "headers": _headers.Headers(_secrets.redact_headers(headers)),
+            "body": _readable(self.body),
+            "hooks": cast("dict[str, list[Hook]]", {"response": []}),
+            "_cookies": None,
+            "_body_position": None,
+        }
+
+
+def _first_invalid(headers: Any) -> str:
+    for name, value in headers.items():
+        try:
+            requests.utils.check_header_validity((name, value))
+        except requests.exceptions.InvalidHeader:
+            return repr(name)
+    return "name"
+
+
+def _readable(body: object) -> str | bytes | None:
+    """Return a body to pickle: text is redacted, what cannot be read again is left out."""
+    if not isinstance(body, (str, bytes)) or len(body) > _LONGEST_REDACTED_BODY:
+        return None
+    if isinstance(body, str):
+        return _secrets.redact_text(body)
+    try:
+        return _secrets.redact_text(body.decode("utf-8")).encode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+def session_cookies(request: requests.PreparedRequest) -> "CookieJar | None":
+    """Return the jar a request was prepared with."""
+    return request._cookies  # noqa: SLF001  # requests offers no other way to it

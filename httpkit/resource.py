@@ -1,0 +1,291 @@
+"""A collection of a REST API: list, get, create, replace, update, delete."""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, Self, TypeVar, cast, overload
+
+import requests
+from typing_extensions import Unpack
+
+from httpkit import _models
+from httpkit._typing import NOT_GIVEN, CallerOptions, Caller, NotGiven, Params
+from httpkit.errors import ConfigurationError, MethodNotAllowedError, NotFoundError, StatusError
+from httpkit.pagination import Pages
+from httpkit.response import Response, adopt
+
+T = TypeVar("T")
+D = TypeVar("D")
+
+
+class Resource(Generic[T]):
+    """A collection, as a class attribute of a Session or made by `session.resource()`.
+
+    Args:
+        path: Where the collection lives, relative to the session's base URL. A trailing slash
+            is kept for the items too ("posts/" has "posts/1/").
+        model: What an item is decoded into: a dataclass, TypedDict, attrs, msgspec or
+            pydantic class, or any callable given the parsed JSON. None: dicts.
+        items_at: Where the items of a list are in its document ("data.users"); None: the
+            document is the list.
+
+    Raises:
+        ConfigurationError: The path is empty.
+    """
+
+    @overload
+    def __init__(
+        self: "Resource[dict[str, Any]]",
+        path: str,
+        model: None = None,
+        *,
+        items_at: str | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self, path: str, model: Callable[..., T], *, items_at: str | None = None
+    ) -> None: ...
+    def __init__(
+        self,
+        path: str,
+        model: Callable[..., Any] | None = None,
+        *,
+        items_at: str | None = None,
+    ) -> None:
+        if not path.strip("/"):
+            raise ConfigurationError("a resource needs a path")
+        self.path = path
+        self.model = model
+        self.items_at = items_at
+        self._caller: Caller | None = None
+
+    def bind(self, caller: Caller) -> Self:
+        """Return this resource of one session."""
+        bound = copy.copy(self)
+        bound._caller = caller  # noqa: SLF001  # a copy of ourselves
+        return bound
+
+    @overload
+    def __get__(self, instance: None, owner: type | None = None) -> Self: ...
+    @overload
+    def __get__(self, instance: Caller, owner: type | None = None) -> Self: ...
+    def __get__(self, instance: Caller | None, owner: type | None = None) -> Self:
+        return self if instance is None else self.bind(instance)
+
+    def __repr__(self) -> str:
+        model = f" of {_name(self.model)}" if self.model else ""
+        state = "" if self._caller else " (not bound to a session)"
+        return f"<{type(self).__name__} {self.path!r}{model}{state}>"
+
+    def list(self, *, params: Params = None, **options: Unpack[CallerOptions]) -> Pages[T]:
+        """Return the items, lazily: the request is sent by each loop over them.
+
+        Args:
+            params: Filters, as query parameters.
+            **options: The keywords of `Session.request`.
+
+        Raises:
+            StatusError: While looping: the server refuses.
+            DecodeError: While looping: an item is not of the model.
+        """
+
+        def fetch() -> Sequence[T]:
+            answer = self._call("GET", self.path, None, params=params, **options)
+            return self._decode_list(answer)
+
+        return Pages(fetch, self.path)
+
+    @overload
+    def get(self, id: object, *, params: Params = None, **options: Unpack[CallerOptions]) -> T: ...
+    @overload
+    def get(
+        self, id: object, default: D, *, params: Params = None, **options: Unpack[CallerOptions]
+    ) -> T | D: ...
+    def get(
+        self,
+        id: object,
+        default: D | NotGiven = NOT_GIVEN,
+        *,
+        params: Params = None,
+        **options: Unpack[CallerOptions],
+    ) -> T | D:
+        """Return one item.
+
+        Args:
+            id: Percent-encoded into the URL; "a/b" is one id.
+            default: Returned when there is no such item (404); not given: that is an error.
+            params: Query parameters.
+            **options: The keywords of `Session.request`.
+
+        Raises:
+            NotFoundError: There is no such item, and no default.
+            StatusError: The server refuses.
+            DecodeError: The item is not of the model.
+            InvalidURL: The id is empty, None, "." or "..".
+        """
+        try:
+            return self._decode(self._call("GET", self._item, id, params=params, **options))
+        except NotFoundError:
+            if default is NOT_GIVEN:
+                raise
+            return default
+
+    def create(self, item: object, *, params: Params = None, **options: Unpack[CallerOptions]) -> T:
+        """Add an item (POST) and return it as the server stored it.
+
+        Args:
+            item: A dict or a model object, of which fields that are None by default and
+                still None are left out (an id that the server chooses).
+            params: Query parameters.
+            **options: The keywords of `Session.request`; `idempotency_key=True` makes it
+                safe to repeat.
+
+        Returns:
+            The server's item; what was sent, when the server sends no body back.
+
+        Raises:
+            StatusError: The server refuses.
+            DecodeError: The answer is not of the model.
+        """
+        body = _models.encode(item, omit_unset=True)
+        answer = self._call("POST", self.path, None, json=body, params=params, **options)
+        return self._decode(answer) if answer.content else self._build(answer, body)
+
+    def replace(
+        self, id: object, item: object, *, params: Params = None, **options: Unpack[CallerOptions]
+    ) -> T:
+        """Replace an item as a whole (PUT) and return it.
+
+        Args:
+            id: Percent-encoded into the URL.
+            item: A dict or a model object, sent as it is.
+            params: Query parameters.
+            **options: The keywords of `Session.request`.
+
+        Returns:
+            The server's item; what was sent, when the server sends no body back.
+
+        Raises:
+            StatusError: The server refuses.
+            DecodeError: The answer is not of the model.
+        """
+        body = _models.encode(item)
+        answer = self._call("PUT", self._item, id, json=body, params=params, **options)
+        return self._decode(answer) if answer.content else self._build(answer, body)
+
+    def update(
+        self,
+        id: object,
+        changes: object,
+        *,
+        params: Params = None,
+        **options: Unpack[CallerOptions],
+    ) -> T:
+        """Change some fields of an item (PATCH) and return it.
+
+        Args:
+            id: Percent-encoded into the URL.
+            changes: A dict or a model object, sent as it is.
+            params: Query parameters.
+            **options: The keywords of `Session.request`.
+
+        Returns:
+            The server's item; when the server sends no body back it is asked for (GET).
+
+        Raises:
+            StatusError: The server refuses.
+            DecodeError: The answer is not of the model.
+        """
+        body = _models.encode(changes)
+        answer = self._call("PATCH", self._item, id, json=body, params=params, **options)
+        return self._decode(answer) if answer.content else self.get(id)
+
+    def delete(
+        self, id: object, *, params: Params = None, **options: Unpack[CallerOptions]
+    ) -> None:
+        """Remove an item (DELETE).
+
+        Raises:
+            NotFoundError: There is no such item.
+            StatusError: The server refuses.
+        """
+        self._call("DELETE", self._item, id, params=params, **options)
+
+    def exists(
+        self, id: object, *, params: Params = None, **options: Unpack[CallerOptions]
+    ) -> bool:
+        """Say whether an item exists (HEAD, or GET where the server knows no HEAD).
+
+        Raises:
+            StatusError: The server answers neither with success nor with 404 or 410.
+        """
+        try:
+            self._call("HEAD", self._item, id, params=params, **options)
+        except MethodNotAllowedError:
+            return self._is_found(id, params, options)
+        except StatusError as error:
+            return _means_absent(error)
+        return True
+
+    def _is_found(self, id: object, params: Params, options: CallerOptions) -> bool:
+        try:
+            self._call("GET", self._item, id, params=params, **options)
+        except StatusError as error:
+            return _means_absent(error)
+        return True
+
+    @property
+    def _item(self) -> str:
+        slash = "/" if self.path.endswith("/") else ""
+        return f"{self.path.rstrip('/')}/{{id}}{slash}"
+
+    def _call(
+        self,
+        method: str,
+        url: str,
+        id: object,
+        json: object = None,
+        params: Params = None,
+        **options: Unpack[CallerOptions],
+    ) -> Response:
+        if self._caller is None:
+            raise ConfigurationError(
+                f"{self!r}: reach it through an instance, or bind it with session.resource()"
+            )
+        path = {"id": id} if url == self._item else None
+        answer: requests.Response = self._caller.request(
+            method, url, params, path=path, json=json, raise_for_status=True, on_status=None,
+            **options,
+        )  # fmt: skip
+        return adopt(answer)
+
+    def _decode(self, answer: Response) -> T:
+        return cast("T", answer.decode(self.model or dict))
+
+    def _decode_list(self, answer: Response) -> Sequence[T]:
+        if self.items_at is None and self.model is None:
+            return cast("Sequence[T]", answer.decode(list))
+        document = answer.decode(list) if self.items_at is None else answer.decode(dict)
+        try:
+            found = document if self.items_at is None else _models.dig(document, self.items_at)
+            if not isinstance(found, list):
+                raise _models.Mismatch(f"no list at {self.items_at!r}")
+            return [_models.build(item, self.model or dict) for item in found]
+        except _models.Mismatch as error:
+            raise answer.mismatch(self.model or list, str(error)) from error
+
+    def _build(self, answer: Response, sent: object) -> T:
+        """Return what was sent as a model: the server took it and sent nothing back."""
+        try:
+            return cast("T", _models.build(sent, self.model or dict))
+        except _models.Mismatch as error:
+            raise answer.mismatch(self.model or dict, str(error)) from error
+
+
+def _means_absent(error: StatusError) -> bool:
+    if error.status_code in {404, 410}:
+        return False
+    raise error
+
+
+def _name(model: object) -> str:
+    return getattr(model, "__name__", repr(model))

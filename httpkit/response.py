@@ -1,0 +1,305 @@
+"""What a caller sees of an answer, and how its body is read."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import requests
+import urllib3
+from requests.exceptions import (
+    ChunkedEncodingError,
+    ContentDecodingError,
+    JSONDecodeError,
+    ReadTimeout,
+    SSLError,
+)
+from urllib3.exceptions import DecodeError as WireDecodeError
+from urllib3.exceptions import HTTPError as WireError
+from urllib3.exceptions import ProtocolError, ReadTimeoutError
+from urllib3.exceptions import SSLError as WireSSLError
+
+from httpkit import _headers, _models, _secrets, errors
+
+T = TypeVar("T")
+
+# One system call reads at most this much; `read1` returns sooner, so a deadline is seen.
+_BLOCK = 1 << 16
+# Enough for every error document; a hostile server must not fill the memory with one.
+LARGEST_ERROR_BODY = 1 << 20
+# Reading this much is cheaper than a new connection; more is not worth waiting for.
+_LARGEST_DRAIN = 1 << 16
+_MOST_DRAIN_BLOCKS = 16
+
+
+class Response(requests.Response):
+    """A requests.Response that says how it came about and decodes into models.
+
+    Attributes:
+        attempts: How often the request was sent for this answer, 1 or more.
+        stop_reason: Why it was not sent again, in words; None after a plain success.
+        elapsed_total: Seconds from the start of the call to here: all attempts, waits and
+            redirects, and the body where it was read into memory.
+        withheld: Why the session's credentials were not sent; None when they were.
+    """
+
+    attempts: int = 1
+    stop_reason: str | None = None
+    elapsed_total: float = 0.0
+    withheld: str | None = None
+    _is_cut: bool = False
+
+    __attrs__ = [
+        *requests.Response.__attrs__,
+        "attempts",
+        "stop_reason",
+        "elapsed_total",
+        "withheld",
+        "_is_cut",
+    ]
+
+    def __repr__(self) -> str:
+        reason = f" {self.reason}" if self.reason else ""
+        return f"<Response [{self.status_code}{reason}]>"
+
+    @property
+    def content(self) -> bytes:
+        """Return the body in bytes.
+
+        Raises:
+            BodyTooLargeError: It is an error's body over 1 MiB, of which the rest was not read.
+        """
+        if self._is_cut:
+            raise errors.BodyTooLargeError(
+                f"the error body is larger than {LARGEST_ERROR_BODY} bytes: use stream=True",
+                response=self,
+            )
+        return super().content
+
+    @property
+    def ok(self) -> bool:
+        """Say whether the status is below 400."""
+        return self.status_code < 400
+
+    @property
+    def text(self) -> str:
+        """Return the body as text; bytes that its charset does not know become U+FFFD."""
+        try:
+            return super().text
+        except (UnicodeError, ValueError):  # a charset that is no text encoding
+            return self.content.decode("utf-8", "replace")
+
+    @property
+    def problem(self) -> errors.Problem | None:
+        """Return the members of an RFC 9457 problem document; None for any other body."""
+        return errors.read_problem(self)
+
+    def raise_for_status(self) -> None:
+        """Raise the StatusError for a status of 400 or more.
+
+        Raises:
+            StatusError: Its most specific subclass, with the server's own words.
+        """
+        if self.status_code >= 400:
+            raise errors.from_response(self, errors.class_for(self.status_code))
+
+    def json(self, **kwargs: Any) -> Any:
+        """Decode the body as JSON, as leniently as requests does; `decode` is strict.
+
+        Raises:
+            DecodeError: It is not JSON; the message says what it is instead.
+        """
+        try:
+            return super().json(**kwargs)
+        except JSONDecodeError as error:
+            raise self._not_json(error.msg, error.doc, error.pos) from error
+        except (RecursionError, UnicodeError) as error:
+            raise self._not_json(type(error).__name__) from error
+
+    def decode(self, model: Callable[..., T]) -> T:
+        """Decode the body, strict JSON in UTF-8, into a model.
+
+        Args:
+            model: A dataclass, TypedDict, attrs, msgspec or pydantic class, a generic such as
+                `list[Post]`, or any callable given the parsed JSON.
+
+        Raises:
+            DecodeError: It is not JSON, or not of the model; the message names the field.
+        """
+        try:
+            return _models.decode(self.content, model)
+        except _models.Mismatch as error:
+            raise self.mismatch(model, str(error)) from error
+
+    def mismatch(self, model: object, why: str) -> errors.DecodeError:
+        """Return the error that says why this body is not of a model."""
+        if not self.content:
+            return self._not_json("empty body")
+        name = getattr(model, "__name__", repr(model))
+        what = errors.describe(self.request, self.url)
+        return errors.DecodeError(
+            _secrets.redact_text(f"the answer to {what} is not a {name}: {why}"), response=self
+        )
+
+    def _not_json(self, why: str, doc: str = "", pos: int = 0) -> errors.DecodeError:
+        what = errors.describe(self.request, self.url)
+        if not self.content:
+            why = f"the body is empty ({self.status_code} {self.reason or ''}".rstrip() + ")"
+        else:
+            kind = self.headers.get("content-type", "no content type")
+            start = self.content[:40].decode("utf-8", "replace")
+            why = f"{why} at position {pos} of {kind}, beginning {start!r}"
+        message = _secrets.redact_text(f"the answer to {what} is not JSON: {why}")
+        return errors.DecodeError(message, doc[:200], min(pos, 200), response=self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return a state without credentials: request, address and cookies are redacted."""
+        state = super().__getstate__()
+        state["url"] = _secrets.redact_url(self.url or "")
+        state["headers"] = _headers.Headers(_secrets.redact_headers(self.headers))
+        state["cookies"] = type(self.cookies)()
+        return state
+
+
+_adopted: dict[type[requests.Response], type[Response]] = {requests.Response: Response}
+
+
+def adopt(response: requests.Response) -> Response:
+    """Turn a response, in place, into one of ours; its history too.
+
+    A class of somebody else (a cache's, say) is kept as a base, so that its own
+    attributes still work.
+    """
+    for past in response.history:
+        adopt(past)
+    kind = type(response)
+    if not issubclass(kind, Response):
+        response.__class__ = _adopted.get(kind) or _join_classes(kind)
+    return cast("Response", response)
+
+
+def _join_classes(kind: type[requests.Response]) -> type[Response]:
+    def reduce(self: Response) -> tuple[Any, ...]:
+        return _restore, (kind,), self.__getstate__()
+
+    joined = type(kind.__name__, (Response, kind), {"__reduce__": reduce})
+    return _adopted.setdefault(kind, cast("type[Response]", joined))
+
+
+def _restore(kind: type[requests.Response]) -> Response:
+    response = kind.__new__(kind)
+    response.__dict__.setdefault("history", [])
+    return adopt(response)
+
+
+def receive(
+    response: requests.Response,
+    *,
+    limit: int | None,
+    check: Callable[[], None] | None,
+) -> None:
+    """Read the whole body into `response.content`.
+
+    Args:
+        response: Its body may have been read already, by a hook.
+        limit: The most bytes of decoded body; None for no limit. An error's body is cut at
+            1 MiB instead of refused, because its status is worth more than its body.
+        check: Called between blocks; raises when the time is up.
+
+    Raises:
+        BodyTooLargeError: The body is larger than the limit.
+        ReadTimeout: The server stopped sending.
+        ChunkedEncodingError: The body was cut short or its framing is broken.
+        ContentDecodingError: Its compression is broken.
+        SSLError: The TLS stream is broken.
+    """
+    raw = response.raw
+    if response.__dict__.get("_content") is not False:
+        return
+    if not isinstance(raw, urllib3.BaseHTTPResponse):
+        _ = response.content
+        return
+    is_error = response.status_code >= 400
+    most = min(limit or LARGEST_ERROR_BODY, LARGEST_ERROR_BODY) if is_error else limit
+    body, is_whole = _translated(response, lambda: _read(raw, most, check))
+    if not is_whole:
+        raw.close()
+        if not is_error:
+            raise errors.BodyTooLargeError(
+                f"the body is larger than max_body={most} bytes: stream it, or raise the limit",
+                response=response,
+            )
+        response.__dict__["_is_cut"] = True
+    response.__dict__.update(_content=body, _content_consumed=True)
+
+
+def _read(
+    raw: urllib3.BaseHTTPResponse, most: int | None, check: Callable[[], None] | None
+) -> tuple[bytes, bool]:
+    """Return the body, or its first bytes when it is larger, and whether it is whole."""
+    blocks: list[bytes] = []
+    size = 0
+    while block := raw.read1(_BLOCK, decode_content=True):
+        blocks.append(block)
+        size += len(block)
+        if most is not None and size > most:
+            return b"".join(blocks)[:most], False
+        if check:
+            check()
+    raw.release_conn()
+    return b"".join(blocks), True
+
+
+def _translated(response: requests.Response, read: Callable[[], T]) -> T:
+    """Read, with urllib3's errors as requests' classes; a timeout is a Timeout."""
+    request = response.request
+    try:
+        return read()
+    except ReadTimeoutError as error:
+        raise ReadTimeout(error, request=request) from error
+    except WireDecodeError as error:
+        raise ContentDecodingError(error, request=request) from error
+    except WireSSLError as error:
+        raise SSLError(error, request=request) from error
+    except ProtocolError as error:
+        raise ChunkedEncodingError(error, request=request) from error
+    except WireError as error:
+        raise requests.ConnectionError(error, request=request) from error
+
+
+def drain(response: requests.Response, check: Callable[[], None] | None) -> None:
+    """Free the connection of an answer nobody will read, for reuse where that is cheap.
+
+    The body is not decoded; what fits into 64 KiB is kept as `.content`. A server that
+    drips is left alone after a few blocks.
+
+    Args:
+        response: It is closed in any case.
+        check: Called between blocks; raises when the time is up.
+    """
+    raw = response.raw
+    if response.__dict__.get("_content") is not False:
+        return
+    body = b""
+    if isinstance(raw, urllib3.BaseHTTPResponse):
+        try:
+            body = _read_raw(raw, check)
+        except (WireError, OSError, RuntimeError):
+            body = b""
+        finally:
+            response.close()
+    response.__dict__.update(_content=body, _content_consumed=True)
+
+
+def _read_raw(raw: urllib3.BaseHTTPResponse, check: Callable[[], None] | None) -> bytes:
+    declared = raw.headers.get("content-length", "0")
+    if declared.isdigit() and int(declared) > _LARGEST_DRAIN:
+        return b""
+    blocks: list[bytes] = []
+    while len(blocks) < _MOST_DRAIN_BLOCKS and sum(map(len, blocks)) <= _LARGEST_DRAIN:
+        block = raw.read1(_BLOCK, decode_content=False)
+        if not block:
+            raw.release_conn()
+            return b"" if raw.headers.get("content-encoding") else b"".join(blocks)
+        blocks.append(block)
+        if check:
+            check()
+    return b""

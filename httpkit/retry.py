@@ -1,0 +1,373 @@
+"""Again? After how long? The only importer of tenacity.
+
+What is repeated follows from one question: may the server have acted already?
+A request that was never sent is repeated whatever its method; one that may have been
+processed, only when repeating it does no harm (RFC 9110 section 9.2.2) or when the server
+knows it by an idempotency key.
+"""
+
+import math
+import random
+import ssl
+import time
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import requests
+import urllib3
+from requests.exceptions import (
+    ChunkedEncodingError,
+    ConnectTimeout,
+    ProxyError,
+    ReadTimeout,
+    SSLError,
+)
+
+from httpkit import _headers, _secrets, errors
+from httpkit.errors import ConfigurationError
+
+RETRIED_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+
+# The server says that it did not process the request: safe for any method.
+_UNPROCESSED_STATUSES = frozenset({408, 425, 429})
+# Overload needs longer pauses than a glitch.
+_OVERLOAD_STATUSES = frozenset({429, 503})
+_OVERLOAD_BACKOFF = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class RetryEvent:
+    """What `on_retry` is told before each wait.
+
+    Attributes:
+        attempt: The number of the attempt that failed; 1 after the first failure.
+        wait: Seconds until the next attempt.
+        method: The request's method.
+        url: The request's URL, redacted.
+        status: The status that is retried; None after a transport error.
+        error: The transport error that is retried; None after a status.
+    """
+
+    attempt: int
+    wait: float
+    method: str
+    url: str
+    status: int | None
+    error: Exception | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """When a request is sent again, and after how long.
+
+    The n-th wait is `min(max_backoff, backoff * 2**(n-1))` seconds times a random factor
+    between 0.5 and 1; after 429 and 503 it starts at 1 second. A Retry-After is a floor.
+
+    Args:
+        attempts: How often a request is sent at most, 1 or more.
+        backoff: Seconds before the second attempt, 0 or more; 0 waits only for Retry-After.
+        max_backoff: The longest wait in seconds that the client chooses itself.
+        max_retry_after: The longest Retry-After, in seconds, that is waited for; a longer
+            one gives up at once, with `.retry_after` on the error.
+        statuses: The statuses that are retried.
+        methods: The methods that may be repeated although the server may have acted.
+        budget: Tokens for retries that a session has for each host; None is no limit.
+        on_retry: Called with a RetryEvent before each wait; None calls nothing.
+        idempotency_header: The name of the header for `idempotency_key=`.
+
+    Raises:
+        ConfigurationError: A number is out of its bounds.
+    """
+
+    attempts: int = 3
+    backoff: float = 0.5
+    max_backoff: float = 8.0
+    max_retry_after: float = 120.0
+    statuses: Collection[int] = RETRIED_STATUSES
+    methods: Collection[str] = IDEMPOTENT_METHODS
+    budget: int | None = 500
+    on_retry: Callable[[RetryEvent], None] | None = None
+    idempotency_header: str = "Idempotency-Key"
+
+    def __post_init__(self) -> None:
+        if not _is_count(self.attempts):
+            raise ConfigurationError(f"attempts={self.attempts!r} must be a whole number from 1")
+        for name in ("backoff", "max_backoff", "max_retry_after"):
+            check_seconds(name, getattr(self, name))
+        if self.budget is not None and not _is_count(self.budget):
+            raise ConfigurationError(f"budget={self.budget!r} must be a whole number from 1")
+        _check_names("methods", self.methods, str)
+        _check_names("statuses", self.statuses, int)
+        object.__setattr__(self, "statuses", frozenset(self.statuses))
+        object.__setattr__(self, "methods", frozenset(m.upper() for m in self.methods))
+
+
+def _is_count(number: object) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool) and number >= 1
+
+
+def check_seconds(name: str, seconds: object, *, above_zero: bool = False) -> None:
+    """Refuse what is not a finite number of seconds.
+
+    Raises:
+        ConfigurationError: It is negative, NaN, infinite, no number, or 0 where that is out.
+    """
+    is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+    if not is_number or not math.isfinite(seconds) or seconds < 0 or (above_zero and not seconds):
+        bound = "above 0" if above_zero else "0 or more"
+        raise ConfigurationError(f"{name}={seconds!r} must be a number of seconds, {bound}")
+
+
+def _check_names(name: str, values: object, kind: type) -> None:
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise ConfigurationError(f"{name}={values!r} must be a set of {kind.__name__}")
+    if not all(isinstance(value, kind) for value in values):
+        raise ConfigurationError(f"{name}={values!r} must hold {kind.__name__} only")
+
+
+def as_policy(retry: RetryPolicy | int | None) -> RetryPolicy | None:
+    """Return the policy for `retry=`: a number means that many attempts, None means off.
+
+    Raises:
+        ConfigurationError: It is neither.
+    """
+    if retry is None or isinstance(retry, RetryPolicy):
+        return retry
+    if not _is_count(retry):
+        raise ConfigurationError(f"retry={retry!r} must be a RetryPolicy, a count from 1, or None")
+    return RetryPolicy(attempts=retry)
+
+
+@dataclass(slots=True)
+class Waiting:
+    """How waits pass; `httpkit.testing` replaces it.
+
+    Attributes:
+        sleep: Called with the seconds to wait.
+        jitter: Returns the random factor, 0.5 to 1.
+    """
+
+    sleep: Callable[[float], None] = time.sleep
+    jitter: Callable[[], float] = lambda: random.uniform(0.5, 1)  # noqa: S311  # spreads load, guards nothing
+
+
+WAITING = Waiting()
+
+Delivery = Literal["never sent", "maybe sent", "final"]
+
+
+def delivery(error: BaseException) -> Delivery:
+    """Say whether a request that failed this way may have reached the server."""
+    if isinstance(error, (errors.HTTPKitError, requests.exceptions.ContentDecodingError)):
+        return "final"
+    if isinstance(error, SSLError):
+        return "final" if _has_cause(error, ssl.SSLCertVerificationError) else "maybe sent"
+    if isinstance(error, ConnectTimeout):
+        return "never sent"
+    if isinstance(error, (ReadTimeout, ChunkedEncodingError)):
+        return "maybe sent"
+    if type(error) in {requests.ConnectionError, ProxyError}:
+        return _delivery_of_connection(error)
+    # A subclass that requests does not define is a mock's or an adapter's own verdict.
+    return "final"
+
+
+def _delivery_of_connection(error: BaseException) -> Delivery:
+    cause = error.args[0] if error.args else None
+    if isinstance(cause, str) and "refused by Responses" in cause:
+        return "final"  # the mock library has no such URL; waiting will not help
+    reason = getattr(cause, "reason", cause)
+    if isinstance(reason, urllib3.exceptions.ProxyError):
+        reason = reason.original_error
+    never_sent = (urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.NewConnectionError)
+    return "never sent" if isinstance(reason, never_sent) else "maybe sent"
+
+
+def _has_cause(error: BaseException, kind: type[BaseException]) -> bool:
+    pending: list[object] = [error]
+    seen: set[int] = set()
+    while pending:
+        current = pending.pop()
+        if isinstance(current, kind):
+            return True
+        if isinstance(current, BaseException) and id(current) not in seen:
+            seen.add(id(current))
+            pending += [*current.args, current.__cause__, current.__context__]
+            pending.append(getattr(current, "reason", None))
+    return False
+
+
+@dataclass(slots=True)
+class Trial:
+    """One request on its way: how often it was sent, and whether it is sent again.
+
+    Attributes:
+        policy: None when retries are off.
+        request: What is sent.
+        has_key: Whether the server knows repetitions by an idempotency key.
+        body_refusal: Why the body cannot be sent again; None when it can.
+        remaining: Returns the seconds left of the deadline; infinity without one.
+        attempts: How often it was sent.
+        was_renewed: Whether a rejected signature was replaced once already.
+        stop_reason: Why it is not sent again; None while that is open.
+    """
+
+    policy: RetryPolicy | None
+    request: requests.PreparedRequest
+    has_key: bool
+    body_refusal: str | None
+    remaining: Callable[[], float]
+    attempts: int = 0
+    was_renewed: bool = False
+    stop_reason: str | None = None
+    _wait: float = field(default=0.0, repr=False)
+
+    @property
+    def _method(self) -> str:
+        return self.request.method or "GET"
+
+    def is_settled(self, response: requests.Response) -> bool:
+        """Say at a glance whether an answer needs no judgement: most do not."""
+        return self.policy is None or response.status_code not in self.policy.statuses
+
+    def wants_more(self, outcome: requests.Response | BaseException) -> bool:
+        """Judge the last attempt; sets the wait, or the reason to stop."""
+        self.stop_reason = self._refusal(judged(outcome))
+        return self.stop_reason is None
+
+    def _refusal(self, outcome: requests.Response | BaseException) -> str | None:
+        if self.policy is None:
+            return "retries are off"
+        if isinstance(outcome, requests.Response):
+            kind = self._refusal_of_status(outcome, self.policy)
+        else:
+            kind = self._refusal_of_error(outcome)
+        if kind is not None:
+            return kind
+        if self.attempts >= self.policy.attempts:
+            return f"all {self.policy.attempts} attempts were made"
+        if self.body_refusal:
+            return f"not repeated: {self.body_refusal}"
+        return self._refusal_of_wait(outcome, self.policy)
+
+    def _refusal_of_status(self, response: requests.Response, policy: RetryPolicy) -> str | None:
+        status = response.status_code
+        if status not in policy.statuses:
+            return f"{status} is not retried"
+        if self._may_repeat(policy) or status in _UNPROCESSED_STATUSES:
+            return None
+        if status == 503 and _asked_wait(response) is not None:
+            return None
+        return f"{self._method} is not repeated after {status} without an idempotency key"
+
+    def _refusal_of_error(self, error: BaseException) -> str | None:
+        kind = delivery(error)
+        if kind == "final" or not isinstance(error, Exception):
+            return f"{type(error).__name__} is not retried"
+        if kind == "never sent" or (self.policy and self._may_repeat(self.policy)):
+            return None
+        return f"{self._method} is not repeated without an idempotency key: it may have arrived"
+
+    def _may_repeat(self, policy: RetryPolicy) -> bool:
+        return self.has_key or self._method in policy.methods
+
+    def _refusal_of_wait(
+        self, outcome: requests.Response | BaseException, policy: RetryPolicy
+    ) -> str | None:
+        is_response = isinstance(outcome, requests.Response)
+        asked = _asked_wait(outcome) if is_response else None
+        status = outcome.status_code if is_response else None
+        if asked is not None and asked > policy.max_retry_after:
+            limit = f"max_retry_after={policy.max_retry_after:g} s"
+            return f"Retry-After of {asked:g} s is longer than {limit}"
+        self._wait = max(_backoff(policy, self.attempts, status), asked or 0.0)
+        if self._wait >= self.remaining():
+            return f"the deadline leaves no time for a wait of {self._wait:.2f} s"
+        return None
+
+    def announce(self, outcome: requests.Response | BaseException) -> float:
+        """Tell `on_retry` of the coming wait and return its seconds."""
+        outcome = judged(outcome)
+        if self.policy and self.policy.on_retry:
+            is_response = isinstance(outcome, requests.Response)
+            self.policy.on_retry(
+                RetryEvent(
+                    attempt=self.attempts,
+                    wait=self._wait,
+                    method=self._method,
+                    url=_secrets.redact_url(self.request.url or ""),
+                    status=outcome.status_code if is_response else None,
+                    error=outcome if isinstance(outcome, Exception) else None,
+                )
+            )
+        return self._wait
+
+
+def judged(outcome: requests.Response | BaseException) -> requests.Response | BaseException:
+    """Return what to judge: an HTTPError raised by a caller's own hook means its response."""
+    if isinstance(outcome, requests.HTTPError) and outcome.response is not None:
+        return outcome.response
+    return outcome
+
+
+def _asked_wait(response: requests.Response) -> float | None:
+    return _headers.retry_after(response.headers, time.time())
+
+
+def _backoff(policy: RetryPolicy, failures: int, status: int | None) -> float:
+    base = policy.backoff
+    if base and status in _OVERLOAD_STATUSES:
+        base = max(base, _OVERLOAD_BACKOFF)
+    # The exponent is bounded: 2.0 ** 1100 overflows.
+    return min(policy.max_backoff, base * 2.0 ** min(failures - 1, 60)) * WAITING.jitter()
+
+
+def persist(
+    first: requests.Response | Exception,
+    again: Callable[[], requests.Response],
+    trial: Trial,
+    release: Callable[[requests.Response], None],
+) -> requests.Response:
+    """Go on after a first attempt that did not settle the matter.
+
+    Args:
+        first: What the first attempt gave.
+        again: Sends one more attempt.
+        trial: Judges each outcome; it has judged none yet.
+        release: Frees the connection of an answer that is not the last one.
+
+    Raises:
+        Exception: What the last attempt raised, unchanged.
+    """
+    import tenacity
+
+    outcomes: list[requests.Response | BaseException] = []
+
+    def step() -> requests.Response:
+        if not outcomes:
+            if isinstance(first, Exception):
+                raise first
+            return first
+        return again()
+
+    def judge(state: tenacity.RetryCallState) -> bool:
+        future = state.outcome
+        assert future is not None  # noqa: S101  # tenacity asks only after an attempt
+        outcomes[:] = [future.exception() or future.result()]
+        return trial.wants_more(outcomes[0])
+
+    def before_sleep(_: tenacity.RetryCallState) -> None:
+        answer = judged(outcomes[0])
+        if isinstance(answer, requests.Response):
+            release(answer)
+
+    retrying = tenacity.Retrying(
+        retry=judge,
+        wait=lambda _: trial.announce(outcomes[0]),
+        before_sleep=before_sleep,
+        sleep=lambda seconds: WAITING.sleep(seconds),
+        reraise=True,
+    )
+    return retrying(step)

@@ -1,0 +1,907 @@
+"""The one place where a request becomes a response.
+
+    request -> prepare_request -> send -> (delivery) -> dispatch
+
+`request` knows what the call asked for, `prepare_request` what may go where, `send` starts
+the clock, and `delivery` does the redirects, retries and attempts.
+"""
+
+import time
+import uuid
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from typing import Any, Self, TypeVar, cast, overload
+
+import requests
+from requests.cookies import RequestsCookieJar, cookiejar_from_dict, merge_cookies
+from requests.exceptions import InvalidJSONError, UnrewindableBodyError
+from requests.sessions import merge_hooks
+from requests.utils import get_auth_from_url, get_netrc_auth, resolve_proxies, select_proxy
+from typing_extensions import Unpack
+
+from httpkit import _headers, _models, _secrets, _urls, delivery, dispatch, settings
+from httpkit import auth as auth_room
+from httpkit import response as response_room
+from httpkit import retry as retry_room
+from httpkit._typing import (
+    NOT_GIVEN,
+    Auth,
+    Cert,
+    Cookies,
+    Data,
+    Files,
+    HeadersLike,
+    Hooks,
+    Json,
+    NotGiven,
+    Params,
+    Timeout,
+    Verify,
+)
+from httpkit._urls import Origin
+from httpkit.errors import ConfigurationError
+from httpkit.request import Call, PreparedRequest
+from httpkit.resource import Resource
+from httpkit.response import Response, adopt
+from httpkit.retry import RetryPolicy
+from httpkit.settings import (
+    DataOptions,
+    GetOptions,
+    JsonOptions,
+    PostOptions,
+    RequestOptions,
+    SessionOptions,
+    StatusTable,
+)
+
+T = TypeVar("T")
+Table = Mapping[Any, Callable[[Response], T]] | dispatch.StatusDispatch[T]
+
+
+class Jar(RequestsCookieJar):
+    """Cookies whose repr shows names, not values."""
+
+    def __repr__(self) -> str:
+        return f"<cookies {sorted({cookie.name for cookie in self})}>"
+
+
+class Session(requests.Session):
+    """A requests.Session that is finished: base URL, credentials, retries, typed errors.
+
+    Every keyword can also be set in the class statement (`class Blog(Session, headers=…)`),
+    and those below `cert` as class attributes (`timeout = 10`). A call's own keyword beats
+    the instance's, which beats the class's. Containers are copied.
+
+    Args:
+        base_url: Where relative URLs are appended, and the origin that credentials are bound
+            to. None: every URL is absolute, and credentials go where each is pointed.
+        auth: A strategy, a (user, password) tuple, any `AuthBase` or callable; None for none.
+        headers: Sent with every request to the session's origin, over requests' defaults.
+        params: Query parameters sent with every request to the session's origin.
+        cookies: A dict or a jar to begin with.
+        proxies: Scheme to proxy URL; beats the environment.
+        verify: False, True, or the path of a CA bundle; beats the environment when given.
+        cert: Path of a client certificate, or (certificate, key).
+        timeout: Seconds to connect and between bytes, or (connect, read), above 0; None off.
+        deadline: Seconds for a whole call with all its attempts, redirects and its body,
+            above 0; None off. A streamed body is not counted.
+        retry: A RetryPolicy, or a number of attempts; None is off.
+        on_status: A table or StatusDispatch asked after the call's own; it may only raise or
+            return a Response. None is off.
+        raise_for_status: Whether an error status without a handler raises a StatusError.
+        max_body: The most bytes of a body read into memory, above 0; None off. Streams are
+            not limited.
+        trusted_origins: URLs of further origins that may see the session's credentials.
+        allow_http_auth: Whether credentials may travel unencrypted beyond loopback.
+        redirect_body: Whether a request body may follow a redirect to another origin.
+        secret_headers: Names of further headers, parameters and fields to hide from view.
+        strict: False gives requests' own defaults: no timeout, deadline, retry, limits or
+            raising, and its rules for redirects, netrc and credentials.
+
+    Raises:
+        ConfigurationError: A setting is out of its bounds.
+        InvalidURL: base_url is no absolute URL, or has a query.
+
+    A session may be shared among threads once it is set up: requests, retries and cookies
+    are safe; changing `headers`, `auth` or adapters while requests run is not.
+    """
+
+    base_url: str | None = None
+    timeout: Timeout = (5, 60)
+    deadline: float | None = 300
+    retry: RetryPolicy | int | None = RetryPolicy()
+    on_status: StatusTable = None
+    raise_for_status: bool = True
+    max_body: int | None = 1 << 30
+    trusted_origins: Sequence[str] = ()
+    allow_http_auth: bool = False
+    redirect_body: bool = False
+    secret_headers: Sequence[str] = ()
+    strict: bool = True
+
+    _class_keywords: Mapping[str, Any] = {}
+    _shares_pool: bool = False
+
+    def __init_subclass__(
+        cls, strict: bool | NotGiven = NOT_GIVEN, **keywords: Unpack[SessionOptions]
+    ) -> None:
+        super().__init_subclass__()
+        given: dict[str, Any] = dict(keywords)
+        if strict is not NOT_GIVEN:
+            given["strict"] = strict
+        settings.check(given)
+        inherited = dict(cls._class_keywords)
+        for name in set(given) & set(settings.REQUESTS_SETTINGS):
+            value = given.pop(name)
+            before = inherited.get(name)
+            if isinstance(value, Mapping) and isinstance(before, Mapping):
+                value = {**before, **value}
+            inherited[name] = value
+        cls._class_keywords = inherited
+        for name, value in given.items():
+            setattr(cls, name, value)
+
+    def __init__(
+        self,
+        base_url: str | NotGiven | None = NOT_GIVEN,
+        *,
+        auth: Auth = None,
+        headers: HeadersLike = None,
+        params: Mapping[str, Any] | None = None,
+        cookies: Cookies = None,
+        proxies: Mapping[str, str] | None = None,
+        verify: Verify = None,
+        cert: Cert = None,
+        timeout: Timeout | NotGiven = NOT_GIVEN,
+        deadline: float | NotGiven | None = NOT_GIVEN,
+        retry: RetryPolicy | int | NotGiven | None = NOT_GIVEN,
+        on_status: StatusTable | NotGiven = NOT_GIVEN,
+        raise_for_status: bool | NotGiven = NOT_GIVEN,
+        max_body: int | NotGiven | None = NOT_GIVEN,
+        trusted_origins: Sequence[str] | NotGiven = NOT_GIVEN,
+        allow_http_auth: bool | NotGiven = NOT_GIVEN,
+        redirect_body: bool | NotGiven = NOT_GIVEN,
+        secret_headers: Sequence[str] | NotGiven = NOT_GIVEN,
+        strict: bool | NotGiven = NOT_GIVEN,
+    ) -> None:
+        super().__init__()
+        given = {
+            "base_url": base_url,
+            "timeout": timeout,
+            "deadline": deadline,
+            "retry": retry,
+            "on_status": on_status,
+            "raise_for_status": raise_for_status,
+            "max_body": max_body,
+            "trusted_origins": trusted_origins,
+            "allow_http_auth": allow_http_auth,
+            "redirect_body": redirect_body,
+            "secret_headers": secret_headers,
+            "strict": strict,
+        }
+        self._configure({n: value for n, value in given.items() if value is not NOT_GIVEN})
+        self.headers = _headers.Headers(self.headers)
+        self.cookies = Jar()
+        if self.strict:
+            self.headers["User-Agent"] = f"httpkit/{_VERSION} {self.headers['User-Agent']}"
+        ours = {
+            "auth": auth,
+            "headers": headers,
+            "params": params,
+            "cookies": cookies,
+            "proxies": proxies,
+            "verify": verify,
+            "cert": cert,
+        }
+        self._take(self._class_keywords)
+        self._take(ours)
+
+    def _configure(self, given: Mapping[str, Any]) -> None:
+        """Store the settings given here and check all that are in force.
+
+        They go straight into the instance's dict: a subclass may have a read-only property
+        of the same name (github3's `timeout`), which then keeps its own meaning.
+        """
+        self.__dict__.update(given)
+        if not self.strict:
+            inherited = {n: v for n, v in settings.LENIENT.items() if self._is_default(n)}
+            self.__dict__.update(inherited)
+        settings.check({name: getattr(self, name) for name in _SETTINGS})
+        retry_room.as_policy(self.retry)
+        dispatch.as_dispatch(self.on_status)
+        _secrets.remember_names(self.secret_headers)
+
+    def _is_default(self, name: str) -> bool:
+        return name not in self.__dict__ and getattr(type(self), name) is getattr(Session, name)
+
+    def _take(self, keywords: Mapping[str, Any]) -> None:
+        """Apply what requests assigns in its own constructor: mappings are merged."""
+        for name, value in keywords.items():
+            if value is None:
+                continue
+            if name == "cookies":
+                jar = value if not isinstance(value, Mapping) else cookiejar_from_dict(dict(value))
+                merge_cookies(self.cookies, jar)
+            elif name in {"headers", "params", "proxies"}:
+                getattr(self, name).update(value)
+            else:
+                setattr(self, name, value)
+
+    def __repr__(self) -> str:
+        place = f" {_secrets.redact_url(self.base_url)}" if self.base_url else ""
+        who = self.auth
+        if isinstance(who, auth_room.Strategy):
+            place += f" auth={who!r}"
+        elif who:
+            place += f" auth={type(who).__name__}"
+        return f"<{type(self).__name__}{place}>"
+
+    def with_options(self, **overrides: Unpack[SessionOptions]) -> Self:
+        """Return a clone with some settings changed; pool and cookies are shared.
+
+        Args:
+            **overrides: The keywords of the constructor. Headers, parameters and proxies are
+                added to the present ones.
+
+        Raises:
+            ConfigurationError: A setting is out of its bounds.
+        """
+        changes: dict[str, Any] = dict(overrides)
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        twin._shares_pool = True
+        twin.headers = _headers.Headers(self.headers)
+        twin.params, twin.proxies = dict(self.params), dict(self.proxies)
+        twin.hooks = {event: list(hooks) for event, hooks in self.hooks.items()}
+        theirs = {name: changes.pop(name) for name in settings.REQUESTS_SETTINGS if name in changes}
+        if "auth" in theirs:
+            twin.auth = theirs.pop("auth")  # None takes the session's auth away
+        twin._configure(changes)
+        twin._take(theirs)
+        return twin
+
+    def close(self) -> None:
+        """Close the connections; a clone made by `with_options` leaves them to its origin."""
+        if not self._shares_pool:
+            super().close()
+
+    def mount(self, prefix: str, adapter: Any) -> None:
+        """Register an adapter for URLs with a prefix; safe while other threads send."""
+        retries = getattr(getattr(adapter, "max_retries", None), "total", 0)
+        if self.strict and self.retry is not None and retries:
+            warnings.warn(
+                f"the adapter for {prefix} retries {retries} times for each of httpkit's own"
+                " attempts: pass retry=None or an adapter without max_retries",
+                stacklevel=2,
+            )
+        # Longest prefix first, in a new dict: readers never see one that changes.
+        adapters = {**self.adapters, prefix: adapter}
+        self.adapters = OrderedDict(
+            sorted(adapters.items(), key=lambda item: len(item[0]), reverse=True)
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the whole state, credentials included: a pickled session is a credential."""
+        return {**super().__getstate__(), **self.__dict__, "_shares_pool": False}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
+    # ---- preparing
+
+    def prepare_request(self, request: requests.Request) -> PreparedRequest:
+        """Merge a request with the session's settings and sign it.
+
+        To an origin that is not the session's, only what the request itself holds is sent,
+        with the harmless ones of the session's headers.
+
+        Raises:
+            InvalidURL: The URL is relative without a base, or climbs out of the base.
+            ConfigurationError: Credentials would travel unencrypted.
+        """
+        if not self.strict:
+            return self._prepare_leniently(request)
+        url = _urls.join(self.base_url, _as_text(request.url))
+        home = self._home(url)
+        is_home = _urls.origin(url) in home
+        signer = self._signer(request, url, is_home=is_home)
+        prepared = PreparedRequest()
+        prepared.prepare(
+            method=(request.method or "GET").upper(),
+            url=url,
+            files=request.files,
+            data=request.data,
+            json=request.json,
+            headers=settings.merge_headers(
+                self.headers if is_home else _headers.travelling(self.headers), request.headers
+            ),
+            params=settings.merge_params(self.params if is_home else {}, request.params),
+            auth=signer,
+            cookies=self._cookies_for(request, is_home=is_home),
+            hooks=merge_hooks(request.hooks, self.hooks),
+        )
+        prepared.call = replace(
+            self._call(),
+            home=home if is_home else frozenset({_urls.origin(url)}),
+            sign=auth_room.resigner(signer),
+            is_signed=True,
+            renews=auth_room.can_change(signer),
+            withheld=None if is_home or not self._holds_credentials() else _why_withheld(url),
+        )
+        return prepared
+
+    def _prepare_leniently(self, request: requests.Request) -> PreparedRequest:
+        if self.base_url is not None:
+            joined = requests.Request()
+            joined.__dict__.update(request.__dict__)
+            joined.url = _urls.join(self.base_url, _as_text(request.url))
+            request = joined
+        prepared = PreparedRequest.adopt(super().prepare_request(request))
+        signer = request.auth if request.auth is not None else self.auth
+        prepared.call = replace(
+            self._call(),
+            sign=auth_room.resigner(signer),
+            is_signed=True,
+            renews=auth_room.can_change(signer),
+        )
+        return prepared
+
+    def _home(self, url: str) -> frozenset[Origin]:
+        """Return the origins that may see the session's credentials on a call to this URL."""
+        typed = self.base_url if self.base_url is not None else url
+        return frozenset(map(_urls.origin, (typed, *self.trusted_origins)))
+
+    def _holds_credentials(self) -> bool:
+        kept = _headers.travelling(self.headers)
+        return bool(self.auth or self.params or len(kept) < len(self.headers) or len(self.cookies))
+
+    def _cookies_for(self, request: requests.Request, *, is_home: bool) -> RequestsCookieJar:
+        jar = RequestsCookieJar()
+        if is_home:
+            merge_cookies(jar, self.cookies)
+        if request.cookies:
+            merge_cookies(jar, request.cookies)
+        return jar
+
+    def _signer(self, request: requests.Request, url: str, *, is_home: bool) -> Any:
+        """Return what signs the request; NO_AUTH rather than None, which requests looks up."""
+        given = request.auth if request.auth is not None else (self.auth if is_home else None)
+        if given:
+            return auth_room.as_signer(given)
+        names = {*(request.headers or {}), *(self.headers if is_home else ())}
+        if "authorization" in {name.lower() for name in names}:
+            return auth_room.NO_AUTH
+        user_and_password = get_auth_from_url(url)
+        if any(user_and_password):
+            return auth_room.as_signer(user_and_password)
+        ambient = get_netrc_auth(url) if self.trust_env and _is_private(url) else None
+        return auth_room.as_signer(ambient) if ambient else auth_room.NO_AUTH
+
+    def merge_environment_settings(
+        self,
+        url: Any,
+        proxies: Any,
+        stream: bool | None,
+        verify: Any,
+        cert: Any,
+    ) -> dict[str, Any]:
+        """Complete a call's settings from the session and the environment.
+
+        What the call or the session says beats the environment; in requests the environment
+        beats the session.
+        """
+        if not self.strict:
+            return super().merge_environment_settings(url, proxies, stream, verify, cert)
+        if verify is None and self.verify is not True:
+            verify = self.verify
+        explicit = {**self.proxies, **(proxies or {})}
+        is_explicit = verify is not None
+        merged = super().merge_environment_settings(url, {}, stream, verify, cert)
+        if is_explicit:
+            merged["verify"] = verify
+        chosen = {name: proxy for name, proxy in explicit.items() if proxy is not None}
+        ambient = {} if select_proxy(url, chosen) else merged["proxies"]
+        merged["proxies"] = {
+            **{name: proxy for name, proxy in ambient.items() if name not in explicit},
+            **chosen,
+        }
+        return merged
+
+    # ---- one call
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        """Send a prepared request, with retries, redirects and the deadline of its call.
+
+        It never raises for a status.
+
+        Args:
+            request: From `prepare_request`, or prepared elsewhere and then sent as it is.
+            **kwargs: requests' own: stream, timeout, verify, cert, proxies, allow_redirects.
+
+        Raises:
+            RequestException: There is no answer; the error says after how many attempts.
+            ValueError: It is not a prepared request.
+        """
+        if isinstance(request, requests.Request):  # pyright: ignore[reportUnnecessaryIsInstance]  # a common slip
+            raise ValueError("You can only send PreparedRequests.")  # noqa: TRY004  # requests' own class and words
+        started = time.monotonic()
+        outer = delivery.ATTEMPTING.set(False)  # a hook may send within another attempt
+        try:
+            answer = self._deliver(request, kwargs)
+        finally:
+            delivery.ATTEMPTING.reset(outer)
+        answer.__dict__["elapsed_total"] = time.monotonic() - started
+        # A class that overrides send, a cache say, sets a class of its own on what we return.
+        return adopt(answer) if type(self).send is Session.send else answer
+
+    def _deliver(
+        self, request: requests.PreparedRequest, kwargs: dict[str, Any]
+    ) -> requests.Response:
+        mine = self._ours(request)
+        call = mine.call or Call()
+        if not self.strict and (call.retry, call.deadline, call.max_body) == (None, None, None):
+            kwargs.setdefault("timeout", self.timeout)
+            return super().send(request, **kwargs)
+        follows = kwargs.pop("allow_redirects", True)
+        kwargs.setdefault("timeout", self.timeout)
+        kwargs.setdefault("stream", self.stream)
+        kwargs.setdefault("verify", self.verify)
+        kwargs.setdefault("cert", self.cert)
+        if "proxies" not in kwargs:
+            kwargs["proxies"] = resolve_proxies(request, self.proxies, self.trust_env)
+        settings.check({"timeout": kwargs["timeout"]})
+        parcel = delivery.Delivery(
+            session=self,
+            transmit=super().send,
+            request=delivery.begin(mine, call, follows=follows and self.strict),
+            options=kwargs,
+            is_strict=self.strict,
+        )
+        if not self.strict:
+            return self._follow_leniently(parcel, request, follows=follows)
+        if follows:
+            return parcel.follow()
+        answer = parcel.persist()
+        if not call.follows:
+            answer._next = parcel.peek(answer)  # noqa: SLF001  # what `.next` returns
+        return answer
+
+    def _ours(self, request: requests.PreparedRequest) -> PreparedRequest:
+        """Return the request as one that knows its call, and note that it is being sent."""
+        if not isinstance(request, PreparedRequest) or request.call is None:
+            mine = PreparedRequest.adopt(request)
+            place = _urls.origin(mine.url or "")
+            home = self._home(mine.url or "")
+            home = home if place in home else frozenset({place})
+            mine.call = replace(self._call(), home=home)
+            return mine
+        mine = request.copy()
+        if request.was_sent and request.body_start.refusal:
+            raise UnrewindableBodyError(
+                f"this request was sent before: {request.body_start.refusal}", request=request
+            )
+        request.was_sent = True
+        # The signature made at prepare serves the first attempt only: it may have expired
+        # by the time the same request is sent again.
+        request.call = replace(request.call, is_signed=False)
+        return mine
+
+    def _follow_leniently(
+        self, parcel: delivery.Delivery, request: requests.PreparedRequest, *, follows: bool
+    ) -> requests.Response:
+        """Follow redirects by requests' own rules; it sends each hop through `send`."""
+        answer = parcel.persist()
+        if not follows:
+            return answer
+        history = [answer, *self.resolve_redirects(answer, request, **parcel.options)]
+        answer = history.pop()
+        if history:
+            answer.history = history
+        return answer
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Return where a response redirects to; None for others, and inside an attempt."""
+        return None if delivery.ATTEMPTING.get() else super().get_redirect_target(resp)
+
+    @overload
+    def request(
+        self,
+        method: str,
+        url: str | bytes,
+        params: Params = None,
+        data: Data = None,
+        *,
+        on_status: None = None,
+        **options: Unpack[JsonOptions],
+    ) -> Response: ...
+    @overload
+    def request(
+        self,
+        method: str,
+        url: str | bytes,
+        params: Params = None,
+        data: Data = None,
+        *,
+        on_status: Table[T],
+        **options: Unpack[JsonOptions],
+    ) -> Response | T: ...
+    def request(
+        self,
+        method: str,
+        url: str | bytes,
+        params: Params = None,
+        data: Data = None,
+        headers: HeadersLike = None,
+        cookies: Cookies = None,
+        files: Files = None,
+        auth: Auth = None,
+        timeout: Timeout | NotGiven = NOT_GIVEN,
+        allow_redirects: bool = True,
+        proxies: dict[str, str] | None = None,
+        hooks: Hooks = None,
+        stream: bool | None = None,
+        verify: Verify = None,
+        cert: Cert = None,
+        json: Json = None,
+        *,
+        on_status: Any = NOT_GIVEN,
+        path: Mapping[str, object] | None = None,
+        raise_for_status: bool | NotGiven = NOT_GIVEN,
+        retry: RetryPolicy | int | NotGiven | None = NOT_GIVEN,
+        deadline: float | NotGiven | None = NOT_GIVEN,
+        max_body: int | NotGiven | None = NOT_GIVEN,
+        idempotency_key: bool | str | None = None,
+        redirect_body: bool | NotGiven = NOT_GIVEN,
+        allow_http_auth: bool | NotGiven = NOT_GIVEN,
+    ) -> Any:
+        """Send a request and return its response, or what the handler of its status returns.
+
+        Args:
+            method: Any method; it is sent in upper case.
+            url: Relative to base_url, to which it is appended; or absolute.
+            params: Query parameters, after the session's; a value of None leaves one out.
+            data: A mapping or pairs (sent as a form), bytes, text, a file or an iterable.
+            headers: Over the session's; a value of None takes one away.
+            cookies: Sent on this call only.
+            files: Files for a multipart form.
+            auth: Instead of the session's; None is the session's, NO_AUTH signs nothing.
+            timeout: Seconds to connect and between bytes, or (connect, read); None is off.
+            allow_redirects: Whether redirects are followed.
+            proxies: Scheme to proxy URL, over the session's.
+            hooks: Called with every response, of each attempt.
+            stream: Whether to leave the body unread: use the response in a `with`.
+            verify: False, True, or the path of a CA bundle; None is the session's.
+            cert: A client certificate, or (certificate, key); None is the session's.
+            json: What JSON can say, or a dataclass, attrs, msgspec or pydantic object.
+            on_status: A table or StatusDispatch asked before the session's; None asks no
+                table at all.
+            path: Values for the `{name}` placeholders of the URL, percent-encoded.
+            raise_for_status: Whether an error status without a handler raises.
+            retry: A RetryPolicy or a number of attempts; None is off.
+            deadline: Seconds for the whole call; None is off.
+            max_body: The most bytes of the body read into memory; None is off.
+            idempotency_key: True makes a key, a str is one; the server sees the same for all
+                attempts, so that any method may be repeated. None and False send none.
+            redirect_body: Whether the body may follow a redirect to another origin.
+            allow_http_auth: Whether credentials may travel unencrypted.
+
+        Raises:
+            StatusError: The status is an error that nothing handles.
+            RequestException: There is no answer, or none that can be read.
+            ValueError: An argument cannot work; nothing was sent.
+        """
+        call = self._call(
+            retry=retry,
+            deadline=deadline,
+            max_body=max_body,
+            redirect_body=redirect_body,
+            allow_http_auth=allow_http_auth,
+        )
+        tables = self._tables(on_status)
+        drafted = requests.Request(
+            method=method.upper(),
+            url=self._filled(url, path),
+            headers=_with_key(headers, idempotency_key, call),
+            files=cast("Any", files),
+            data=cast("Any", data or {}),
+            json=self._jsonable(json),
+            params=cast("Any", params or {}),
+            auth=auth,
+            cookies=cast("Any", cookies),
+            hooks=hooks,
+        )
+        prepared = self._prepared(drafted, call)
+        merged = self.merge_environment_settings(prepared.url, proxies or {}, stream, verify, cert)
+        answer = self.send(
+            prepared,
+            timeout=self.timeout if timeout is NOT_GIVEN else timeout,
+            allow_redirects=allow_redirects,
+            **merged,
+        )
+        if not isinstance(answer, requests.Response):  # pyright: ignore[reportUnnecessaryIsInstance]  # send may be a mock
+            return answer
+        raises = self.raise_for_status if raise_for_status is NOT_GIVEN else raise_for_status
+        return self._dispatched(adopt(answer), tables, raises=raises, limit=call.max_body)
+
+    def _call(self, **given: Any) -> Call:
+        """Return what a call asks for: what it gives, else what the session says."""
+        asked = {name: getattr(self, name) for name in _CALL_SETTINGS}
+        asked.update({name: value for name, value in given.items() if value is not NOT_GIVEN})
+        settings.check(asked)
+        asked["retry"] = retry_room.as_policy(asked["retry"])
+        return Call(**asked)
+
+    def _tables(self, on_status: Any) -> tuple[dispatch.StatusDispatch[Any] | None, ...]:
+        """Return the tables to ask, the session's last; None turns them off."""
+        if on_status is None:
+            return ()
+        own = dispatch.as_dispatch(self.on_status)
+        return (own,) if on_status is NOT_GIVEN else (dispatch.as_dispatch(on_status), own)
+
+    def _filled(self, url: str | bytes, path: Mapping[str, object] | None) -> str:
+        text = _as_text(url)
+        return _urls.fill(text, path) if self.strict or path is not None else text
+
+    def _jsonable(self, json: Json) -> Any:
+        if not self.strict:
+            return json
+        try:
+            return _models.encode(json)
+        except (TypeError, RecursionError) as error:
+            raise InvalidJSONError(f"json= cannot be sent: {error}") from error
+
+    def _prepared(self, drafted: requests.Request, call: Call) -> requests.PreparedRequest:
+        try:
+            prepared: requests.PreparedRequest = self.prepare_request(drafted)
+        except requests.RequestException as error:
+            _secrets.scrub(error)  # requests puts the whole URL into its messages
+            raise
+        if isinstance(prepared, PreparedRequest) and prepared.call is not None:
+            asked = {name: getattr(call, name) for name in _CALL_SETTINGS}
+            prepared.call = replace(prepared.call, **asked)
+            if not call.allow_http_auth:
+                _refuse_plain_http(prepared)
+        return prepared
+
+    def _dispatched(
+        self,
+        answer: Response,
+        tables: tuple[dispatch.StatusDispatch[Any] | None, ...],
+        *,
+        raises: bool,
+        limit: int | None,
+    ) -> Any:
+        """Return what the first table that knows the status makes of the answer."""
+        status = answer.status_code
+        asked = ((table, table.find(status)) for table in tables if table)
+        table, handler = next((found for found in asked if found[1]), (None, None))
+        if status >= 400 and (handler or raises):
+            response_room.receive(answer, limit=limit, check=None)
+        if handler is None:
+            if raises:
+                answer.raise_for_status()
+            return answer
+        result = handler(answer)
+        if table is tables[-1] and not isinstance(result, requests.Response):
+            raise ConfigurationError(
+                f"the session's on_status returned {type(result).__name__} for {status}: a"
+                " session's table may only raise or return a Response",
+                response=answer,
+            )
+        return result
+
+    @overload
+    def resource(
+        self, path: str, model: None = None, *, items_at: str | None = None
+    ) -> Resource[dict[str, Any]]: ...
+    @overload
+    def resource(
+        self, path: str, model: Callable[..., T], *, items_at: str | None = None
+    ) -> Resource[T]: ...
+    def resource(
+        self, path: str, model: Any = None, *, items_at: str | None = None
+    ) -> Resource[Any]:
+        """Return a resource of this session; `Resource` explains the arguments."""
+        return Resource(path, model, items_at=items_at).bind(self)
+
+    @overload
+    def get(
+        self,
+        url: str | bytes,
+        params: Params = None,
+        *,
+        on_status: None = None,
+        **options: Unpack[GetOptions],
+    ) -> Response: ...
+    @overload
+    def get(
+        self,
+        url: str | bytes,
+        params: Params = None,
+        *,
+        on_status: Table[T],
+        **options: Unpack[GetOptions],
+    ) -> Response | T: ...
+    def get(self, url: str | bytes, params: Params = None, **options: Any) -> Any:
+        """Ask for a resource (RFC 9110 section 9.3.1).
+
+        The keywords, results and errors are those of `request`.
+        """
+        return self.request("GET", url, params=params, **options)
+
+    @overload
+    def options(
+        self, url: str | bytes, *, on_status: None = None, **options: Unpack[RequestOptions]
+    ) -> Response: ...
+    @overload
+    def options(
+        self, url: str | bytes, *, on_status: Table[T], **options: Unpack[RequestOptions]
+    ) -> Response | T: ...
+    def options(self, url: str | bytes, **options: Any) -> Any:
+        """Ask what a resource supports (RFC 9110 section 9.3.7).
+
+        The keywords, results and errors are those of `request`.
+        """
+        return self.request("OPTIONS", url, **options)
+
+    @overload
+    def head(
+        self, url: str | bytes, *, on_status: None = None, **options: Unpack[RequestOptions]
+    ) -> Response: ...
+    @overload
+    def head(
+        self, url: str | bytes, *, on_status: Table[T], **options: Unpack[RequestOptions]
+    ) -> Response | T: ...
+    def head(self, url: str | bytes, **options: Any) -> Any:
+        """Ask for the header fields alone (RFC 9110 section 9.3.2); follow no redirects.
+
+        The keywords, results and errors are those of `request`.
+        """
+        options.setdefault("allow_redirects", False)
+        return self.request("HEAD", url, **options)
+
+    @overload
+    def post(
+        self,
+        url: str | bytes,
+        data: Data = None,
+        json: Json = None,
+        *,
+        on_status: None = None,
+        **options: Unpack[PostOptions],
+    ) -> Response: ...
+    @overload
+    def post(
+        self,
+        url: str | bytes,
+        data: Data = None,
+        json: Json = None,
+        *,
+        on_status: Table[T],
+        **options: Unpack[PostOptions],
+    ) -> Response | T: ...
+    def post(self, url: str | bytes, data: Data = None, json: Json = None, **options: Any) -> Any:
+        """Let a resource process a body (RFC 9110 section 9.3.3).
+
+        The keywords, results and errors are those of `request`.
+        """
+        return self.request("POST", url, data=data, json=json, **options)
+
+    @overload
+    def put(
+        self,
+        url: str | bytes,
+        data: Data = None,
+        *,
+        on_status: None = None,
+        **options: Unpack[DataOptions],
+    ) -> Response: ...
+    @overload
+    def put(
+        self,
+        url: str | bytes,
+        data: Data = None,
+        *,
+        on_status: Table[T],
+        **options: Unpack[DataOptions],
+    ) -> Response | T: ...
+    def put(self, url: str | bytes, data: Data = None, **options: Any) -> Any:
+        """Replace a resource (RFC 9110 section 9.3.4).
+
+        The keywords, results and errors are those of `request`.
+        """
+        return self.request("PUT", url, data=data, **options)
+
+    @overload
+    def patch(
+        self,
+        url: str | bytes,
+        data: Data = None,
+        *,
+        on_status: None = None,
+        **options: Unpack[DataOptions],
+    ) -> Response: ...
+    @overload
+    def patch(
+        self,
+        url: str | bytes,
+        data: Data = None,
+        *,
+        on_status: Table[T],
+        **options: Unpack[DataOptions],
+    ) -> Response | T: ...
+    def patch(self, url: str | bytes, data: Data = None, **options: Any) -> Any:
+        """Change a resource in part (RFC 5789).
+
+        The keywords, results and errors are those of `request`.
+        """
+        return self.request("PATCH", url, data=data, **options)
+
+    @overload
+    def delete(
+        self, url: str | bytes, *, on_status: None = None, **options: Unpack[RequestOptions]
+    ) -> Response: ...
+    @overload
+    def delete(
+        self, url: str | bytes, *, on_status: Table[T], **options: Unpack[RequestOptions]
+    ) -> Response | T: ...
+    def delete(self, url: str | bytes, **options: Any) -> Any:
+        """Remove a resource (RFC 9110 section 9.3.5).
+
+        The keywords, results and errors are those of `request`.
+        """
+        return self.request("DELETE", url, **options)
+
+
+def _as_text(url: object) -> str:
+    if isinstance(url, bytes):
+        return url.decode("utf-8")
+    if url is None:
+        raise ConfigurationError("the URL is None")
+    return str(url).lstrip()
+
+
+def _with_key(headers: HeadersLike, key: bool | str | None, call: Call) -> HeadersLike:  # noqa: FBT001  # a keyword of request
+    """Add an idempotency key to a call's headers, if one is asked for."""
+    if key is None or key is False:
+        return headers
+    if not key:
+        raise ConfigurationError("idempotency_key is empty")
+    policy = call.retry or RetryPolicy()
+    value = str(uuid.uuid4()) if key is True else key
+    return {**(headers or {}), policy.idempotency_header: value}
+
+
+def _is_private(url: str) -> bool:
+    """Say whether nobody on the way can read what is sent to a URL."""
+    scheme, host, _ = _urls.origin(url)
+    return scheme != "http" or _urls.is_loopback(host)
+
+
+def _refuse_plain_http(prepared: PreparedRequest) -> None:
+    if _is_private(prepared.url or ""):
+        return
+    secret = next((n for n in prepared.headers if _secrets.is_secret(n) and n != "Cookie"), None)
+    signs = prepared.call is not None and prepared.call.sign is not None
+    if secret or signs:
+        place = _urls.spell_origin(_urls.origin(prepared.url or ""))
+        raise ConfigurationError(
+            f"credentials ({secret or 'auth'}) would travel unencrypted to {place}: use https,"
+            " or allow_http_auth=True"
+        )
+
+
+def _why_withheld(url: str) -> str:
+    place = _urls.spell_origin(_urls.origin(url))
+    return f"the session's credentials were withheld from {place} (see trusted_origins)"
+
+
+_VERSION = version("requests-httpkit")
+_CALL_SETTINGS = ("retry", "deadline", "max_body", "redirect_body", "allow_http_auth")
+_SETTINGS = (
+    *_CALL_SETTINGS, "base_url", "timeout", "on_status", "raise_for_status", "trusted_origins",
+    "secret_headers", "strict",
+)  # fmt: skip

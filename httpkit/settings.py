@@ -1,0 +1,235 @@
+"""What a session can be told: the options, their bounds, and what each means by default."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias, TypedDict
+
+from requests.structures import CaseInsensitiveDict
+
+from httpkit import _urls
+from httpkit._typing import Auth, Cert, Cookies, Data, Files, HeadersLike, Hooks, Json, Params
+from httpkit._typing import Timeout, Verify
+from httpkit.dispatch import StatusDispatch
+from httpkit.errors import ConfigurationError
+from httpkit.retry import RetryPolicy, check_seconds
+
+StatusTable: TypeAlias = Mapping[Any, Callable[..., Any]] | StatusDispatch[Any] | None
+
+# What strict=False means: requests' own defaults.
+LENIENT: Mapping[str, object] = {
+    "timeout": None,
+    "deadline": None,
+    "retry": None,
+    "raise_for_status": False,
+    "max_body": None,
+    "allow_http_auth": True,
+    "redirect_body": True,
+}
+
+# What requests assigns in its own constructor, so that a class attribute would be lost.
+REQUESTS_SETTINGS = ("auth", "headers", "params", "cookies", "proxies", "verify", "cert")
+
+
+class SessionOptions(TypedDict, total=False):
+    """The keywords of `Session`, of its class statement and of `with_options`."""
+
+    base_url: str | None
+    auth: Auth
+    headers: HeadersLike
+    params: Mapping[str, Any] | None
+    cookies: Cookies
+    proxies: Mapping[str, str] | None
+    verify: bool | str
+    cert: Cert
+    timeout: Timeout
+    deadline: float | None
+    retry: RetryPolicy | int | None
+    on_status: StatusTable
+    raise_for_status: bool
+    max_body: int | None
+    trusted_origins: Sequence[str]
+    allow_http_auth: bool
+    redirect_body: bool
+    secret_headers: Sequence[str]
+
+
+class _CallOptions(TypedDict, total=False):
+    headers: HeadersLike
+    cookies: Cookies
+    files: Files
+    auth: Auth
+    timeout: Timeout
+    allow_redirects: bool
+    proxies: dict[str, str] | None
+    hooks: Hooks
+    stream: bool | None
+    verify: Verify
+    cert: Cert
+    path: Mapping[str, object] | None
+    raise_for_status: bool
+    retry: RetryPolicy | int | None
+    deadline: float | None
+    max_body: int | None
+    idempotency_key: bool | str | None
+    redirect_body: bool
+    allow_http_auth: bool
+
+
+class RequestOptions(_CallOptions, total=False):
+    """What every request takes beside method and URL; `Session.request` explains each."""
+
+    params: Params
+    data: Data
+    json: Json
+
+
+class JsonOptions(_CallOptions, total=False):
+    """What `request` takes beside its parameters."""
+
+    json: Json
+
+
+class GetOptions(_CallOptions, total=False):
+    """What `get` takes beside its parameters."""
+
+    data: Data
+    json: Json
+
+
+class PostOptions(_CallOptions, total=False):
+    """What `post` takes beside its parameters."""
+
+    params: Params
+
+
+class DataOptions(_CallOptions, total=False):
+    """What `put` and `patch` take beside their parameters."""
+
+    params: Params
+    json: Json
+
+
+def check(options: Mapping[str, Any]) -> None:
+    """Refuse settings that cannot work, before anything is sent.
+
+    Raises:
+        ConfigurationError: A value is out of its bounds; the message names it.
+        InvalidURL: base_url is no URL to append to.
+    """
+    for name, value in options.items():
+        if checker := _CHECKS.get(name):
+            checker(name, value)
+
+
+def _check_base_url(_: str, base_url: object) -> None:
+    if base_url is None:
+        return
+    if not isinstance(base_url, str):
+        raise ConfigurationError(f"base_url={base_url!r} must be a str or None")
+    _urls.check_base(base_url)
+
+
+def _check_timeout(name: str, timeout: object) -> None:
+    if isinstance(timeout, tuple):
+        if len(timeout) != 2:
+            raise ConfigurationError(f"timeout={timeout!r} must be seconds or (connect, read)")
+        for seconds in timeout:
+            _check_timeout(name, seconds)
+    # urllib3's own Timeout object is checked by urllib3.
+    elif timeout is not None and not hasattr(timeout, "connect_timeout"):
+        check_seconds(name, timeout, above_zero=True)
+
+
+def _check_deadline(name: str, deadline: object) -> None:
+    if deadline is not None:
+        check_seconds(name, deadline, above_zero=True)
+
+
+def _check_max_body(_: str, size: object) -> None:
+    is_count = isinstance(size, int) and not isinstance(size, bool) and size > 0
+    if size is not None and not is_count:
+        raise ConfigurationError(f"max_body={size!r} must be a number of bytes above 0, or None")
+
+
+def _check_origins(_: str, origins: object) -> None:
+    if isinstance(origins, str) or not isinstance(origins, Sequence):
+        raise ConfigurationError("trusted_origins must be a sequence of URLs")
+    for place in origins:
+        _urls.check_base(str(place))
+
+
+def _check_names(name: str, values: object) -> None:
+    if isinstance(values, str) or not all(isinstance(value, str) for value in values):  # type: ignore[attr-defined]  # untyped callers
+        raise ConfigurationError(f"{name} must be a sequence of str")
+
+
+def _check_flag(name: str, flag: object) -> None:
+    if not isinstance(flag, bool):
+        raise ConfigurationError(f"{name}={flag!r} must be True or False")
+
+
+_CHECKS: Mapping[str, Callable[[str, Any], None]] = {
+    "base_url": _check_base_url,
+    "timeout": _check_timeout,
+    "deadline": _check_deadline,
+    "max_body": _check_max_body,
+    "trusted_origins": _check_origins,
+    "secret_headers": _check_names,
+    "raise_for_status": _check_flag,
+    "allow_http_auth": _check_flag,
+    "redirect_body": _check_flag,
+    "strict": _check_flag,
+}
+
+
+def clip(timeout: Any, remaining: float) -> Any:
+    """Shorten a timeout to what is left of the deadline.
+
+    Args:
+        timeout: Seconds, (connect, read), None for off, or urllib3's Timeout as it is.
+        remaining: Seconds, above 0; infinity leaves the timeout alone.
+    """
+    if remaining == math.inf or hasattr(timeout, "connect_timeout"):
+        return timeout
+    connect, read = timeout if isinstance(timeout, tuple) else (timeout, timeout)
+    return (
+        remaining if connect is None else min(connect, remaining),
+        remaining if read is None else min(read, remaining),
+    )
+
+
+def spell_params(params: Any) -> Any:
+    """Write booleans as "true" and "false", as JSON does; requests writes "True"."""
+    if params is None or isinstance(params, (str, bytes)):
+        return params
+    if hasattr(params, "items"):
+        return {name: _spell(value) for name, value in params.items()}
+    return [(name, _spell(value)) for name, value in params]
+
+
+def _spell(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (list, tuple, set)):
+        return [_spell(item) for item in value]
+    return value
+
+
+def merge_params(session: Mapping[str, Any], call: Any) -> Any:
+    """Put the session's parameters before the call's; None in a call's mapping removes one."""
+    call = spell_params(call)
+    if not session or isinstance(call, (str, bytes)):
+        return call
+    if isinstance(call, list):
+        return [*spell_params(session).items(), *call]
+    merged = {**spell_params(session), **(call or {})}
+    return {name: value for name, value in merged.items() if value is not None}
+
+
+def merge_headers(
+    session: Mapping[str, Any], call: Mapping[str, Any] | None
+) -> CaseInsensitiveDict[Any]:
+    """Put the call's headers over the session's; None in the call removes one."""
+    merged: CaseInsensitiveDict[Any] = CaseInsensitiveDict(session)
+    merged.update(call or {})
+    return CaseInsensitiveDict({name: v for name, v in merged.items() if v is not None})
