@@ -6,6 +6,7 @@ Rule: no I/O and no clock here; the time comes as an argument.
 import math
 from collections.abc import Iterable, Mapping
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 from requests.structures import CaseInsensitiveDict
 
@@ -38,7 +39,7 @@ REQUEST_ID_FIELDS = (
 _MILLISECOND_FIELDS = ("retry-after-ms", "x-ms-retry-after-ms")
 
 
-class Headers(CaseInsensitiveDict[str]):
+class Headers(CaseInsensitiveDict[Any]):
     """Header fields whose repr shows no credential; otherwise requests' own class."""
 
     def __repr__(self) -> str:

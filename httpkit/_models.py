@@ -6,17 +6,20 @@ Rule: no I/O. A mismatch is a ValueError here; the rooms above say for which res
 import dataclasses
 import enum
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
+
+from httpkit._typing import is_list, is_mapping, is_tuple
 
 T = TypeVar("T")
 
 _BOM = b"\xef\xbb\xbf"
+_SCALARS = (str, int, float, type(None))
 # Classes of these modules mean a JSON value to msgspec; other plain classes are called.
 _VALUE_MODULES = frozenset({"builtins", "datetime", "decimal", "uuid", "typing", "types"})
 
 
-class Mismatch(ValueError):
+class MismatchError(ValueError):
     """The document is not JSON, or not of the model."""
 
 
@@ -29,7 +32,7 @@ def decode(body: bytes, model: Callable[..., T]) -> T:
             a pydantic model (which validates itself), or any callable given the parsed JSON.
 
     Raises:
-        Mismatch: It is not JSON (NaN and invalid UTF-8 included) or not of the model; the
+        MismatchError: It is not JSON (NaN and invalid UTF-8 included) or not of the model; the
             message names the field.
     """
     if _is_native(model):
@@ -40,7 +43,7 @@ def decode(body: bytes, model: Callable[..., T]) -> T:
 def build(value: Any, model: Callable[..., T]) -> T:
     """Turn parsed JSON into a model; see `decode`."""
     if validate := getattr(model, "model_validate", None):
-        return _call(validate, value)
+        return _call(typing.cast("Callable[[Any], T]", validate), value)
     if not _is_native(model):
         return model(value)
     import msgspec
@@ -48,23 +51,23 @@ def build(value: Any, model: Callable[..., T]) -> T:
     try:
         return typing.cast("T", msgspec.convert(value, typing.cast("Any", model)))
     except (ValueError, RecursionError) as error:
-        raise Mismatch(str(error)) from error
+        raise MismatchError(str(error)) from error
 
 
 def _call(validate: Callable[[Any], T], value: Any) -> T:
     try:
         return validate(value)
     except ValueError as error:  # pydantic's ValidationError is one
-        raise Mismatch(str(error)) from error
+        raise MismatchError(str(error)) from error
 
 
-def _decode_native(body: bytes, model: object) -> object:
+def _decode_native(body: bytes, model: object) -> Any:
     import msgspec
 
     try:
         return msgspec.json.decode(body.removeprefix(_BOM), type=typing.cast("Any", model))
     except (ValueError, RecursionError) as error:
-        raise Mismatch(str(error)) from error
+        raise MismatchError(str(error)) from error
 
 
 def _is_native(model: object) -> bool:
@@ -73,33 +76,34 @@ def _is_native(model: object) -> bool:
         return True
     if not isinstance(model, type):
         return False
+    kind: Any = model
     return (
         hasattr(model, "__dataclass_fields__")
         or hasattr(model, "__attrs_attrs__")
         or hasattr(model, "__struct_fields__")
         or typing.is_typeddict(model)
         or issubclass(model, enum.Enum)
-        or (issubclass(model, tuple) and hasattr(model, "_fields"))
+        or hasattr(kind, "_fields")  # NamedTuple
         or model.__module__ in _VALUE_MODULES
     )
 
 
-def encode(item: object, *, omit_unset: bool = False) -> object:
+def encode(item: Any, *, omit_unset: bool = False) -> Any:
     """Turn a model into what `json=` takes; dicts and lists are given back as they are.
 
     Args:
         item: A dataclass, attrs, msgspec or pydantic object, or JSON already.
         omit_unset: Leave out the fields that are None and have None as their default.
     """
-    if isinstance(item, (Mapping, Sequence)) or item is None:
+    if is_mapping(item) or is_list(item) or is_tuple(item) or isinstance(item, _SCALARS):
         return item
     if dump := getattr(item, "model_dump", None):
-        encoded = dump(mode="json")
+        encoded: Any = dump(mode="json")
     else:
         import msgspec
 
         encoded = msgspec.to_builtins(item)
-    if omit_unset and isinstance(encoded, dict):
+    if omit_unset and is_mapping(encoded):
         unset = _unset_fields(item)
         return {name: value for name, value in encoded.items() if name not in unset}
     return encoded
@@ -131,11 +135,22 @@ def dig(document: object, path: str) -> object:
     """Return what a dotted path names in parsed JSON ("data.users").
 
     Raises:
-        Mismatch: There is nothing at the path.
+        MismatchError: There is nothing at the path.
     """
-    current = document
+    current: object = document
     for key in path.split("."):
-        if not isinstance(current, Mapping) or key not in current:
-            raise Mismatch(f"nothing at {path!r}")
-        current = typing.cast("object", current[key])
+        if not is_mapping(current) or key not in current:
+            raise MismatchError(f"nothing at {path!r}")
+        current = current[key]
     return current
+
+
+def as_list(found: object) -> list[Any]:
+    """Return what is a list already.
+
+    Raises:
+        MismatchError: It is something else.
+    """
+    if not is_list(found):
+        raise MismatchError(f"a list was expected, not {type(found).__name__}")
+    return found

@@ -9,6 +9,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from threading import Lock
+from typing import Any
 from urllib.parse import quote, quote_plus, unquote_plus, urlsplit, urlunsplit
 
 MASK = "***"
@@ -144,10 +145,13 @@ def _scrub_one(error: BaseException) -> None:
         error.url = redact_url(url)  # type: ignore[attr-defined]  # urllib3's RequestError has it
 
 
-def _scrub_argument(argument: object) -> object:
+_HARMLESS = (BaseException, bytes, int, float, tuple)
+
+
+def _scrub_argument(argument: Any) -> Any:
     if isinstance(argument, str):
         return redact_text(argument)
-    if isinstance(argument, (BaseException, bytes, int, float, tuple, type(None))):
+    if argument is None or issubclass(type(argument), _HARMLESS):
         return argument
     # A pool or a connection: it holds a lock and would keep the error from being pickled.
     return redact_text(repr(argument))

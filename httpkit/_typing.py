@@ -3,14 +3,11 @@
 import enum
 from collections.abc import Callable, Iterable, Mapping
 from http.cookiejar import CookieJar
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypedDict
+from typing import Any, Final, Protocol, TypeAlias, TypedDict, TypeVar
 
 import requests
 from requests.auth import AuthBase
-from typing_extensions import Unpack
-
-if TYPE_CHECKING:
-    from _typeshed import SupportsItems, SupportsRead
+from typing_extensions import Buffer, TypeIs
 
 
 class NotGiven(enum.Enum):
@@ -24,24 +21,55 @@ class NotGiven(enum.Enum):
 
 NOT_GIVEN: Final = NotGiven.NOT_GIVEN
 
+_T_co = TypeVar("_T_co", covariant=True)
+_K_co = TypeVar("_K_co", covariant=True)
+
+
+class SupportsRead(Protocol[_T_co]):
+    """A file-like object."""
+
+    def read(self, length: int = ..., /) -> _T_co:
+        """Return at most so many bytes."""
+        ...
+
+
+class SupportsItems(Protocol[_K_co, _T_co]):
+    """A mapping, or what has items like one."""
+
+    def items(self) -> Iterable[tuple[_K_co, _T_co]]:
+        """Return the pairs."""
+        ...
+
+
 Scalar: TypeAlias = str | bytes | int | float
 Params: TypeAlias = (
-    "SupportsItems[Scalar, Scalar | Iterable[Scalar] | None]"
-    " | Iterable[tuple[Scalar, Scalar | Iterable[Scalar] | None]] | str | bytes | None"
+    SupportsItems[Scalar, Scalar | Iterable[Scalar] | None]
+    | Iterable[tuple[Scalar, Scalar | Iterable[Scalar] | None]]
+    | str
+    | bytes
+    | None
 )
 Data: TypeAlias = (
-    "SupportsItems[Any, Any] | Iterable[tuple[Any, Any]] | Iterable[bytes | str]"
-    " | SupportsRead[str | bytes] | str | bytes | bytearray | memoryview | None"
+    SupportsItems[Any, Any]
+    | Iterable[tuple[Any, Any]]
+    | Iterable[bytes | str]
+    | SupportsRead[str | bytes]
+    | str
+    | bytes
+    | Buffer
+    | None
 )
 Json: TypeAlias = object
 HeadersLike: TypeAlias = Mapping[str, str | bytes] | None
 Cookies: TypeAlias = CookieJar | dict[str, str] | None
-FileContent: TypeAlias = "SupportsRead[str | bytes] | str | bytes"
+FileContent: TypeAlias = SupportsRead[str | bytes] | str | bytes
 FileSpec: TypeAlias = (
-    "FileContent | tuple[str | None, FileContent] | tuple[str | None, FileContent, str]"
-    " | tuple[str | None, FileContent, str, Mapping[str, str]]"
+    FileContent
+    | tuple[str | None, FileContent]
+    | tuple[str | None, FileContent, str]
+    | tuple[str | None, FileContent, str, Mapping[str, str]]
 )
-Files: TypeAlias = "Mapping[str, FileSpec] | Iterable[tuple[str, FileSpec]] | None"
+Files: TypeAlias = Mapping[str, FileSpec] | Iterable[tuple[str, FileSpec]] | None
 Auth: TypeAlias = (
     tuple[str, str]
     | AuthBase
@@ -53,6 +81,21 @@ Hook: TypeAlias = Callable[[requests.Response], Any]
 Hooks: TypeAlias = Mapping[str, Iterable[Hook] | Hook] | None
 Verify: TypeAlias = bool | str | None
 Cert: TypeAlias = str | tuple[str, str] | None
+
+
+def is_list(value: object) -> TypeIs[list[Any]]:
+    """Say whether a value is a list; its items stay unknown, but are not a type error."""
+    return isinstance(value, list)
+
+
+def is_tuple(value: object) -> TypeIs[tuple[Any, ...]]:
+    """Say whether a value is a tuple."""
+    return isinstance(value, tuple)
+
+
+def is_mapping(value: object) -> TypeIs[Mapping[Any, Any]]:
+    """Say whether a value is a mapping."""
+    return isinstance(value, Mapping)
 
 
 class CallerOptions(TypedDict, total=False):
@@ -73,13 +116,18 @@ class Caller(Protocol):
         self,
         method: str,
         url: str,
-        params: Params = None,
+        params: Params = ...,
         *,
-        path: Mapping[str, object] | None = None,
-        json: Json = None,
-        on_status: None = None,
-        raise_for_status: bool = True,
-        **options: Unpack[CallerOptions],
+        path: Mapping[str, object] | None = ...,
+        json: Json = ...,
+        on_status: None = ...,
+        raise_for_status: bool = ...,
+        headers: HeadersLike = ...,
+        auth: Auth = ...,
+        timeout: Timeout = ...,
+        deadline: float | None = ...,
+        max_body: int | None = ...,
+        idempotency_key: bool | str | None = ...,
     ) -> requests.Response:
         """Send one request; raise for a status that is an error."""
         ...

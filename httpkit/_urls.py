@@ -142,7 +142,7 @@ def _split_path(url: str) -> tuple[str, str]:
 
 def _segment(name: str, value: object) -> str:
     text = value.decode("utf-8") if isinstance(value, bytes) else str(value)
-    # A dot segment cannot be protected by encoding it: "%2E%2E" means ".." (RFC 3986 section 6.2.2.2).
+    # Encoding does not protect a dot segment: "%2E%2E" is ".." (RFC 3986 section 6.2.2.2).
     if value is None or not text or text in _DOT_SEGMENTS:
         raise InvalidURL(f"the path value {name}={value!r} cannot be a segment of a URL")
     return quote(text, safe="")

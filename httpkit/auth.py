@@ -17,6 +17,7 @@ import requests
 from requests.auth import AuthBase, HTTPBasicAuth
 
 from httpkit import _secrets
+from httpkit._typing import is_tuple
 from httpkit.errors import ConfigurationError
 
 Secret: TypeAlias = str | Callable[[], str]
@@ -37,6 +38,7 @@ class EnvironmentSecret:
     variable: str
 
     def __call__(self) -> str:
+        """Return the variable's value now."""
         value = os.environ.get(self.variable, "").strip()
         if not value:
             raise ConfigurationError(
@@ -49,12 +51,6 @@ def _from_env(variable: str) -> EnvironmentSecret:
     secret = EnvironmentSecret(variable)
     secret()  # a missing variable is an error here, where its name is in sight
     return secret
-
-
-def _check(secret: object, what: str) -> None:
-    """Refuse at once what can be seen to be wrong; a callable is checked when it is asked."""
-    if not callable(secret):
-        _text(secret, what)
 
 
 def _text(secret: object, what: str) -> str:
@@ -110,8 +106,8 @@ def as_signer(auth: object) -> Signer:
     Raises:
         ConfigurationError: It is neither a tuple of two nor callable.
     """
-    if isinstance(auth, tuple) and len(cast("tuple[object, ...]", auth)) == 2:
-        return HTTPBasicAuth(*cast("tuple[str, str]", auth))
+    if is_tuple(auth) and len(auth) == 2:
+        return HTTPBasicAuth(*auth)
     if not callable(auth):
         raise ConfigurationError(f"auth cannot be {type(auth).__name__}: pass a strategy")
     return cast("Signer", auth)
@@ -129,6 +125,7 @@ class CombinedAuth(Strategy):
         return any(isinstance(part, Strategy) and part.can_change for part in self.parts)
 
     def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Sign the request in place and return it."""
         for part in self.parts:
             r = part(r)
         return r
@@ -148,6 +145,7 @@ class _NoAuth(Strategy):
     """Sign nothing, and keep requests from looking into netrc."""
 
     def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Sign the request in place and return it."""
         return r
 
     def __repr__(self) -> str:
@@ -198,6 +196,7 @@ class BasicAuth(Strategy):
         return callable(self.password)
 
     def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Sign the request in place and return it."""
         password = self.password() if callable(self.password) else self.password
         r.headers["Authorization"] = f"Basic {self._credentials(password)}"
         return r
@@ -257,6 +256,7 @@ class BearerAuth(Strategy):
         return callable(self.token)
 
     def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Sign the request in place and return it."""
         token = _matching(_TOKEN, _text(self.token, "the token"), "the token")
         r.headers["Authorization"] = f"Bearer {token}"
         return r
@@ -310,6 +310,7 @@ class APIKeyAuth(Strategy):
         return callable(self.key)
 
     def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Sign the request in place and return it."""
         _PLACES[self.where](r, self.name, self._value())
         return r
 

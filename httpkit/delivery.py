@@ -164,7 +164,7 @@ class Delivery:
     def _sign_and_send(self, trial: retry.Trial) -> requests.Response:
         """Make one attempt; a rejected signature is replaced once, if there is another."""
         call = self._call
-        attempt = self.request.copy()
+        attempt: requests.PreparedRequest = self.request.copy()
         if call.sign and not (call.is_signed and trial.attempts == 1):
             attempt = call.sign(attempt)
         answer = self._transmit(attempt)

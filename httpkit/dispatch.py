@@ -73,7 +73,7 @@ class StatusDispatch(Generic[T]):
         return f"StatusDispatch({list(self._table)})"
 
 
-def _statuses(key: object) -> range:
+def _statuses(key: Any) -> range:
     if isinstance(key, str) and _CLASS.fullmatch(key):
         lowest = int(key[0]) * 100
         return range(lowest, lowest + 100)
@@ -92,11 +92,11 @@ def _statuses(key: object) -> range:
 
 
 def _handler(key: object, value: object) -> Callable[[Response], Any]:
-    if isinstance(value, type) and issubclass(value, BaseException):
-        return raising(value)
     if not callable(value):
         raise ConfigurationError(f"the value for {key!r} cannot be called: {value!r}")
-    return cast("Callable[[Response], Any]", value)
+    handler = cast("Callable[[Response], Any]", value)
+    is_error = isinstance(value, type) and issubclass(value, BaseException)
+    return raising(handler) if is_error else handler
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 import requests
 
 from httpkit import _headers, _secrets
+from httpkit._typing import is_list, is_mapping
 
 # An excerpt is for a line in a log; the whole body is on `.response`.
 _LONGEST_DETAIL = 300
@@ -290,7 +291,7 @@ def read_problem(response: requests.Response) -> Problem | None:
     if media_type != "application/problem+json":
         return None
     document = _parse(_head(response))
-    return document if isinstance(document, dict) else None
+    return dict(document) if is_mapping(document) else None
 
 
 def read_reason(response: requests.Response) -> tuple[str | None, Problem | None]:
@@ -298,7 +299,7 @@ def read_reason(response: requests.Response) -> tuple[str | None, Problem | None
     problem = read_problem(response)
     body = _head(response)
     document = problem if problem is not None else _parse(body)
-    words = _words(document) if isinstance(document, (dict, list)) else _excerpt(response, body)
+    words = _words(document) if document is not None else _excerpt(response, body)
     line = _one_line(_secrets.redact_text(words))
     return (_cap(line) or None), problem
 
@@ -309,11 +310,11 @@ def _head(response: requests.Response) -> bytes:
     return content[:_LONGEST_PARSED] if isinstance(content, bytes) else b""
 
 
-def _parse(body: bytes) -> object:
+def _parse(body: bytes) -> Any:
     if body.lstrip()[:1] not in {b"{", b"["}:
         return None
     try:
-        document: object = json.loads(body)
+        document: Any = json.loads(body)
     except (ValueError, RecursionError):
         return None
     return document
@@ -332,10 +333,10 @@ def _words(document: object, depth: int = 0) -> str:
         return ""
     if isinstance(document, str):
         return document
-    if isinstance(document, list):
+    if is_list(document):
         entries = (_words(entry, depth + 1) for entry in document[:_MOST_REASONS])
         return "; ".join(entry for entry in entries if entry)
-    if isinstance(document, dict):
+    if is_mapping(document):
         return _words_of_object(document, depth)
     return ""
 
@@ -343,9 +344,9 @@ def _words(document: object, depth: int = 0) -> str:
 def _words_of_object(document: Mapping[str, Any], depth: int) -> str:
     found = (_words(document[key], depth + 1) for key in _REASON_KEYS if document.get(key))
     words = next((text for text in found if text), "")
-    where = document.get("field") or document.get("loc") or document.get("path")
+    where: object = document.get("field") or document.get("loc") or document.get("path")
     if words and where and depth:
-        place = ".".join(map(str, where)) if isinstance(where, list) else str(where)
+        place = ".".join(map(str, where)) if is_list(where) else str(where)
         return f"{place}: {words}"
     return words
 

@@ -108,7 +108,7 @@ class PreparedRequest(requests.PreparedRequest):
         """Return a copy of a request as one of ours."""
         mine = cls()
         mine.__dict__.update(request.copy().__dict__)
-        mine.headers = _headers.Headers((request.headers or {}).items())
+        mine.headers = _headers.Headers(request.headers or {})
         mine.body_start = Body.of(mine.body)
         return mine
 
@@ -129,7 +129,7 @@ class PreparedRequest(requests.PreparedRequest):
                 f"header {_first_invalid(headers)} cannot be sent: a line break, leading space"
                 " or wrong type in it"
             ) from None
-        self.headers = _headers.Headers(self.headers.items())
+        self.headers = _headers.Headers(self.headers)
 
     def prepare_body(self, data: Any, files: Any, json: Any = None) -> None:
         """Encode the body, and note where it begins.
@@ -147,11 +147,11 @@ class PreparedRequest(requests.PreparedRequest):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return a state without credentials: a pickled request is for reading."""
-        headers = self.headers if self.headers is not None else {}
+        headers: Any = self.headers  # None before it is prepared
         return {
             "method": self.method,
             "url": None if self.url is None else _secrets.redact_url(self.url),
-            "headers": _headers.Headers(_secrets.redact_headers(headers)),
+            "headers": _headers.Headers(_secrets.redact_headers(headers or {})),
             "body": _readable(self.body),
             "hooks": cast("dict[str, list[Hook]]", {"response": []}),
             "_cookies": None,
@@ -182,4 +182,4 @@ def _readable(body: object) -> str | bytes | None:
 
 def session_cookies(request: requests.PreparedRequest) -> "CookieJar | None":
     """Return the jar a request was prepared with."""
-    return request._cookies  # noqa: SLF001  # requests offers no other way to it
+    return request._cookies  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # no other way to it

@@ -1,14 +1,14 @@
 """A collection of a REST API: list, get, create, replace, update, delete."""
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, Self, TypeVar, cast, overload
 
 import requests
 from typing_extensions import Unpack
 
 from httpkit import _models
-from httpkit._typing import NOT_GIVEN, CallerOptions, Caller, NotGiven, Params
+from httpkit._typing import NOT_GIVEN, Caller, CallerOptions, NotGiven, Params
 from httpkit.errors import ConfigurationError, MethodNotAllowedError, NotFoundError, StatusError
 from httpkit.pagination import Pages
 from httpkit.response import Response, adopt
@@ -262,22 +262,19 @@ class Resource(Generic[T]):
         return cast("T", answer.decode(self.model or dict))
 
     def _decode_list(self, answer: Response) -> Sequence[T]:
-        if self.items_at is None and self.model is None:
-            return cast("Sequence[T]", answer.decode(list))
-        document = answer.decode(list) if self.items_at is None else answer.decode(dict)
+        model: Callable[..., T] = self.model or cast("Callable[..., T]", dict)
+        whole = cast("object", answer.decode(list if self.items_at is None else dict))
         try:
-            found = document if self.items_at is None else _models.dig(document, self.items_at)
-            if not isinstance(found, list):
-                raise _models.Mismatch(f"no list at {self.items_at!r}")
-            return [_models.build(item, self.model or dict) for item in found]
-        except _models.Mismatch as error:
-            raise answer.mismatch(self.model or list, str(error)) from error
+            found = whole if self.items_at is None else _models.dig(whole, self.items_at)
+            return [_models.build(item, model) for item in _models.as_list(found)]
+        except _models.MismatchError as error:
+            raise answer.mismatch(model, str(error)) from error
 
     def _build(self, answer: Response, sent: object) -> T:
         """Return what was sent as a model: the server took it and sent nothing back."""
         try:
             return cast("T", _models.build(sent, self.model or dict))
-        except _models.Mismatch as error:
+        except _models.MismatchError as error:
             raise answer.mismatch(self.model or dict, str(error)) from error
 
 

@@ -47,7 +47,7 @@ class Response(requests.Response):
     withheld: str | None = None
     _is_cut: bool = False
 
-    __attrs__ = [
+    __attrs__ = [  # noqa: RUF012  # requests declares it so
         *requests.Response.__attrs__,
         "attempts",
         "stop_reason",
@@ -126,7 +126,7 @@ class Response(requests.Response):
         """
         try:
             return _models.decode(self.content, model)
-        except _models.Mismatch as error:
+        except _models.MismatchError as error:
             raise self.mismatch(model, str(error)) from error
 
     def mismatch(self, model: object, why: str) -> errors.DecodeError:

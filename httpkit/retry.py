@@ -12,7 +12,7 @@ import ssl
 import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, cast
 
 import requests
 import urllib3
@@ -114,16 +114,19 @@ def check_seconds(name: str, seconds: object, *, above_zero: bool = False) -> No
     Raises:
         ConfigurationError: It is negative, NaN, infinite, no number, or 0 where that is out.
     """
-    is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
-    if not is_number or not math.isfinite(seconds) or seconds < 0 or (above_zero and not seconds):
-        bound = "above 0" if above_zero else "0 or more"
-        raise ConfigurationError(f"{name}={seconds!r} must be a number of seconds, {bound}")
+    number = math.nan
+    if isinstance(seconds, (int, float)) and not isinstance(seconds, bool):
+        number = seconds
+    if math.isfinite(number) and (number > 0 or (number == 0 and not above_zero)):
+        return
+    bound = "above 0" if above_zero else "0 or more"
+    raise ConfigurationError(f"{name}={seconds!r} must be a number of seconds, {bound}")
 
 
 def _check_names(name: str, values: object, kind: type) -> None:
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise ConfigurationError(f"{name}={values!r} must be a set of {kind.__name__}")
-    if not all(isinstance(value, kind) for value in values):
+    if not all(isinstance(value, kind) for value in cast("Iterable[object]", values)):
         raise ConfigurationError(f"{name}={values!r} must hold {kind.__name__} only")
 
 
@@ -234,7 +237,10 @@ class Trial:
 
     def wants_more(self, outcome: requests.Response | BaseException) -> bool:
         """Judge the last attempt; sets the wait, or the reason to stop."""
-        self.stop_reason = self._refusal(judged(outcome))
+        outcome = judged(outcome)
+        if isinstance(outcome, requests.Response) and self.is_settled(outcome):
+            return False
+        self.stop_reason = self._refusal(outcome)
         return self.stop_reason is None
 
     def _refusal(self, outcome: requests.Response | BaseException) -> str | None:
@@ -254,8 +260,6 @@ class Trial:
 
     def _refusal_of_status(self, response: requests.Response, policy: RetryPolicy) -> str | None:
         status = response.status_code
-        if status not in policy.statuses:
-            return f"{status} is not retried"
         if self._may_repeat(policy) or status in _UNPROCESSED_STATUSES:
             return None
         if status == 503 and _asked_wait(response) is not None:
@@ -276,13 +280,11 @@ class Trial:
     def _refusal_of_wait(
         self, outcome: requests.Response | BaseException, policy: RetryPolicy
     ) -> str | None:
-        is_response = isinstance(outcome, requests.Response)
-        asked = _asked_wait(outcome) if is_response else None
-        status = outcome.status_code if is_response else None
+        asked = _asked_wait(outcome)
         if asked is not None and asked > policy.max_retry_after:
             limit = f"max_retry_after={policy.max_retry_after:g} s"
             return f"Retry-After of {asked:g} s is longer than {limit}"
-        self._wait = max(_backoff(policy, self.attempts, status), asked or 0.0)
+        self._wait = max(_backoff(policy, self.attempts, _status(outcome)), asked or 0.0)
         if self._wait >= self.remaining():
             return f"the deadline leaves no time for a wait of {self._wait:.2f} s"
         return None
@@ -291,14 +293,13 @@ class Trial:
         """Tell `on_retry` of the coming wait and return its seconds."""
         outcome = judged(outcome)
         if self.policy and self.policy.on_retry:
-            is_response = isinstance(outcome, requests.Response)
             self.policy.on_retry(
                 RetryEvent(
                     attempt=self.attempts,
                     wait=self._wait,
                     method=self._method,
                     url=_secrets.redact_url(self.request.url or ""),
-                    status=outcome.status_code if is_response else None,
+                    status=_status(outcome),
                     error=outcome if isinstance(outcome, Exception) else None,
                 )
             )
@@ -312,8 +313,14 @@ def judged(outcome: requests.Response | BaseException) -> requests.Response | Ba
     return outcome
 
 
-def _asked_wait(response: requests.Response) -> float | None:
-    return _headers.retry_after(response.headers, time.time())
+def _status(outcome: requests.Response | BaseException) -> int | None:
+    return outcome.status_code if isinstance(outcome, requests.Response) else None
+
+
+def _asked_wait(outcome: requests.Response | BaseException) -> float | None:
+    if isinstance(outcome, requests.Response):
+        return _headers.retry_after(outcome.headers, time.time())
+    return None
 
 
 def _backoff(policy: RetryPolicy, failures: int, status: int | None) -> float:
@@ -367,7 +374,7 @@ def persist(
         retry=judge,
         wait=lambda _: trial.announce(outcomes[0]),
         before_sleep=before_sleep,
-        sleep=lambda seconds: WAITING.sleep(seconds),
+        sleep=WAITING.sleep,
         reraise=True,
     )
     return retrying(step)

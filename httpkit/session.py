@@ -40,6 +40,7 @@ from httpkit._typing import (
     Params,
     Timeout,
     Verify,
+    is_mapping,
 )
 from httpkit._urls import Origin
 from httpkit.errors import ConfigurationError
@@ -47,18 +48,10 @@ from httpkit.request import Call, PreparedRequest
 from httpkit.resource import Resource
 from httpkit.response import Response, adopt
 from httpkit.retry import RetryPolicy
-from httpkit.settings import (
-    DataOptions,
-    GetOptions,
-    JsonOptions,
-    PostOptions,
-    RequestOptions,
-    SessionOptions,
-    StatusTable,
-)
+from httpkit.settings import JsonOptions, SessionOptions, StatusTable, Table
+from httpkit.verbs import Verbs
 
 T = TypeVar("T")
-Table = Mapping[Any, Callable[[Response], T]] | dispatch.StatusDispatch[T]
 
 
 class Jar(RequestsCookieJar):
@@ -68,7 +61,7 @@ class Jar(RequestsCookieJar):
         return f"<cookies {sorted({cookie.name for cookie in self})}>"
 
 
-class Session(requests.Session):
+class Session(Verbs):
     """A requests.Session that is finished: base URL, credentials, retries, typed errors.
 
     Every keyword can also be set in the class statement (`class Blog(Session, headers=…)`),
@@ -135,9 +128,9 @@ class Session(requests.Session):
         settings.check(given)
         inherited = dict(cls._class_keywords)
         for name in set(given) & set(settings.REQUESTS_SETTINGS):
-            value = given.pop(name)
-            before = inherited.get(name)
-            if isinstance(value, Mapping) and isinstance(before, Mapping):
+            value: Any = given.pop(name)
+            before: Any = inherited.get(name)
+            if is_mapping(value) and is_mapping(before):
                 value = {**before, **value}
             inherited[name] = value
         cls._class_keywords = inherited
@@ -184,7 +177,7 @@ class Session(requests.Session):
         }
         self._configure({n: value for n, value in given.items() if value is not NOT_GIVEN})
         self.headers = _headers.Headers(self.headers)
-        self.cookies = Jar()
+        self.cookies: RequestsCookieJar = Jar()
         if self.strict:
             self.headers["User-Agent"] = f"httpkit/{_VERSION} {self.headers['User-Agent']}"
         ours = {
@@ -223,7 +216,7 @@ class Session(requests.Session):
             if value is None:
                 continue
             if name == "cookies":
-                jar = value if not isinstance(value, Mapping) else cookiejar_from_dict(dict(value))
+                jar = cookiejar_from_dict(dict(value)) if is_mapping(value) else value
                 merge_cookies(self.cookies, jar)
             elif name in {"headers", "params", "proxies"}:
                 getattr(self, name).update(value)
@@ -397,13 +390,13 @@ class Session(requests.Session):
             return super().merge_environment_settings(url, proxies, stream, verify, cert)
         if verify is None and self.verify is not True:
             verify = self.verify
-        explicit = {**self.proxies, **(proxies or {})}
+        explicit: dict[str, Any] = {**self.proxies, **(proxies or {})}
         is_explicit = verify is not None
         merged = super().merge_environment_settings(url, {}, stream, verify, cert)
         if is_explicit:
             merged["verify"] = verify
         chosen = {name: proxy for name, proxy in explicit.items() if proxy is not None}
-        ambient = {} if select_proxy(url, chosen) else merged["proxies"]
+        ambient: dict[str, Any] = {} if select_proxy(url, chosen) else merged["proxies"]
         merged["proxies"] = {
             **{name: proxy for name, proxy in ambient.items() if name not in explicit},
             **chosen,
@@ -466,7 +459,7 @@ class Session(requests.Session):
             return parcel.follow()
         answer = parcel.persist()
         if not call.follows:
-            answer._next = parcel.peek(answer)  # noqa: SLF001  # what `.next` returns
+            answer.__dict__["_next"] = parcel.peek(answer)  # what `.next` returns
         return answer
 
     def _ours(self, request: requests.PreparedRequest) -> PreparedRequest:
@@ -506,7 +499,7 @@ class Session(requests.Session):
         """Return where a response redirects to; None for others, and inside an attempt."""
         return None if delivery.ATTEMPTING.get() else super().get_redirect_target(resp)
 
-    @overload
+    @overload  # type: ignore[override]  # positional parameters after data are for old callers
     def request(
         self,
         method: str,
@@ -659,7 +652,7 @@ class Session(requests.Session):
         except requests.RequestException as error:
             _secrets.scrub(error)  # requests puts the whole URL into its messages
             raise
-        if isinstance(prepared, PreparedRequest) and prepared.call is not None:
+        if isinstance(prepared, PreparedRequest) and prepared.call is not None:  # pyright: ignore[reportUnnecessaryIsInstance]  # subclasses override it
             asked = {name: getattr(call, name) for name in _CALL_SETTINGS}
             prepared.call = replace(prepared.call, **asked)
             if not call.allow_http_auth:
@@ -707,154 +700,6 @@ class Session(requests.Session):
         """Return a resource of this session; `Resource` explains the arguments."""
         return Resource(path, model, items_at=items_at).bind(self)
 
-    @overload
-    def get(
-        self,
-        url: str | bytes,
-        params: Params = None,
-        *,
-        on_status: None = None,
-        **options: Unpack[GetOptions],
-    ) -> Response: ...
-    @overload
-    def get(
-        self,
-        url: str | bytes,
-        params: Params = None,
-        *,
-        on_status: Table[T],
-        **options: Unpack[GetOptions],
-    ) -> Response | T: ...
-    def get(self, url: str | bytes, params: Params = None, **options: Any) -> Any:
-        """Ask for a resource (RFC 9110 section 9.3.1).
-
-        The keywords, results and errors are those of `request`.
-        """
-        return self.request("GET", url, params=params, **options)
-
-    @overload
-    def options(
-        self, url: str | bytes, *, on_status: None = None, **options: Unpack[RequestOptions]
-    ) -> Response: ...
-    @overload
-    def options(
-        self, url: str | bytes, *, on_status: Table[T], **options: Unpack[RequestOptions]
-    ) -> Response | T: ...
-    def options(self, url: str | bytes, **options: Any) -> Any:
-        """Ask what a resource supports (RFC 9110 section 9.3.7).
-
-        The keywords, results and errors are those of `request`.
-        """
-        return self.request("OPTIONS", url, **options)
-
-    @overload
-    def head(
-        self, url: str | bytes, *, on_status: None = None, **options: Unpack[RequestOptions]
-    ) -> Response: ...
-    @overload
-    def head(
-        self, url: str | bytes, *, on_status: Table[T], **options: Unpack[RequestOptions]
-    ) -> Response | T: ...
-    def head(self, url: str | bytes, **options: Any) -> Any:
-        """Ask for the header fields alone (RFC 9110 section 9.3.2); follow no redirects.
-
-        The keywords, results and errors are those of `request`.
-        """
-        options.setdefault("allow_redirects", False)
-        return self.request("HEAD", url, **options)
-
-    @overload
-    def post(
-        self,
-        url: str | bytes,
-        data: Data = None,
-        json: Json = None,
-        *,
-        on_status: None = None,
-        **options: Unpack[PostOptions],
-    ) -> Response: ...
-    @overload
-    def post(
-        self,
-        url: str | bytes,
-        data: Data = None,
-        json: Json = None,
-        *,
-        on_status: Table[T],
-        **options: Unpack[PostOptions],
-    ) -> Response | T: ...
-    def post(self, url: str | bytes, data: Data = None, json: Json = None, **options: Any) -> Any:
-        """Let a resource process a body (RFC 9110 section 9.3.3).
-
-        The keywords, results and errors are those of `request`.
-        """
-        return self.request("POST", url, data=data, json=json, **options)
-
-    @overload
-    def put(
-        self,
-        url: str | bytes,
-        data: Data = None,
-        *,
-        on_status: None = None,
-        **options: Unpack[DataOptions],
-    ) -> Response: ...
-    @overload
-    def put(
-        self,
-        url: str | bytes,
-        data: Data = None,
-        *,
-        on_status: Table[T],
-        **options: Unpack[DataOptions],
-    ) -> Response | T: ...
-    def put(self, url: str | bytes, data: Data = None, **options: Any) -> Any:
-        """Replace a resource (RFC 9110 section 9.3.4).
-
-        The keywords, results and errors are those of `request`.
-        """
-        return self.request("PUT", url, data=data, **options)
-
-    @overload
-    def patch(
-        self,
-        url: str | bytes,
-        data: Data = None,
-        *,
-        on_status: None = None,
-        **options: Unpack[DataOptions],
-    ) -> Response: ...
-    @overload
-    def patch(
-        self,
-        url: str | bytes,
-        data: Data = None,
-        *,
-        on_status: Table[T],
-        **options: Unpack[DataOptions],
-    ) -> Response | T: ...
-    def patch(self, url: str | bytes, data: Data = None, **options: Any) -> Any:
-        """Change a resource in part (RFC 5789).
-
-        The keywords, results and errors are those of `request`.
-        """
-        return self.request("PATCH", url, data=data, **options)
-
-    @overload
-    def delete(
-        self, url: str | bytes, *, on_status: None = None, **options: Unpack[RequestOptions]
-    ) -> Response: ...
-    @overload
-    def delete(
-        self, url: str | bytes, *, on_status: Table[T], **options: Unpack[RequestOptions]
-    ) -> Response | T: ...
-    def delete(self, url: str | bytes, **options: Any) -> Any:
-        """Remove a resource (RFC 9110 section 9.3.5).
-
-        The keywords, results and errors are those of `request`.
-        """
-        return self.request("DELETE", url, **options)
-
 
 def _as_text(url: object) -> str:
     if isinstance(url, bytes):
@@ -864,7 +709,7 @@ def _as_text(url: object) -> str:
     return str(url).lstrip()
 
 
-def _with_key(headers: HeadersLike, key: bool | str | None, call: Call) -> HeadersLike:  # noqa: FBT001  # a keyword of request
+def _with_key(headers: HeadersLike, key: bool | str | None, call: Call) -> HeadersLike:
     """Add an idempotency key to a call's headers, if one is asked for."""
     if key is None or key is False:
         return headers

@@ -1,18 +1,33 @@
 """What a session can be told: the options, their bounds, and what each means by default."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias, TypedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias, TypedDict, TypeVar, cast
 
 from requests.structures import CaseInsensitiveDict
 
 from httpkit import _urls
-from httpkit._typing import Auth, Cert, Cookies, Data, Files, HeadersLike, Hooks, Json, Params
-from httpkit._typing import Timeout, Verify
+from httpkit._typing import (
+    Auth,
+    Cert,
+    Cookies,
+    Data,
+    Files,
+    HeadersLike,
+    Hooks,
+    Json,
+    Params,
+    Timeout,
+    Verify,
+    is_tuple,
+)
 from httpkit.dispatch import StatusDispatch
 from httpkit.errors import ConfigurationError
+from httpkit.response import Response
 from httpkit.retry import RetryPolicy, check_seconds
 
+T = TypeVar("T")
+Table: TypeAlias = Mapping[Any, Callable[[Response], T]] | StatusDispatch[T]
 StatusTable: TypeAlias = Mapping[Any, Callable[..., Any]] | StatusDispatch[Any] | None
 
 # What strict=False means: requests' own defaults.
@@ -129,8 +144,8 @@ def _check_base_url(_: str, base_url: object) -> None:
     _urls.check_base(base_url)
 
 
-def _check_timeout(name: str, timeout: object) -> None:
-    if isinstance(timeout, tuple):
+def _check_timeout(name: str, timeout: Any) -> None:
+    if is_tuple(timeout):
         if len(timeout) != 2:
             raise ConfigurationError(f"timeout={timeout!r} must be seconds or (connect, read)")
         for seconds in timeout:
@@ -151,15 +166,15 @@ def _check_max_body(_: str, size: object) -> None:
         raise ConfigurationError(f"max_body={size!r} must be a number of bytes above 0, or None")
 
 
-def _check_origins(_: str, origins: object) -> None:
+def _check_origins(_: str, origins: Any) -> None:
     if isinstance(origins, str) or not isinstance(origins, Sequence):
         raise ConfigurationError("trusted_origins must be a sequence of URLs")
-    for place in origins:
+    for place in cast("Sequence[object]", origins):
         _urls.check_base(str(place))
 
 
-def _check_names(name: str, values: object) -> None:
-    if isinstance(values, str) or not all(isinstance(value, str) for value in values):  # type: ignore[attr-defined]  # untyped callers
+def _check_names(name: str, values: Any) -> None:
+    if isinstance(values, str) or not all(isinstance(value, str) for value in values):
         raise ConfigurationError(f"{name} must be a sequence of str")
 
 
@@ -191,7 +206,8 @@ def clip(timeout: Any, remaining: float) -> Any:
     """
     if remaining == math.inf or hasattr(timeout, "connect_timeout"):
         return timeout
-    connect, read = timeout if isinstance(timeout, tuple) else (timeout, timeout)
+    pair: tuple[Any, ...] = timeout if is_tuple(timeout) else (timeout, timeout)
+    connect, read = pair
     return (
         remaining if connect is None else min(connect, remaining),
         remaining if read is None else min(read, remaining),
@@ -211,7 +227,7 @@ def _spell(value: Any) -> Any:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (list, tuple, set)):
-        return [_spell(item) for item in value]
+        return [_spell(item) for item in cast("Iterable[Any]", value)]
     return value
 
 
@@ -222,7 +238,7 @@ def merge_params(session: Mapping[str, Any], call: Any) -> Any:
         return call
     if isinstance(call, list):
         return [*spell_params(session).items(), *call]
-    merged = {**spell_params(session), **(call or {})}
+    merged: dict[Any, Any] = {**spell_params(session), **(call or {})}
     return {name: value for name, value in merged.items() if value is not None}
 
 

@@ -1,0 +1,149 @@
+"""Fixtures: the Sandbox, servers that say exactly what a test wants, and no waits."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import Self
+
+import pytest
+
+from httpkit.testing import Sandbox, recorded_waits
+
+Answer = bytes | Callable[[socket.socket], None] | None
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """A Sandbox of the test's own."""
+    with Sandbox() as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def waits() -> Iterator[list[float]]:
+    """The waits between attempts, in seconds: they are recorded, and nothing sleeps."""
+    with recorded_waits() as recorded:
+        yield recorded
+
+
+@pytest.fixture(autouse=True)
+def _no_ambient_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path_factory.getbasetemp() / "no-netrc"))
+
+
+class RawServer:
+    """A server that answers the n-th request with the n-th scripted bytes, then the last again.
+
+    An answer is bytes (sent; the connection stays open if they hold "keep-alive"), None (the
+    connection is closed without an answer), or a callable given the socket.
+    """
+
+    def __init__(self, answers: Sequence[Answer], *, host: str = "127.0.0.1") -> None:
+        self.requests: list[bytes] = []
+        self._answers = list(answers)
+        self._listener = socket.create_server((host, 0))
+        self._open: list[socket.socket] = []
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self.url = f"http://{host}:{self._listener.getsockname()[1]}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        with self._lock:
+            for connection in self._open:
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+        self._thread.join(5)
+
+    def _accept(self) -> None:
+        workers = []
+        with suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                with self._lock:
+                    self._open.append(connection)
+                worker = threading.Thread(target=self._serve, args=(connection,), daemon=True)
+                worker.start()
+                workers.append(worker)
+        for worker in workers:
+            worker.join(5)
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            while received := _read_request(connection):
+                with self._lock:
+                    self.requests.append(received)
+                    number = min(len(self.requests), len(self._answers))
+                answer = self._answers[number - 1]
+                if callable(answer):
+                    answer(connection)
+                    return
+                if answer is None:
+                    return
+                connection.sendall(answer)
+                if b"keep-alive" not in answer:
+                    return
+
+
+def _read_request(connection: socket.socket) -> bytes:
+    """Read one request: head, and a body by Content-Length or chunked."""
+    received = b""
+    while b"\r\n\r\n" not in received:
+        block = connection.recv(65536)
+        if not block:
+            return received
+        received += block
+    head, _, body = received.partition(b"\r\n\r\n")
+    fields = {
+        name.strip().lower(): value.strip()
+        for name, _, value in (line.partition(b":") for line in head.split(b"\r\n")[1:])
+    }
+    length = int(fields.get(b"content-length", b"0"))
+    is_chunked = b"chunked" in fields.get(b"transfer-encoding", b"")
+    while len(body) < length or (is_chunked and not body.endswith(b"0\r\n\r\n")):
+        block = connection.recv(65536)
+        if not block:
+            break
+        body += block
+    return head + b"\r\n\r\n" + body
+
+
+@pytest.fixture
+def raw_server() -> Iterator[Callable[..., RawServer]]:
+    """Start servers: `raw_server(b"HTTP/1.1 200 OK...", None, ...)`; they stop by themselves."""
+    started: list[RawServer] = []
+
+    def start(*answers: Answer) -> RawServer:
+        server = RawServer(answers).__enter__()
+        started.append(server)
+        return server
+
+    yield start
+    for server in started:
+        server.__exit__()
+
+
+def answer(status: str = "200 OK", body: bytes = b"", **fields: str) -> bytes:
+    """Spell a response; `content_type="text/html"` becomes a field. It closes by default."""
+    head = {"content-length": str(len(body)), "connection": "close"}
+    head |= {name.replace("_", "-"): value for name, value in fields.items()}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
+    return f"HTTP/1.1 {status}\r\n{lines}\r\n".encode("latin-1") + body
+
+
+@pytest.fixture(name="answer")
+def _answer() -> Callable[..., bytes]:
+    """Spell a response in bytes for `raw_server`."""
+    return answer
