@@ -1,0 +1,835 @@
+"""A real HTTP server on loopback, for tutorials and for the tests of your own client.
+
+Rule: standard library only and nothing from httpkit, so that it can judge httpkit from outside.
+
+>>> from urllib.request import urlopen
+>>> with Sandbox() as sandbox:
+...     urlopen(sandbox.url + "/status/200").read()
+b'{}'
+
+| Route | Answers |
+|---|---|
+| `/posts`, `/posts/1`, `/users` | stored objects: GET, POST, PUT, PATCH, DELETE; see `Sandbox` |
+| `/bearer/...`, `/basic/...`, `/key/...` | 401, or the rest of the path when the secret is right |
+| `/echo/...` | what the server received, as JSON |
+| `/status/503?retry_after=2&request_id=r1` | that status, with Retry-After and X-Request-Id |
+| `/status/503?kind=problem` | its body, also object, json, html, text or empty |
+| `/flaky/KEY?fail=2&status=503&then=200` | the first `fail` requests fail; `status=drop` hangs up |
+| `/slow?seconds=1`, `/drip?seconds=1&bytes=10` | a late status line, a slow body |
+| `/redirect?to=URL&status=302`, `/redirect/other/PATH` | there, or the same path on `other_url` |
+| `/redirect/loop`, `/redirect/chain/3` | itself for ever, `/echo` after 3 hops |
+| `/cookies`, `/cookies/set?name=value` | the cookies received, or set |
+| `/bytes/100`, `/text?charset=latin-1`, `/html`, `/gzip`, `/empty` | bodies that are whole |
+| `/invalid-json`, `/truncated?bytes=10` | bodies that are broken |
+"""
+
+import gzip
+import hmac
+import json
+import re
+import socket
+import socketserver
+import sys
+import threading
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from http import HTTPStatus
+from http.client import responses as reason_phrases
+from http.server import BaseHTTPRequestHandler
+from typing import Any, Self, TypeVar, cast
+from urllib.parse import parse_qs, unquote, urlencode
+
+__all__ = ["Sandbox", "SeenRequest"]
+
+_Number = TypeVar("_Number", int, float)
+_Pairs = tuple[tuple[str, str], ...]
+_Row = dict[str, object]
+
+# Bytes. Enough for any upload a test makes, small enough to be held in memory by every thread.
+_LARGEST_BODY = 64 * 1024 * 1024
+# Seconds. Longer than any test waits, and far below what Event.wait() accepts on any platform.
+_LONGEST_WAIT = 3600
+# RFC 9110 sections 15.3.5 and 15.4.5: these end at the header section.
+_BODILESS = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
+# RFC 9110 section 5.5: a field value holds none of these; a query must not add header lines.
+_NO_BREAKS = str.maketrans("\r\n\0", "   ")
+# The parameters of a collection that page or authenticate; every other one filters.
+_NOT_FILTERS = frozenset({"_page", "_limit", "api_key"})
+# The members a new object cannot go without, by collection.
+_REQUIRED: Mapping[str, tuple[str, ...]] = {"posts": ("title",)}
+
+_POSTS = (
+    {"id": 1, "title": "First post", "body": "Hello, world", "userId": 1},
+    {"id": 2, "title": "Second post", "body": "Still here", "userId": 1},
+    {"id": 3, "title": "Third post", "body": "Good night", "userId": 2},
+)
+_USERS = (
+    {"id": 1, "name": "Ada Lovelace", "email": "ada@example.com"},
+    {"id": 2, "name": "Alan Turing", "email": "alan@example.com"},
+)
+_COLLECTIONS: Mapping[str, Iterable[Mapping[str, object]]] = {"posts": _POSTS, "users": _USERS}
+
+
+class _Headers(Mapping[str, str]):
+    """Header fields by name in any case; a repeated field is joined, RFC 9110 section 5.3."""
+
+    def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
+        self._fields: dict[str, tuple[str, str]] = {}
+        for name, value in pairs:
+            earlier = self._fields.get(name.lower())
+            whole = f"{earlier[1]}, {value}" if earlier else value
+            self._fields[name.lower()] = (name, whole)
+
+    def __getitem__(self, name: str) -> str:
+        return self._fields[name.lower()][1]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, _ in self._fields.values())
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class SeenRequest:
+    """A request as the server received it.
+
+    Its repr shows neither headers nor query, because they hold secrets.
+
+    Attributes:
+        method: The method, in the case it was sent.
+        path: The path exactly as on the request line: percent-encoded, without the query.
+        query: Each query parameter, decoded, with all its values.
+        headers: The header fields; names are looked up in any case.
+        body: The whole body, after any transfer coding is undone.
+        port: The port it arrived at, which tells `url` from `other_url`.
+    """
+
+    method: str
+    path: str
+    query: dict[str, list[str]]
+    headers: Mapping[str, str]
+    body: bytes
+    port: int
+
+    def __repr__(self) -> str:
+        return f"<SeenRequest {self.method} {self.path}, {len(self.body)} bytes>"
+
+    @property
+    def json(self) -> Any:
+        """Decode the body.
+
+        Raises:
+            ValueError: The body is empty or not JSON.
+        """
+        return json.loads(self.body)
+
+
+class Sandbox:
+    """A server on two loopback ports that starts in milliseconds and leaves nothing behind.
+
+    A POST with an Idempotency-Key stores once, and its repeats get the first answer again. A query
+    parameter of a collection filters, except `_page` (from 1) and `_limit` (10 unless given): with
+    either, the answer is one page with an RFC 8288 Link header. A new post needs a title.
+
+    Args:
+        collections: The stored objects by route name, copied; None means three posts and two
+            users. An object without an id gets the next integer.
+        token: The bearer token that `/bearer` accepts.
+        user: The user name that `/basic` accepts.
+        password: The password that `/basic` accepts.
+        api_key: The key that `/key` accepts as header X-API-Key, parameter or cookie api_key.
+
+    Attributes:
+        token: As given; assign another to rotate it under a running client.
+        user: As given.
+        password: As given.
+        api_key: As given.
+
+    Raises:
+        ValueError: A collection has the name of a built-in route.
+        TypeError: A stored object cannot be written as JSON.
+    """
+
+    def __init__(
+        self,
+        collections: Mapping[str, Iterable[Mapping[str, object]]] | None = None,
+        *,
+        token: str = "sandbox-token",  # noqa: S107 - made up, for loopback only
+        user: str = "user",
+        password: str = "sandbox-password",  # noqa: S107 - made up, for loopback only
+        api_key: str = "sandbox-key",
+    ) -> None:
+        given = _COLLECTIONS if collections is None else collections
+        if taken := sorted(given.keys() & {*_FIXED, *_LEAVES, *_BRANCHES}):
+            raise ValueError(f"{taken[0]!r} is a built-in route; rename the collection")
+        self.token = token
+        self.user = user
+        self.password = password
+        self.api_key = api_key
+        self._site = _Site(self, given)
+        self._running = ExitStack()
+
+    def __repr__(self) -> str:
+        return f"<Sandbox {self.url if self._site.ports else 'not started'}>"
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(self) -> Self:
+        """Bind both ports and answer; one that has started stays as it is.
+
+        Returns:
+            The sandbox itself.
+
+        Raises:
+            OSError: No loopback port is free.
+        """
+        if not self._site.ports:
+            self._site.closing.clear()
+            with ExitStack() as stack:
+                servers = [stack.enter_context(_Server(self._site)) for _ in range(2)]
+                self._site.ports = tuple(server.port for server in servers)
+                self._running = stack.pop_all()
+        return self
+
+    def close(self) -> None:
+        """Hang up on every client, answered or not, and release both ports.
+
+        Returns when the last thread has ended. What was seen stays readable, and `start()` opens
+        the sandbox again on new ports.
+        """
+        self._running.close()
+        self._site.ports = ()
+
+    @property
+    def url(self) -> str:
+        """The origin to send requests to, such as "http://127.0.0.1:49152".
+
+        Raises:
+            RuntimeError: The sandbox is not started.
+        """
+        return self._site.origin(0)
+
+    @property
+    def other_url(self) -> str:
+        """A second origin with the same routes and the same stored objects.
+
+        Raises:
+            RuntimeError: The sandbox is not started.
+        """
+        return self._site.origin(1)
+
+    @property
+    def seen(self) -> list[SeenRequest]:
+        """A copy of what was received on both ports, oldest first."""
+        with self._site.lock:
+            return list(self._site.seen)
+
+    def attempts(self, key: str) -> list[SeenRequest]:
+        """Return what `/flaky/<key>` received, oldest first.
+
+        Args:
+            key: The rest of the path, decoded.
+        """
+        with self._site.lock:
+            return list(self._site.attempts.get(key, ()))
+
+    def clear(self) -> None:
+        """Forget seen requests, flaky counts and idempotency keys; restore the stored objects."""
+        self._site.forget()
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """A response to be sent.
+
+    Attributes:
+        withheld: Bytes that Content-Length promises beyond the body.
+        pause: Seconds before each byte of the body; 0 sends it whole.
+    """
+
+    status: int = 200
+    body: bytes = b""
+    content_type: str = "text/plain; charset=utf-8"
+    headers: _Pairs = ()
+    withheld: int = 0
+    pause: float = 0
+
+
+def _json(value: object, *, status: int = 200, headers: _Pairs = ()) -> _Answer:
+    return _Answer(status, json.dumps(value).encode(), "application/json", headers)
+
+
+def _problem(status: int, detail: str, *, headers: _Pairs = (), **members: object) -> _Answer:
+    """Describe a failure as RFC 9457 says."""
+    kind = {"type": "about:blank", "title": _reason(status), "status": status, "detail": detail}
+    body = json.dumps({**kind, **members}).encode()
+    return _Answer(status, body, "application/problem+json", headers)
+
+
+def _reason(status: int) -> str:
+    return reason_phrases.get(status, "Unassigned")
+
+
+def _html(title: str, *, status: int = 200) -> _Answer:
+    page = f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>"
+    return _Answer(status, page.encode(), "text/html; charset=utf-8")
+
+
+def _pattern(size: int) -> _Answer:
+    return _Answer(200, (bytes(range(256)) * (size // 256 + 1))[:size], "application/octet-stream")
+
+
+def _number(
+    text: str, name: str, read: Callable[[str], _Number], *, least: int = 0, most: int
+) -> _Number:
+    with suppress(ValueError):
+        number = read(text)
+        if least <= number <= most:  # nan and inf fail here
+            return number
+    raise _RefusalError(400, f"{name} must be a number from {least} to {most}, not {text!r}")
+
+
+def _asked(
+    request: SeenRequest, name: str, default: _Number, *, least: int = 0, most: int = sys.maxsize
+) -> _Number:
+    """Read a query parameter as a number of the default's type."""
+    text = request.query.get(name, [str(default)])[0]
+    return _number(text, name, type(default), least=least, most=most)
+
+
+class _RefusalError(Exception):
+    """A request that gets a problem document, raised wherever the problem is found."""
+
+    def __init__(
+        self, status: int, detail: str, *, headers: _Pairs = (), **members: object
+    ) -> None:
+        super().__init__(detail)
+        self.answer = _problem(status, detail, headers=headers, **members)
+
+
+def _decoded(body: bytes) -> Any:
+    """Decode JSON, or return None; a body nested too deeply to decode is not JSON either."""
+    with suppress(ValueError, RecursionError):
+        return json.loads(body)
+
+
+def _with_query(path: str, query: Mapping[str, Iterable[object]]) -> str:
+    return f"{path}?{urlencode(query, doseq=True)}" if query else path
+
+
+class _Collection:
+    """The stored objects of one route, by str(id); the caller holds the lock."""
+
+    def __init__(self, name: str, rows: Iterable[_Row]) -> None:
+        self.name = name
+        self.rows: dict[str, _Row] = {}
+        self.newest = 0
+        self.first_answers: dict[str, _Answer] = {}
+        for row in rows:
+            self.keep({"id": self.newest + 1, **row})
+
+    def keep(self, row: _Row) -> None:
+        key = str(row["id"])
+        self.rows[key] = row
+        if key.isdecimal():
+            self.newest = max(self.newest, int(key))
+
+    def select(self, request: SeenRequest) -> _Answer:
+        """Answer the rows that pass every filter, whole or one page of them."""
+        filters = {name: v for name, v in request.query.items() if name not in _NOT_FILTERS}
+        found = [
+            row
+            for row in self.rows.values()
+            if all(name in row and str(row[name]) in v for name, v in filters.items())
+        ]
+        if not {"_page", "_limit"} & request.query.keys():
+            return _json(found)
+        page = _asked(request, "_page", 1, least=1)
+        limit = _asked(request, "_limit", 10, least=1)
+        last = page * limit
+        neighbours = {"next": (page + 1, last < len(found)), "prev": (page - 1, page > 1)}
+        here = f"http://{request.headers.get('host', f'127.0.0.1:{request.port}')}{request.path}"
+        links = ", ".join(
+            f'<{_with_query(here, {**filters, "_page": [number], "_limit": [limit]})}>; rel="{rel}"'
+            for rel, (number, exists) in neighbours.items()
+            if exists
+        )
+        return _json(found[last - limit : last], headers=(("Link", links),) if links else ())
+
+    def create(self, request: SeenRequest) -> _Answer:
+        """Store a new row, once for each idempotency key."""
+        key = request.headers.get("idempotency-key")
+        if key in self.first_answers:
+            return self.first_answers[key]
+        row = _object(request)
+        if missing := [name for name in _REQUIRED.get(self.name, ()) if not row.get(name)]:
+            errors = [{"field": name, "message": "is required"} for name in missing]
+            raise _RefusalError(422, f"{missing[0]} is required", errors=errors)
+        self.keep({**row, "id": self.newest + 1})
+        location = f"{request.path}/{self.newest}"
+        answer = _json(self.rows[str(self.newest)], status=201, headers=(("Location", location),))
+        if key is not None:
+            self.first_answers[key] = answer
+        return answer
+
+    def change(self, request: SeenRequest, key: str) -> _Answer:
+        """Read, replace, merge or delete one row."""
+        row = self.rows.get(key)
+        if row is None:
+            raise _RefusalError(404, f"no {self.name} with id {key}")
+        if request.method == "DELETE":
+            del self.rows[key]
+            return _Answer(204)
+        if request.method in {"PUT", "PATCH"}:
+            kept = row if request.method == "PATCH" else {}
+            row = self.rows[key] = {**kept, **_object(request), "id": row["id"]}
+        return _json(row)
+
+
+def _object(request: SeenRequest) -> _Row:
+    value = _decoded(request.body)
+    if not isinstance(value, dict):
+        raise _RefusalError(400, "the body must be a JSON object")
+    return cast("_Row", value)
+
+
+class _Site:
+    """What both ports and all threads share."""
+
+    def __init__(
+        self, sandbox: Sandbox, collections: Mapping[str, Iterable[Mapping[str, object]]]
+    ) -> None:
+        # The secrets are read from the sandbox at each request, so that a test can rotate them.
+        self.sandbox = sandbox
+        # As text: copied, checked to be JSON, and untouched by what requests do to the rows.
+        self.seed = json.dumps({name: [*map(dict, rows)] for name, rows in collections.items()})
+        self.ports: tuple[int, ...] = ()
+        self.closing = threading.Event()
+        self.lock = threading.Lock()
+        self.forget()
+
+    def forget(self) -> None:
+        collections: dict[str, list[_Row]] = json.loads(self.seed)
+        with self.lock:
+            self.seen: list[SeenRequest] = []
+            self.attempts: dict[str, list[SeenRequest]] = {}
+            self.collections = {name: _Collection(name, rows) for name, rows in collections.items()}
+
+    def origin(self, index: int) -> str:
+        if not self.ports:
+            raise RuntimeError("the sandbox is not started; call start() or use it in a with block")
+        return f"http://127.0.0.1:{self.ports[index]}"
+
+    def wait(self, seconds: float) -> None:
+        """Wait, or hang up as soon as the sandbox closes."""
+        if self.closing.wait(seconds):
+            raise ConnectionAbortedError("the sandbox closed")
+
+
+_Accepted = socket.socket | tuple[bytes, socket.socket]
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    """One port, and every connection and thread it has opened.
+
+    Not http.server.HTTPServer, whose bind asks DNS for a name; and not serve_forever(), which sees
+    a shutdown only after its poll interval.
+    """
+
+    request_queue_size = 128  # the default of 5 makes 32 clients at once wait for a SYN retry
+
+    def __init__(self, site: _Site) -> None:
+        self.site = site
+        self.connections: list[socket.socket] = []
+        self.threads: list[threading.Thread] = []
+        super().__init__(("127.0.0.1", 0), partial(_Handler, site=site))
+        self.port: int = self.socket.getsockname()[1]
+        self.acceptor = threading.Thread(target=self.accept, name="sandbox", daemon=True)
+        self.acceptor.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.site.closing.set()
+        # A connection of our own wakes the acceptor on every platform; closing its socket does not.
+        socket.create_connection(("127.0.0.1", self.port)).close()
+        self.acceptor.join()
+        self.server_close()
+        with self.site.lock:
+            for connection in self.connections:
+                with suppress(OSError):  # the client was faster
+                    connection.shutdown(socket.SHUT_RDWR)
+        for thread in self.threads:
+            thread.join()
+
+    def accept(self) -> None:
+        while not self.site.closing.is_set():
+            self.handle_request()
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        connection, address = super().get_request()
+        self.connections = [one for one in self.connections if one.fileno() >= 0] + [connection]
+        return connection, address
+
+    def process_request(self, request: _Accepted, client_address: object) -> None:
+        thread = threading.Thread(
+            target=self.process_request_thread, args=(request, client_address), daemon=True
+        )
+        self.threads = [one for one in self.threads if one.is_alive()] + [thread]
+        thread.start()
+
+    def finish_request(self, request: _Accepted, client_address: object) -> None:
+        # A client that hangs up is no error here, nor is hanging up on one.
+        with suppress(OSError):
+            super().finish_request(request, client_address)
+
+    def shutdown_request(self, request: _Accepted) -> None:
+        # Under the lock, so that closing never shuts down a descriptor that was just reused.
+        with self.site.lock:
+            super().shutdown_request(request)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """One connection: reads requests, keeps them, sends answers."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def __init__(
+        self, request: _Accepted, address: object, server: _Server, *, site: _Site
+    ) -> None:
+        self.site = site
+        self.port = server.port
+        super().__init__(request, address, server)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing: `Sandbox.seen` is the log."""
+
+    def _serve(self) -> None:
+        try:
+            body = self._body()
+        except _RefusalError as refusal:
+            self._send(replace(refusal.answer, headers=(("Connection", "close"),)))
+            # RFC 9112 section 9.6: closing with unread bytes would reset the answer away.
+            self.connection.shutdown(socket.SHUT_WR)
+            while self.rfile.read(65536):
+                pass
+            return
+        # Not self.path, in which http.server has replaced leading slashes by one.
+        path, _, query = self.requestline.split()[1].partition("?")
+        headers = _Headers(self.headers.items())
+        decoded = parse_qs(query, keep_blank_values=True)
+        request = SeenRequest(self.command, path, decoded, headers, body, self.port)
+        with self.site.lock:
+            self.site.seen.append(request)
+        # RFC 9112 section 3.2.2: a server accepts the absolute form, which a proxy is sent.
+        self._send(_Call(self.site, request, re.sub(r"^https?://[^/]*", "", path)).answer())
+
+    # http.server finds these by name.
+    do_GET = do_HEAD = do_POST = do_PUT = _serve  # noqa: N815 - its names, not ours
+    do_PATCH = do_DELETE = do_OPTIONS = do_TRACE = _serve  # noqa: N815 - its names, not ours
+
+    def _body(self) -> bytes:
+        if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
+            return b"".join(self._chunks())
+        text = self.headers.get("Content-Length", "0")
+        return self._exactly(_number(text, "Content-Length", int, most=sys.maxsize), before=0)
+
+    def _chunks(self) -> Iterator[bytes]:
+        """Yield the chunks, then skip the trailers, RFC 9112 section 7.1."""
+        total = 0
+        while size := self._chunk_size():
+            yield self._exactly(size, before=total)
+            total += size
+            self.rfile.readline(65537)
+        while self.rfile.readline(65537).strip():
+            pass
+
+    def _chunk_size(self) -> int:
+        text = self.rfile.readline(65537).decode("latin-1").partition(";")[0].strip()
+        return _number(text, "a chunk size", lambda digits: int(digits, 16), most=sys.maxsize)
+
+    def _exactly(self, size: int, *, before: int) -> bytes:
+        if before + size > _LARGEST_BODY:
+            raise _RefusalError(413, f"the body is larger than {_LARGEST_BODY} bytes")
+        body = self.rfile.read(size)
+        if len(body) < size:
+            raise ConnectionAbortedError("the client hung up within the body")
+        return body
+
+    def _send(self, answer: _Answer) -> None:
+        headers = [*answer.headers]
+        if answer.status not in _BODILESS:
+            headers.append(("Content-Type", answer.content_type))
+            headers.append(("Content-Length", str(len(answer.body) + answer.withheld)))
+        self.send_response(answer.status, _reason(answer.status))
+        for name, value in headers:
+            # http.server writes Latin-1; what is not ASCII goes out as UTF-8.
+            self.send_header(name, value.translate(_NO_BREAKS).encode().decode("latin-1"))
+        self.end_headers()
+        if self.command != "HEAD" and answer.status not in _BODILESS:
+            self._send_body(answer)
+
+    def _send_body(self, answer: _Answer) -> None:
+        if not answer.pause:
+            self.wfile.write(answer.body)
+            return
+        for place in range(len(answer.body)):
+            self.site.wait(answer.pause)
+            self.wfile.write(answer.body[place : place + 1])
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One request on its way through the routes; `path` is what is left of its path."""
+
+    site: _Site
+    request: SeenRequest
+    path: str
+
+    def answer(self) -> _Answer:
+        """Take one segment off the path and let the route of that name answer."""
+        name, slash, rest = self.path.removeprefix("/").partition("/")
+        name = unquote(name)
+        inner = replace(self, path=slash + rest)
+        try:
+            if name in _BRANCHES:
+                return _BRANCHES[name](inner)
+            if name in _LEAVES and not inner.path:
+                return _LEAVES[name](inner)
+            if name in _FIXED and not inner.path:
+                return _FIXED[name]
+            return inner.collection(name)
+        except _RefusalError as refusal:
+            return refusal.answer
+
+    def lost(self) -> _RefusalError:
+        return _RefusalError(404, f"no such route: {self.request.path}")
+
+    def asked(self, name: str, default: str) -> str:
+        return self.request.query.get(name, [default])[0]
+
+    def asked_status(self, name: str, default: int) -> int:
+        return _asked(self.request, name, default, least=200, most=599)
+
+    def asked_body(self) -> _Answer:
+        return _pattern(_asked(self.request, "bytes", 10, most=_LARGEST_BODY))
+
+    def asked_seconds(self) -> float:
+        return _asked(self.request, "seconds", 1.0, most=_LONGEST_WAIT)
+
+    def collection(self, name: str) -> _Answer:
+        if name not in self.site.collections or not re.fullmatch("(/[^/]+)?", self.path):
+            raise self.lost()
+        allowed = _ITEM_METHODS if self.path else _COLLECTION_METHODS
+        if self.request.method not in allowed:
+            allow = (("Allow", ", ".join(allowed)),)
+            detail = f"{self.request.method} is not one of {allow[0][1]}"
+            raise _RefusalError(405, detail, headers=allow)
+        with self.site.lock:
+            collection = self.site.collections[name]
+            if self.path:
+                return collection.change(self.request, unquote(self.path[1:]))
+            if self.request.method == "POST":
+                return collection.create(self.request)
+            return collection.select(self.request)
+
+    def bearer(self) -> _Answer:
+        return self.guarded("bearer", self.credentials("bearer"), self.site.sandbox.token)
+
+    def basic(self) -> _Answer:
+        pair = f"{self.site.sandbox.user}:{self.site.sandbox.password}"
+        # Encoding what is expected spares decoding what may be malformed.
+        return self.guarded("basic", self.credentials("basic"), b64encode(pair.encode()).decode())
+
+    def key(self) -> _Answer:
+        query = self.request.query.get("api_key", [None])[0]
+        places = (self.request.headers.get("x-api-key"), query, self.cookies_sent().get("api_key"))
+        given = next((key for key in places if key is not None), None)
+        return self.guarded("key", given, self.site.sandbox.api_key)
+
+    def credentials(self, scheme: str) -> str | None:
+        named, _, value = self.request.headers.get("authorization", "").partition(" ")
+        return value.strip() if named.lower() == scheme else None
+
+    def guarded(self, lock: str, given: str | None, expected: str) -> _Answer:
+        """Answer the rest of the path, or 401 unless the secret is right."""
+        challenge, wanted = _CHALLENGES[lock]
+        if given is None or not hmac.compare_digest(given.encode(), expected.encode()):
+            wrong = f"the {wanted.partition(' ')[2]} is not valid"
+            detail = f"{wanted} is required" if given is None else wrong
+            raise _RefusalError(401, detail, headers=(("WWW-Authenticate", challenge),))
+        return self.answer() if self.path.strip("/") else _json({"authenticated": True})
+
+    def echo(self) -> _Answer:
+        request = self.request
+        return _json(
+            {
+                "method": request.method,
+                "path": request.path,
+                "query": request.query,
+                "headers": dict(request.headers),
+                "body": request.body.decode("utf-8", "replace"),
+                "json": _decoded(request.body),
+                "bytes": len(request.body),
+            }
+        )
+
+    def status(self) -> _Answer:
+        return self.asked_for(_number(self.path[1:], "status", int, least=200, most=599))
+
+    def asked_for(self, status: int) -> _Answer:
+        """Answer with a status, and with the headers and the kind of body in the query."""
+        detail = f"asked for {status}"
+        kinds = {
+            "problem": _problem(status, detail),
+            "object": _json({}, status=status),
+            "json": _json({"error": {"message": detail}}, status=status),
+            "html": _html(f"{status} {_reason(status)}", status=status),
+            "text": _Answer(status, detail.encode()),
+            "empty": _Answer(status),
+        }
+        kind = self.asked("kind", "problem" if status >= 400 else "object")
+        if kind not in kinds:
+            raise _RefusalError(400, f"kind must be one of {', '.join(kinds)}")
+        asked = {
+            name: self.asked(name, "") for name in _ASKED_HEADERS if name in self.request.query
+        }
+        headers = [(_ASKED_HEADERS[name], value) for name, value in asked.items()]
+        return replace(kinds[kind], headers=tuple(headers))
+
+    def flaky(self) -> _Answer:
+        key = unquote(self.path[1:])
+        if not key:
+            raise self.lost()
+        failures = _asked(self.request, "fail", 2)
+        then = self.asked_status("then", 200)
+        with self.site.lock:
+            attempts = self.site.attempts.setdefault(key, [])
+            attempts.append(self.request)
+            count = len(attempts)
+        if count > failures:
+            received = len(self.request.body)
+            return _json({"key": key, "attempts": count, "received": received}, status=then)
+        if self.asked("status", "503") == "drop":
+            raise ConnectionAbortedError("the client asked to be hung up on")
+        return self.asked_for(self.asked_status("status", 503))
+
+    def slow(self) -> _Answer:
+        seconds = self.asked_seconds()
+        self.site.wait(seconds)
+        return _json({"seconds": seconds})
+
+    def drip(self) -> _Answer:
+        whole = self.asked_body()
+        return replace(whole, pause=self.asked_seconds() / max(len(whole.body), 1))
+
+    def truncated(self) -> _Answer:
+        whole = self.asked_body()
+        return replace(whole, withheld=len(whole.body), headers=(("Connection", "close"),))
+
+    def sized(self) -> _Answer:
+        return _pattern(_number(self.path[1:], "bytes", int, most=_LARGEST_BODY))
+
+    def text(self) -> _Answer:
+        charset = self.asked("charset", "utf-8")
+        with suppress(LookupError, ValueError):
+            body = "naïve café".encode(charset, "replace")
+            return _Answer(200, body, f"text/plain; charset={charset}")
+        raise _RefusalError(400, f"charset must be one that Python knows, not {charset!r}")
+
+    def cookies_sent(self) -> dict[str, str]:
+        pairs = self.request.headers.get("cookie", "").split(";")
+        return {name.strip(): v for name, equals, v in (p.partition("=") for p in pairs) if equals}
+
+    def cookies(self) -> _Answer:
+        if self.path not in {"", "/set"}:
+            raise self.lost()
+        new = {name: v[0] for name, v in self.request.query.items()} if self.path else {}
+        headers = tuple(("Set-Cookie", f"{name}={value}; Path=/") for name, value in new.items())
+        return _json({**self.cookies_sent(), **new}, headers=headers)
+
+    def redirect(self) -> _Answer:
+        name, _, rest = self.path.removeprefix("/").partition("/")
+        if name not in _REDIRECTS:
+            raise self.lost()
+        to = _REDIRECTS[name](replace(self, path=rest))
+        status = self.asked_status("status", 302)
+        return _json({"to": to}, status=status, headers=(("Location", to),))
+
+    def to_url(self) -> str:
+        if "to" not in self.request.query:
+            raise _RefusalError(400, "the query needs to=URL")
+        return self.asked("to", "")
+
+    def to_other(self) -> str:
+        other = 1 - self.site.ports.index(self.request.port)
+        query = {name: v for name, v in self.request.query.items() if name != "status"}
+        return _with_query(f"{self.site.origin(other)}/{self.path}", query)
+
+    def to_loop(self) -> str:
+        return _with_query(self.request.path, self.request.query)
+
+    def to_chain(self) -> str:
+        hops = _number(self.path, "hops", int, least=1, most=1000)
+        start = self.request.path.removesuffix(f"/redirect/chain/{self.path}")
+        following = f"/redirect/chain/{hops - 1}" if hops > 1 else "/echo"
+        return _with_query(start + following, self.request.query)
+
+
+_Route = Callable[[_Call], _Answer]
+
+# The routes that always answer the same.
+_FIXED: Mapping[str, _Answer] = {
+    "empty": _Answer(204),
+    "gzip": _Answer(
+        200,
+        gzip.compress(b'{"gzipped": true}', mtime=0),
+        "application/json",
+        (("Content-Encoding", "gzip"),),
+    ),
+    "html": _html("Sandbox"),
+    "invalid-json": _Answer(200, b'{"broken": ', "application/json"),
+}
+# The routes that end at their name.
+_LEAVES: Mapping[str, _Route] = {
+    "drip": _Call.drip,
+    "slow": _Call.slow,
+    "text": _Call.text,
+    "truncated": _Call.truncated,
+}
+# The routes to which the rest of the path means something.
+_BRANCHES: Mapping[str, _Route] = {
+    "basic": _Call.basic,
+    "bearer": _Call.bearer,
+    "bytes": _Call.sized,
+    "cookies": _Call.cookies,
+    "echo": _Call.echo,
+    "flaky": _Call.flaky,
+    "key": _Call.key,
+    "redirect": _Call.redirect,
+    "status": _Call.status,
+}
+# Every other name is a collection, if there is one of that name.
+_COLLECTION_METHODS = ("GET", "HEAD", "POST")
+_ITEM_METHODS = ("GET", "HEAD", "PUT", "PATCH", "DELETE")
+_REDIRECTS: Mapping[str, Callable[[_Call], str]] = {
+    "": _Call.to_url,
+    "other": _Call.to_other,
+    "loop": _Call.to_loop,
+    "chain": _Call.to_chain,
+}
+# What a 401 says: its challenge, and what it asks for.
+_CHALLENGES: Mapping[str, tuple[str, str]] = {
+    "bearer": ('Bearer realm="sandbox"', "a bearer token"),
+    "basic": ('Basic realm="sandbox", charset="UTF-8"', "a user name with its password"),
+    "key": ('ApiKey realm="sandbox"', "an API key"),
+}
+# The headers that a query can ask for.
+_ASKED_HEADERS: Mapping[str, str] = {"retry_after": "Retry-After", "request_id": "X-Request-Id"}

@@ -1,0 +1,99 @@
+"""Every example of README and docs runs, against a Sandbox in place of its made-up hosts."""
+
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import httpkit
+from httpkit.testing import Sandbox
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+README_BLOCK = re.compile(r"<!-- run -->\n```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def run(blocks: list[str], sandbox: Sandbox) -> None:
+    """Run the blocks of a page one after the other, as a reader would."""
+    names: dict[str, object] = {"__name__": "example"}
+    for block in blocks:
+        local = block.replace("https://api.example.com/v1", f"{sandbox.url}/bearer")
+        exec(compile(local, "<example>", "exec"), names)  # noqa: S102  # our own pages
+    for value in names.values():
+        if isinstance(value, httpkit.Session):
+            value.close()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_example_of_a_page_runs(page, sandbox, monkeypatch):
+    monkeypatch.setenv("BLOG_TOKEN", sandbox.token)
+    blocks = BLOCK.findall(page.read_text("utf-8"))
+
+    run(blocks, sandbox)
+
+
+def test_the_example_of_the_readme_runs(sandbox, monkeypatch, capsys):
+    monkeypatch.setenv("BLOG_TOKEN", sandbox.token)
+    blocks = README_BLOCK.findall((ROOT / "README.md").read_text("utf-8"))
+
+    run(blocks, sandbox)
+
+    assert len(blocks) == 1
+    assert "422" in capsys.readouterr().out
+
+
+def test_links_between_pages_lead_somewhere():
+    pages = [*PAGES, ROOT / "README.md", ROOT / "CHANGELOG.md"]
+
+    broken = [
+        f"{page.name}: {target}"
+        for page in pages
+        for target in re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text("utf-8"))
+        if not (page.parent / target).exists()
+    ]
+
+    assert broken == []
+
+
+def test_the_quickstart_runs_on_its_own_server(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["quickstart.py"])
+
+    runpy.run_path(str(ROOT / "docs/quickstart.py"), run_name="__main__")
+
+    printed = capsys.readouterr().out
+    assert "create    Post(title='Hello', body='First!', userId=1, id=4)" in printed
+    assert "deleted   True" in printed
+    assert "3 attempts" in printed
+    assert "title is required" in printed
+    assert "sandbox-token" not in printed
+
+
+def test_the_quickstart_runs_on_the_server_it_is_given(sandbox):
+    done = subprocess.run(
+        [sys.executable, "-W", "error", ROOT / "docs/quickstart.py", f"{sandbox.url}/bearer"],
+        env={"BLOG_TOKEN": sandbox.token, "NO_PROXY": "*"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "deleted   True" in done.stdout
+    assert [seen.method for seen in sandbox.seen][:2] == ["POST", "GET"]
+
+
+def test_the_console_commands_of_the_readme_are_the_documented_two():
+    commands = re.findall(r"^\$ (.*)$", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE)
+
+    assert commands == [
+        (
+            "python3 -m venv .venv && .venv/bin/pip install -e '.[test]'"
+            " && .venv/bin/python docs/quickstart.py"
+        ),
+        ".venv/bin/python -m pytest",
+    ]

@@ -1,0 +1,1072 @@
+"""The sandbox judges other code, so it is judged here over real sockets, by plain requests."""
+
+import doctest
+import http.client
+import json
+import socket
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
+from urllib.parse import quote
+
+import pytest
+import requests
+
+import httpkit.sandbox
+from httpkit.sandbox import Sandbox, SeenRequest
+
+BOOKS = [{"id": n, "shelf": "ab"[n % 2], "title": f"Book {n}"} for n in range(1, 26)]
+# Seconds. No test waits so long: it turns a hang into a failure.
+LONG = 20
+
+
+@pytest.fixture
+def sandbox():
+    with Sandbox() as started:
+        yield started
+
+
+@pytest.fixture
+def client():
+    with requests.Session() as session:
+        # Proxies of the machine that runs the tests are none of their business.
+        session.trust_env = False
+        yield session
+
+
+@pytest.fixture
+def wire(sandbox):
+    """A raw connection to the sandbox."""
+    with connected(sandbox) as connection:
+        yield connection
+
+
+def connected(sandbox):
+    return socket.create_connection(("127.0.0.1", port_of(sandbox.url)), timeout=LONG)
+
+
+def port_of(url):
+    return int(url.rpartition(":")[2])
+
+
+def read_to_end(connection):
+    with connection.makefile("rb") as stream:
+        return stream.read()
+
+
+def chunked(*chunks, trailers=b""):
+    framed = b"".join(b"%x;note=1\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks)
+    return b"POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n%s0\r\n%s\r\n" % (
+        framed,
+        trailers,
+    )
+
+
+# Starting and stopping
+
+
+def test_the_example_in_the_docstring_runs():
+    outcome = doctest.testmod(httpkit.sandbox)
+
+    assert (outcome.attempted, outcome.failed) == (2, 0)
+
+
+def test_it_stops_without_leaving_a_thread_or_an_open_port(client):
+    before = set(threading.enumerate())
+    with Sandbox() as sandbox:
+        url, other_url = sandbox.url, sandbox.other_url
+        client.get(url + "/posts")
+        client.get(other_url + "/posts")
+
+    left = set(threading.enumerate()) - before
+
+    assert left == set()
+    for origin in (url, other_url):
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port_of(origin)), timeout=LONG)
+
+
+def test_a_forgotten_sandbox_does_not_keep_the_interpreter_alive():
+    before = set(threading.enumerate())
+    with Sandbox() as sandbox, connected(sandbox) as wire:
+        wire.sendall(b"GET /empty HTTP/1.1\r\n\r\n")
+        wire.recv(1)
+
+        started = set(threading.enumerate()) - before
+
+    assert [thread.daemon for thread in started] == [True, True, True]
+
+
+def test_it_binds_nothing_before_it_starts():
+    before = set(threading.enumerate())
+
+    sandbox = Sandbox()
+
+    assert repr(sandbox) == "<Sandbox not started>"
+    assert set(threading.enumerate()) == before
+
+
+@pytest.mark.parametrize("name", ["url", "other_url"])
+def test_an_origin_is_refused_before_the_start(name):
+    sandbox = Sandbox()
+
+    with pytest.raises(RuntimeError, match="not started; call start"):
+        getattr(sandbox, name)
+
+
+def test_starting_twice_keeps_the_ports():
+    with Sandbox() as sandbox:
+        url = sandbox.url
+
+        again = sandbox.start()
+
+        assert (again, again.url) == (sandbox, url)
+
+
+def test_a_closed_sandbox_can_start_again_and_remembers(client):
+    sandbox = Sandbox()
+    with sandbox:
+        client.get(sandbox.url + "/posts/1")
+
+    with sandbox:
+        client.get(sandbox.url + "/posts/2")
+
+    assert [seen.path for seen in sandbox.seen] == ["/posts/1", "/posts/2"]
+
+
+def test_closing_twice_is_harmless():
+    sandbox = Sandbox().start()
+    sandbox.close()
+
+    sandbox.close()
+
+    assert repr(sandbox) == "<Sandbox not started>"
+
+
+@pytest.mark.parametrize(
+    ("target", "sent"),
+    [("/slow?seconds=3600", [b""]), ("/drip?seconds=3600&bytes=1", [b"", b"HTTP/1.1 200"])],
+    ids=["slow", "drip"],
+)
+def test_closing_hangs_up_on_a_pending_answer_at_once(target, sent):
+    go_on = b"HTTP/1.1 100 Continue\r\n\r\n"
+    with Sandbox() as sandbox, connected(sandbox) as wire:
+        wire.sendall(f"GET {target} HTTP/1.1\r\nExpect: 100-continue\r\n\r\n".encode())
+        # Once the server has said so, the thread that will wait has the request.
+        assert wire.recv(len(go_on), socket.MSG_WAITALL) == go_on
+        before = time.monotonic()
+
+        sandbox.close()
+
+        assert time.monotonic() - before < LONG / 4
+        assert read_to_end(wire)[:12] in sent
+
+
+def test_closing_hangs_up_on_a_client_that_says_nothing():
+    with Sandbox() as sandbox, connected(sandbox) as wire:
+        wire.sendall(b"HEAD /empty HTTP/1.1\r\n\r\n")
+        first = wire.recv(1)
+
+        sandbox.close()
+
+        assert (first + read_to_end(wire)).endswith(b"\r\n\r\n")
+
+
+def test_a_client_that_hangs_up_within_its_body_is_not_reported(capfd):
+    with Sandbox() as sandbox, connected(sandbox) as wire:
+        wire.sendall(b"POST /echo HTTP/1.1\r\nContent-Length: 9\r\n\r\nhalf")
+        wire.shutdown(socket.SHUT_WR)
+
+        answer = read_to_end(wire)
+
+    assert (answer, sandbox.seen) == (b"", [])
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_client_that_hangs_up_within_the_answer_is_not_reported(capfd):
+    with Sandbox() as sandbox:
+        with connected(sandbox) as wire:
+            wire.sendall(b"GET /bytes/60000000 HTTP/1.1\r\n\r\n")
+            wire.recv(1)
+
+        sandbox.close()
+
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_built_in_route_is_no_name_for_a_collection():
+    with pytest.raises(ValueError, match="'echo' is a built-in route"):
+        Sandbox({"books": [], "echo": []})
+
+
+def test_an_object_that_is_not_json_is_refused_before_the_start():
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        Sandbox({"books": [{"id": object()}]})
+
+
+# What was seen
+
+
+def test_what_was_seen_holds_the_request_as_it_arrived(sandbox, client):
+    url = sandbox.other_url + "/echo/a%2Fb"
+
+    client.post(url, params={"q": ["1", "é"], "e": ""}, data=b"\xff", headers={"X-One": "1"})
+
+    (seen,) = sandbox.seen
+    assert (seen.method, seen.path, seen.body) == ("POST", "/echo/a%2Fb", b"\xff")
+    assert seen.query == {"q": ["1", "é"], "e": [""]}
+    assert seen.port == port_of(sandbox.other_url)
+    assert seen.headers["x-ONE"] == "1"
+    assert "X-One" in list(seen.headers)
+    assert len(seen.headers) == len(dict(seen.headers))
+
+
+def test_leading_slashes_are_kept_as_sent(sandbox, wire):
+    wire.sendall(b"GET //posts HTTP/1.1\r\nConnection: close\r\n\r\n")
+
+    answer = read_to_end(wire)
+
+    assert b"no such route: //posts" in answer
+    assert sandbox.seen[0].path == "//posts"
+
+
+def test_a_repeated_header_is_joined(sandbox, wire):
+    wire.sendall(b"GET /empty HTTP/1.1\r\nX-A: 1\r\nx-a: 2\r\nConnection: close\r\n\r\n")
+
+    read_to_end(wire)
+
+    assert sandbox.seen[0].headers["X-A"] == "1, 2"
+
+
+def test_a_seen_body_decodes_as_json(sandbox, client):
+    client.put(sandbox.url + "/echo", json={"a": [1]})
+
+    assert sandbox.seen[0].json == {"a": [1]}
+
+
+def test_an_empty_seen_body_is_not_json(sandbox, client):
+    client.get(sandbox.url + "/echo")
+
+    with pytest.raises(ValueError, match="Expecting value"):
+        _ = sandbox.seen[0].json
+
+
+def test_the_list_of_what_was_seen_is_a_copy(sandbox, client):
+    client.get(sandbox.url + "/empty")
+
+    sandbox.seen.clear()
+
+    assert len(sandbox.seen) == 1
+
+
+def test_no_repr_shows_a_secret(sandbox, client):
+    url = sandbox.url + "/key/posts"
+
+    client.post(url, params={"api_key": "s3cret"}, headers={"X-Token": "s3cret"}, data="s3cret")
+
+    (seen,) = sandbox.seen
+    assert repr(seen) == "<SeenRequest POST /key/posts, 6 bytes>"
+    assert repr(sandbox) == f"<Sandbox {sandbox.url}>"
+    assert "s3cret" not in repr(seen.headers)
+
+
+def test_a_seen_request_cannot_be_changed():
+    seen = SeenRequest("GET", "/", {}, {}, b"", 80)
+
+    with pytest.raises(AttributeError):
+        seen.path = "/other"
+
+
+def test_clearing_forgets_requests_counts_keys_and_changes(sandbox, client):
+    keyed = {"Idempotency-Key": "k"}
+    client.post(sandbox.url + "/posts", json={"title": "one"}, headers=keyed)
+    client.delete(sandbox.url + "/posts/1")
+    client.get(sandbox.url + "/flaky/k")
+
+    sandbox.clear()
+
+    assert (sandbox.seen, sandbox.attempts("k")) == ([], [])
+    assert [post["id"] for post in client.get(sandbox.url + "/posts").json()] == [1, 2, 3]
+    again = client.post(sandbox.url + "/posts", json={"title": "two"}, headers=keyed)
+    assert again.json()["title"] == "two"
+
+
+# Collections
+
+
+def test_the_default_collections_hold_posts_and_users(sandbox, client):
+    posts = client.get(sandbox.url + "/posts").json()
+    users = client.get(sandbox.url + "/users").json()
+
+    assert [sorted(post) for post in posts] == [["body", "id", "title", "userId"]] * 3
+    assert [sorted(user) for user in users] == [["email", "id", "name"]] * 2
+
+
+def test_given_objects_are_copied_and_numbered(client):
+    fixed = MappingProxyType({"id": 2})
+    given = {"books": [{"id": 7, "tags": ["old"]}, fixed, {"name": "unnumbered"}]}
+    with Sandbox(given) as sandbox:
+        given["books"][0]["tags"].append("new")
+
+        books = client.get(sandbox.url + "/books").json()
+
+    assert books == [{"id": 7, "tags": ["old"]}, {"id": 2}, {"id": 8, "name": "unnumbered"}]
+
+
+def test_a_new_object_is_stored_at_its_location(sandbox, client):
+    made = client.post(sandbox.url + "/posts", json={"id": 1, "title": "New"})
+
+    assert made.status_code == 201
+    assert made.json() == {"id": 4, "title": "New"}
+    assert made.headers["Location"] == "/posts/4"
+    assert client.get(sandbox.url + made.headers["Location"]).json() == made.json()
+
+
+def test_an_id_is_not_given_again_after_a_delete(sandbox, client):
+    client.post(sandbox.url + "/users", json={})
+    client.delete(sandbox.url + "/users/3")
+
+    made = client.post(sandbox.url + "/users", json={})
+
+    assert made.json()["id"] == 4
+
+
+@pytest.fixture
+def restless_threads():
+    """Switch threads a thousand times as often, so that a missing lock shows."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(usual / 1000)
+    yield
+    sys.setswitchinterval(usual)
+
+
+@pytest.mark.usefixtures("restless_threads")
+def test_32_threads_creating_posts_get_distinct_ids(sandbox):
+    def create(number):
+        with requests.Session() as session:
+            session.trust_env = False
+            made = session.post(sandbox.url + "/posts", json={"title": str(number)}, timeout=LONG)
+            return made.json()["id"]
+
+    with ThreadPoolExecutor(32) as pool:
+        ids = list(pool.map(create, range(64)))
+
+    assert sorted(ids) == list(range(4, 68))
+    assert len(sandbox.seen) == 64
+
+
+def test_a_put_replaces_all_but_the_id(sandbox, client):
+    put = client.put(sandbox.url + "/posts/2", json={"id": 9, "title": "Whole"})
+
+    assert (put.status_code, put.json()) == (200, {"id": 2, "title": "Whole"})
+    assert client.get(sandbox.url + "/posts/2").json() == put.json()
+
+
+def test_a_patch_keeps_what_it_does_not_name(sandbox, client):
+    before = client.get(sandbox.url + "/posts/2").json()
+
+    patched = client.patch(sandbox.url + "/posts/2", json={"id": 9, "title": "Part"})
+
+    assert (patched.status_code, patched.json()) == (200, {**before, "title": "Part"})
+    assert client.get(sandbox.url + "/posts/2").json() == patched.json()
+
+
+def test_a_deleted_object_is_gone(sandbox, client):
+    gone = client.delete(sandbox.url + "/posts/2")
+
+    assert (gone.status_code, gone.content) == (204, b"")
+    assert "Content-Length" not in gone.headers
+    assert client.get(sandbox.url + "/posts/2").status_code == 404
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE"])
+def test_a_missing_id_is_404(sandbox, client, method):
+    missing = client.request(method, sandbox.url + "/posts/9", json={})
+
+    assert missing.status_code == 404
+    if method != "HEAD":
+        assert missing.headers["Content-Type"] == "application/problem+json"
+        assert missing.json() == {
+            "type": "about:blank",
+            "title": "Not Found",
+            "status": 404,
+            "detail": "no posts with id 9",
+        }
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allow"),
+    [
+        pytest.param("DELETE", "/posts", "GET, HEAD, POST", id="collection"),
+        pytest.param("POST", "/posts/1", "GET, HEAD, PUT, PATCH, DELETE", id="item"),
+    ],
+)
+def test_a_wrong_method_is_405_with_the_right_ones(sandbox, client, method, path, allow):
+    refused = client.request(method, sandbox.url + path)
+
+    assert (refused.status_code, refused.headers["Allow"]) == (405, allow)
+
+
+def test_names_and_ids_are_decoded_and_may_hold_a_slash(client):
+    with Sandbox({"my files": [{"id": "a/b", "size": 1}]}) as sandbox:
+        found = client.get(sandbox.url + "/my%20files/a%2Fb")
+
+    assert found.json() == {"id": "a/b", "size": 1}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b"{", b"\xff", b"[" * 200_000],
+    ids=["none", "list", "cut", "bytes", "deep"],
+)
+@pytest.mark.parametrize(("method", "path"), [("POST", "/posts"), ("PUT", "/posts/1")])
+def test_a_body_that_is_no_object_is_400(sandbox, client, method, path, body):
+    refused = client.request(method, sandbox.url + path, data=body)
+
+    assert refused.status_code == 400
+    assert refused.json()["detail"] == "the body must be a JSON object"
+
+
+@pytest.mark.parametrize("body", [{}, {"title": ""}], ids=["missing", "empty"])
+def test_a_post_without_a_title_is_422(sandbox, client, body):
+    refused = client.post(sandbox.url + "/posts", json=body)
+
+    assert refused.status_code == 422
+    assert refused.headers["Content-Type"] == "application/problem+json"
+    assert refused.json()["detail"] == "title is required"
+    assert refused.json()["errors"] == [{"field": "title", "message": "is required"}]
+
+
+def test_a_repeated_idempotency_key_stores_once(sandbox, client):
+    keyed = {"Idempotency-Key": "k"}
+    first = client.post(sandbox.url + "/posts", json={"title": "one"}, headers=keyed)
+
+    again = client.post(sandbox.url + "/posts", json={"title": "two"}, headers=keyed)
+
+    assert (again.status_code, again.json()) == (201, first.json())
+    assert again.headers["Location"] == first.headers["Location"]
+    assert len(client.get(sandbox.url + "/posts").json()) == 4
+
+
+def test_a_refused_post_does_not_use_up_its_idempotency_key(sandbox, client):
+    keyed = {"Idempotency-Key": "k"}
+    client.post(sandbox.url + "/posts", json={}, headers=keyed)
+
+    again = client.post(sandbox.url + "/posts", json={"title": "one"}, headers=keyed)
+
+    assert again.status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("query", "ids"),
+    [
+        pytest.param("userId=1", [1, 2], id="number"),
+        pytest.param("userId=1&title=Second%20post", [2], id="both"),
+        pytest.param("userId=2&userId=1", [1, 2, 3], id="either"),
+        pytest.param("colour=None", [], id="no such member"),
+    ],
+)
+def test_a_query_parameter_filters(sandbox, client, query, ids):
+    found = client.get(f"{sandbox.url}/posts?{query}")
+
+    assert [post["id"] for post in found.json()] == ids
+
+
+@pytest.mark.parametrize(
+    ("query", "ids", "links"),
+    [
+        pytest.param("", range(1, 26), {}, id="unpaged"),
+        pytest.param("_page=1", range(1, 11), {"next": "_page=2&_limit=10"}, id="first"),
+        pytest.param(
+            "_page=2",
+            range(11, 21),
+            {"next": "_page=3&_limit=10", "prev": "_page=1&_limit=10"},
+            id="middle",
+        ),
+        pytest.param("_page=3", range(21, 26), {"prev": "_page=2&_limit=10"}, id="last"),
+        pytest.param("_limit=25", range(1, 26), {}, id="one page"),
+        pytest.param(
+            "shelf=a&_limit=2", [2, 4], {"next": "shelf=a&_page=2&_limit=2"}, id="filtered"
+        ),
+    ],
+)
+def test_pages_are_linked(client, query, ids, links):
+    with Sandbox({"books": BOOKS}) as sandbox:
+        page = client.get(f"{sandbox.url}/books?{query}")
+
+        assert [book["id"] for book in page.json()] == list(ids)
+        assert {rel: link["url"] for rel, link in page.links.items()} == {
+            rel: f"{sandbox.url}/books?{following}" for rel, following in links.items()
+        }
+
+
+def test_a_link_stays_behind_its_guard_without_the_key(sandbox, client):
+    page = client.get(f"{sandbox.url}/key/posts?_limit=2&api_key={sandbox.api_key}")
+
+    assert page.links["next"]["url"] == f"{sandbox.url}/key/posts?_page=2&_limit=2"
+
+
+def test_head_is_get_without_the_body_and_keeps_the_connection(client, sandbox, wire):
+    length = client.get(sandbox.url + "/posts").headers["Content-Length"]
+    wire.sendall(b"HEAD /posts HTTP/1.1\r\n\r\n")
+    wire.sendall(b"GET /empty HTTP/1.1\r\nConnection: close\r\n\r\n")
+
+    head, following, rest = read_to_end(wire).split(b"\r\n\r\n")
+
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert f"\r\nContent-Length: {length}".encode() in head
+    assert following.startswith(b"HTTP/1.1 204 No Content\r\n")
+    assert rest == b""
+
+
+# Secrets
+
+
+@pytest.mark.parametrize(
+    ("lock", "headers"),
+    [
+        pytest.param("bearer", {"Authorization": "Bearer sandbox-token"}, id="bearer"),
+        pytest.param("bearer/", {"Authorization": "bearer  sandbox-token"}, id="any case"),
+        pytest.param(
+            "basic",
+            {"Authorization": requests.auth._basic_auth_str("user", "sandbox-password")},
+            id="basic",
+        ),
+        pytest.param("key", {"X-API-Key": "sandbox-key"}, id="header"),
+        pytest.param("key", {"Cookie": "a=b; api_key=sandbox-key"}, id="cookie"),
+        pytest.param("key?api_key=sandbox-key", {}, id="parameter"),
+    ],
+)
+def test_the_right_secret_is_let_in(sandbox, client, lock, headers):
+    answer = client.get(f"{sandbox.url}/{lock}", headers=headers)
+
+    assert (answer.status_code, answer.json()) == (200, {"authenticated": True})
+
+
+@pytest.mark.parametrize(
+    ("lock", "headers", "detail"),
+    [
+        pytest.param(
+            "bearer", {"Authorization": "Bearer no"}, "the bearer token is not valid", id="bearer"
+        ),
+        pytest.param(
+            "basic",
+            {"Authorization": "Basic !"},
+            "the user name with its password is not valid",
+            id="basic",
+        ),
+        pytest.param("key", {"X-API-Key": ""}, "the API key is not valid", id="empty key"),
+        pytest.param("key?api_key=%C3%A9", {}, "the API key is not valid", id="not ASCII"),
+    ],
+)
+def test_a_wrong_secret_is_401(sandbox, client, lock, headers, detail):
+    refused = client.get(f"{sandbox.url}/{lock}", headers=headers)
+
+    assert (refused.status_code, refused.json()["detail"]) == (401, detail)
+    assert "sandbox-" not in refused.text
+
+
+@pytest.mark.parametrize(
+    ("lock", "challenge", "detail"),
+    [
+        ("bearer", 'Bearer realm="sandbox"', "a bearer token is required"),
+        (
+            "basic",
+            'Basic realm="sandbox", charset="UTF-8"',
+            "a user name with its password is required",
+        ),
+        ("key", 'ApiKey realm="sandbox"', "an API key is required"),
+    ],
+    ids=["bearer", "basic", "key"],
+)
+def test_a_missing_secret_is_401_with_a_challenge(sandbox, client, lock, challenge, detail):
+    refused = client.get(f"{sandbox.url}/{lock}/posts", headers={"Authorization": "Other x"})
+
+    assert (refused.status_code, refused.json()["detail"]) == (401, detail)
+    assert refused.headers["WWW-Authenticate"] == challenge
+
+
+def test_the_secrets_can_be_chosen(client):
+    with Sandbox(token="t", user="u", password="p:é", api_key="k") as sandbox:
+        url = sandbox.url
+        tries = (
+            ("/bearer", {"Authorization": "Bearer t"}, None),
+            ("/basic", {}, (b"u", "p:é".encode())),
+            ("/key", {"X-API-Key": "k"}, None),
+        )
+
+        statuses = [
+            client.get(url + path, headers=headers, auth=auth).status_code
+            for path, headers, auth in tries
+        ]
+
+    assert statuses == [200, 200, 200]
+
+
+def test_a_token_can_be_rotated_under_a_client(sandbox, client):
+    sandbox.token = "rotated"
+
+    old = client.get(sandbox.url + "/bearer", headers={"Authorization": "Bearer sandbox-token"})
+
+    assert old.status_code == 401
+
+
+def test_behind_the_guard_are_all_routes(sandbox, client):
+    headers = {"Authorization": f"Bearer {sandbox.token}", "X-API-Key": sandbox.api_key}
+
+    post = client.get(sandbox.url + "/bearer/key/posts/1", headers=headers)
+
+    assert post.json()["id"] == 1
+
+
+# Echo, status, flaky
+
+
+@pytest.mark.parametrize("path", ["/echo", "/echo/any/thing"])
+def test_echo_tells_what_arrived(sandbox, client, path):
+    url = f"{sandbox.url}{path}?a=1&a=2"
+
+    echo = client.patch(url, json={"é": 1}, headers={"X-A": "b"}).json()
+
+    assert echo["headers"]["X-A"] == "b"
+    assert (echo["method"], echo["path"], echo["query"]) == ("PATCH", path, {"a": ["1", "2"]})
+    assert (json.loads(echo["body"]), echo["json"]) == ({"é": 1}, {"é": 1})
+    assert echo["bytes"] == len(sandbox.seen[0].body)
+
+
+def test_echo_replaces_what_is_not_text(sandbox, client):
+    echo = client.post(sandbox.url + "/echo", data=b"\xff").json()
+
+    assert (echo["body"], echo["json"], echo["bytes"]) == ("\ufffd", None, 1)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [(200, "OK"), (299, "Unassigned"), (404, "Not Found"), (599, "Unassigned")],
+)
+def test_a_status_can_be_asked_for(sandbox, client, status, reason):
+    answer = client.get(f"{sandbox.url}/status/{status}")
+
+    problem = {"type": "about:blank", "title": reason, "status": status}
+    failure = {**problem, "detail": f"asked for {status}"}
+    assert (answer.status_code, answer.reason) == (status, reason)
+    assert answer.json() == (failure if status >= 400 else {})
+    assert not {"Retry-After", "X-Request-Id"} & answer.headers.keys()
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_a_status_that_has_no_body_sends_none(sandbox, wire, status):
+    wire.sendall(b"GET /status/%d HTTP/1.1\r\nConnection: close\r\n\r\n" % status)
+
+    answer = read_to_end(wire)
+
+    assert answer.endswith(b"\r\n\r\n")
+    assert b"content-" not in answer.lower()
+
+
+@pytest.mark.parametrize("status", ["199", "600", "abc", "", "200/more"])
+def test_a_status_out_of_range_is_400(sandbox, client, status):
+    refused = client.get(f"{sandbox.url}/status/{status}")
+
+    assert refused.status_code == 400
+    assert refused.json()["detail"] == f"status must be a number from 200 to 599, not '{status}'"
+
+
+@pytest.mark.parametrize(
+    ("kind", "content_type", "body"),
+    [
+        ("json", "application/json", '{"error": {"message": "asked for 503"}}'),
+        ("object", "application/json", "{}"),
+        (
+            "html",
+            "text/html; charset=utf-8",
+            (
+                "<html><head><title>503 Service Unavailable</title></head>"
+                "<body><h1>503 Service Unavailable</h1></body></html>"
+            ),
+        ),
+        ("text", "text/plain; charset=utf-8", "asked for 503"),
+        ("empty", "text/plain; charset=utf-8", ""),
+    ],
+    ids=["json", "object", "html", "text", "empty"],
+)
+def test_a_kind_of_body_can_be_asked_for(sandbox, client, kind, content_type, body):
+    answer = client.get(f"{sandbox.url}/status/503?kind={kind}")
+
+    assert (answer.status_code, answer.text) == (503, body)
+    assert answer.headers["Content-Type"] == content_type
+
+
+def test_an_unknown_kind_is_400(sandbox, client):
+    refused = client.get(sandbox.url + "/status/503?kind=xml")
+
+    assert refused.status_code == 400
+    assert refused.json()["detail"].startswith("kind must be one of problem, object, json")
+
+
+def test_headers_can_be_asked_for(sandbox, client):
+    answer = client.get(sandbox.url + "/status/429?retry_after=in%20a%20bit&request_id=r-1")
+
+    assert answer.headers["Retry-After"] == "in a bit"
+    assert answer.headers["X-Request-Id"] == "r-1"
+
+
+def test_a_line_break_in_the_query_adds_no_header(sandbox, client):
+    answer = client.get(sandbox.url + "/status/429?retry_after=1%0D%0AX-Injected:%201")
+
+    assert answer.headers["Retry-After"] == "1  X-Injected: 1"
+    assert "X-Injected" not in answer.headers
+
+
+def test_a_flaky_route_recovers_after_two_failures(sandbox, client):
+    url = sandbox.url + "/flaky/k?retry_after=0"
+
+    answers = [client.post(url, data="12345") for _ in range(3)]
+
+    assert [answer.status_code for answer in answers] == [503, 503, 200]
+    assert answers[0].headers["Retry-After"] == "0"
+    assert answers[2].json() == {"key": "k", "attempts": 3, "received": 5}
+
+
+def test_a_flaky_route_counts_each_key_alone(sandbox, client):
+    url = sandbox.url + "/flaky/{}?fail=1&status=429&then=201"
+
+    statuses = [client.get(url.format(key)).status_code for key in "abab"]
+
+    assert statuses == [429, 429, 201, 201]
+
+
+def test_the_attempts_of_a_flaky_key_are_logged(sandbox, client):
+    for body in (b"one", b"two"):
+        client.put(sandbox.url + "/flaky/a%2Fb", data=body)
+
+    attempts = sandbox.attempts("a/b")
+
+    assert [attempt.body for attempt in attempts] == [b"one", b"two"]
+    assert sandbox.attempts("other") == []
+
+
+def test_a_flaky_route_can_hang_up(sandbox, client):
+    url = sandbox.url + "/flaky/k?fail=1&status=drop"
+
+    with pytest.raises(requests.ConnectionError, match="closed connection without response"):
+        client.get(url)
+
+    assert client.get(url).json()["attempts"] == 2
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/posts?_page=0",
+        "/posts?_limit=none",
+        "/flaky/k?fail=some",
+        "/flaky/k?fail=-1",
+        "/flaky/k?status=dropped",
+        "/flaky/k?then=1000",
+        "/slow?seconds=nan",
+        "/slow?seconds=1e9",
+        "/drip?bytes=1.5",
+        "/truncated?bytes=",
+        "/redirect?to=/&status=3O2",
+        "/redirect/chain/0",
+        "/bytes/lots",
+        "/bytes/67108865",
+    ],
+)
+def test_a_malformed_number_is_400_and_keeps_the_connection(sandbox, client, target):
+    refused = client.get(sandbox.url + target, allow_redirects=False)
+
+    assert refused.status_code == 400
+    assert " must be a number from " in refused.json()["detail"]
+    assert "Connection" not in refused.headers
+
+
+# Slow and broken answers
+
+
+def test_a_slow_answer_is_an_answer(sandbox, client):
+    slow = client.get(sandbox.url + "/slow?seconds=0.001")
+
+    assert slow.json() == {"seconds": 0.001}
+
+
+@pytest.mark.parametrize("seconds", ["0", "0.001"])
+def test_a_drip_is_whole_in_the_end(sandbox, client, seconds):
+    dripped = client.get(f"{sandbox.url}/drip?bytes=3&seconds={seconds}")
+
+    assert dripped.content == b"\x00\x01\x02"
+    assert dripped.headers["Content-Length"] == "3"
+
+
+def test_a_drip_takes_its_time(sandbox, client):
+    before = time.monotonic()
+
+    client.get(sandbox.url + "/drip?bytes=5&seconds=0.05")
+
+    assert time.monotonic() - before >= 0.05
+
+
+def test_an_empty_drip_is_empty(sandbox, client):
+    dripped = client.get(sandbox.url + "/drip?bytes=0")
+
+    assert (dripped.status_code, dripped.content) == (200, b"")
+
+
+def test_a_drip_sends_its_first_byte_before_its_last(sandbox, client):
+    url = sandbox.url + "/drip?bytes=3600000&seconds=3600"
+
+    with client.get(url, stream=True) as dripping:
+        first = dripping.raw.read(1)
+
+    assert first == b"\x00"
+
+
+def test_a_truncated_body_ends_at_half_its_length(sandbox, client):
+    with client.get(sandbox.url + "/truncated?bytes=4", stream=True) as cut:
+        promised = cut.headers["Content-Length"]
+
+        with pytest.raises(requests.exceptions.ChunkedEncodingError, match="4 bytes read, 4 more"):
+            cut.content  # noqa: B018 - reading is the act
+
+    assert promised == "8"
+
+
+# Redirects and cookies
+
+
+@pytest.mark.parametrize("to", ["/posts/1", "http://example.test/?a=b%2Fc#d", "//x", "/é"])
+def test_a_redirect_goes_where_it_is_told(sandbox, client, to):
+    url = f"{sandbox.url}/redirect?status=307&to={quote(to, safe='')}"
+
+    answer = client.get(url, allow_redirects=False)
+
+    assert (answer.status_code, answer.json()) == (307, {"to": to})
+    assert answer.headers["Location"].encode("latin-1").decode() == to
+
+
+def test_a_redirect_is_followed(sandbox, client):
+    landed = client.get(sandbox.url + "/redirect?to=/posts/1")
+
+    assert landed.json()["id"] == 1
+    assert landed.history[0].status_code == 302
+
+
+def test_a_redirect_to_nowhere_is_400(sandbox, client):
+    refused = client.get(sandbox.url + "/redirect")
+
+    assert (refused.status_code, refused.json()["detail"]) == (400, "the query needs to=URL")
+
+
+@pytest.mark.parametrize(("start", "end"), [("url", "other_url"), ("other_url", "url")])
+def test_a_redirect_crosses_to_the_other_origin(sandbox, client, start, end):
+    url = getattr(sandbox, start) + "/redirect/other/echo/a%2Fb?status=308&q=1&q=%26"
+
+    landed = client.get(url)
+
+    assert landed.url == getattr(sandbox, end) + "/echo/a%2Fb?q=1&q=%26"
+    assert landed.history[0].status_code == 308
+
+
+def test_a_redirect_loop_leads_to_itself(sandbox, client):
+    url = sandbox.url + "/redirect/loop?a=b"
+
+    with pytest.raises(requests.TooManyRedirects):
+        client.get(url)
+
+    assert {(seen.path, seen.query["a"][0]) for seen in sandbox.seen} == {("/redirect/loop", "b")}
+
+
+def test_a_redirect_chain_ends_at_echo(sandbox, client):
+    landed = client.post(sandbox.url + "/redirect/chain/3?status=307", data="kept")
+
+    assert [seen.path for seen in sandbox.seen] == [
+        "/redirect/chain/3",
+        "/redirect/chain/2",
+        "/redirect/chain/1",
+        "/echo",
+    ]
+    assert landed.json()["body"] == "kept"
+
+
+def test_set_cookies_come_back(sandbox, client):
+    answer = client.get(sandbox.url + "/cookies/set?a=1&b=two")
+
+    assert answer.json() == {"a": "1", "b": "two"}
+    assert [(cookie.name, cookie.path) for cookie in client.cookies] == [("a", "/"), ("b", "/")]
+    assert client.get(sandbox.url + "/cookies").json() == {"a": "1", "b": "two"}
+
+
+def test_what_is_no_cookie_is_left_out(sandbox, client):
+    answer = client.get(sandbox.url + "/cookies?c=3", headers={"Cookie": "a=1=1; junk;b="})
+
+    assert answer.json() == {"a": "1=1", "b": ""}
+
+
+# Bodies
+
+
+@pytest.mark.parametrize("size", [0, 1, 256, 1000])
+def test_bytes_are_as_many_as_asked_and_always_the_same(sandbox, client, size):
+    answer = client.get(f"{sandbox.url}/bytes/{size}")
+
+    assert answer.content == bytes(place % 256 for place in range(size))
+    assert answer.headers["Content-Type"] == "application/octet-stream"
+
+
+@pytest.mark.parametrize(
+    ("charset", "body"),
+    [("utf-8", "naïve café"), ("latin-1", "naïve café"), ("ascii", "na?ve caf?")],
+)
+def test_text_comes_in_the_charset_asked_for(sandbox, client, charset, body):
+    answer = client.get(f"{sandbox.url}/text?charset={charset}")
+
+    assert answer.headers["Content-Type"] == f"text/plain; charset={charset}"
+    assert answer.content.decode(charset) == body
+
+
+@pytest.mark.parametrize("charset", ["", "klingon", "hex", "a%00b"])
+def test_an_unknown_charset_is_400(sandbox, client, charset):
+    refused = client.get(f"{sandbox.url}/text?charset={charset}")
+
+    assert refused.status_code == 400
+    assert refused.json()["detail"].startswith("charset must be one that Python knows, not ")
+
+
+@pytest.mark.parametrize(
+    ("path", "content_type", "text"),
+    [
+        (
+            "/html",
+            "text/html; charset=utf-8",
+            "<html><head><title>Sandbox</title></head><body><h1>Sandbox</h1></body></html>",
+        ),
+        ("/invalid-json", "application/json", '{"broken": '),
+        ("/gzip", "application/json", '{"gzipped": true}'),
+    ],
+    ids=["html", "invalid-json", "gzip"],
+)
+def test_a_fixed_answer_is_200(sandbox, client, path, content_type, text):
+    answer = client.get(sandbox.url + path)
+
+    assert (answer.status_code, answer.text) == (200, text)
+    assert answer.headers["Content-Type"] == content_type
+
+
+def test_gzip_is_compressed_on_the_wire(sandbox, client):
+    with client.get(sandbox.url + "/gzip", stream=True) as packed:
+        start = packed.raw.read(2, decode_content=False)
+
+    assert (packed.headers["Content-Encoding"], start) == ("gzip", b"\x1f\x8b")
+
+
+def test_empty_is_204(sandbox, client):
+    assert client.get(sandbox.url + "/empty").status_code == 204
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/nothing",
+        "/bearer-of-news",
+        "/html/more",
+        "/slow/more",
+        "/posts/",
+        "/posts/1/more",
+        "/flaky",
+        "/cookies/more",
+        "/redirect/more",
+    ],
+)
+def test_an_unknown_path_is_404(sandbox, client, path):
+    lost = client.get(sandbox.url + path)
+
+    assert (lost.status_code, lost.json()["detail"]) == (404, f"no such route: {path}")
+    assert lost.headers["Content-Type"] == "application/problem+json"
+
+
+# The wire
+
+
+def test_a_chunked_body_is_read_whole(sandbox, client):
+    echo = client.post(sandbox.url + "/echo", data=iter([b"one", b"two" * 10_000])).json()
+
+    assert echo["body"] == "one" + "two" * 10_000
+    assert sandbox.seen[0].headers["Transfer-Encoding"] == "chunked"
+    assert client.get(sandbox.url + "/empty").status_code == 204
+
+
+def test_chunk_extensions_and_trailers_are_skipped(sandbox, wire):
+    wire.sendall(chunked(b"a" * 20, b"b", trailers=b"X-Sum: 1\r\n"))
+    wire.sendall(b"GET /empty HTTP/1.1\r\nConnection: close\r\n\r\n")
+
+    read_to_end(wire)
+
+    assert [(seen.path, seen.body) for seen in sandbox.seen] == [
+        ("/echo", b"a" * 20 + b"b"),
+        ("/empty", b""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("framing", "status"),
+    [
+        pytest.param(b"Content-Length: 67108865\r\n\r\n", b"413", id="long"),
+        pytest.param(b"Transfer-Encoding: chunked\r\n\r\n4000001\r\n", b"413", id="long chunk"),
+        pytest.param(
+            b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n4000000\r\n", b"413", id="long sum"
+        ),
+        pytest.param(b"Content-Length: many\r\n\r\n", b"400", id="length"),
+        pytest.param(b"Transfer-Encoding: chunked\r\n\r\n-1\r\n", b"400", id="chunk"),
+    ],
+)
+def test_a_body_that_cannot_be_read_is_refused_and_closes(sandbox, wire, framing, status):
+    wire.sendall(b"POST /echo HTTP/1.1\r\n" + framing)
+
+    answer = read_to_end(wire)
+
+    assert answer.startswith(b"HTTP/1.1 " + status)
+    assert b"Connection: close\r\n" in answer
+    assert sandbox.seen == []
+
+
+def test_a_client_that_is_still_sending_gets_to_read_its_413(sandbox, wire):
+    wire.sendall(b"POST /echo HTTP/1.1\r\nContent-Length: 67108865\r\n\r\n")
+
+    wire.sendall(bytes(4_000_000))
+
+    assert read_to_end(wire).startswith(b"HTTP/1.1 413")
+
+
+def test_the_absolute_form_that_a_proxy_gets_is_routed(sandbox, wire):
+    wire.sendall(b"GET http://example.test/posts/1 HTTP/1.1\r\nConnection: close\r\n\r\n")
+
+    answer = read_to_end(wire)
+
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert sandbox.seen[0].path == "http://example.test/posts/1"
+
+
+def test_one_connection_serves_many_requests(sandbox, client):
+    for _ in range(3):
+        client.get(sandbox.url + "/posts")
+
+    pools = client.get_adapter(sandbox.url).poolmanager.pools
+
+    assert [pools[key].num_connections for key in pools.keys()] == [1]  # noqa: SIM118 - not a dict
+
+
+def test_an_answer_is_not_held_back_by_delayed_acknowledgements(sandbox):
+    connection = http.client.HTTPConnection("127.0.0.1", port_of(sandbox.url), timeout=LONG)
+    before = time.monotonic()
+
+    for _ in range(25):
+        connection.request("GET", "/html")
+        connection.getresponse().read()
+
+    # Measured: 0.01 s, and 1.1 s when Nagle's algorithm waits for each acknowledgement.
+    assert time.monotonic() - before < 0.5
+    connection.close()
