@@ -21,6 +21,7 @@ class NotGiven(enum.Enum):
 
 NOT_GIVEN: Final = NotGiven.NOT_GIVEN
 
+T = TypeVar("T")
 _T_co = TypeVar("_T_co", covariant=True)
 _K_co = TypeVar("_K_co", covariant=True)
 
@@ -120,7 +121,7 @@ class Caller(Protocol):
         *,
         path: Mapping[str, object] | None = ...,
         json: Json = ...,
-        on_status: None = ...,
+        on_status: Mapping[Any, Callable[[Any], T]],
         raise_for_status: bool = ...,
         headers: HeadersLike = ...,
         auth: Auth = ...,
@@ -128,6 +129,6 @@ class Caller(Protocol):
         deadline: float | None = ...,
         max_body: int | None = ...,
         idempotency_key: bool | str | None = ...,
-    ) -> requests.Response:
-        """Send one request; raise for a status that is an error."""
+    ) -> requests.Response | T:
+        """Send one request; raise for an error status that `on_status` does not know."""
         ...

@@ -107,10 +107,15 @@ def as_signer(auth: object) -> Signer:
         ConfigurationError: It is neither a tuple of two nor callable.
     """
     if is_tuple(auth) and len(auth) == 2:
+        _secrets.remember(str(auth[1]), _in_base64(*auth))
         return HTTPBasicAuth(*auth)
     if not callable(auth):
         raise ConfigurationError(f"auth cannot be {type(auth).__name__}: pass a strategy")
     return cast("Signer", auth)
+
+
+def _in_base64(user: object, password: object) -> str:
+    return b64encode(f"{user}:{password}".encode()).decode("ascii")
 
 
 @dataclass(frozen=True, repr=False)
@@ -206,7 +211,7 @@ class BasicAuth(Strategy):
             raise ConfigurationError("the password must be a str")
         if not (self.user + password).isprintable():
             raise ConfigurationError("user or password contains a control character")
-        encoded = b64encode(f"{self.user}:{password}".encode()).decode("ascii")
+        encoded = _in_base64(self.user, password)
         _secrets.remember(encoded, *([password] if password else [self.user]))
         return encoded
 

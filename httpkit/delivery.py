@@ -108,9 +108,7 @@ class Delivery:
     ) -> PreparedRequest:
         call = request.call or Call()
         onward = redirects.follow(answer, request, call, location, self.session.cookies)
-        if redirects.repeats(answer, onward):
-            what = errors.describe(onward)
-            raise errors.RedirectError(f"the redirects run in a circle at {what}", response=answer)
+        redirects.check_progress(answer, onward)
         return onward
 
     def persist(self) -> requests.Response:

@@ -243,6 +243,7 @@ def class_for(status: int) -> type[StatusError]:
 
 def from_response(response: requests.Response, kind: type[E_]) -> E_:
     """Describe an error response as an error of this kind; it is not raised here."""
+    _remember_credentials(response.request)
     detail, problem = read_reason(response)
     error = kind("", response=response)
     error.status_code = response.status_code
@@ -253,6 +254,14 @@ def from_response(response: requests.Response, kind: type[E_]) -> E_:
     error.stop_reason = getattr(response, "stop_reason", None)
     error.args = (_sentence(response, detail, error.request_id),)
     return error
+
+
+def _remember_credentials(request: requests.PreparedRequest | None) -> None:
+    """Hide what a request carried in secret headers, should the server repeat it."""
+    headers: Mapping[str, object] = getattr(request, "headers", None) or {}
+    held = [str(value) for name, value in headers.items() if _secrets.is_secret(name)]
+    parts = [part for value in held for part in re.split(r"[\s;,=]+", value)]
+    _secrets.remember(*held, *parts)
 
 
 def _sentence(response: requests.Response, detail: str | None, request_id: str | None) -> str:
@@ -382,6 +391,7 @@ def annotate(
     stop_reason: str | None,
 ) -> None:
     """Fill in what a transport error lacks: the request, the attempts, and why it stopped."""
+    _remember_credentials(request)
     _secrets.scrub(error)
     error.request = error.request or request
     error.attempts = attempts  # type: ignore[attr-defined]  # requests' own classes lack it

@@ -87,10 +87,12 @@ def _target(response: requests.Response, request: PreparedRequest, location: str
 
 def _refusal(response: requests.Response, why: str) -> errors.RedirectError:
     what = errors.describe(response.request, response.url)
-    return errors.RedirectError(
+    error = errors.RedirectError(
         f"the {response.status_code} redirect of {what} is not followed: {why}",
         response=response,
     )
+    error.attempts = getattr(response, "attempts", 1)
+    return error
 
 
 def _method(status: int, method: str) -> str:
@@ -152,11 +154,15 @@ def _cookies(
     return jar
 
 
-def repeats(response: requests.Response, onward: PreparedRequest) -> bool:
-    """Say whether a chain has sent this very request before: it is a loop."""
+def check_progress(response: requests.Response, onward: PreparedRequest) -> None:
+    """Refuse to send what this chain has sent before.
+
+    Raises:
+        RedirectError: It is the very same request: the redirects run in a circle.
+    """
     signature = _signature(onward)
-    chain = [*response.history, response]
-    return any(_signature(past.request) == signature for past in chain)
+    if any(_signature(past.request) == signature for past in [*response.history, response]):
+        raise _refusal(response, f"it leads back to {errors.describe(onward)}, in a circle")
 
 
 def _signature(request: requests.PreparedRequest) -> tuple[object, ...]:

@@ -1,7 +1,7 @@
 """A collection of a REST API: list, get, create, replace, update, delete."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, Self, TypeVar, cast, overload
 
 import requests
@@ -9,12 +9,28 @@ from typing_extensions import Unpack
 
 from httpkit import _models
 from httpkit._typing import NOT_GIVEN, Caller, CallerOptions, NotGiven, Params
-from httpkit.errors import ConfigurationError, MethodNotAllowedError, NotFoundError, StatusError
+from httpkit.errors import ConfigurationError
 from httpkit.pagination import Pages
 from httpkit.response import Response, adopt
 
 T = TypeVar("T")
 D = TypeVar("D")
+
+
+# What `exists` makes of a status: the item is absent, or HEAD is not known here.
+_ABSENT = object()
+_UNKNOWN_METHOD = object()
+_EXISTENCE: Mapping[int, Callable[[Any], object]] = {
+    404: lambda _: _ABSENT,
+    410: lambda _: _ABSENT,
+    405: lambda _: _UNKNOWN_METHOD,
+    501: lambda _: _UNKNOWN_METHOD,
+}
+
+
+class _CallOptions(CallerOptions, total=False):
+    params: Params
+    json: object
 
 
 class Resource(Generic[T]):
@@ -89,7 +105,7 @@ class Resource(Generic[T]):
         """
 
         def fetch() -> Sequence[T]:
-            answer = self._call("GET", self.path, None, params=params, **options)
+            answer = self._call("GET", self.path, params=params, **options)
             return self._decode_list(answer)
 
         return Pages(fetch, self.path)
@@ -122,12 +138,11 @@ class Resource(Generic[T]):
             DecodeError: The item is not of the model.
             InvalidURL: The id is empty, None, "." or "..".
         """
-        try:
-            return self._decode(self._call("GET", self._item, id, params=params, **options))
-        except NotFoundError:
-            if default is NOT_GIVEN:
-                raise
-            return default
+        absent: Mapping[int, Callable[[Any], object]] = (
+            {} if default is NOT_GIVEN else {404: lambda _: default}
+        )
+        answer = self._call("GET", self._item, id, absent, params=params, **options)
+        return self._decode(answer) if isinstance(answer, Response) else cast("D", answer)
 
     def create(self, item: object, *, params: Params = None, **options: Unpack[CallerOptions]) -> T:
         """Add an item (POST) and return it as the server stored it.
@@ -147,7 +162,7 @@ class Resource(Generic[T]):
             DecodeError: The answer is not of the model.
         """
         body = _models.encode(item, omit_unset=True)
-        answer = self._call("POST", self.path, None, json=body, params=params, **options)
+        answer = self._call("POST", self.path, json=body, params=params, **options)
         return self._decode(answer) if answer.content else self._build(answer, body)
 
     def replace(
@@ -218,45 +233,55 @@ class Resource(Generic[T]):
         Raises:
             StatusError: The server answers neither with success nor with 404 or 410.
         """
-        try:
-            self._call("HEAD", self._item, id, params=params, **options)
-        except MethodNotAllowedError:
-            return self._is_found(id, params, options)
-        except StatusError as error:
-            return _means_absent(error)
-        return True
-
-    def _is_found(self, id: object, params: Params, options: CallerOptions) -> bool:
-        try:
-            self._call("GET", self._item, id, params=params, **options)
-        except StatusError as error:
-            return _means_absent(error)
-        return True
+        answer = self._call("HEAD", self._item, id, _EXISTENCE, params=params, **options)
+        if answer is _UNKNOWN_METHOD:
+            answer = self._call("GET", self._item, id, _EXISTENCE, params=params, **options)
+        return answer is not _ABSENT
 
     @property
     def _item(self) -> str:
         slash = "/" if self.path.endswith("/") else ""
         return f"{self.path.rstrip('/')}/{{id}}{slash}"
 
+    @overload
+    def _call(
+        self,
+        method: str,
+        url: str,
+        id: object = None,
+        on_status: None = None,
+        **options: Unpack[_CallOptions],
+    ) -> Response: ...
+    @overload
     def _call(
         self,
         method: str,
         url: str,
         id: object,
-        json: object = None,
-        params: Params = None,
-        **options: Unpack[CallerOptions],
-    ) -> Response:
+        on_status: Mapping[int, Callable[[Any], object]],
+        **options: Unpack[_CallOptions],
+    ) -> object: ...
+    def _call(
+        self,
+        method: str,
+        url: str,
+        id: object = None,
+        on_status: Mapping[int, Callable[[Any], object]] | None = None,
+        **options: Unpack[_CallOptions],
+    ) -> object:
         if self._caller is None:
             raise ConfigurationError(
                 f"{self!r}: reach it through an instance, or bind it with session.resource()"
             )
         path = {"id": id} if url == self._item else None
-        answer: requests.Response = self._caller.request(
-            method, url, params, path=path, json=json, raise_for_status=True, on_status=None,
-            **options,
-        )  # fmt: skip
-        return adopt(answer)
+        answer = self._caller.request(
+            method, url, path=path, on_status=on_status or {}, raise_for_status=True, **options
+        )
+        if not isinstance(answer, requests.Response):
+            return answer
+        ours = adopt(answer)
+        ours.raise_for_status()  # a session's table may have returned an error's response
+        return ours
 
     def _decode(self, answer: Response) -> T:
         return cast("T", answer.decode(self.model or dict))
@@ -276,12 +301,6 @@ class Resource(Generic[T]):
             return cast("T", _models.build(sent, self.model or dict))
         except _models.MismatchError as error:
             raise answer.mismatch(self.model or dict, str(error)) from error
-
-
-def _means_absent(error: StatusError) -> bool:
-    if error.status_code in {404, 410}:
-        return False
-    raise error
 
 
 def _name(model: object) -> str:

@@ -135,9 +135,7 @@ class Response(requests.Response):
             return self._not_json("empty body")
         name = getattr(model, "__name__", repr(model))
         what = errors.describe(self.request, self.url)
-        return errors.DecodeError(
-            _secrets.redact_text(f"the answer to {what} is not a {name}: {why}"), response=self
-        )
+        return self._decode_error(f"the answer to {what} is not a {name}: {why}")
 
     def _not_json(self, why: str, doc: str = "", pos: int = 0) -> errors.DecodeError:
         what = errors.describe(self.request, self.url)
@@ -147,8 +145,15 @@ class Response(requests.Response):
             kind = self.headers.get("content-type", "no content type")
             start = self.content[:40].decode("utf-8", "replace")
             why = f"{why} at position {pos} of {kind}, beginning {start!r}"
-        message = _secrets.redact_text(f"the answer to {what} is not JSON: {why}")
-        return errors.DecodeError(message, doc[:200], min(pos, 200), response=self)
+        return self._decode_error(f"the answer to {what} is not JSON: {why}", doc[:200], pos)
+
+    def _decode_error(self, message: str, doc: str = "", pos: int = 0) -> errors.DecodeError:
+        error = errors.DecodeError(
+            _secrets.redact_text(message), _secrets.redact_text(doc), min(pos, len(doc)),
+            response=self,
+        )  # fmt: skip
+        error.attempts = self.attempts
+        return error
 
     def __getstate__(self) -> dict[str, Any]:
         """Return a state without credentials: request, address and cookies are redacted."""

@@ -293,7 +293,6 @@ class Session(Verbs):
 
         Raises:
             InvalidURL: The URL is relative without a base, or climbs out of the base.
-            ConfigurationError: Credentials would travel unencrypted.
         """
         if not self.strict:
             return self._prepare_leniently(request)
@@ -405,7 +404,7 @@ class Session(Verbs):
 
     # ---- one call
 
-    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> Response:
         """Send a prepared request, with retries, redirects and the deadline of its call.
 
         It never raises for a status.
@@ -428,7 +427,7 @@ class Session(Verbs):
             delivery.ATTEMPTING.reset(outer)
         answer.__dict__["elapsed_total"] = time.monotonic() - started
         # A class that overrides send, a cache say, sets a class of its own on what we return.
-        return adopt(answer) if type(self).send is Session.send else answer
+        return adopt(answer) if type(self).send is Session.send else cast("Response", answer)
 
     def _deliver(
         self, request: requests.PreparedRequest, kwargs: dict[str, Any]
@@ -446,6 +445,8 @@ class Session(Verbs):
         if "proxies" not in kwargs:
             kwargs["proxies"] = resolve_proxies(request, self.proxies, self.trust_env)
         settings.check({"timeout": kwargs["timeout"]})
+        if not call.allow_http_auth:
+            _refuse_plain_http(mine)
         parcel = delivery.Delivery(
             session=self,
             transmit=super().send,
@@ -465,12 +466,7 @@ class Session(Verbs):
     def _ours(self, request: requests.PreparedRequest) -> PreparedRequest:
         """Return the request as one that knows its call, and note that it is being sent."""
         if not isinstance(request, PreparedRequest) or request.call is None:
-            mine = PreparedRequest.adopt(request)
-            place = _urls.origin(mine.url or "")
-            home = self._home(mine.url or "")
-            home = home if place in home else frozenset({place})
-            mine.call = replace(self._call(), home=home)
-            return mine
+            return self._adopted(request)
         mine = request.copy()
         if request.was_sent and request.body_start.refusal:
             raise UnrewindableBodyError(
@@ -480,6 +476,15 @@ class Session(Verbs):
         # The signature made at prepare serves the first attempt only: it may have expired
         # by the time the same request is sent again.
         request.call = replace(request.call, is_signed=False)
+        return mine
+
+    def _adopted(self, request: requests.PreparedRequest) -> PreparedRequest:
+        """Return a request that was prepared elsewhere as one of ours; its own stay as they are."""
+        if isinstance(request, PreparedRequest) and request.call is not None:
+            return request
+        mine = PreparedRequest.adopt(request)
+        place, home = _urls.origin(mine.url or ""), self._home(mine.url or "")
+        mine.call = replace(self._call(), home=home if place in home else frozenset({place}))
         return mine
 
     def _follow_leniently(
@@ -646,18 +651,16 @@ class Session(Verbs):
         except (TypeError, RecursionError) as error:
             raise InvalidJSONError(f"json= cannot be sent: {error}") from error
 
-    def _prepared(self, drafted: requests.Request, call: Call) -> requests.PreparedRequest:
+    def _prepared(self, drafted: requests.Request, call: Call) -> PreparedRequest:
         try:
             prepared: requests.PreparedRequest = self.prepare_request(drafted)
         except requests.RequestException as error:
             _secrets.scrub(error)  # requests puts the whole URL into its messages
             raise
-        if isinstance(prepared, PreparedRequest) and prepared.call is not None:  # pyright: ignore[reportUnnecessaryIsInstance]  # subclasses override it
-            asked = {name: getattr(call, name) for name in _CALL_SETTINGS}
-            prepared.call = replace(prepared.call, **asked)
-            if not call.allow_http_auth:
-                _refuse_plain_http(prepared)
-        return prepared
+        ours = self._adopted(prepared)
+        asked = {name: getattr(call, name) for name in _CALL_SETTINGS}
+        ours.call = replace(ours.call or call, **asked)
+        return ours
 
     def _dispatched(
         self,
@@ -677,7 +680,11 @@ class Session(Verbs):
             if raises:
                 answer.raise_for_status()
             return answer
-        result = handler(answer)
+        try:
+            result = handler(answer)
+        except BaseException:
+            answer.close()
+            raise
         if table is tables[-1] and not isinstance(result, requests.Response):
             raise ConfigurationError(
                 f"the session's on_status returned {type(result).__name__} for {status}: a"

@@ -1,6 +1,6 @@
 """What the author of an SDK needs in tests: a real server, and waits that take no time."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from httpkit import retry
@@ -10,7 +10,7 @@ __all__ = ["Sandbox", "SeenRequest", "no_waiting", "recorded_waits"]
 
 
 @contextmanager
-def recorded_waits() -> Iterator[list[float]]:
+def recorded_waits() -> Generator[list[float]]:
     """Let the waits between attempts pass at once, and record them in seconds.
 
     It holds for all threads of the process, and the random factor is 1, so that the waits
@@ -33,7 +33,7 @@ def recorded_waits() -> Iterator[list[float]]:
 
 
 @contextmanager
-def no_waiting() -> Iterator[None]:
+def no_waiting() -> Generator[None]:
     """Let the waits between attempts pass at once, for all threads of the process."""
     with recorded_waits():
         yield
