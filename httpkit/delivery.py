@@ -12,13 +12,14 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import requests
 from requests.cookies import RequestsCookieJar
 from requests.exceptions import TooManyRedirects
 from urllib3.exceptions import HTTPError as WireError
 
-from httpkit import errors, redirects, response, retry, settings
+from httpkit import errors, limits, redirects, response, retry, settings
 from httpkit.request import Call, PreparedRequest
 
 # Inside an attempt requests must not look where a redirect leads: it would read the whole
@@ -56,6 +57,7 @@ class Delivery:
         transmit: Sends once; requests' own `send`.
         request: What is sent; its call has begun.
         options: timeout, stream, verify, cert and proxies.
+        budget: The session's tokens for retries.
         is_strict: Whether we read the body, under limits; requests reads it otherwise.
     """
 
@@ -63,6 +65,7 @@ class Delivery:
     transmit: Callable[..., requests.Response]
     request: PreparedRequest
     options: dict[str, Any]
+    budget: limits.Budget
     is_strict: bool = True
 
     @property
@@ -126,6 +129,7 @@ class Delivery:
             has_key=bool(header) and header in self.request.headers,
             body_refusal=self.request.body_start.refusal,
             remaining=self._remaining,
+            spend=self._spend,
         )
         try:
             answer = self._settle(trial)
@@ -138,6 +142,8 @@ class Delivery:
                 stop_reason=trial.stop_reason,
             )
             raise
+        if answer.status_code < 400:
+            self.budget.earn(self._host)
         answer.__dict__.update(
             attempts=trial.attempts, stop_reason=trial.stop_reason, withheld=call.withheld
         )
@@ -213,6 +219,15 @@ class Delivery:
 
     def _release(self, answer: requests.Response) -> None:
         response.drain(answer, self._check_deadline)
+
+    def _spend(self, outcome: requests.Response | BaseException, capacity: int) -> bool:
+        is_status = isinstance(outcome, requests.Response)
+        cost = limits.STATUS_COST if is_status else limits.TRANSPORT_COST
+        return self.budget.spend(self._host, cost, capacity)
+
+    @property
+    def _host(self) -> str:
+        return urlsplit(self.request.url or "").netloc.rpartition("@")[2]
 
     def _remaining(self) -> float:
         ends_at = self._call.ends_at

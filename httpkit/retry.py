@@ -73,7 +73,8 @@ class RetryPolicy:
             one gives up at once, with `.retry_after` on the error.
         statuses: The statuses that are retried.
         methods: The methods that may be repeated although the server may have acted.
-        budget: Tokens for retries that a session has for each host; None is no limit.
+        budget: Tokens that a session has for retries of each host: a status costs 5, a lost
+            connection 14, a success gives 1 back. None is no limit.
         on_retry: Called with a RetryEvent before each wait; None calls nothing.
         idempotency_header: The name of the header for `idempotency_key=`.
 
@@ -212,6 +213,7 @@ class Trial:
         has_key: Whether the server knows repetitions by an idempotency key.
         body_refusal: Why the body cannot be sent again; None when it can.
         remaining: Returns the seconds left of the deadline; infinity without one.
+        spend: Takes the price of a retry from the host's budget; False when it is spent.
         attempts: How often it was sent.
         was_renewed: Whether a rejected signature was replaced once already.
         stop_reason: Why it is not sent again; None while that is open.
@@ -222,6 +224,7 @@ class Trial:
     has_key: bool
     body_refusal: str | None
     remaining: Callable[[], float]
+    spend: Callable[[requests.Response | BaseException, int], bool]
     attempts: int = 0
     was_renewed: bool = False
     stop_reason: str | None = None
@@ -287,7 +290,14 @@ class Trial:
         self._wait = max(_backoff(policy, self.attempts, _status(outcome)), asked or 0.0)
         if self._wait >= self.remaining():
             return f"the deadline leaves no time for a wait of {self._wait:.2f} s"
-        return None
+        return self._refusal_of_budget(outcome, policy)
+
+    def _refusal_of_budget(
+        self, outcome: requests.Response | BaseException, policy: RetryPolicy
+    ) -> str | None:
+        if policy.budget is None or self.spend(outcome, policy.budget):
+            return None
+        return f"the retry budget of {policy.budget} tokens for this host is spent"
 
     def announce(self, outcome: requests.Response | BaseException) -> float:
         """Tell `on_retry` of the coming wait and return its seconds."""

@@ -44,6 +44,7 @@ from httpkit._typing import (
 )
 from httpkit._urls import Origin
 from httpkit.errors import ConfigurationError
+from httpkit.limits import Budget
 from httpkit.request import Call, PreparedRequest
 from httpkit.resource import Resource
 from httpkit.response import Response, adopt
@@ -178,6 +179,7 @@ class Session(Verbs):
         self._configure({n: value for n, value in given.items() if value is not NOT_GIVEN})
         self.headers = _headers.Headers(self.headers)
         self.cookies: RequestsCookieJar = Jar()
+        self._budget = Budget()
         if self.strict:
             self.headers["User-Agent"] = f"httpkit/{_VERSION} {self.headers['User-Agent']}"
         ours = {
@@ -452,6 +454,7 @@ class Session(Verbs):
             transmit=super().send,
             request=delivery.begin(mine, call, follows=follows and self.strict),
             options=kwargs,
+            budget=self._budget,
             is_strict=self.strict,
         )
         if not self.strict:
