@@ -53,7 +53,7 @@ def follow(
     elif onward.body is not None:
         _keep_body(onward, response, call, crosses=not goes_home)
     if not goes_home:
-        _strip(onward, target)
+        _strip(onward, call)
         call = replace(call, home=frozenset(), sign=None, withheld=call.withheld or _why(target))
     jar = _cookies(onward, response, session_jar, goes_home=goes_home)
     onward.headers.pop("Cookie", None)
@@ -121,11 +121,10 @@ def _keep_body(
         raise _refusal(response, f"{error}") from error
 
 
-def _strip(request: PreparedRequest, target: str) -> None:
+def _strip(request: PreparedRequest, call: Call) -> None:
     request.headers = _headers.Headers(_headers.travelling(request.headers))
-    # Hooks such as Digest's answer a stranger's challenge with the password.
-    request.hooks = {"response": []}
-    request.url = target
+    # Digest's hook would answer a stranger's challenge with the password.
+    request.hooks = {"response": list(call.hooks)}
 
 
 def _cookies(

@@ -76,6 +76,7 @@ class Call:
         sign: Signs a request afresh; None when no strategy of ours is in play.
         is_signed: Whether the request still carries the signature made at prepare.
         renews: Whether a signature that the server rejects may be replaced by another.
+        hooks: The caller's own, which see every response; not those that an auth registered.
         withheld: Why credentials were not sent, for the message of a 401; None when they were.
         follows: Whether a redirect that answers this request will be followed.
     """
@@ -92,6 +93,7 @@ class Call:
     )
     is_signed: bool = False
     renews: bool = False
+    hooks: tuple[Hook, ...] = ()
     withheld: str | None = None
     follows: bool = False
 

@@ -18,11 +18,11 @@ from typing import Any, Self, TypeVar, cast, overload
 import requests
 from requests.cookies import RequestsCookieJar, cookiejar_from_dict, merge_cookies
 from requests.exceptions import InvalidJSONError, UnrewindableBodyError
-from requests.sessions import merge_hooks
-from requests.utils import get_auth_from_url, get_netrc_auth, resolve_proxies, select_proxy
+from requests.structures import CaseInsensitiveDict
+from requests.utils import resolve_proxies
 from typing_extensions import Unpack
 
-from httpkit import _headers, _models, _secrets, _urls, delivery, dispatch, settings
+from httpkit import _headers, _models, _secrets, _urls, delivery, dispatch, preparation, settings
 from httpkit import auth as auth_room
 from httpkit import response as response_room
 from httpkit import retry as retry_room
@@ -42,7 +42,6 @@ from httpkit._typing import (
     Verify,
     is_mapping,
 )
-from httpkit._urls import Origin
 from httpkit.errors import ConfigurationError
 from httpkit.limits import Budget
 from httpkit.request import Call, PreparedRequest
@@ -177,7 +176,7 @@ class Session(Verbs):
             "strict": strict,
         }
         self._configure({n: value for n, value in given.items() if value is not NOT_GIVEN})
-        self.headers = _headers.Headers(self.headers)
+        self.headers: CaseInsensitiveDict[str] = _headers.Headers(self.headers)
         self.cookies: RequestsCookieJar = Jar()
         self._budget = Budget()
         if self.strict:
@@ -285,8 +284,6 @@ class Session(Verbs):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
 
-    # ---- preparing
-
     def prepare_request(self, request: requests.Request) -> PreparedRequest:
         """Merge a request with the session's settings and sign it.
 
@@ -298,40 +295,16 @@ class Session(Verbs):
         """
         if not self.strict:
             return self._prepare_leniently(request)
-        url = _urls.join(self.base_url, _as_text(request.url))
-        home = self._home(url)
-        is_home = _urls.origin(url) in home
-        signer = self._signer(request, url, is_home=is_home)
-        prepared = PreparedRequest()
-        prepared.prepare(
-            method=(request.method or "GET").upper(),
-            url=url,
-            files=request.files,
-            data=request.data,
-            json=request.json,
-            headers=settings.merge_headers(
-                self.headers if is_home else _headers.travelling(self.headers), request.headers
-            ),
-            params=settings.merge_params(self.params if is_home else {}, request.params),
-            auth=signer,
-            cookies=self._cookies_for(request, is_home=is_home),
-            hooks=merge_hooks(request.hooks, self.hooks),
-        )
-        prepared.call = replace(
-            self._call(),
-            home=home if is_home else frozenset({_urls.origin(url)}),
-            sign=auth_room.resigner(signer),
-            is_signed=True,
-            renews=auth_room.can_change(signer),
-            withheld=None if is_home or not self._holds_credentials() else _why_withheld(url),
-        )
+        prepared, call = preparation.prepare(request, self)
+        asked = self._call()
+        prepared.call = replace(call, **{name: getattr(asked, name) for name in _CALL_SETTINGS})
         return prepared
 
     def _prepare_leniently(self, request: requests.Request) -> PreparedRequest:
         if self.base_url is not None:
             joined = requests.Request()
             joined.__dict__.update(request.__dict__)
-            joined.url = _urls.join(self.base_url, _as_text(request.url))
+            joined.url = _urls.join(self.base_url, preparation.as_text(request.url))
             request = joined
         prepared = PreparedRequest.adopt(super().prepare_request(request))
         signer = request.auth if request.auth is not None else self.auth
@@ -342,37 +315,6 @@ class Session(Verbs):
             renews=auth_room.can_change(signer),
         )
         return prepared
-
-    def _home(self, url: str) -> frozenset[Origin]:
-        """Return the origins that may see the session's credentials on a call to this URL."""
-        typed = self.base_url if self.base_url is not None else url
-        return frozenset(map(_urls.origin, (typed, *self.trusted_origins)))
-
-    def _holds_credentials(self) -> bool:
-        kept = _headers.travelling(self.headers)
-        return bool(self.auth or self.params or len(kept) < len(self.headers) or len(self.cookies))
-
-    def _cookies_for(self, request: requests.Request, *, is_home: bool) -> RequestsCookieJar:
-        jar = RequestsCookieJar()
-        if is_home:
-            merge_cookies(jar, self.cookies)
-        if request.cookies:
-            merge_cookies(jar, request.cookies)
-        return jar
-
-    def _signer(self, request: requests.Request, url: str, *, is_home: bool) -> Any:
-        """Return what signs the request; NO_AUTH rather than None, which requests looks up."""
-        given = request.auth if request.auth is not None else (self.auth if is_home else None)
-        if given:
-            return auth_room.as_signer(given)
-        names = {*(request.headers or {}), *(self.headers if is_home else ())}
-        if "authorization" in {name.lower() for name in names}:
-            return auth_room.NO_AUTH
-        user_and_password = get_auth_from_url(url)
-        if any(user_and_password):
-            return auth_room.as_signer(user_and_password)
-        ambient = get_netrc_auth(url) if self.trust_env and _is_private(url) else None
-        return auth_room.as_signer(ambient) if ambient else auth_room.NO_AUTH
 
     def merge_environment_settings(
         self,
@@ -396,15 +338,8 @@ class Session(Verbs):
         merged = super().merge_environment_settings(url, {}, stream, verify, cert)
         if is_explicit:
             merged["verify"] = verify
-        chosen = {name: proxy for name, proxy in explicit.items() if proxy is not None}
-        ambient: dict[str, Any] = {} if select_proxy(url, chosen) else merged["proxies"]
-        merged["proxies"] = {
-            **{name: proxy for name, proxy in ambient.items() if name not in explicit},
-            **chosen,
-        }
+        merged["proxies"] = preparation.merge_proxies(url, explicit, merged["proxies"])
         return merged
-
-    # ---- one call
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> Response:
         """Send a prepared request, with retries, redirects and the deadline of its call.
@@ -448,7 +383,7 @@ class Session(Verbs):
             kwargs["proxies"] = resolve_proxies(request, self.proxies, self.trust_env)
         settings.check({"timeout": kwargs["timeout"]})
         if not call.allow_http_auth:
-            _refuse_plain_http(mine)
+            preparation.refuse_plain_http(mine)
         parcel = delivery.Delivery(
             session=self,
             transmit=super().send,
@@ -486,7 +421,7 @@ class Session(Verbs):
         if isinstance(request, PreparedRequest) and request.call is not None:
             return request
         mine = PreparedRequest.adopt(request)
-        place, home = _urls.origin(mine.url or ""), self._home(mine.url or "")
+        place, home = _urls.origin(mine.url or ""), preparation.home_of(self, mine.url or "")
         mine.call = replace(self._call(), home=home if place in home else frozenset({place}))
         return mine
 
@@ -643,7 +578,7 @@ class Session(Verbs):
         return (own,) if on_status is NOT_GIVEN else (dispatch.as_dispatch(on_status), own)
 
     def _filled(self, url: str | bytes, path: Mapping[str, object] | None) -> str:
-        text = _as_text(url)
+        text = preparation.as_text(url)
         return _urls.fill(text, path) if self.strict or path is not None else text
 
     def _jsonable(self, json: Json) -> Any:
@@ -711,14 +646,6 @@ class Session(Verbs):
         return Resource(path, model, items_at=items_at).bind(self)
 
 
-def _as_text(url: object) -> str:
-    if isinstance(url, bytes):
-        return url.decode("utf-8")
-    if url is None:
-        raise ConfigurationError("the URL is None")
-    return str(url).lstrip()
-
-
 def _with_key(headers: HeadersLike, key: bool | str | None, call: Call) -> HeadersLike:
     """Add an idempotency key to a call's headers, if one is asked for."""
     if key is None or key is False:
@@ -728,30 +655,6 @@ def _with_key(headers: HeadersLike, key: bool | str | None, call: Call) -> Heade
     policy = call.retry or RetryPolicy()
     value = str(uuid.uuid4()) if key is True else key
     return {**(headers or {}), policy.idempotency_header: value}
-
-
-def _is_private(url: str) -> bool:
-    """Say whether nobody on the way can read what is sent to a URL."""
-    scheme, host, _ = _urls.origin(url)
-    return scheme != "http" or _urls.is_loopback(host)
-
-
-def _refuse_plain_http(prepared: PreparedRequest) -> None:
-    if _is_private(prepared.url or ""):
-        return
-    secret = next((n for n in prepared.headers if _secrets.is_secret(n) and n != "Cookie"), None)
-    signs = prepared.call is not None and prepared.call.sign is not None
-    if secret or signs:
-        place = _urls.spell_origin(_urls.origin(prepared.url or ""))
-        raise ConfigurationError(
-            f"credentials ({secret or 'auth'}) would travel unencrypted to {place}: use https,"
-            " or allow_http_auth=True"
-        )
-
-
-def _why_withheld(url: str) -> str:
-    place = _urls.spell_origin(_urls.origin(url))
-    return f"the session's credentials were withheld from {place} (see trusted_origins)"
 
 
 _VERSION = version("requests-httpkit")

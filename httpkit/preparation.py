@@ -1,0 +1,174 @@
+"""What of a session goes into a request, depending on where the request goes.
+
+Rule: an origin that is not the session's gets what the call itself holds, and of the
+session's headers the harmless ones.
+"""
+
+from collections.abc import MutableMapping, Sequence
+from typing import Any, Protocol
+
+import requests
+from requests.cookies import RequestsCookieJar, merge_cookies
+from requests.sessions import merge_hooks
+from requests.structures import CaseInsensitiveDict
+from requests.utils import get_auth_from_url, get_netrc_auth, select_proxy
+
+from httpkit import _headers, _secrets, _urls, auth, settings
+from httpkit._typing import Auth
+from httpkit._urls import Origin
+from httpkit.errors import ConfigurationError
+from httpkit.request import Call, PreparedRequest
+
+
+class Owner(Protocol):
+    """What preparing a request needs of a session."""
+
+    auth: Auth
+    cookies: RequestsCookieJar
+    headers: CaseInsensitiveDict[str]
+    hooks: Any
+    params: MutableMapping[str, Any]
+    proxies: dict[str, str]
+    trust_env: bool
+
+    @property
+    def base_url(self) -> str | None:
+        """What relative URLs are appended to."""
+        ...
+
+    @property
+    def trusted_origins(self) -> Sequence[str]:
+        """Further origins that may see the session's credentials."""
+        ...
+
+
+def prepare(request: requests.Request, owner: Owner) -> tuple[PreparedRequest, Call]:
+    """Merge a request with a session's settings and sign it.
+
+    Returns:
+        The request, and what its call must know of the credentials in it.
+
+    Raises:
+        InvalidURL: The URL is relative without a base, or climbs out of the base.
+        ConfigurationError: The auth is none, or a secret cannot be sent.
+    """
+    url = _urls.join(owner.base_url, as_text(request.url))
+    home = home_of(owner, url)
+    is_home = _urls.origin(url) in home
+    signer = _signer(request, owner, url, is_home=is_home)
+    hooks = merge_hooks(request.hooks, owner.hooks)
+    prepared = PreparedRequest()
+    prepared.prepare(
+        method=(request.method or "GET").upper(),
+        url=url,
+        files=request.files,
+        data=request.data,
+        json=request.json,
+        headers=settings.merge_headers(
+            owner.headers if is_home else _headers.travelling(owner.headers), request.headers
+        ),
+        params=settings.merge_params(owner.params if is_home else {}, request.params),
+        auth=signer,
+        cookies=_cookies(request, owner, is_home=is_home),
+        hooks=hooks,
+    )
+    return prepared, Call(
+        home=home if is_home else frozenset({_urls.origin(url)}),
+        sign=auth.resigner(signer),
+        is_signed=True,
+        renews=auth.can_change(signer),
+        hooks=tuple((hooks or {}).get("response", ())),
+        withheld=None if is_home or not _holds_credentials(owner) else _why_withheld(url),
+    )
+
+
+def as_text(url: object) -> str:
+    """Return a URL as text, without the white space before it.
+
+    Raises:
+        ConfigurationError: It is None.
+    """
+    if isinstance(url, bytes):
+        return url.decode("utf-8").lstrip()
+    if url is None:
+        raise ConfigurationError("the URL is None")
+    return str(url).lstrip()
+
+
+def home_of(owner: Owner, url: str) -> frozenset[Origin]:
+    """Return the origins that may see the session's credentials on a call to this URL."""
+    typed = owner.base_url if owner.base_url is not None else url
+    return frozenset(map(_urls.origin, (typed, *owner.trusted_origins)))
+
+
+def _signer(request: requests.Request, owner: Owner, url: str, *, is_home: bool) -> auth.Signer:
+    """Return what signs the request; NO_AUTH rather than None, for which requests looks around."""
+    given = request.auth if request.auth is not None else (owner.auth if is_home else None)
+    if given:
+        return auth.as_signer(given)
+    names = {*(request.headers or {}), *(owner.headers if is_home else ())}
+    if "authorization" in {name.lower() for name in names}:
+        return auth.NO_AUTH
+    user_and_password = get_auth_from_url(url)
+    if any(user_and_password):
+        return auth.as_signer(user_and_password)
+    ambient = get_netrc_auth(url) if owner.trust_env and is_private(url) else None
+    return auth.as_signer(ambient) if ambient else auth.NO_AUTH
+
+
+def _cookies(request: requests.Request, owner: Owner, *, is_home: bool) -> RequestsCookieJar:
+    jar = RequestsCookieJar()
+    if is_home:
+        merge_cookies(jar, owner.cookies)
+    if request.cookies:
+        merge_cookies(jar, request.cookies)
+    return jar
+
+
+def _holds_credentials(owner: Owner) -> bool:
+    kept = _headers.travelling(owner.headers)
+    held = owner.auth or owner.params or len(owner.cookies)
+    return bool(held) or len(kept) < len(owner.headers)
+
+
+def _why_withheld(url: str) -> str:
+    place = _urls.spell_origin(_urls.origin(url))
+    return f"the session's credentials were withheld from {place} (see trusted_origins)"
+
+
+def is_private(url: str) -> bool:
+    """Say whether nobody on the way can read what is sent to a URL."""
+    scheme, host, _ = _urls.origin(url)
+    return scheme != "http" or _urls.is_loopback(host)
+
+
+def refuse_plain_http(prepared: PreparedRequest) -> None:
+    """Refuse to send credentials where anybody on the way can read them.
+
+    Raises:
+        ConfigurationError: The request holds credentials and goes over plain http.
+    """
+    if is_private(prepared.url or ""):
+        return
+    secret = next((n for n in prepared.headers if _secrets.is_secret(n) and n != "Cookie"), None)
+    signs = prepared.call is not None and prepared.call.sign is not None
+    if secret or signs:
+        place = _urls.spell_origin(_urls.origin(prepared.url or ""))
+        raise ConfigurationError(
+            f"credentials ({secret or 'auth'}) would travel unencrypted to {place}: use https,"
+            " or allow_http_auth=True"
+        )
+
+
+def merge_proxies(url: str, explicit: dict[str, Any], ambient: dict[str, Any]) -> dict[str, Any]:
+    """Return the proxies to use: what was said here, else what the environment says.
+
+    Args:
+        url: Where the request goes.
+        explicit: The session's proxies with the call's over them; None switches one off.
+        ambient: The environment's.
+    """
+    chosen = {name: proxy for name, proxy in explicit.items() if proxy is not None}
+    if select_proxy(url, chosen):
+        return chosen
+    return {**{name: proxy for name, proxy in ambient.items() if name not in explicit}, **chosen}
