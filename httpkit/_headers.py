@@ -3,8 +3,9 @@
 Rule: no I/O and no clock here; the time comes as an argument.
 """
 
-import math
+import re
 from collections.abc import Iterable, Mapping
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -34,6 +35,10 @@ REQUEST_ID_FIELDS = (
     "X-Request-Id", "Request-Id", "X-Correlation-Id", "X-Amzn-RequestId", "X-GitHub-Request-Id",
     "X-Ms-Request-Id", "CF-Ray",
 )  # fmt: skip
+
+_NUMBER = re.compile(r"[+-]?(\d{1,400}(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?")
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(r"(?![ \t])[\t\x20-\x7e\x80-\xff]*")
 
 # Non-standard, but sent by Azure and OpenAI beside a rounded Retry-After.
 _MILLISECOND_FIELDS = ("retry-after-ms", "x-ms-retry-after-ms")
@@ -83,15 +88,26 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
 
 
 def _number(value: str | None) -> float | None:
-    try:
-        number = float(value or "")
-    except ValueError:
-        return None
-    return max(0.0, number) if math.isfinite(number) else None
+    # More digits than a float holds become infinity: longer than any limit, but a number.
+    return max(0.0, float(value)) if value and _NUMBER.fullmatch(value.strip()) else None
 
 
 def _date(value: str | None) -> float | None:
     try:
-        return parsedate_to_datetime(value or "").timestamp()
+        date = parsedate_to_datetime(value or "")
+        # The asctime form has no zone; RFC 9110 section 5.6.7: all are in UTC.
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
+
+
+def is_name(name: str) -> bool:
+    """Say whether a header field can have this name (RFC 9110 section 5.1)."""
+    return _NAME.fullmatch(name) is not None
+
+
+def is_value(value: str | bytes) -> bool:
+    """Say whether a header field can have this value (RFC 9110 section 5.5)."""
+    if isinstance(value, bytes):
+        value = value.decode("latin-1")
+    return _VALUE.fullmatch(value) is not None

@@ -9,12 +9,12 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from httpkit._typing import is_list, is_mapping, is_tuple
+from httpkit._typing import is_list, is_mapping
 
 T = TypeVar("T")
 
 _BOM = b"\xef\xbb\xbf"
-_SCALARS = (str, int, float, type(None))
+_MODEL_MARKS = ("__dataclass_fields__", "__attrs_attrs__", "__struct_fields__")
 # Classes of these modules mean a JSON value to msgspec; other plain classes are called.
 _VALUE_MODULES = frozenset({"builtins", "datetime", "decimal", "uuid", "typing", "types"})
 
@@ -78,9 +78,7 @@ def _is_native(model: object) -> bool:
         return False
     kind: Any = model
     return (
-        hasattr(model, "__dataclass_fields__")
-        or hasattr(model, "__attrs_attrs__")
-        or hasattr(model, "__struct_fields__")
+        any(hasattr(model, mark) for mark in _MODEL_MARKS)
         or typing.is_typeddict(model)
         or issubclass(model, enum.Enum)
         or hasattr(kind, "_fields")  # NamedTuple
@@ -89,20 +87,21 @@ def _is_native(model: object) -> bool:
 
 
 def encode(item: Any, *, omit_unset: bool = False) -> Any:
-    """Turn a model into what `json=` takes; dicts and lists are given back as they are.
+    """Turn a model into what `json=` takes; everything else is given back as it is.
 
     Args:
         item: A dataclass, attrs, msgspec or pydantic object, or JSON already.
         omit_unset: Leave out the fields that are None and have None as their default.
     """
-    if is_mapping(item) or is_list(item) or is_tuple(item) or isinstance(item, _SCALARS):
-        return item
     if dump := getattr(item, "model_dump", None):
         encoded: Any = dump(mode="json")
-    else:
+    elif any(hasattr(type(item), mark) for mark in _MODEL_MARKS):
         import msgspec
 
-        encoded = msgspec.to_builtins(item)
+        # Bytes are left for JSON to refuse: base64 would be a guess.
+        encoded = msgspec.to_builtins(item, builtin_types=(bytes, bytearray, memoryview))
+    else:
+        return item
     if omit_unset and is_mapping(encoded):
         unset = _unset_fields(item)
         return {name: value for name, value in encoded.items() if name not in unset}

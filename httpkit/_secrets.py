@@ -101,7 +101,8 @@ _HEADER_LINE = re.compile(
     r"\b((?:proxy-)?authorization|(?:set-)?cookie)(['\"]?\s*[:=]\s*['\"]?)[^'\"\r\n]+",
     re.IGNORECASE,
 )
-_NAME = r"[\w.-]*(?:token|secret|passw(?:or)?d|api[-_]?key|credential|signature)[\w.-]*"
+# Bounded on both sides: a hostile text of one long word must not take quadratic time.
+_NAME = r"[\w.-]{0,40}(?:token|secret|passw(?:or)?d|api[-_]?key|credential|signature)[\w.-]{0,40}"
 _ASSIGNED = re.compile(
     rf"((?:\b{_NAME}|(?<=[?&])(?:key|sig|code))=)(?!\*\*\*)[^\s&,;'\"<>)}}\]]+", re.IGNORECASE
 )

@@ -7,11 +7,13 @@ import re
 from collections.abc import Collection, Mapping
 from functools import lru_cache
 from ipaddress import ip_address
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 from requests.exceptions import InvalidURL, MissingSchema
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
+
+from httpkit import _secrets
 
 Origin = tuple[str, str, int]
 """Scheme, host and port: what a credential is bound to (RFC 6454 section 4)."""
@@ -19,6 +21,7 @@ Origin = tuple[str, str, int]
 DEFAULT_PORTS = {"http": 80, "https": 443}
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _DOT_SEGMENTS = frozenset({".", ".."})
 
 
@@ -37,7 +40,7 @@ def origin(url: str) -> Origin:
     """
     try:
         parsed = parse_url(url.lstrip())
-    except LocationParseError as error:
+    except (LocationParseError, UnicodeError) as error:
         raise InvalidURL("the URL cannot be parsed") from error
     scheme = (parsed.scheme or "").lower()
     return scheme, (parsed.host or "").lower(), parsed.port or DEFAULT_PORTS.get(scheme, 0)
@@ -69,13 +72,26 @@ def check_base(base: str) -> str:
         InvalidURL: It is relative, has no host, or carries a query or fragment.
     """
     if not is_absolute(base):
-        raise InvalidURL(f"base_url {base!r} needs a scheme and a host: https://host/path")
-    parts = urlsplit(base)
+        raise InvalidURL(f"base_url {shown(base)} needs a scheme and a host: https://host/path")
     if not origin(base)[1]:
         raise InvalidURL("base_url has no host")
-    if parts.query or parts.fragment:
+    if "?" in base or "#" in base:
         raise InvalidURL("base_url cannot carry a query or a fragment: use params=")
     return base
+
+
+def shown(url: str) -> str:
+    """Return a URL for a message: quoted, without userinfo and secret parameters."""
+    return repr(_secrets.redact_url(url.rpartition("@")[2]))
+
+
+def mend(url: str) -> str:
+    """Encode a percent sign that encodes nothing.
+
+    requests, where it finds one, encodes every other percent sign again: "a%2Fb" would
+    become "a%252Fb", another resource.
+    """
+    return _STRAY_PERCENT.sub("%25", url)
 
 
 def join(base: str | None, url: str) -> str:
@@ -90,7 +106,7 @@ def join(base: str | None, url: str) -> str:
     if is_absolute(url):
         return url
     if base is None:
-        raise MissingSchema(f"the URL {url!r} is relative and the session has no base_url")
+        raise MissingSchema(f"the URL {shown(url)} is relative and the session has no base_url")
     _refuse_climbing(url)
     if not url or url[0] in "?#":
         return base + url
@@ -99,10 +115,10 @@ def join(base: str | None, url: str) -> str:
 
 def _refuse_climbing(url: str) -> None:
     if url.startswith(("//", "\\", "/\\")):
-        raise InvalidURL(f"the URL {url!r} names another host: write it out with its scheme")
+        raise InvalidURL(f"the URL {shown(url)} names another host: write it out with its scheme")
     path = re.split(r"[?#]", url, maxsplit=1)[0]
     if any(unquote(segment) == ".." for segment in re.split(r"[/\\]|%2[fF]|%5[cC]", path)):
-        raise InvalidURL(f"the URL {url!r} climbs out of the base_url")
+        raise InvalidURL(f"the URL {shown(url)} climbs out of the base_url")
 
 
 def fill(template: str, values: Mapping[str, object] | None) -> str:
@@ -121,12 +137,16 @@ def fill(template: str, values: Mapping[str, object] | None) -> str:
     names = set(_PLACEHOLDER.findall(path))
     if values is None:
         if names and not is_absolute(template):
-            raise InvalidURL(f"the URL {template!r} needs {_path_hint(names)}")
+            raise InvalidURL(f"the URL {shown(template)} needs {_path_hint(names)}")
         return template
+    if not isinstance(values, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
+        raise InvalidURL(f"path={values!r} must map placeholders to values")
     if missing := names - set(values):
-        raise InvalidURL(f"the URL {template!r} needs {_path_hint(missing)}")
+        raise InvalidURL(f"the URL {shown(template)} needs {_path_hint(missing)}")
     if unused := set(values) - names:
-        raise InvalidURL(f"the URL {template!r} has no place for {', '.join(sorted(unused))}")
+        raise InvalidURL(
+            f"the URL {shown(template)} has no place for {', '.join(sorted(map(str, unused)))}"
+        )
     segments = {name: _segment(name, value) for name, value in values.items()}
     return _PLACEHOLDER.sub(lambda found: segments[found[1]], path) + query_onwards
 
@@ -141,8 +161,12 @@ def _split_path(url: str) -> tuple[str, str]:
 
 
 def _segment(name: str, value: object) -> str:
-    text = value.decode("utf-8") if isinstance(value, bytes) else str(value)
+    try:
+        text = value.decode("utf-8") if isinstance(value, bytes) else str(value)
+        encoded = quote(text, safe="")
+    except UnicodeError as error:
+        raise InvalidURL(f"the path value {name}={value!r} is no text") from error
     # Encoding does not protect a dot segment: "%2E%2E" is ".." (RFC 3986 section 6.2.2.2).
     if value is None or not text or text in _DOT_SEGMENTS:
         raise InvalidURL(f"the path value {name}={value!r} cannot be a segment of a URL")
-    return quote(text, safe="")
+    return encoded

@@ -27,6 +27,8 @@ Signer: TypeAlias = Callable[[requests.PreparedRequest], requests.PreparedReques
 
 # A header field value: visible characters, no line break, no space (RFC 9110 section 5.5).
 _TOKEN = re.compile(r"[\x21-\x7e\x80-\xff]+")
+_FIELD_VALUE = re.compile(r"[\x20-\x7e\x80-\xff]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # RFC 7617 section 2
 _FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _COOKIE_VALUE = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]+")  # RFC 6265 section 4.1.1
 
@@ -53,7 +55,7 @@ def _from_env(variable: str) -> EnvironmentSecret:
     return secret
 
 
-def _text(secret: object, what: str) -> str:
+def _text(secret: object, what: str, *, is_secret: bool = True) -> str:
     """Return a secret as text without surrounding white space.
 
     Raises:
@@ -64,8 +66,19 @@ def _text(secret: object, what: str) -> str:
         raise ConfigurationError(f"{what} must be a str, not {type(value).__name__}")
     if not value.strip():
         raise ConfigurationError(f"{what} is empty")
-    _secrets.remember(value.strip())
+    if not _is_encodable(value):
+        raise ConfigurationError(f"{what} contains a character that cannot be sent")
+    if is_secret:
+        _secrets.remember(value.strip())
     return value.strip()
+
+
+def _is_encodable(text: str, encoding: str = "utf-8") -> bool:
+    try:
+        text.encode(encoding)
+    except UnicodeError:
+        return False
+    return True
 
 
 def _matching(pattern: re.Pattern[str], value: str, what: str) -> str:
@@ -107,6 +120,8 @@ def as_signer(auth: object) -> Signer:
         ConfigurationError: It is neither a tuple of two nor callable.
     """
     if is_tuple(auth) and len(auth) == 2:
+        if not _is_encodable(f"{auth[0]}{auth[1]}", "latin-1"):
+            raise ConfigurationError("requests sends pairs in Latin-1: use BasicAuth for others")
         _secrets.remember(str(auth[1]), _in_base64(*auth))
         return HTTPBasicAuth(*auth)
     if not callable(auth):
@@ -181,9 +196,7 @@ class BasicAuth(Strategy):
 
     def __post_init__(self) -> None:
         _check_basic_user(self.user)
-        if not self.user and not self.password:
-            raise ConfigurationError("user and password are both empty")
-        if isinstance(self.password, str):
+        if not callable(self.password):
             self._credentials(self.password)
 
     @classmethod
@@ -207,10 +220,13 @@ class BasicAuth(Strategy):
         return r
 
     def _credentials(self, password: str) -> str:
-        if not isinstance(password, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # a callable may return anything
-            raise ConfigurationError("the password must be a str")
-        if not (self.user + password).isprintable():
-            raise ConfigurationError("user or password contains a control character")
+        if not isinstance(password, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
+            raise ConfigurationError(f"the password must be a str, not {type(password).__name__}")
+        if not self.user and not password:
+            raise ConfigurationError("user and password are both empty")
+        both = self.user + password
+        if _CONTROL.search(both) or not _is_encodable(both):
+            raise ConfigurationError("user or password contains a character that cannot be sent")
         encoded = _in_base64(self.user, password)
         _secrets.remember(encoded, *([password] if password else [self.user]))
         return encoded
@@ -291,12 +307,11 @@ class APIKeyAuth(Strategy):
     where: Where = "header"
 
     def __post_init__(self) -> None:
-        if self.where not in _PLACES:
+        if not isinstance(self.where, str) or self.where not in _PLACES:  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
             raise ConfigurationError(f"where={self.where!r} is none of {', '.join(_PLACES)}")
+        name = _text(self.name, "the name", is_secret=False)
         if self.where != "query":
-            _matching(_FIELD_NAME, self.name, f"the name {self.name!r}")
-        if not self.name:
-            raise ConfigurationError("the name is empty")
+            _matching(_FIELD_NAME, name, f"the name {name!r}")
         if not callable(self.key):
             self._value()
 
@@ -321,7 +336,7 @@ class APIKeyAuth(Strategy):
 
     def _value(self) -> str:
         value = _text(self.key, "the API key")
-        pattern = {"header": _TOKEN, "cookie": _COOKIE_VALUE}.get(self.where)
+        pattern = {"header": _FIELD_VALUE, "cookie": _COOKIE_VALUE}.get(self.where)
         return _matching(pattern, value, "the API key") if pattern else value
 
     def __repr__(self) -> str:

@@ -8,7 +8,7 @@ next, and frees the connection when it gives up.
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -79,20 +79,26 @@ class Delivery:
             RedirectError: A redirect leads where this request must not go.
             TooManyRedirects: There were more than `max_redirects`.
         """
+        first = self.persist()
+        return [first, *self.hops(first)][-1]
+
+    def hops(self, answer: requests.Response) -> Generator[requests.Response]:
+        """Send what the redirects ask for, one after the other; give each answer.
+
+        Raises: as `follow`.
+        """
         history: list[requests.Response] = []
-        answer, request, proxies = self.persist(), self.request, self.options["proxies"]
+        request, proxies = self.request, self.options["proxies"]
         while location := self.session.get_redirect_target(answer):
             if len(history) >= self.session.max_redirects:
-                raise TooManyRedirects(
-                    f"exceeded {self.session.max_redirects} redirects", response=answer
-                )
+                raise _too_many(answer, self.session.max_redirects)
             request = self._onward(answer, request, location)
             proxies = self.session.rebuild_proxies(request, proxies)
             history.append(answer)
             sent = {**self.options, "proxies": proxies, "allow_redirects": False}
             answer = self.session.send(request, **sent)
             answer.history = [*history, *answer.history]
-        return answer
+            yield answer
 
     def peek(self, answer: requests.Response) -> PreparedRequest | None:
         """Return the request that a redirect asks for, unsent; None for any other answer."""
@@ -185,18 +191,21 @@ class Delivery:
     def _transmit(self, attempt: requests.PreparedRequest) -> requests.Response:
         """Send once and read the answer, within what is left of the deadline."""
         self._check_deadline()
-        self.request.body_start.rewind(attempt.body)
+        if not self.request.body_start.refusal:
+            self.request.body_start.rewind(attempt.body)
         remaining = self._remaining()
         timeout = settings.clip(self.options["timeout"], remaining)
         options = {**self.options, "timeout": timeout, "stream": True, "allow_redirects": False}
         inside = ATTEMPTING.set(True)
         try:
-            answer = self.transmit(attempt, **options)
+            answer = _closing(self.transmit, attempt, options)
             self._read(answer)
         except requests.Timeout as error:
             self._check_deadline(error)
             raise
-        except WireError as error:  # requests lets some of urllib3's pass
+        except requests.RequestException:
+            raise
+        except (WireError, OSError) as error:  # requests lets some of them pass
             raise requests.ConnectionError(error, request=attempt) from error
         finally:
             ATTEMPTING.reset(inside)
@@ -235,11 +244,74 @@ class Delivery:
 
     def _check_deadline(self, cause: Exception | None = None) -> None:
         if self._remaining() <= 0:
-            what = errors.describe(self.request)
-            raise errors.DeadlineExceededError(
-                f"the deadline of {self._call.deadline:g} s passed for {what}",
-                request=self.request,
-            ) from cause
+            raise _deadline_passed(self._call, self.request) from cause
+
+
+def _closing(
+    transmit: Callable[..., requests.Response],
+    attempt: requests.PreparedRequest,
+    options: dict[str, Any],
+) -> requests.Response:
+    """Send, and close the answer when a hook raises: nobody else would."""
+    hooks = attempt.hooks["response"]
+    if not hooks:
+        return transmit(attempt, **options)
+    seen: list[requests.Response] = []
+    attempt.hooks = {**attempt.hooks, "response": [_Seeing(seen), *hooks]}
+    try:
+        return transmit(attempt, **options)
+    except BaseException:
+        for answer in seen:
+            answer.close()
+        raise
+    finally:
+        attempt.hooks = {**attempt.hooks, "response": hooks}
+
+
+def _too_many(answer: requests.Response, most: int) -> TooManyRedirects:
+    error = TooManyRedirects(f"exceeded {most} redirects", response=answer)
+    error.attempts = answer.__dict__.get("attempts", 1)  # type: ignore[attr-defined]  # as on all errors
+    return error
+
+
+@dataclass(frozen=True, slots=True)
+class _Seeing:
+    """A hook that notes the answer before the caller's hooks get it."""
+
+    seen: list[requests.Response]
+
+    def __call__(self, answer: requests.Response, **_: Any) -> None:
+        self.seen.append(answer)
+
+
+def receive_error(answer: requests.Response, limit: int | None) -> None:
+    """Read the body of a streamed error, within its call's deadline.
+
+    Raises:
+        RequestException: It cannot be read; the error says after how many attempts.
+    """
+    call = getattr(answer.request, "call", None) or Call()
+    started = time.monotonic()
+
+    def check() -> None:
+        if call.ends_at is not None and time.monotonic() >= call.ends_at:
+            raise _deadline_passed(call, answer.request)
+
+    try:
+        response.receive(answer, limit=limit, check=check)
+    except requests.RequestException as error:
+        answer.close()
+        attempts = getattr(answer, "attempts", 1)
+        seconds = time.monotonic() - started
+        errors.annotate(error, answer.request, attempts=attempts, seconds=seconds, stop_reason=None)
+        raise
+
+
+def _deadline_passed(call: Call, request: requests.PreparedRequest) -> errors.DeadlineExceededError:
+    return errors.DeadlineExceededError(
+        f"the deadline of {call.deadline:g} s passed for {errors.describe(request)}",
+        request=request,
+    )
 
 
 def begin(request: PreparedRequest, call: Call, *, follows: bool) -> PreparedRequest:

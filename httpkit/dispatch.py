@@ -3,10 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any, Generic, NoReturn, TypeVar, cast
-
-import requests
 
 from httpkit import errors
 from httpkit.errors import ConfigurationError
@@ -15,13 +12,16 @@ from httpkit.response import Response
 T = TypeVar("T")
 
 # 1xx never is the answer (RFC 9110 section 15.2); others are no statuses (section 15).
-_LOWEST, _HIGHEST = 200, 599
-_CLASS = re.compile(r"[2-5]xx", re.IGNORECASE)
+_FINAL = range(200, 600)
+_CLASS = re.compile(r"[2-5]xx", re.IGNORECASE | re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    statuses: range
+    """Which statuses a handler is for; `rank` puts the most specific first."""
+
+    rank: tuple[int, int]
+    statuses: frozenset[int]
     handler: Callable[[Response], Any]
 
 
@@ -49,9 +49,10 @@ class StatusDispatch(Generic[T]):
             if key == "default":
                 self._default = handler
             else:
-                rules.append(_Rule(_statuses(key), handler))
+                statuses = _statuses(key)
+                rules.append(_Rule(_rank(key, statuses), statuses, handler))
         # Stable: of two ranges equally wide the first given wins.
-        self._rules = sorted(rules, key=lambda rule: len(rule.statuses))
+        self._rules = sorted(rules, key=lambda rule: rule.rank)
         self._table = dict(table)
 
     def find(self, status: int) -> Callable[[Response], T] | None:
@@ -73,12 +74,16 @@ class StatusDispatch(Generic[T]):
         return f"StatusDispatch({list(self._table)})"
 
 
-def _statuses(key: Any) -> range:
+def _statuses(key: Any) -> frozenset[int]:
+    """Return the final statuses that a key matches.
+
+    Raises:
+        ConfigurationError: It is no key, or matches none.
+    """
     if isinstance(key, str) and _CLASS.fullmatch(key):
-        lowest = int(key[0]) * 100
-        return range(lowest, lowest + 100)
-    if isinstance(key, (int, HTTPStatus)) and not isinstance(key, bool):
-        statuses = range(int(key), int(key) + 1)
+        statuses = range(int(key[0]) * 100, int(key[0]) * 100 + 100)
+    elif isinstance(key, int) and not isinstance(key, bool):
+        statuses = range(key, key + 1)
     elif isinstance(key, range):
         statuses = key
     else:
@@ -86,9 +91,15 @@ def _statuses(key: Any) -> range:
         raise ConfigurationError(
             f"{key!r} is no status, range, '4xx'-style class or 'default'{hint}"
         )
-    if not any(_LOWEST <= status <= _HIGHEST for status in statuses):
+    found = frozenset(status for status in _FINAL if status in statuses)
+    if not found:
         raise ConfigurationError(f"{key!r} can never match: final statuses are 200 to 599")
-    return statuses
+    return found
+
+
+def _rank(key: object, statuses: frozenset[int]) -> tuple[int, int]:
+    kind = 2 if isinstance(key, str) else 1 if isinstance(key, range) else 0
+    return kind, len(statuses)
 
 
 def _handler(key: object, value: object) -> Callable[[Response], Any]:
@@ -112,18 +123,7 @@ class _Raising:
         cause = errors.from_response(response, errors.class_for(response.status_code))
         if not isinstance(kind, type):
             raise kind(response) from cause
-        raise _build(kind, cause, response) from cause
-
-
-def _build(
-    kind: type[BaseException], cause: errors.StatusError, response: Response
-) -> BaseException:
-    if issubclass(kind, requests.RequestException):
-        return kind(str(cause), response=response)
-    try:
-        return kind(str(cause))
-    except TypeError:  # a class whose constructor wants nothing, or more
-        return kind()
+        raise errors.build(kind, str(cause), response) from cause
 
 
 def raising(

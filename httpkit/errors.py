@@ -15,6 +15,8 @@
 Rule: constructors store what they are given and never raise, so that every error pickles.
 """
 
+import codecs
+import html
 import json
 import re
 import time
@@ -28,6 +30,10 @@ from httpkit._typing import is_list, is_mapping
 
 # An excerpt is for a line in a log; the whole body is on `.response`.
 _LONGEST_DETAIL = 300
+# A reason phrase or a request-id beyond this is no name but an attack.
+_LONGEST_NAME = 100
+# What is looked at for that excerpt: masking a megabyte would burn the client's time.
+_LONGEST_EXAMINED = 4096
 # Parsing more than this for a message would let a server burn the client's time.
 _LONGEST_PARSED = 1 << 20
 _MOST_REASONS = 5
@@ -245,10 +251,11 @@ def from_response(response: requests.Response, kind: type[E_]) -> E_:
     """Describe an error response as an error of this kind; it is not raised here."""
     _remember_credentials(response.request)
     detail, problem = read_reason(response)
-    error = kind("", response=response)
+    error = build(kind, "", response)
     error.status_code = response.status_code
     error.detail, error.problem = detail, problem
-    error.request_id = _headers.first(response.headers, _headers.REQUEST_ID_FIELDS)
+    request_id = _headers.first(response.headers, _headers.REQUEST_ID_FIELDS)
+    error.request_id = _cap(_one_line(request_id), _LONGEST_NAME) if request_id else None
     error.retry_after = _headers.retry_after(response.headers, time.time())
     error.attempts = getattr(response, "attempts", 1)
     error.stop_reason = getattr(response, "stop_reason", None)
@@ -256,12 +263,31 @@ def from_response(response: requests.Response, kind: type[E_]) -> E_:
     return error
 
 
+X_ = TypeVar("X_", bound=BaseException)
+
+
+def build(kind: type[X_], message: str, response: requests.Response) -> X_:
+    """Make an exception of a class that may be a caller's own, whatever its constructor wants."""
+    try:
+        error = kind(message)
+    except TypeError:
+        error = kind()
+    if isinstance(error, requests.RequestException):
+        error.response = error.response or response
+        error.request = error.request or response.request
+    return error
+
+
 def _remember_credentials(request: requests.PreparedRequest | None) -> None:
     """Hide what a request carried in secret headers, should the server repeat it."""
     headers: Mapping[str, object] = getattr(request, "headers", None) or {}
     held = [str(value) for name, value in headers.items() if _secrets.is_secret(name)]
-    parts = [part for value in held for part in re.split(r"[\s;,=]+", value)]
+    parts = [part for value in held for part in _CREDENTIAL.findall(value)]
     _secrets.remember(*held, *parts)
+
+
+# The tokens of a field such as "Bearer abc123…" or "sid=abc123…": words have no digits.
+_CREDENTIAL = re.compile(r"(?=[^\s;,=\"]*\d)[^\s;,=\"]{8,}")
 
 
 def _sentence(response: requests.Response, detail: str | None, request_id: str | None) -> str:
@@ -276,7 +302,7 @@ def _sentence(response: requests.Response, detail: str | None, request_id: str |
 def _reason_phrase(response: requests.Response) -> str:
     reason: str | bytes = response.reason or ""
     text = reason.decode("latin-1") if isinstance(reason, bytes) else reason
-    return _one_line(text) or _STANDARD_REASONS.get(response.status_code, "")
+    return _cap(_one_line(text), _LONGEST_NAME) or _STANDARD_REASONS.get(response.status_code, "")
 
 
 _STANDARD_REASONS = {
@@ -308,9 +334,9 @@ def read_reason(response: requests.Response) -> tuple[str | None, Problem | None
     problem = read_problem(response)
     body = _head(response)
     document = problem if problem is not None else _parse(body)
-    words = _words(document) if document is not None else _excerpt(response, body)
-    line = _one_line(_secrets.redact_text(words))
-    return (_cap(line) or None), problem
+    words = (_words(document) if document is not None else "") or _excerpt(response, body)
+    line = _one_line(_secrets.redact_text(_without_markup(words[:_LONGEST_EXAMINED])))
+    return (_cap(line, _LONGEST_DETAIL) or None), problem
 
 
 def _head(response: requests.Response) -> bytes:
@@ -320,6 +346,7 @@ def _head(response: requests.Response) -> bytes:
 
 
 def _parse(body: bytes) -> Any:
+    body = body.removeprefix(codecs.BOM_UTF8)
     if body.lstrip()[:1] not in {b"{", b"["}:
         return None
     try:
@@ -338,10 +365,10 @@ _REASON_KEYS = (
 
 def _words(document: object, depth: int = 0) -> str:
     """Find the reason in a JSON document by the usual keys."""
-    if depth > 3:  # {"error": {"errors": [{"message": ...}]}} is the deepest seen
-        return ""
     if isinstance(document, str):
         return document
+    if depth > 4:  # {"error": {"errors": [{"message": ...}]}} is the deepest seen
+        return ""
     if is_list(document):
         entries = (_words(entry, depth + 1) for entry in document[:_MOST_REASONS])
         return "; ".join(entry for entry in entries if entry)
@@ -360,26 +387,48 @@ def _words_of_object(document: Mapping[str, Any], depth: int) -> str:
     return words
 
 
+_PAGE = re.compile(r"\s*<(!doctype|html|head|body|\?xml)", re.IGNORECASE)
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+
+
+def _without_markup(words: str) -> str:
+    """Return the title of a page, whole texts as they are."""
+    if not _PAGE.match(words):
+        return words
+    title = _TITLE.search(words)
+    return html.unescape(title[1]) if title else ""
 
 
 def _excerpt(response: requests.Response, body: bytes) -> str:
     """Return the beginning of a text, the title of a page, nothing of anything else."""
     media_type = response.headers.get("content-type", "").lower()
-    start = body[: 4 * _LONGEST_DETAIL].decode("utf-8", "replace").strip()
-    if "html" in media_type or start[:1] == "<":
-        title = _TITLE.search(start)
-        return title[1] if title else ""
+    start = body.removeprefix(codecs.BOM_UTF8)[:_LONGEST_EXAMINED]
+    text = _decoded(start, response.encoding).strip()
+    if "html" in media_type:
+        title = _TITLE.search(text)
+        return html.unescape(title[1]) if title else ""
     readable = not media_type or media_type.startswith("text/") or "json" in media_type
-    return start if readable and "\x00" not in start else ""
+    return text if readable and "\x00" not in text else ""
+
+
+def _decoded(body: bytes, encoding: str | None) -> str:
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.end >= len(body) - 3:  # cut within a character
+            return body.decode("utf-8", "replace")
+    try:
+        return body.decode(encoding or "utf-8", "replace")
+    except (LookupError, ValueError):  # no encoding, or one that is none of text
+        return body.decode("utf-8", "replace")
 
 
 def _one_line(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
-def _cap(text: str) -> str:
-    return text if len(text) <= _LONGEST_DETAIL else f"{text[: _LONGEST_DETAIL - 1]}…"
+def _cap(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def annotate(

@@ -8,7 +8,8 @@ from collections.abc import MutableMapping, Sequence
 from typing import Any, Protocol
 
 import requests
-from requests.cookies import RequestsCookieJar, merge_cookies
+from requests.cookies import RequestsCookieJar, cookiejar_from_dict, merge_cookies
+from requests.exceptions import InvalidURL
 from requests.sessions import merge_hooks
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_auth_from_url, get_netrc_auth, select_proxy
@@ -52,7 +53,7 @@ def prepare(request: requests.Request, owner: Owner) -> tuple[PreparedRequest, C
         InvalidURL: The URL is relative without a base, or climbs out of the base.
         ConfigurationError: The auth is none, or a secret cannot be sent.
     """
-    url = _urls.join(owner.base_url, as_text(request.url))
+    url = _urls.mend(_urls.join(owner.base_url, as_text(request.url)))
     home = home_of(owner, url)
     is_home = _urls.origin(url) in home
     signer = _signer(request, owner, url, is_home=is_home)
@@ -74,6 +75,8 @@ def prepare(request: requests.Request, owner: Owner) -> tuple[PreparedRequest, C
     )
     return prepared, Call(
         home=home if is_home else frozenset({_urls.origin(url)}),
+        uses_session=is_home,
+        cookies=_own_cookies(request),
         sign=auth.resigner(signer),
         is_signed=True,
         renews=auth.can_change(signer),
@@ -87,12 +90,16 @@ def as_text(url: object) -> str:
 
     Raises:
         ConfigurationError: It is None.
+        InvalidURL: It is no text.
     """
-    if isinstance(url, bytes):
-        return url.decode("utf-8").lstrip()
     if url is None:
         raise ConfigurationError("the URL is None")
-    return str(url).lstrip()
+    try:
+        text = url.decode("utf-8") if isinstance(url, bytes) else str(url)
+        text.encode("utf-8")
+    except UnicodeError as error:
+        raise InvalidURL("the URL is no text in UTF-8") from error
+    return text.lstrip()
 
 
 def home_of(owner: Owner, url: str) -> frozenset[Origin]:
@@ -120,9 +127,19 @@ def _cookies(request: requests.Request, owner: Owner, *, is_home: bool) -> Reque
     jar = RequestsCookieJar()
     if is_home:
         merge_cookies(jar, owner.cookies)
-    if request.cookies:
-        merge_cookies(jar, request.cookies)
+    if (own := _own_cookies(request)) is not None:
+        merge_cookies(jar, own)
     return jar
+
+
+def _own_cookies(request: requests.Request) -> RequestsCookieJar | None:
+    if not request.cookies:
+        return None
+    # Merging a dict into a jar would keep the session's cookie of the same name.
+    given = request.cookies
+    own = RequestsCookieJar()
+    merge_cookies(own, cookiejar_from_dict(given) if isinstance(given, dict) else given)
+    return own
 
 
 def _holds_credentials(owner: Owner) -> bool:

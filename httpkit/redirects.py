@@ -17,7 +17,7 @@ from requests.exceptions import InvalidURL, UnrewindableBodyError
 from requests.utils import requote_uri
 
 from httpkit import _headers, _urls, errors
-from httpkit.request import Call, PreparedRequest, session_cookies
+from httpkit.request import Call, PreparedRequest
 
 # RFC 9110 sections 15.4.2 to 15.4.4: only POST becomes GET on 301 and 302; 303 asks for GET.
 _TO_GET = {301: frozenset({"POST"}), 302: frozenset({"POST"})}
@@ -53,9 +53,10 @@ def follow(
     elif onward.body is not None:
         _keep_body(onward, response, call, crosses=not goes_home)
     if not goes_home:
-        _strip(onward, call)
-        call = replace(call, home=frozenset(), sign=None, withheld=call.withheld or _why(target))
-    jar = _cookies(onward, response, session_jar, goes_home=goes_home)
+        dropped = _strip(onward, call) or call.sign is not None
+        call = replace(call, home=frozenset(), uses_session=False, cookies=None, sign=None)
+        call = replace(call, withheld=call.withheld or (_why(target) if dropped else None))
+    jar = _cookies(onward, response, call, session_jar)
     onward.headers.pop("Cookie", None)
     onward.prepare_cookies(jar)
     onward.call = replace(call, is_signed=False)
@@ -121,35 +122,36 @@ def _keep_body(
         raise _refusal(response, f"{error}") from error
 
 
-def _strip(request: PreparedRequest, call: Call) -> None:
+def _strip(request: PreparedRequest, call: Call) -> bool:
+    """Take away what must not leave home; say whether there was any."""
+    before = len(request.headers)
     request.headers = _headers.Headers(_headers.travelling(request.headers))
     # Digest's hook would answer a stranger's challenge with the password.
     request.hooks = {"response": list(call.hooks)}
+    return len(request.headers) < before
 
 
 def _cookies(
     request: PreparedRequest,
     response: requests.Response,
+    call: Call,
     session_jar: RequestsCookieJar,
-    *,
-    goes_home: bool,
 ) -> RequestsCookieJar:
-    """Return what the next request may send: all cookies at home, elsewhere its own.
+    """Return what the next request may send.
 
-    A jar knows hosts but not ports, so an origin's own cookies are found by looking at what
-    it set in this chain.
+    A jar knows hosts but not ports: away from the session's home an origin gets back only
+    what it set itself in this chain.
     """
     jar = RequestsCookieJar()
-    chain = [*response.history, response]
-    if goes_home:
-        if (before := session_cookies(request)) is not None:
-            merge_cookies(jar, before)
+    if call.uses_session:
         merge_cookies(jar, session_jar)
     else:
         origin = _urls.origin(request.url or "")
-        chain = [past for past in chain if _urls.origin(past.url) == origin]
-    for past in chain:
-        extract_cookies_to_jar(jar, past.request, past.raw)
+        for past in [*response.history, response]:
+            if _urls.origin(past.url) == origin:
+                extract_cookies_to_jar(jar, past.request, past.raw)
+    if call.cookies is not None:
+        merge_cookies(jar, call.cookies)
     return jar
 
 

@@ -1,10 +1,11 @@
 """What is about to be sent, and what its call asked for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import requests
+from requests.cookies import RequestsCookieJar
 from requests.exceptions import UnrewindableBodyError
 
 from httpkit import _headers, _secrets
@@ -73,6 +74,10 @@ class Call:
         redirect_body: Whether a body may follow a redirect to another origin.
         allow_http_auth: Whether credentials may travel unencrypted.
         home: The origins that may see the credentials; empty once they were withheld.
+        uses_session: Whether the session's own credentials and cookies are among them.
+        cookies: The call's own, over the session's; None when it has none.
+        proxies: What the session and the call say of proxies, without the environment; None
+            when that is not known.
         sign: Signs a request afresh; None when no strategy of ours is in play.
         is_signed: Whether the request still carries the signature made at prepare.
         renews: Whether a signature that the server rejects may be replaced by another.
@@ -88,6 +93,9 @@ class Call:
     redirect_body: bool = False
     allow_http_auth: bool = False
     home: frozenset[Origin] = frozenset()
+    uses_session: bool = False
+    cookies: RequestsCookieJar | None = field(default=None, repr=False)
+    proxies: Mapping[str, Any] | None = field(default=None, repr=False)
     sign: Callable[[requests.PreparedRequest], requests.PreparedRequest] | None = field(
         default=None, repr=False
     )
@@ -123,15 +131,19 @@ class PreparedRequest(requests.PreparedRequest):
 
     def prepare_headers(self, headers: Any) -> None:
         """Validate the header fields (RFC 9110 section 5.5); no message shows a value."""
-        try:
-            super().prepare_headers(headers)
-        except requests.exceptions.InvalidHeader:
-            # From None: the original message prints the value, which may be a token.
-            raise requests.exceptions.InvalidHeader(
-                f"header {_first_invalid(headers)} cannot be sent: a line break, leading space"
-                " or wrong type in it"
-            ) from None
+        _check_headers(headers or {})
+        super().prepare_headers(headers)
         self.headers = _headers.Headers(self.headers)
+
+    def prepare_cookies(self, cookies: Any) -> None:
+        """Build the Cookie field and validate it."""
+        super().prepare_cookies(cookies)
+        _check_headers({"Cookie": self.headers.get("Cookie", "")})
+
+    def prepare_auth(self, auth: Any, url: Any = "") -> None:
+        """Sign the request, and validate what a foreign auth wrote."""
+        super().prepare_auth(auth, url)
+        _check_headers(self.headers)
 
     def prepare_body(self, data: Any, files: Any, json: Any = None) -> None:
         """Encode the body, and note where it begins.
@@ -161,13 +173,21 @@ class PreparedRequest(requests.PreparedRequest):
         }
 
 
-def _first_invalid(headers: Any) -> str:
+def _check_headers(headers: Any) -> None:
+    """Refuse fields that cannot be sent; requests' own message would print the value.
+
+    Raises:
+        InvalidHeader: A name is no token, or a value holds a line break or no Latin-1.
+    """
     for name, value in headers.items():
-        try:
-            requests.utils.check_header_validity((name, value))
-        except requests.exceptions.InvalidHeader:
-            return repr(name)
-    return "name"
+        text = name.decode("latin-1") if isinstance(name, bytes) else name
+        if not isinstance(text, str) or not _headers.is_name(text):
+            raise requests.exceptions.InvalidHeader(f"{name!r} cannot name a header field")
+        if not isinstance(value, (str, bytes)) or not _headers.is_value(value):
+            raise requests.exceptions.InvalidHeader(
+                f"header {text!r} cannot be sent: it must be str or bytes, in Latin-1, without"
+                " line breaks or leading space"
+            )
 
 
 def _readable(body: object) -> str | bytes | None:

@@ -99,6 +99,8 @@ class Response(requests.Response):
             StatusError: Its most specific subclass, with the server's own words.
         """
         if self.status_code >= 400:
+            if self.__dict__.get("_content") is False:  # streamed: its words are wanted now
+                receive(self, limit=LARGEST_ERROR_BODY, check=None)
             raise errors.from_response(self, errors.class_for(self.status_code))
 
     def json(self, **kwargs: Any) -> Any:

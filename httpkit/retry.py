@@ -12,7 +12,7 @@ import ssl
 import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
-from typing import Literal, cast
+from typing import Literal, TypeVar
 
 import requests
 import urllib3
@@ -99,14 +99,23 @@ class RetryPolicy:
             check_seconds(name, getattr(self, name))
         if self.budget is not None and not _is_count(self.budget):
             raise ConfigurationError(f"budget={self.budget!r} must be a whole number from 1")
-        _check_names("methods", self.methods, str)
-        _check_names("statuses", self.statuses, int)
-        object.__setattr__(self, "statuses", frozenset(self.statuses))
-        object.__setattr__(self, "methods", frozenset(m.upper() for m in self.methods))
+        statuses = _as_set("statuses", self.statuses, int)
+        methods = _as_set("methods", self.methods, str)
+        object.__setattr__(self, "statuses", statuses)
+        object.__setattr__(self, "methods", frozenset(method.upper() for method in methods))
+        if self.on_retry is not None and not callable(self.on_retry):
+            raise ConfigurationError(f"on_retry={self.on_retry!r} cannot be called")
+        header = self.idempotency_header
+        if not isinstance(header, str) or not _headers.is_name(header):  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
+            raise ConfigurationError(f"idempotency_header={header!r} is no header name")
 
 
 def _is_count(number: object) -> bool:
     return isinstance(number, int) and not isinstance(number, bool) and number >= 1
+
+
+# More than a century is a mistake, and more than a float or a timer can hold.
+_LONGEST = 1e9
 
 
 def check_seconds(name: str, seconds: object, *, above_zero: bool = False) -> None:
@@ -118,17 +127,22 @@ def check_seconds(name: str, seconds: object, *, above_zero: bool = False) -> No
     number = math.nan
     if isinstance(seconds, (int, float)) and not isinstance(seconds, bool):
         number = seconds
-    if math.isfinite(number) and (number > 0 or (number == 0 and not above_zero)):
+    if (0 < number <= _LONGEST) or (number == 0 and not above_zero):
         return
     bound = "above 0" if above_zero else "0 or more"
     raise ConfigurationError(f"{name}={seconds!r} must be a number of seconds, {bound}")
 
 
-def _check_names(name: str, values: object, kind: type) -> None:
-    if isinstance(values, str) or not isinstance(values, Iterable):
+T = TypeVar("T")
+
+
+def _as_set(name: str, values: Iterable[T], kind: type[T]) -> frozenset[T]:
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
         raise ConfigurationError(f"{name}={values!r} must be a set of {kind.__name__}")
-    if not all(isinstance(value, kind) for value in cast("Iterable[object]", values)):
+    found = frozenset(values)
+    if not all(isinstance(value, kind) and not isinstance(value, bool) for value in found):  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
         raise ConfigurationError(f"{name}={values!r} must hold {kind.__name__} only")
+    return found
 
 
 def as_policy(retry: RetryPolicy | int | None) -> RetryPolicy | None:
@@ -159,6 +173,9 @@ class Waiting:
 
 WAITING = Waiting()
 
+# The connection broke; any other TLS error (a certificate, a version) comes again.
+_BROKEN_TLS = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionError)
+
 Delivery = Literal["never sent", "maybe sent", "final"]
 
 
@@ -167,7 +184,7 @@ def delivery(error: BaseException) -> Delivery:
     if isinstance(error, (errors.HTTPKitError, requests.exceptions.ContentDecodingError)):
         return "final"
     if isinstance(error, SSLError):
-        return "final" if _has_cause(error, ssl.SSLCertVerificationError) else "maybe sent"
+        return "maybe sent" if _has_cause(error, _BROKEN_TLS) else "final"
     if isinstance(error, ConnectTimeout):
         return "never sent"
     if isinstance(error, (ReadTimeout, ChunkedEncodingError)):
@@ -185,11 +202,15 @@ def _delivery_of_connection(error: BaseException) -> Delivery:
     reason = getattr(cause, "reason", cause)
     if isinstance(reason, urllib3.exceptions.ProxyError):
         reason = reason.original_error
+    if isinstance(reason, OSError) and not isinstance(reason, (ConnectionError, TimeoutError)):
+        return "final"  # an unreadable certificate file, say: nothing that time will mend
+    if isinstance(reason, (ValueError, urllib3.exceptions.LocationParseError)):
+        return "final"  # a host that no resolver can be asked for
     never_sent = (urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.NewConnectionError)
     return "never sent" if isinstance(reason, never_sent) else "maybe sent"
 
 
-def _has_cause(error: BaseException, kind: type[BaseException]) -> bool:
+def _has_cause(error: BaseException, kind: tuple[type[BaseException], ...]) -> bool:
     pending: list[object] = [error]
     seen: set[int] = set()
     while pending:
@@ -302,6 +323,8 @@ class Trial:
     def announce(self, outcome: requests.Response | BaseException) -> float:
         """Tell `on_retry` of the coming wait and return its seconds."""
         outcome = judged(outcome)
+        if isinstance(outcome, Exception):
+            _secrets.scrub(outcome)
         if self.policy and self.policy.on_retry:
             self.policy.on_retry(
                 RetryEvent(
@@ -375,15 +398,17 @@ def persist(
         outcomes[:] = [future.exception() or future.result()]
         return trial.wants_more(outcomes[0])
 
-    def before_sleep(_: tenacity.RetryCallState) -> None:
+    def announce(_: tenacity.RetryCallState) -> float:
         answer = judged(outcomes[0])
-        if isinstance(answer, requests.Response):
-            release(answer)
+        try:
+            return trial.announce(outcomes[0])
+        finally:  # also when on_retry raises: nobody will read this answer
+            if isinstance(answer, requests.Response):
+                release(answer)
 
     retrying = tenacity.Retrying(
         retry=judge,
-        wait=lambda _: trial.announce(outcomes[0]),
-        before_sleep=before_sleep,
+        wait=announce,
         sleep=WAITING.sleep,
         reraise=True,
     )

@@ -10,7 +10,7 @@ import time
 import uuid
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from typing import Any, Self, TypeVar, cast, overload
@@ -19,12 +19,11 @@ import requests
 from requests.cookies import RequestsCookieJar, cookiejar_from_dict, merge_cookies
 from requests.exceptions import InvalidJSONError, UnrewindableBodyError
 from requests.structures import CaseInsensitiveDict
-from requests.utils import resolve_proxies
+from requests.utils import get_environ_proxies
 from typing_extensions import Unpack
 
 from httpkit import _headers, _models, _secrets, _urls, delivery, dispatch, preparation, settings
 from httpkit import auth as auth_room
-from httpkit import response as response_room
 from httpkit import retry as retry_room
 from httpkit._typing import (
     NOT_GIVEN,
@@ -44,7 +43,7 @@ from httpkit._typing import (
 )
 from httpkit.errors import ConfigurationError
 from httpkit.limits import Budget
-from httpkit.request import Call, PreparedRequest
+from httpkit.request import Call, PreparedRequest, session_cookies
 from httpkit.resource import Resource
 from httpkit.response import Response, adopt
 from httpkit.retry import RetryPolicy
@@ -117,14 +116,16 @@ class Session(Verbs):
 
     _class_keywords: Mapping[str, Any] = {}
     _shares_pool: bool = False
+    _verify_is_given: bool = False
 
     def __init_subclass__(
         cls, strict: bool | NotGiven = NOT_GIVEN, **keywords: Unpack[SessionOptions]
     ) -> None:
         super().__init_subclass__()
-        given: dict[str, Any] = dict(keywords)
+        given: dict[str, Any] = {n: settings.own(n, value) for n, value in keywords.items()}
         if strict is not NOT_GIVEN:
             given["strict"] = strict
+        settings.check_known(given)
         settings.check(given)
         inherited = dict(cls._class_keywords)
         for name in set(given) & set(settings.REQUESTS_SETTINGS):
@@ -199,20 +200,24 @@ class Session(Verbs):
         They go straight into the instance's dict: a subclass may have a read-only property
         of the same name (github3's `timeout`), which then keeps its own meaning.
         """
-        self.__dict__.update(given)
+        self.__dict__.update({n: settings.own(n, value) for n, value in given.items()})
         if not self.strict:
             inherited = {n: v for n, v in settings.LENIENT.items() if self._is_default(n)}
             self.__dict__.update(inherited)
-        settings.check({name: getattr(self, name) for name in _SETTINGS})
-        retry_room.as_policy(self.retry)
-        dispatch.as_dispatch(self.on_status)
-        _secrets.remember_names(self.secret_headers)
+        settings.check({name: value for name in _SETTINGS if (value := self._stored(name))})
+        _secrets.remember_names(self._stored("secret_headers") or ())
 
     def _is_default(self, name: str) -> bool:
-        return name not in self.__dict__ and getattr(type(self), name) is getattr(Session, name)
+        return name not in self.__dict__ and _definer(type(self), name) is Session
+
+    def _stored(self, name: str) -> Any:
+        """Return a setting without running code: a subclass's property may not be ready yet."""
+        value = self.__dict__.get(name, vars(_definer(type(self), name))[name])
+        return None if isinstance(value, property) else value
 
     def _take(self, keywords: Mapping[str, Any]) -> None:
         """Apply what requests assigns in its own constructor: mappings are merged."""
+        settings.check({"auth": keywords.get("auth")})
         for name, value in keywords.items():
             if value is None:
                 continue
@@ -221,6 +226,8 @@ class Session(Verbs):
                 merge_cookies(self.cookies, jar)
             elif name in {"headers", "params", "proxies"}:
                 getattr(self, name).update(value)
+            elif name == "verify":
+                self.verify, self._verify_is_given = value, True
             else:
                 setattr(self, name, value)
 
@@ -244,6 +251,7 @@ class Session(Verbs):
             ConfigurationError: A setting is out of its bounds.
         """
         changes: dict[str, Any] = dict(overrides)
+        settings.check_known(changes)
         twin = object.__new__(type(self))
         twin.__dict__.update(self.__dict__)
         twin._shares_pool = True
@@ -252,6 +260,7 @@ class Session(Verbs):
         twin.hooks = {event: list(hooks) for event, hooks in self.hooks.items()}
         theirs = {name: changes.pop(name) for name in settings.REQUESTS_SETTINGS if name in changes}
         if "auth" in theirs:
+            settings.check({"auth": theirs["auth"]})
             twin.auth = theirs.pop("auth")  # None takes the session's auth away
         twin._configure(changes)
         twin._take(theirs)
@@ -264,11 +273,13 @@ class Session(Verbs):
 
     def mount(self, prefix: str, adapter: Any) -> None:
         """Register an adapter for URLs with a prefix; safe while other threads send."""
-        retries = getattr(getattr(adapter, "max_retries", None), "total", 0)
-        if self.strict and self.retry is not None and retries:
+        policy = getattr(adapter, "max_retries", None)
+        kinds = ("total", "connect", "read", "status", "other")
+        retries = max(int(getattr(policy, kind, None) or 0) for kind in kinds)
+        if self.strict and self._stored("retry") is not None and retries:
             warnings.warn(
-                f"the adapter for {prefix} retries {retries} times for each of httpkit's own"
-                " attempts: pass retry=None or an adapter without max_retries",
+                f"the adapter for {prefix} retries up to {retries} times for each of httpkit's"
+                " own attempts: pass retry=None or an adapter without max_retries",
                 stacklevel=2,
             )
         # Longest prefix first, in a new dict: readers never see one that changes.
@@ -283,6 +294,7 @@ class Session(Verbs):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        _secrets.remember_names(self._stored("secret_headers") or ())
 
     def prepare_request(self, request: requests.Request) -> PreparedRequest:
         """Merge a request with the session's settings and sign it.
@@ -331,15 +343,35 @@ class Session(Verbs):
         """
         if not self.strict:
             return super().merge_environment_settings(url, proxies, stream, verify, cert)
-        if verify is None and self.verify is not True:
+        if verify is None and (self._verify_is_given or self.verify is not True):
             verify = self.verify
-        explicit: dict[str, Any] = {**self.proxies, **(proxies or {})}
         is_explicit = verify is not None
         merged = super().merge_environment_settings(url, {}, stream, verify, cert)
         if is_explicit:
             merged["verify"] = verify
-        merged["proxies"] = preparation.merge_proxies(url, explicit, merged["proxies"])
+        merged["proxies"] = self._proxies(url, {**self.proxies, **(proxies or {})})
         return merged
+
+    def _proxies(self, url: str, explicit: dict[str, Any]) -> dict[str, Any]:
+        no_proxy = explicit.get("no_proxy")
+        ambient = get_environ_proxies(url, no_proxy=no_proxy) if self.trust_env else {}
+        return preparation.merge_proxies(url, explicit, ambient)
+
+    def rebuild_proxies(
+        self, prepared_request: requests.PreparedRequest, proxies: dict[str, str] | None
+    ) -> dict[str, str]:
+        """Return the proxies for a redirected request: said here, else by the environment.
+
+        Each hop is judged by itself: the environment may have a proxy for one host, and
+        none for the next.
+        """
+        if not self.strict:
+            return super().rebuild_proxies(prepared_request, proxies)
+        call = getattr(prepared_request, "call", None) or Call()
+        explicit = proxies or {} if call.proxies is None else dict(call.proxies)
+        # The adapter adds it for the proxy in use; a copied one might meet another proxy.
+        prepared_request.headers.pop("Proxy-Authorization", None)
+        return self._proxies(prepared_request.url or "", dict(explicit))
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> Response:
         """Send a prepared request, with retries, redirects and the deadline of its call.
@@ -373,25 +405,18 @@ class Session(Verbs):
         call = mine.call or Call()
         if not self.strict and (call.retry, call.deadline, call.max_body) == (None, None, None):
             kwargs.setdefault("timeout", self.timeout)
-            return super().send(request, **kwargs)
+            return cast("Response", super().send(request, **kwargs))
         follows = kwargs.pop("allow_redirects", True)
         kwargs.setdefault("timeout", self.timeout)
         kwargs.setdefault("stream", self.stream)
         kwargs.setdefault("verify", self.verify)
         kwargs.setdefault("cert", self.cert)
         if "proxies" not in kwargs:
-            kwargs["proxies"] = resolve_proxies(request, self.proxies, self.trust_env)
+            kwargs["proxies"] = self._proxies(mine.url or "", dict(self.proxies))
         settings.check({"timeout": kwargs["timeout"]})
         if not call.allow_http_auth:
             preparation.refuse_plain_http(mine)
-        parcel = delivery.Delivery(
-            session=self,
-            transmit=super().send,
-            request=delivery.begin(mine, call, follows=follows and self.strict),
-            options=kwargs,
-            budget=self._budget,
-            is_strict=self.strict,
-        )
+        parcel = self._parcel(mine, kwargs, follows=follows and self.strict)
         if not self.strict:
             return self._follow_leniently(parcel, request, follows=follows)
         if follows:
@@ -422,7 +447,14 @@ class Session(Verbs):
             return request
         mine = PreparedRequest.adopt(request)
         place, home = _urls.origin(mine.url or ""), preparation.home_of(self, mine.url or "")
-        mine.call = replace(self._call(), home=home if place in home else frozenset({place}))
+        is_home = place in home
+        jar = session_cookies(mine)
+        mine.call = replace(
+            self._call(),
+            home=home if is_home else frozenset({place}),
+            uses_session=is_home,
+            cookies=jar if isinstance(jar, RequestsCookieJar) else None,
+        )
         return mine
 
     def _follow_leniently(
@@ -437,6 +469,47 @@ class Session(Verbs):
         if history:
             answer.history = history
         return answer
+
+    def resolve_redirects(
+        self,
+        resp: requests.Response,
+        req: requests.PreparedRequest,
+        stream: bool = False,
+        timeout: Any = None,
+        verify: Any = True,
+        cert: Any = None,
+        proxies: dict[str, str] | None = None,
+        yield_requests: bool = False,
+        **adapter_kwargs: Any,
+    ) -> Generator[Any, None, None]:
+        """Follow redirects by hand, with the care that `send` takes; requests' own signature."""
+        options: dict[str, Any] = {
+            "stream": stream, "timeout": timeout, "verify": verify, "cert": cert, **adapter_kwargs
+        }  # fmt: skip
+        if not self.strict:
+            yield from super().resolve_redirects(
+                resp, req, proxies=proxies, yield_requests=yield_requests, **options
+            )
+            return
+        mine = self._adopted(req)
+        parcel = self._parcel(mine, {**options, "proxies": proxies or {}}, follows=True)
+        if yield_requests:
+            if (onward := parcel.peek(resp)) is not None:
+                yield onward
+            return
+        yield from parcel.hops(resp)
+
+    def _parcel(
+        self, request: PreparedRequest, options: dict[str, Any], *, follows: bool
+    ) -> delivery.Delivery:
+        return delivery.Delivery(
+            session=self,
+            transmit=super().send,
+            request=delivery.begin(request, request.call or Call(), follows=follows),
+            options=options,
+            budget=self._budget,
+            is_strict=self.strict,
+        )
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         """Return where a response redirects to; None for others, and inside an attempt."""
@@ -537,6 +610,8 @@ class Session(Verbs):
             allow_http_auth=allow_http_auth,
         )
         tables = self._tables(on_status)
+        raises = self.raise_for_status if raise_for_status is NOT_GIVEN else raise_for_status
+        settings.check({"raise_for_status": raises})
         drafted = requests.Request(
             method=method.upper(),
             url=self._filled(url, path),
@@ -549,7 +624,9 @@ class Session(Verbs):
             cookies=cast("Any", cookies),
             hooks=hooks,
         )
-        prepared = self._prepared(drafted, call)
+        prepared = self._prepared(
+            drafted, replace(call, proxies={**self.proxies, **(proxies or {})})
+        )
         merged = self.merge_environment_settings(prepared.url, proxies or {}, stream, verify, cert)
         answer = self.send(
             prepared,
@@ -559,7 +636,6 @@ class Session(Verbs):
         )
         if not isinstance(answer, requests.Response):  # pyright: ignore[reportUnnecessaryIsInstance]  # send may be a mock
             return answer
-        raises = self.raise_for_status if raise_for_status is NOT_GIVEN else raise_for_status
         return self._dispatched(adopt(answer), tables, raises=raises, limit=call.max_body)
 
     def _call(self, **given: Any) -> Call:
@@ -597,7 +673,7 @@ class Session(Verbs):
             raise
         ours = self._adopted(prepared)
         asked = {name: getattr(call, name) for name in _CALL_SETTINGS}
-        ours.call = replace(ours.call or call, **asked)
+        ours.call = replace(ours.call or call, proxies=call.proxies, **asked)
         return ours
 
     def _dispatched(
@@ -613,7 +689,7 @@ class Session(Verbs):
         asked = ((table, table.find(status)) for table in tables if table)
         table, handler = next((found for found in asked if found[1]), (None, None))
         if status >= 400 and (handler or raises):
-            response_room.receive(answer, limit=limit, check=None)
+            delivery.receive_error(answer, limit)
         if handler is None:
             if raises:
                 answer.raise_for_status()
@@ -644,6 +720,10 @@ class Session(Verbs):
     ) -> Resource[Any]:
         """Return a resource of this session; `Resource` explains the arguments."""
         return Resource(path, model, items_at=items_at).bind(self)
+
+
+def _definer(kind: type, name: str) -> type:
+    return next(cls for cls in kind.__mro__ if name in vars(cls))
 
 
 def _with_key(headers: HeadersLike, key: bool | str | None, call: Call) -> HeadersLike:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias, TypedDict, TypeVar, cast
+from urllib.parse import urlencode
 
 from requests.structures import CaseInsensitiveDict
 
@@ -19,12 +20,14 @@ from httpkit._typing import (
     Params,
     Timeout,
     Verify,
+    is_mapping,
     is_tuple,
 )
-from httpkit.dispatch import StatusDispatch
+from httpkit.auth import as_signer
+from httpkit.dispatch import StatusDispatch, as_dispatch
 from httpkit.errors import ConfigurationError
 from httpkit.response import Response
-from httpkit.retry import RetryPolicy, check_seconds
+from httpkit.retry import RetryPolicy, as_policy, check_seconds
 
 T = TypeVar("T")
 Table: TypeAlias = Mapping[Any, Callable[[Response], T]] | StatusDispatch[T]
@@ -124,6 +127,26 @@ class DataOptions(_CallOptions, total=False):
     json: Json
 
 
+def own(name: str, value: Any) -> Any:
+    """Return a copy of a container, so that its owner may change it; other values as they are."""
+    if name == "on_status":
+        return as_dispatch(value)
+    if is_mapping(value):
+        return dict(value)
+    return tuple(value) if name in {"trusted_origins", "secret_headers"} else value
+
+
+def check_known(options: Mapping[str, Any]) -> None:
+    """Refuse a misspelt keyword.
+
+    Raises:
+        TypeError: There is no such setting, as with any function.
+    """
+    known = SessionOptions.__annotations__.keys() | {"strict"}
+    if unknown := options.keys() - known:
+        raise TypeError(f"unexpected keyword: {', '.join(sorted(unknown))}")
+
+
 def check(options: Mapping[str, Any]) -> None:
     """Refuse settings that cannot work, before anything is sent.
 
@@ -146,7 +169,7 @@ def _check_base_url(_: str, base_url: object) -> None:
 
 def _check_timeout(name: str, timeout: Any) -> None:
     if is_tuple(timeout):
-        if len(timeout) != 2:
+        if len(timeout) != 2 or any(is_tuple(seconds) for seconds in timeout):
             raise ConfigurationError(f"timeout={timeout!r} must be seconds or (connect, read)")
         for seconds in timeout:
             _check_timeout(name, seconds)
@@ -174,8 +197,23 @@ def _check_origins(_: str, origins: Any) -> None:
 
 
 def _check_names(name: str, values: Any) -> None:
-    if isinstance(values, str) or not all(isinstance(value, str) for value in values):
+    if isinstance(values, str) or not isinstance(values, Sequence):
+        raise ConfigurationError(f"{name}={values!r} must be a sequence of str")
+    if not all(isinstance(value, str) for value in cast("Sequence[object]", values)):
         raise ConfigurationError(f"{name} must be a sequence of str")
+
+
+def _check_auth(_: str, auth: object) -> None:
+    if auth is not None:
+        as_signer(auth)
+
+
+def _check_retry(_: str, retry: Any) -> None:
+    as_policy(retry)
+
+
+def _check_on_status(_: str, table: Any) -> None:
+    as_dispatch(table)
 
 
 def _check_flag(name: str, flag: object) -> None:
@@ -184,7 +222,10 @@ def _check_flag(name: str, flag: object) -> None:
 
 
 _CHECKS: Mapping[str, Callable[[str, Any], None]] = {
+    "auth": _check_auth,
     "base_url": _check_base_url,
+    "retry": _check_retry,
+    "on_status": _check_on_status,
     "timeout": _check_timeout,
     "deadline": _check_deadline,
     "max_body": _check_max_body,
@@ -234,8 +275,11 @@ def _spell(value: Any) -> Any:
 def merge_params(session: Mapping[str, Any], call: Any) -> Any:
     """Put the session's parameters before the call's; None in a call's mapping removes one."""
     call = spell_params(call)
-    if not session or isinstance(call, (str, bytes)):
+    if not session:
         return call
+    if isinstance(call, (str, bytes)):
+        text = call.decode("utf-8") if isinstance(call, bytes) else call
+        return f"{urlencode(spell_params(session), doseq=True)}&{text}" if text else session
     if isinstance(call, list):
         return [*spell_params(session).items(), *call]
     merged: dict[Any, Any] = {**spell_params(session), **(call or {})}
