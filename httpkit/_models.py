@@ -9,11 +9,15 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from requests.exceptions import InvalidJSONError
+
 from httpkit._typing import is_list, is_mapping
 
 T = TypeVar("T")
 
 _BOM = b"\xef\xbb\xbf"
+# JSON already, or what JSON cannot say and json.dumps refuses.
+_LEFT_ALONE = (str, int, float, list, tuple, set, frozenset, bytes, bytearray, memoryview)
 _MODEL_MARKS = ("__dataclass_fields__", "__attrs_attrs__", "__struct_fields__")
 # Classes of these modules mean a JSON value to msgspec; other plain classes are called.
 _VALUE_MODULES = frozenset({"builtins", "datetime", "decimal", "uuid", "typing", "types"})
@@ -35,7 +39,7 @@ def decode(body: bytes, model: Callable[..., T]) -> T:
         MismatchError: It is not JSON (NaN and invalid UTF-8 included) or not of the model; the
             message names the field.
     """
-    if _is_native(model):
+    if _is_native(model) and not hasattr(model, "model_validate"):
         return typing.cast("T", _decode_native(body, model))
     return build(_decode_native(body, Any), model)
 
@@ -45,28 +49,41 @@ def build(value: Any, model: Callable[..., T]) -> T:
     if validate := getattr(model, "model_validate", None):
         return _call(typing.cast("Callable[[Any], T]", validate), value)
     if not _is_native(model):
-        return model(value)
+        return _call(model, value)
     import msgspec
 
     try:
-        return typing.cast("T", msgspec.convert(value, typing.cast("Any", model)))
-    except (ValueError, RecursionError) as error:
+        wanted = typing.cast("Any", model)
+        return typing.cast("T", msgspec.convert(value, wanted, dec_hook=_validate))
+    except (ValueError, RecursionError, NotImplementedError) as error:
         raise MismatchError(str(error)) from error
 
 
-def _call(validate: Callable[[Any], T], value: Any) -> T:
+# What a callable raises that meets another document than it expects.
+_REFUSALS = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+
+
+def _call(model: Callable[[Any], T], value: Any) -> T:
     try:
+        return model(value)
+    except _REFUSALS as error:  # pydantic's ValidationError is a ValueError
+        raise MismatchError(f"{type(error).__name__}: {error}") from error
+
+
+def _validate(kind: Any, value: Any) -> Any:
+    """Build, within a generic, a class that msgspec does not know: msgspec's dec_hook."""
+    if validate := getattr(kind, "model_validate", None):
         return validate(value)
-    except ValueError as error:  # pydantic's ValidationError is one
-        raise MismatchError(str(error)) from error
+    raise NotImplementedError(f"{kind!r} is no model")
 
 
 def _decode_native(body: bytes, model: object) -> Any:
     import msgspec
 
     try:
-        return msgspec.json.decode(body.removeprefix(_BOM), type=typing.cast("Any", model))
-    except (ValueError, RecursionError) as error:
+        wanted = typing.cast("Any", model)
+        return msgspec.json.decode(body.removeprefix(_BOM), type=wanted, dec_hook=_validate)
+    except (ValueError, RecursionError, NotImplementedError) as error:
         raise MismatchError(str(error)) from error
 
 
@@ -93,19 +110,25 @@ def encode(item: Any, *, omit_unset: bool = False) -> Any:
         item: A dataclass, attrs, msgspec or pydantic object, or JSON already.
         omit_unset: Leave out the fields that are None and have None as their default.
     """
-    if dump := getattr(item, "model_dump", None):
-        encoded: Any = dump(mode="json")
-    elif any(hasattr(type(item), mark) for mark in _MODEL_MARKS):
-        import msgspec
-
-        # Bytes are left for JSON to refuse: base64 would be a guess.
-        encoded = msgspec.to_builtins(item, builtin_types=(bytes, bytearray, memoryview))
-    else:
+    if item is None or issubclass(type(item), _LEFT_ALONE) or is_mapping(item):
         return item
+    try:
+        encoded = _to_builtins(item)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidJSONError(f"{type(item).__name__} cannot be sent as JSON: {error}") from error
     if omit_unset and is_mapping(encoded):
         unset = _unset_fields(item)
         return {name: value for name, value in encoded.items() if name not in unset}
     return encoded
+
+
+def _to_builtins(item: Any) -> Any:
+    if dump := getattr(item, "model_dump", None):
+        return dump(mode="json")
+    import msgspec
+
+    # Bytes are left for JSON to refuse: base64 would be a guess.
+    return msgspec.to_builtins(item, builtin_types=(bytes, bytearray, memoryview))
 
 
 def _unset_fields(item: object) -> set[str]:

@@ -5,6 +5,7 @@ values that auth strategies hold, so that a token is masked wherever a server or
 repeats it, and the names that `secret_headers` adds.
 """
 
+import json
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
@@ -12,7 +13,10 @@ from threading import Lock
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote_plus, urlsplit, urlunsplit
 
+from httpkit._typing import is_list, is_mapping
+
 MASK = "***"
+_DEEPEST = 50
 
 _NAMES = frozenset({"authorization", "cookie", "set-cookie", "proxy-authorization"})
 _PARTS = re.compile(r"token|secret|passw(?:or)?d|api[-_]?key|credential|signature", re.IGNORECASE)
@@ -65,21 +69,61 @@ def redact_values(text: str) -> str:
     return text
 
 
+def redact_bytes(body: bytes) -> bytes:
+    """Mask every remembered value in a body."""
+    with _lock:
+        known = [spelling for value in _values if (spelling := value.encode()) in body]
+    for value in sorted(known, key=len, reverse=True):
+        body = body.replace(value, MASK.encode())
+    return body
+
+
 def redact_url(url: str) -> str:
-    """Drop the userinfo of a URL and mask the secret values of its query."""
+    """Drop the userinfo of a URL and mask the secret values of its query and fragment."""
     try:
         parts = urlsplit(url)
     except ValueError:
         return redact_text(url)
-    query = "&".join(_redact_pair(pair) for pair in parts.query.split("&"))
-    netloc = parts.netloc.rpartition("@")[2]
-    return redact_values(urlunsplit(parts._replace(netloc=netloc, query=query)))
+    shown = parts._replace(
+        netloc=parts.netloc.rpartition("@")[2],
+        query=redact_query(parts.query),
+        fragment=redact_query(parts.fragment),
+    )
+    return redact_values(urlunsplit(shown))
+
+
+def redact_query(query: str) -> str:
+    """Mask the secret values of a query, or of a form: pairs parted by "&" or ";"."""
+    pairs = re.split("([&;])", query)
+    return redact_values("".join(map(_redact_pair, pairs)))
 
 
 def _redact_pair(pair: str) -> str:
     name, equals, value = pair.partition("=")
     secret = value and is_secret_parameter(unquote_plus(name))
     return f"{name}{equals}{MASK}" if secret else pair
+
+
+def redact_json(text: str) -> str:
+    """Mask the values under secret keys of a JSON document; other text by its looks."""
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        return redact_text(text)
+    return redact_values(json.dumps(_redact_document(document)))
+
+
+def _redact_document(document: Any, depth: int = 0) -> Any:
+    if depth > _DEEPEST:
+        return MASK
+    if is_mapping(document):
+        return {
+            name: MASK if is_secret(str(name)) else _redact_document(value, depth + 1)
+            for name, value in document.items()
+        }
+    if is_list(document):
+        return [_redact_document(value, depth + 1) for value in document]
+    return document
 
 
 def redact_headers(headers: Mapping[str, str | bytes]) -> dict[str, str | bytes]:
@@ -93,7 +137,7 @@ def _redact_value(value: str | bytes) -> str | bytes:
     return redact_values(value) if isinstance(value, str) else value
 
 
-_USERINFO = re.compile(r"(?<=://)[^/\s@'\"]+@")
+_USERINFO = re.compile(r"(?<=://)[^/\s'\"?#]+@")
 _SCHEME_CREDENTIALS = re.compile(
     r"\b(bearer|basic|digest|token|negotiate)(\s+)(?=[^\s,;]*[\d=])[\w.~+/=-]{8,}", re.IGNORECASE
 )
@@ -102,11 +146,15 @@ _HEADER_LINE = re.compile(
     re.IGNORECASE,
 )
 # Bounded on both sides: a hostile text of one long word must not take quadratic time.
-_NAME = r"[\w.-]{0,40}(?:token|secret|passw(?:or)?d|api[-_]?key|credential|signature)[\w.-]{0,40}"
-_ASSIGNED = re.compile(
-    rf"((?:\b{_NAME}|(?<=[?&])(?:key|sig|code))=)(?!\*\*\*)[^\s&,;'\"<>)}}\]]+", re.IGNORECASE
+_NAME = (
+    r"[\w.%-]{0,40}(?:token|secret|passw(?:or)?d|api[-_]?key|credential|signature)[\w.%\[\]-]{0,40}"
 )
-_QUOTED = re.compile(rf"(['\"]{_NAME}['\"]\s*:\s*)(\"[^\"]*\"?|'[^']*'?|[-\d.]+)", re.IGNORECASE)
+_STRING = r"\"(?:[^\"\\]|\\.)*\"?|'(?:[^'\\]|\\.)*'?"
+_ASSIGNED = re.compile(
+    rf"((?:\b{_NAME}|(?<=[?&;])(?:key|sig|code))=)(?!\*\*\*)(?:{_STRING}|[^\s&\"'<>]+)",
+    re.IGNORECASE,
+)
+_QUOTED = re.compile(rf"(['\"]{_NAME}['\"]\s*:\s*)(?:{_STRING}|\[[^\]]*\]?|[-\d.]+)", re.IGNORECASE)
 # In prose ("password: must be longer") only what looks like a value is masked.
 _PROSE = re.compile(rf"(\b{_NAME}\s*:\s*)(?=\S*\d)[^\s,;'\"<>]{{8,}}", re.IGNORECASE)
 

@@ -106,11 +106,14 @@ class Delivery:
         if not location:
             return None
         try:
-            return redirects.follow(
+            onward = redirects.follow(
                 answer, self.request, self._call, location, self.session.cookies
             )
         except errors.RedirectError:
             return None
+        # It is sent whenever the caller likes: its clock starts then.
+        onward.call = replace(onward.call or Call(), ends_at=None, follows=False)
+        return onward
 
     def _onward(
         self, answer: requests.Response, request: PreparedRequest, location: str
@@ -191,8 +194,7 @@ class Delivery:
     def _transmit(self, attempt: requests.PreparedRequest) -> requests.Response:
         """Send once and read the answer, within what is left of the deadline."""
         self._check_deadline()
-        if not self.request.body_start.refusal:
-            self.request.body_start.rewind(attempt.body)
+        self.request.body_start.begin(attempt.body)
         remaining = self._remaining()
         timeout = settings.clip(self.options["timeout"], remaining)
         options = {**self.options, "timeout": timeout, "stream": True, "allow_redirects": False}
@@ -213,7 +215,8 @@ class Delivery:
 
     def _read(self, answer: requests.Response) -> None:
         try:
-            if self._call.follows and answer.is_redirect and self.is_strict:
+            leads_on = self._call.follows and answer.is_redirect and answer.headers["location"]
+            if leads_on and self.is_strict:
                 response.drain(answer, self._check_deadline)
             elif self.options["stream"]:
                 return

@@ -13,7 +13,7 @@ from requests.cookies import (
     extract_cookies_to_jar,
     merge_cookies,
 )
-from requests.exceptions import InvalidURL, UnrewindableBodyError
+from requests.exceptions import InvalidURL
 from requests.utils import requote_uri
 
 from httpkit import _headers, _urls, errors
@@ -70,7 +70,7 @@ def _why(target: str) -> str:
 
 def _target(response: requests.Response, request: PreparedRequest, location: str) -> str:
     try:
-        parts = urlsplit(urljoin(response.url, location.strip()))
+        parts = urlsplit(urljoin(_without_userinfo(response.url), location.strip()))
         if not parts.fragment:  # RFC 9110 section 10.2.2: the fragment is inherited
             parts = parts._replace(fragment=urlsplit(request.url or "").fragment)
         target = requote_uri(urlunsplit(parts))
@@ -84,6 +84,11 @@ def _target(response: requests.Response, request: PreparedRequest, location: str
     if "@" in parts.netloc:
         raise _refusal(response, "its Location holds a user name or password")
     return target
+
+
+def _without_userinfo(url: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def _refusal(response: requests.Response, why: str) -> errors.RedirectError:
@@ -116,10 +121,8 @@ def _keep_body(
             response,
             f"it would send the body of {request.method} to another origin (see redirect_body)",
         )
-    try:
-        request.body_start.rewind(request.body)
-    except UnrewindableBodyError as error:
-        raise _refusal(response, f"{error}") from error
+    if request.body_start.refusal:
+        raise _refusal(response, request.body_start.refusal)
 
 
 def _strip(request: PreparedRequest, call: Call) -> bool:
@@ -161,7 +164,10 @@ def check_progress(response: requests.Response, onward: PreparedRequest) -> None
     Raises:
         RedirectError: It is the very same request: the redirects run in a circle.
     """
-    signature = _signature(onward)
+    call = onward.call or Call()
+    # Signed as it will be sent, unless asking for the signature has a price.
+    signed = call.sign(onward.copy()) if call.sign and not call.renews else onward
+    signature = _signature(signed)
     if any(_signature(past.request) == signature for past in [*response.history, response]):
         raise _refusal(response, f"it leads back to {errors.describe(onward)}, in a circle")
 

@@ -1,34 +1,40 @@
 """What is about to be sent, and what its call asked for."""
 
-from collections.abc import Callable, Mapping
+import io
+from collections.abc import Callable, ItemsView, KeysView, Mapping, ValuesView
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import requests
 from requests.cookies import RequestsCookieJar
 from requests.exceptions import UnrewindableBodyError
+from typing_extensions import Buffer
 
 from httpkit import _headers, _secrets
 from httpkit._typing import Hook
 from httpkit._urls import Origin
+from httpkit.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from http.cookiejar import CookieJar
 
 _LONGEST_REDACTED_BODY = 1 << 16
+_VIEWS = (ItemsView, KeysView, ValuesView)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Body:
-    """How a request body can be sent a second time.
+    """How a request body can be sent a second time; copies of a request share it.
 
     Attributes:
         start: Where a file-like body began; None for one that needs no rewinding.
         refusal: Why it cannot be sent again, in words; None when it can.
+        was_sent: Whether the first byte may have left.
     """
 
     start: int | None = None
     refusal: str | None = None
+    was_sent: bool = False
 
     @classmethod
     def of(cls, body: object) -> Self:
@@ -38,28 +44,35 @@ class Body:
         kind = type(body).__name__
         if hasattr(body, "seek") and hasattr(body, "tell"):
             try:
-                return cls(start=cast("Any", body).tell())
-            except (OSError, ValueError):
+                return cls(start=_seekable_start(body))
+            except (OSError, ValueError, AttributeError):
                 return cls(refusal=f"the body ({kind}) cannot be rewound")
         iterates_afresh = hasattr(body, "__iter__") and iter(cast("Any", body)) is not body
         if iterates_afresh and not hasattr(body, "read"):
             return cls()
         return cls(refusal=f"the body ({kind}) can be read only once")
 
-    def rewind(self, body: object) -> None:
-        """Put a file-like body back to its beginning.
+    def begin(self, body: object) -> None:
+        """Make a body ready to be sent: a file is put back to its beginning.
 
         Raises:
-            UnrewindableBodyError: It cannot be sent again, or was closed meanwhile.
+            UnrewindableBodyError: It was sent, and cannot be sent again.
         """
         if self.refusal:
-            raise UnrewindableBodyError(self.refusal)
-        if self.start is None:
-            return
-        try:
-            cast("Any", body).seek(self.start)
-        except (OSError, ValueError) as error:
-            raise UnrewindableBodyError("the body could not be rewound") from error
+            if self.was_sent:
+                raise UnrewindableBodyError(f"it was sent before, and {self.refusal}")
+        elif self.start is not None:
+            try:
+                cast("Any", body).seek(self.start)
+            except (OSError, ValueError) as error:
+                raise UnrewindableBodyError("the body could not be rewound") from error
+        self.was_sent = True
+
+
+def _seekable_start(body: Any) -> int:
+    start: int = body.tell()
+    body.seek(start)  # a pipe may tell, but not seek
+    return start
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +124,6 @@ class PreparedRequest(requests.PreparedRequest):
 
     call: Call | None = None
     body_start: Body = Body()
-    was_sent: bool = False
 
     @classmethod
     def adopt(cls, request: requests.PreparedRequest) -> "PreparedRequest":
@@ -119,7 +131,8 @@ class PreparedRequest(requests.PreparedRequest):
         mine = cls()
         mine.__dict__.update(request.copy().__dict__)
         mine.headers = _headers.Headers(request.headers or {})
-        mine.body_start = Body.of(mine.body)
+        known = request.__dict__.get("body_start")
+        mine.body_start = known if isinstance(known, Body) else Body.of(mine.body)
         return mine
 
     def copy(self) -> "PreparedRequest":
@@ -151,12 +164,21 @@ class PreparedRequest(requests.PreparedRequest):
         Raises:
             InvalidJSONError: `json` holds what JSON cannot say.
         """
+        data = _check_data(data)
         try:
             super().prepare_body(data, files, json)
         except (TypeError, RecursionError) as error:
             if json is None:
-                raise
+                raise ConfigurationError(f"the body cannot be sent: {error}") from error
             raise requests.exceptions.InvalidJSONError(f"json= cannot be sent: {error}") from error
+        except (ValueError, NotImplementedError) as error:
+            if isinstance(error, requests.RequestException):
+                raise
+            raise ConfigurationError(f"the body cannot be sent: {error}") from error
+        if _counts_blocks(self.body):
+            # requests takes the number of blocks for the number of bytes.
+            self.headers.pop("Content-Length", None)
+            self.headers["Transfer-Encoding"] = "chunked"
         self.body_start = Body.of(self.body)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -166,11 +188,35 @@ class PreparedRequest(requests.PreparedRequest):
             "method": self.method,
             "url": None if self.url is None else _secrets.redact_url(self.url),
             "headers": _headers.Headers(_secrets.redact_headers(headers or {})),
-            "body": _readable(self.body),
+            "body": _readable(
+                self.body, str(self.headers.get("Content-Type", "") if headers else "")
+            ),
             "hooks": cast("dict[str, list[Hook]]", {"response": []}),
             "_cookies": None,
             "_body_position": None,
         }
+
+
+def _check_data(data: Any) -> Any:
+    """Refuse what is no body; give buffers as bytes.
+
+    Raises:
+        ConfigurationError: It is a number, a range or text of a file opened as text.
+    """
+    if isinstance(data, io.TextIOBase):
+        raise ConfigurationError("data= is a file opened as text: open it in binary mode ('rb')")
+    if isinstance(data, (bool, int, float, range)):
+        raise ConfigurationError(f"data={data!r} is no body")
+    if issubclass(type(data), _VIEWS):
+        return list(data)
+    if not isinstance(data, (bytes, bytearray, str)) and isinstance(data, Buffer):
+        return bytes(data)
+    return data
+
+
+def _counts_blocks(body: Any) -> bool:
+    is_memory = body is None or isinstance(body, (bytes, bytearray, str))
+    return not is_memory and hasattr(body, "__len__") and not hasattr(body, "read")
 
 
 def _check_headers(headers: Any) -> None:
@@ -190,16 +236,23 @@ def _check_headers(headers: Any) -> None:
             )
 
 
-def _readable(body: object) -> str | bytes | None:
+def _readable(body: object, media_type: str) -> str | bytes | None:
     """Return a body to pickle: text is redacted, what cannot be read again is left out."""
     if not isinstance(body, (str, bytes)) or len(body) > _LONGEST_REDACTED_BODY:
         return None
-    if isinstance(body, str):
-        return _secrets.redact_text(body)
+    if "multipart" in media_type:
+        return None  # its fields are named in one line and valued in another
     try:
-        return _secrets.redact_text(body.decode("utf-8")).encode("utf-8")
+        text = body if isinstance(body, str) else body.decode("utf-8")
     except UnicodeDecodeError:
         return None
+    if "form-urlencoded" in media_type:
+        text = _secrets.redact_query(text)
+    elif "json" in media_type:
+        text = _secrets.redact_json(text)
+    else:
+        text = _secrets.redact_text(text)
+    return text if isinstance(body, str) else text.encode("utf-8")
 
 
 def session_cookies(request: requests.PreparedRequest) -> "CookieJar | None":

@@ -1,6 +1,6 @@
 """What a caller sees of an answer, and how its body is read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar, cast
 
 import requests
@@ -46,6 +46,7 @@ class Response(requests.Response):
     elapsed_total: float = 0.0
     withheld: str | None = None
     _is_cut: bool = False
+    _failure: requests.RequestException | None = None
 
     __attrs__ = [  # noqa: RUF012  # requests declares it so
         *requests.Response.__attrs__,
@@ -73,6 +74,34 @@ class Response(requests.Response):
                 response=self,
             )
         return super().content
+
+    def iter_content(
+        self,
+        chunk_size: int | None = 1,
+        decode_unicode: Any = False,
+    ) -> Any:
+        """Return the body in blocks, as requests does; a stream that broke off stays broken.
+
+        Raises:
+            RequestException: The body cannot be read to its end; also when it is read again.
+        """
+        if self._is_cut:
+            _ = self.content
+        if self._failure is not None:
+            raise self._failure
+        chunks: Iterator[Any] = super().iter_content(chunk_size, decode_unicode)
+        return chunks if self._content_consumed else self._guarded(chunks)
+
+    def _guarded(self, chunks: Iterator[Any]) -> Iterator[Any]:
+        try:
+            yield from translated_all(self, chunks)
+        except requests.RequestException as error:
+            errors.annotate(
+                error, self.request, attempts=self.attempts, seconds=0.0, stop_reason=None
+            )
+            self._failure = error
+            self.close()
+            raise
 
     @property
     def ok(self) -> bool:
@@ -113,7 +142,7 @@ class Response(requests.Response):
             return super().json(**kwargs)
         except JSONDecodeError as error:
             raise self._not_json(error.msg, error.doc, error.pos) from error
-        except (RecursionError, UnicodeError) as error:
+        except (RecursionError, ValueError) as error:  # too deep, no text, too many digits
             raise self._not_json(type(error).__name__) from error
 
     def decode(self, model: Callable[..., T]) -> T:
@@ -163,6 +192,8 @@ class Response(requests.Response):
         state["url"] = _secrets.redact_url(self.url or "")
         state["headers"] = _headers.Headers(_secrets.redact_headers(self.headers))
         state["cookies"] = type(self.cookies)()
+        if isinstance(state.get("_content"), bytes):
+            state["_content"] = _secrets.redact_bytes(state["_content"])
         return state
 
 
@@ -226,7 +257,7 @@ def receive(
         return
     is_error = response.status_code >= 400
     most = min(limit or LARGEST_ERROR_BODY, LARGEST_ERROR_BODY) if is_error else limit
-    body, is_whole = _translated(response, lambda: _read(raw, most, check))
+    body, is_whole = translated(response, lambda: _read(raw, most, check))
     if not is_whole:
         raw.close()
         if not is_error:
@@ -255,11 +286,13 @@ def _read(
     return b"".join(blocks), True
 
 
-def _translated(response: requests.Response, read: Callable[[], T]) -> T:
+def translated(response: requests.Response, read: Callable[[], T]) -> T:
     """Read, with urllib3's errors as requests' classes; a timeout is a Timeout."""
     request = response.request
     try:
         return read()
+    except requests.RequestException:  # some of requests' own are urllib3's, too
+        raise
     except ReadTimeoutError as error:
         raise ReadTimeout(error, request=request) from error
     except WireDecodeError as error:
@@ -270,6 +303,21 @@ def _translated(response: requests.Response, read: Callable[[], T]) -> T:
         raise ChunkedEncodingError(error, request=request) from error
     except WireError as error:
         raise requests.ConnectionError(error, request=request) from error
+
+
+def translated_all(response: requests.Response, chunks: Iterator[T]) -> Iterator[T]:
+    """Give what an iterator of requests gives, with its errors as `translated` has them."""
+    while True:
+        try:
+            chunk = translated(response, lambda: next(chunks, None))
+        except requests.ConnectionError as error:
+            cause = error.args[0] if error.args else None
+            if isinstance(cause, ReadTimeoutError):  # requests calls it a ConnectionError
+                raise ReadTimeout(cause, request=response.request) from error
+            raise
+        if chunk is None:
+            return
+        yield chunk
 
 
 def drain(response: requests.Response, check: Callable[[], None] | None) -> None:

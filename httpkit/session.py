@@ -17,7 +17,6 @@ from typing import Any, Self, TypeVar, cast, overload
 
 import requests
 from requests.cookies import RequestsCookieJar, cookiejar_from_dict, merge_cookies
-from requests.exceptions import InvalidJSONError, UnrewindableBodyError
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_environ_proxies
 from typing_extensions import Unpack
@@ -204,7 +203,8 @@ class Session(Verbs):
         if not self.strict:
             inherited = {n: v for n, v in settings.LENIENT.items() if self._is_default(n)}
             self.__dict__.update(inherited)
-        settings.check({name: value for name in _SETTINGS if (value := self._stored(name))})
+        stored = {name: self._stored(name) for name in _SETTINGS}
+        settings.check({name: value for name, value in stored.items() if value is not None})
         _secrets.remember_names(self._stored("secret_headers") or ())
 
     def _is_default(self, name: str) -> bool:
@@ -405,7 +405,8 @@ class Session(Verbs):
         call = mine.call or Call()
         if not self.strict and (call.retry, call.deadline, call.max_body) == (None, None, None):
             kwargs.setdefault("timeout", self.timeout)
-            return cast("Response", super().send(request, **kwargs))
+            native: Any = super().send(request, **kwargs)
+            return cast("Response", native)
         follows = kwargs.pop("allow_redirects", True)
         kwargs.setdefault("timeout", self.timeout)
         kwargs.setdefault("stream", self.stream)
@@ -431,11 +432,6 @@ class Session(Verbs):
         if not isinstance(request, PreparedRequest) or request.call is None:
             return self._adopted(request)
         mine = request.copy()
-        if request.was_sent and request.body_start.refusal:
-            raise UnrewindableBodyError(
-                f"this request was sent before: {request.body_start.refusal}", request=request
-            )
-        request.was_sent = True
         # The signature made at prepare serves the first attempt only: it may have expired
         # by the time the same request is sent again.
         request.call = replace(request.call, is_signed=False)
@@ -446,6 +442,7 @@ class Session(Verbs):
         if isinstance(request, PreparedRequest) and request.call is not None:
             return request
         mine = PreparedRequest.adopt(request)
+        request.__dict__["body_start"] = mine.body_start  # should it be sent again
         place, home = _urls.origin(mine.url or ""), preparation.home_of(self, mine.url or "")
         is_home = place in home
         jar = session_cookies(mine)
@@ -513,7 +510,12 @@ class Session(Verbs):
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         """Return where a response redirects to; None for others, and inside an attempt."""
-        return None if delivery.ATTEMPTING.get() else super().get_redirect_target(resp)
+        if delivery.ATTEMPTING.get():
+            return None
+        try:
+            return super().get_redirect_target(resp)
+        except UnicodeError:  # neither UTF-8 nor Latin-1: as it came
+            return resp.headers["location"]
 
     @overload  # type: ignore[override]  # positional parameters after data are for old callers
     def request(
@@ -618,7 +620,7 @@ class Session(Verbs):
             headers=_with_key(headers, idempotency_key, call),
             files=cast("Any", files),
             data=cast("Any", data or {}),
-            json=self._jsonable(json),
+            json=cast("Any", _models.encode(json) if self.strict else json),
             params=cast("Any", params or {}),
             auth=auth,
             cookies=cast("Any", cookies),
@@ -656,14 +658,6 @@ class Session(Verbs):
     def _filled(self, url: str | bytes, path: Mapping[str, object] | None) -> str:
         text = preparation.as_text(url)
         return _urls.fill(text, path) if self.strict or path is not None else text
-
-    def _jsonable(self, json: Json) -> Any:
-        if not self.strict:
-            return json
-        try:
-            return _models.encode(json)
-        except (TypeError, RecursionError) as error:
-            raise InvalidJSONError(f"json= cannot be sent: {error}") from error
 
     def _prepared(self, drafted: requests.Request, call: Call) -> PreparedRequest:
         try:

@@ -20,6 +20,7 @@ from httpkit._typing import (
     Params,
     Timeout,
     Verify,
+    is_list,
     is_mapping,
     is_tuple,
 )
@@ -133,7 +134,7 @@ def own(name: str, value: Any) -> Any:
         return as_dispatch(value)
     if is_mapping(value):
         return dict(value)
-    return tuple(value) if name in {"trusted_origins", "secret_headers"} else value
+    return tuple(value) if is_list(value) else value
 
 
 def check_known(options: Mapping[str, Any]) -> None:
