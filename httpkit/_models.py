@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from requests.exceptions import InvalidJSONError
 
-from httpkit._typing import is_list, is_mapping
+from httpkit._typing import is_mapping
 
 T = TypeVar("T")
 
@@ -64,6 +64,8 @@ _REFUSALS = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 
 def _call(model: Callable[[Any], T], value: Any) -> T:
+    if typing.cast("object", model) is object:
+        return typing.cast("T", value)
     try:
         return model(value)
     except _REFUSALS as error:  # pydantic's ValidationError is a ValueError
@@ -91,6 +93,8 @@ def _is_native(model: object) -> bool:
     """Say whether msgspec knows how to build this."""
     if typing.get_origin(model) is not None:
         return True
+    if model is object:  # anything; msgspec says Any
+        return False
     if not isinstance(model, type):
         return False
     kind: Any = model
@@ -153,26 +157,35 @@ def _nullable_struct_fields(kind: Any) -> list[tuple[str, str]]:
     return [(field.name, field.encode_name) for field in fields if field.default is None]
 
 
-def dig(document: object, path: str) -> object:
-    """Return what a dotted path names in parsed JSON ("data.users").
+def dig(body: bytes, path: str) -> bytes:
+    """Return the document that a dotted path names in a JSON object ("data.users").
+
+    It is not decoded on the way, so that numbers stay as they are written.
 
     Raises:
-        MismatchError: There is nothing at the path.
+        MismatchError: There is nothing at the path, or it leads through no object.
     """
-    current: object = document
+    import msgspec
+
+    current = body
     for key in path.split("."):
-        if not is_mapping(current) or key not in current:
+        members: dict[str, Any] = _decode_native(current, dict[str, msgspec.Raw])
+        if key not in members:
             raise MismatchError(f"nothing at {path!r}")
-        current = current[key]
+        current = bytes(members[key])
     return current
 
 
-def as_list(found: object) -> list[Any]:
-    """Return what is a list already.
-
-    Raises:
-        MismatchError: It is something else.
-    """
-    if not is_list(found):
-        raise MismatchError(f"a list was expected, not {type(found).__name__}")
-    return found
+def decode_list(body: bytes, model: Callable[..., T]) -> list[T]:
+    """Decode a JSON array of models; see `decode`. A message names the item's place."""
+    if _is_native(model) and not hasattr(model, "model_validate"):
+        kind: Any = model
+        items: list[T] = _decode_native(body, list[kind])
+        return items
+    built: list[T] = []
+    for number, item in enumerate(_decode_native(body, list[Any])):
+        try:
+            built.append(build(item, model))
+        except MismatchError as error:
+            raise MismatchError(f"item [{number}]: {error}") from error
+    return built

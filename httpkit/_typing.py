@@ -61,7 +61,9 @@ Data: TypeAlias = (
     | None
 )
 Json: TypeAlias = object
-HeadersLike: TypeAlias = Mapping[str, str | bytes] | None
+HeadersLike: TypeAlias = (
+    Mapping[str, str | bytes | None] | Mapping[str, str | bytes] | Mapping[str, str] | None
+)
 Cookies: TypeAlias = CookieJar | dict[str, str] | None
 FileContent: TypeAlias = SupportsRead[str | bytes] | str | bytes
 FileSpec: TypeAlias = (

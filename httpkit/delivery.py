@@ -220,7 +220,7 @@ class Delivery:
                 response.drain(answer, self._check_deadline)
             elif self.options["stream"]:
                 return
-            elif self.is_strict:
+            elif self.is_strict or self._call.max_body is not None:
                 limit = self._call.max_body
                 response.receive(answer, limit=limit, check=self._check_deadline)
             else:
@@ -231,6 +231,7 @@ class Delivery:
 
     def _release(self, answer: requests.Response) -> None:
         response.drain(answer, self._check_deadline)
+        self._check_deadline()
 
     def _spend(self, outcome: requests.Response | BaseException, capacity: int) -> bool:
         is_status = isinstance(outcome, requests.Response)

@@ -415,7 +415,7 @@ def _decoded(body: bytes, encoding: str | None) -> str:
     try:
         return body.decode("utf-8")
     except UnicodeDecodeError as error:
-        if error.end >= len(body) - 3:  # cut within a character
+        if len(body) == _LONGEST_EXAMINED and error.start >= len(body) - 3:  # cut in a character
             return body.decode("utf-8", "replace")
     try:
         return body.decode(encoding or "utf-8", "replace")

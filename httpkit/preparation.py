@@ -6,6 +6,7 @@ session's headers the harmless ones.
 
 from collections.abc import MutableMapping, Sequence
 from typing import Any, Protocol
+from urllib.parse import parse_qsl, urlsplit
 
 import requests
 from requests.cookies import RequestsCookieJar, cookiejar_from_dict, merge_cookies
@@ -167,7 +168,9 @@ def refuse_plain_http(prepared: PreparedRequest) -> None:
     """
     if is_private(prepared.url or ""):
         return
-    secret = next((n for n in prepared.headers if _secrets.is_secret(n) and n != "Cookie"), None)
+    query = parse_qsl(urlsplit(prepared.url or "").query)
+    names = [*prepared.headers, *(name for name, _ in query)]
+    secret = next((n for n in names if _secrets.is_secret(n) and n != "Cookie"), None)
     signs = prepared.call is not None and prepared.call.sign is not None
     if secret or signs:
         place = _urls.spell_origin(_urls.origin(prepared.url or ""))

@@ -17,7 +17,7 @@ from requests.exceptions import InvalidURL
 from requests.utils import requote_uri
 
 from httpkit import _headers, _urls, errors
-from httpkit.request import Call, PreparedRequest
+from httpkit.request import Body, Call, PreparedRequest
 
 # RFC 9110 sections 15.4.2 to 15.4.4: only POST becomes GET on 301 and 302; 303 asks for GET.
 _TO_GET = {301: frozenset({"POST"}), 302: frozenset({"POST"})}
@@ -74,6 +74,7 @@ def _target(response: requests.Response, request: PreparedRequest, location: str
         if not parts.fragment:  # RFC 9110 section 10.2.2: the fragment is inherited
             parts = parts._replace(fragment=urlsplit(request.url or "").fragment)
         target = requote_uri(urlunsplit(parts))
+        _ = parts.port  # raises for what is no port
         scheme, host, _ = _urls.origin(target)
     except (ValueError, InvalidURL) as error:
         raise _refusal(response, "its Location cannot be parsed") from error
@@ -109,6 +110,7 @@ def _method(status: int, method: str) -> str:
 
 def _drop_body(request: PreparedRequest) -> None:
     request.body = None
+    request.body_start = Body()
     for name in _headers.CONTENT_FIELDS:
         request.headers.pop(name, None)
 

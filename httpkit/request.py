@@ -1,6 +1,7 @@
 """What is about to be sent, and what its call asked for."""
 
 import io
+from collections import deque
 from collections.abc import Callable, ItemsView, KeysView, Mapping, ValuesView
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -11,7 +12,7 @@ from requests.exceptions import UnrewindableBodyError
 from typing_extensions import Buffer
 
 from httpkit import _headers, _secrets
-from httpkit._typing import Hook
+from httpkit._typing import Hook, is_mapping, is_tuple
 from httpkit._urls import Origin
 from httpkit.errors import ConfigurationError
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from http.cookiejar import CookieJar
 
 _LONGEST_REDACTED_BODY = 1 << 16
+_CONTAINERS = (list, tuple, set, frozenset, deque)
 _VIEWS = (ItemsView, KeysView, ValuesView)
 
 
@@ -142,6 +144,19 @@ class PreparedRequest(requests.PreparedRequest):
         twin.call, twin.body_start = self.call, self.body_start
         return twin
 
+    def prepare_url(self, url: Any, params: Any) -> None:
+        """Encode the URL with its parameters.
+
+        Raises:
+            InvalidURL: It cannot be parsed, or a parameter is no text.
+        """
+        try:
+            super().prepare_url(url, params)
+        except UnicodeError as error:
+            raise requests.exceptions.InvalidURL("a parameter is no text in UTF-8") from error
+        except TypeError as error:
+            raise ConfigurationError(f"params= cannot be sent: {error}") from error
+
     def prepare_headers(self, headers: Any) -> None:
         """Validate the header fields (RFC 9110 section 5.5); no message shows a value."""
         _check_headers(headers or {})
@@ -165,6 +180,7 @@ class PreparedRequest(requests.PreparedRequest):
             InvalidJSONError: `json` holds what JSON cannot say.
         """
         data = _check_data(data)
+        _check_files(files)
         try:
             super().prepare_body(data, files, json)
         except (TypeError, RecursionError) as error:
@@ -175,11 +191,17 @@ class PreparedRequest(requests.PreparedRequest):
             if isinstance(error, requests.RequestException):
                 raise
             raise ConfigurationError(f"the body cannot be sent: {error}") from error
-        if _counts_blocks(self.body):
+        self.prepare_content_length(self.body)
+        self.body_start = Body.of(self.body)
+
+    def prepare_content_length(self, body: Any) -> None:
+        """Say how long the body is, or that it comes in chunks."""
+        if isinstance(body, _CONTAINERS):
             # requests takes the number of blocks for the number of bytes.
             self.headers.pop("Content-Length", None)
             self.headers["Transfer-Encoding"] = "chunked"
-        self.body_start = Body.of(self.body)
+        elif "Transfer-Encoding" not in self.headers:
+            super().prepare_content_length(body)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return a state without credentials: a pickled request is for reading."""
@@ -203,6 +225,8 @@ def _check_data(data: Any) -> Any:
     Raises:
         ConfigurationError: It is a number, a range or text of a file opened as text.
     """
+    if isinstance(data, io.StringIO):
+        return data.read().encode("utf-8")
     if isinstance(data, io.TextIOBase):
         raise ConfigurationError("data= is a file opened as text: open it in binary mode ('rb')")
     if isinstance(data, (bool, int, float, range)):
@@ -214,9 +238,23 @@ def _check_data(data: Any) -> Any:
     return data
 
 
-def _counts_blocks(body: Any) -> bool:
-    is_memory = body is None or isinstance(body, (bytes, bytearray, str))
-    return not is_memory and hasattr(body, "__len__") and not hasattr(body, "read")
+def _check_files(files: Any) -> None:
+    """Refuse part types and part headers that would inject lines into a multipart body.
+
+    Raises:
+        ConfigurationError: A content type, a header's name or its value cannot be sent.
+    """
+    specs = files.values() if is_mapping(files) else [spec for _, spec in files or ()]
+    for spec in specs:
+        if not is_tuple(spec):
+            continue
+        media_type, fields = (*spec[2:4], None, None)[:2]
+        part: dict[str, Any] = {"Content-Type": media_type, **(fields or {})}
+        for name, value in part.items():
+            if value is not None and not (
+                _headers.is_name(str(name)) and _headers.is_value(str(value))
+            ):
+                raise ConfigurationError(f"a part's {str(name)!r} cannot be sent")
 
 
 def _check_headers(headers: Any) -> None:

@@ -20,9 +20,12 @@ D = TypeVar("D")
 # What `exists` makes of a status: the item is absent, or HEAD is not known here.
 _ABSENT = object()
 _UNKNOWN_METHOD = object()
-_EXISTENCE: Mapping[int, Callable[[Any], object]] = {
+_ABSENCE: Mapping[int, Callable[[Any], object]] = {
     404: lambda _: _ABSENT,
     410: lambda _: _ABSENT,
+}
+_EXISTENCE: Mapping[int, Callable[[Any], object]] = {
+    **_ABSENCE,
     405: lambda _: _UNKNOWN_METHOD,
     501: lambda _: _UNKNOWN_METHOD,
 }
@@ -103,9 +106,10 @@ class Resource(Generic[T]):
             StatusError: While looping: the server refuses.
             DecodeError: While looping: an item is not of the model.
         """
+        kept = _kept(params)  # an iterator would serve the first loop only
 
         def fetch() -> Sequence[T]:
-            answer = self._call("GET", self.path, params=params, **options)
+            answer = self._call("GET", self.path, params=kept, **options)
             return self._decode_list(answer)
 
         return Pages(fetch, self.path)
@@ -138,11 +142,15 @@ class Resource(Generic[T]):
             DecodeError: The item is not of the model.
             InvalidURL: The id is empty, None, "." or "..".
         """
-        absent: Mapping[int, Callable[[Any], object]] = (
-            {} if default is NOT_GIVEN else {404: lambda _: default}
+        answer = self._call(
+            "GET",
+            self._item,
+            id,
+            {} if default is NOT_GIVEN else _ABSENCE,
+            params=params,
+            **options,
         )
-        answer = self._call("GET", self._item, id, absent, params=params, **options)
-        return self._decode(answer) if isinstance(answer, Response) else cast("D", answer)
+        return cast("D", default) if answer is _ABSENT else self._decode(cast("Response", answer))
 
     def create(self, item: object, *, params: Params = None, **options: Unpack[CallerOptions]) -> T:
         """Add an item (POST) and return it as the server stored it.
@@ -212,7 +220,10 @@ class Resource(Generic[T]):
         """
         body = _models.encode(changes)
         answer = self._call("PATCH", self._item, id, json=body, params=params, **options)
-        return self._decode(answer) if answer.content else self.get(id)
+        if answer.content:
+            return self._decode(answer)
+        options.pop("idempotency_key", None)  # of the change
+        return self.get(id, **options)
 
     def delete(
         self, id: object, *, params: Params = None, **options: Unpack[CallerOptions]
@@ -235,7 +246,7 @@ class Resource(Generic[T]):
         """
         answer = self._call("HEAD", self._item, id, _EXISTENCE, params=params, **options)
         if answer is _UNKNOWN_METHOD:
-            answer = self._call("GET", self._item, id, _EXISTENCE, params=params, **options)
+            answer = self._call("GET", self._item, id, _ABSENCE, params=params, **options)
         return answer is not _ABSENT
 
     @property
@@ -288,10 +299,11 @@ class Resource(Generic[T]):
 
     def _decode_list(self, answer: Response) -> Sequence[T]:
         model: Callable[..., T] = self.model or cast("Callable[..., T]", dict)
-        whole = cast("object", answer.decode(list if self.items_at is None else dict))
+        body = answer.content
         try:
-            found = whole if self.items_at is None else _models.dig(whole, self.items_at)
-            return [_models.build(item, model) for item in _models.as_list(found)]
+            if self.items_at is not None:
+                body = _models.dig(body, self.items_at)
+            return _models.decode_list(body, model)
         except _models.MismatchError as error:
             raise answer.mismatch(model, str(error)) from error
 
@@ -301,6 +313,13 @@ class Resource(Generic[T]):
             return cast("T", _models.build(sent, self.model or dict))
         except _models.MismatchError as error:
             raise answer.mismatch(self.model or dict, str(error)) from error
+
+
+def _kept(params: Params) -> Params:
+    if params is None or isinstance(params, (str, bytes)):
+        return params
+    pairs: Any = params
+    return dict(pairs.items()) if hasattr(pairs, "items") else list(pairs)
 
 
 def _name(model: object) -> str:

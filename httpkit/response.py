@@ -1,7 +1,7 @@
 """What a caller sees of an answer, and how its body is read."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast, overload
 
 import requests
 import urllib3
@@ -75,11 +75,17 @@ class Response(requests.Response):
             )
         return super().content
 
+    @overload
     def iter_content(
-        self,
-        chunk_size: int | None = 1,
-        decode_unicode: Any = False,
-    ) -> Any:
+        self, chunk_size: int | None = 1, decode_unicode: Literal[False] = False
+    ) -> Iterator[bytes]: ...
+    @overload
+    def iter_content(
+        self, chunk_size: int | None = 1, *, decode_unicode: Literal[True]
+    ) -> Iterator[str | bytes]: ...
+    def iter_content(
+        self, chunk_size: int | None = 1, decode_unicode: Any = False
+    ) -> Iterator[Any]:
         """Return the body in blocks, as requests does; a stream that broke off stays broken.
 
         Raises:
@@ -197,6 +203,9 @@ class Response(requests.Response):
         return state
 
 
+# Connections and sockets, and what is set anew when a response is restored.
+_UNPICKLED = ("raw", "connection", "_content_consumed", "_next", "_failure")
+
 _adopted: dict[type[requests.Response], type[Response]] = {requests.Response: Response}
 
 
@@ -206,17 +215,19 @@ def adopt(response: requests.Response) -> Response:
     A class of somebody else (a cache's, say) is kept as a base, so that its own
     attributes still work.
     """
-    for past in response.history:
-        adopt(past)
     kind = type(response)
-    if not issubclass(kind, Response):
+    if not issubclass(kind, Response):  # its history, too, was adopted with it
         response.__class__ = _adopted.get(kind) or _join_classes(kind)
+        for past in response.history:
+            adopt(past)
     return cast("Response", response)
 
 
 def _join_classes(kind: type[requests.Response]) -> type[Response]:
     def reduce(self: Response) -> tuple[Any, ...]:
-        return _restore, (kind,), self.__getstate__()
+        state = self.__getstate__()  # first: it reads the body
+        own = self.__dict__.keys() - set(_UNPICKLED) - state.keys()
+        return _restore, (kind,), {**{name: self.__dict__[name] for name in own}, **state}
 
     joined = type(kind.__name__, (Response, kind), {"__reduce__": reduce})
     return _adopted.setdefault(kind, cast("type[Response]", joined))

@@ -20,6 +20,7 @@ from requests.cookies import RequestsCookieJar, cookiejar_from_dict, merge_cooki
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_environ_proxies
 from typing_extensions import Unpack
+from urllib3.util import Retry
 
 from httpkit import _headers, _models, _secrets, _urls, delivery, dispatch, preparation, settings
 from httpkit import auth as auth_room
@@ -126,7 +127,9 @@ class Session(Verbs):
             given["strict"] = strict
         settings.check_known(given)
         settings.check(given)
-        inherited = dict(cls._class_keywords)
+        inherited: dict[str, Any] = {}
+        for parent in reversed(cls.__mro__[1:]):
+            inherited |= vars(parent).get("_class_keywords", {})
         for name in set(given) & set(settings.REQUESTS_SETTINGS):
             value: Any = given.pop(name)
             before: Any = inherited.get(name)
@@ -273,10 +276,8 @@ class Session(Verbs):
 
     def mount(self, prefix: str, adapter: Any) -> None:
         """Register an adapter for URLs with a prefix; safe while other threads send."""
-        policy = getattr(adapter, "max_retries", None)
-        kinds = ("total", "connect", "read", "status", "other")
-        retries = max(int(getattr(policy, kind, None) or 0) for kind in kinds)
-        if self.strict and self._stored("retry") is not None and retries:
+        retries = _own_retries(adapter)
+        if self._stored("retry") is not None and retries:
             warnings.warn(
                 f"the adapter for {prefix} retries up to {retries} times for each of httpkit's"
                 " own attempts: pass retry=None or an adapter without max_retries",
@@ -460,6 +461,10 @@ class Session(Verbs):
         """Follow redirects by requests' own rules; it sends each hop through `send`."""
         answer = parcel.persist()
         if not follows:
+            following = self.resolve_redirects(
+                answer, request, yield_requests=True, **parcel.options
+            )
+            answer.__dict__["_next"] = next(following, None)
             return answer
         history = [answer, *self.resolve_redirects(answer, request, **parcel.options)]
         answer = history.pop()
@@ -617,7 +622,7 @@ class Session(Verbs):
         drafted = requests.Request(
             method=method.upper(),
             url=self._filled(url, path),
-            headers=_with_key(headers, idempotency_key, call),
+            headers=cast("Any", _with_key(headers, idempotency_key, call)),
             files=cast("Any", files),
             data=cast("Any", data or {}),
             json=cast("Any", _models.encode(json) if self.strict else json),
@@ -714,6 +719,14 @@ class Session(Verbs):
     ) -> Resource[Any]:
         """Return a resource of this session; `Resource` explains the arguments."""
         return Resource(path, model, items_at=items_at).bind(self)
+
+
+def _own_retries(adapter: Any) -> int:
+    policy = getattr(adapter, "max_retries", None)
+    if not isinstance(policy, Retry):
+        return 0
+    kinds = (policy.total, policy.connect, policy.read, policy.status, policy.other)
+    return max(int(count or 0) for count in kinds)
 
 
 def _definer(kind: type, name: str) -> type:

@@ -132,6 +132,8 @@ def own(name: str, value: Any) -> Any:
     """Return a copy of a container, so that its owner may change it; other values as they are."""
     if name == "on_status":
         return as_dispatch(value)
+    if name in {"trusted_origins", "secret_headers"} and value is None:
+        return ()
     if is_mapping(value):
         return dict(value)
     return tuple(value) if is_list(value) else value
@@ -246,8 +248,12 @@ def clip(timeout: Any, remaining: float) -> Any:
         timeout: Seconds, (connect, read), None for off, or urllib3's Timeout as it is.
         remaining: Seconds, above 0; infinity leaves the timeout alone.
     """
-    if remaining == math.inf or hasattr(timeout, "connect_timeout"):
+    if remaining == math.inf:
         return timeout
+    if hasattr(timeout, "connect_timeout"):  # urllib3's own
+        clipped = timeout.clone()
+        clipped.total = remaining if clipped.total is None else min(clipped.total, remaining)
+        return clipped
     pair: tuple[Any, ...] = timeout if is_tuple(timeout) else (timeout, timeout)
     connect, read = pair
     return (
