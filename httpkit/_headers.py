@@ -9,6 +9,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
 
 from httpkit import _secrets
@@ -53,6 +54,22 @@ class Headers(CaseInsensitiveDict[Any]):
     def copy(self) -> "Headers":
         """Return a shallow copy of the same class."""
         return Headers(self.items())
+
+
+class Jar(RequestsCookieJar):
+    """Cookies whose repr shows names, not values; otherwise requests' own class."""
+
+    def __repr__(self) -> str:
+        return f"<cookies {sorted({cookie.name for cookie in self})}>"
+
+    __str__ = __repr__  # the standard library's own shows the values
+
+    def copy(self) -> "Jar":
+        """Return a copy of the same class."""
+        twin = Jar()
+        twin.set_policy(self.get_policy())
+        twin.update(self)
+        return twin
 
 
 def travelling(headers: Mapping[str, str | bytes]) -> dict[str, str | bytes]:

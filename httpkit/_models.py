@@ -169,7 +169,10 @@ def dig(body: bytes, path: str) -> bytes:
 
     current = body
     for key in path.split("."):
-        members: dict[str, Any] = _decode_native(current, dict[str, msgspec.Raw])
+        try:
+            members: dict[str, Any] = _decode_native(current, dict[str, msgspec.Raw])
+        except MismatchError as error:
+            raise MismatchError(f"nothing at {path!r}: {error}") from error
         if key not in members:
             raise MismatchError(f"nothing at {path!r}")
         current = bytes(members[key])

@@ -6,12 +6,15 @@ repeats it, and the names that `secret_headers` adds.
 """
 
 import json
+import logging
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from threading import Lock
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote_plus, urlsplit, urlunsplit
+
+from urllib3.exceptions import InvalidChunkLength
 
 from httpkit._typing import is_list, is_mapping
 
@@ -93,15 +96,19 @@ def redact_url(url: str) -> str:
 
 
 def redact_query(query: str) -> str:
-    """Mask the secret values of a query, or of a form: pairs parted by "&" or ";"."""
-    pairs = re.split("([&;])", query)
-    return redact_values("".join(map(_redact_pair, pairs)))
+    """Mask the secret values of a query, or of a form."""
+    return redact_values("&".join(map(_redact_pair, query.split("&"))))
 
 
 def _redact_pair(pair: str) -> str:
-    name, equals, value = pair.partition("=")
-    secret = value and is_secret_parameter(unquote_plus(name))
-    return f"{name}{equals}{MASK}" if secret else pair
+    """Mask what follows a secret name; a ";" may be a separator, or of the value."""
+    shown: list[str] = []
+    for part in pair.split(";"):
+        name, equals, value = part.partition("=")
+        if (value or ";" in pair) and equals and is_secret_parameter(unquote_plus(name)):
+            return ";".join([*shown, f"{name}={MASK}"])
+        shown.append(part)
+    return pair
 
 
 def redact_json(text: str) -> str:
@@ -110,20 +117,21 @@ def redact_json(text: str) -> str:
         document = json.loads(text)
     except (ValueError, RecursionError):
         return redact_text(text)
-    return redact_values(json.dumps(_redact_document(document)))
+    return redact_values(json.dumps(redact_document(document)))
 
 
-def _redact_document(document: Any, depth: int = 0) -> Any:
+def redact_document(document: Any, depth: int = 0) -> Any:
+    """Copy parsed JSON with the values under secret keys, and known values, masked."""
     if depth > _DEEPEST:
         return MASK
     if is_mapping(document):
         return {
-            name: MASK if is_secret(str(name)) else _redact_document(value, depth + 1)
+            name: MASK if is_secret(str(name)) else redact_document(value, depth + 1)
             for name, value in document.items()
         }
     if is_list(document):
-        return [_redact_document(value, depth + 1) for value in document]
-    return document
+        return [redact_document(value, depth + 1) for value in document]
+    return redact_values(document) if isinstance(document, str) else document
 
 
 def redact_headers(headers: Mapping[str, str | bytes]) -> dict[str, str | bytes]:
@@ -134,7 +142,7 @@ def redact_headers(headers: Mapping[str, str | bytes]) -> dict[str, str | bytes]
 
 
 def _redact_value(value: str | bytes) -> str | bytes:
-    return redact_values(value) if isinstance(value, str) else value
+    return redact_text(value) if isinstance(value, str) else value
 
 
 _USERINFO = re.compile(r"(?<=://)[^/\s'\"?#]+@")
@@ -145,23 +153,31 @@ _HEADER_LINE = re.compile(
     r"\b((?:proxy-)?authorization|(?:set-)?cookie)(['\"]?\s*[:=]\s*['\"]?)[^'\"\r\n]+",
     re.IGNORECASE,
 )
-# Bounded on both sides: a hostile text of one long word must not take quadratic time.
-_NAME = (
-    r"[\w.%-]{0,40}(?:token|secret|passw(?:or)?d|api[-_]?key|credential|signature)[\w.%\[\]-]{0,40}"
-)
+# From the telling part of a name onwards; bounded, so that a hostile text of one long word
+# does not take quadratic time.
+_NAME = r"(?:token|secret|passw(?:or)?d|api[-_]?key|credential|signature)[\w.%\[\]-]{0,80}"
 _STRING = r"\"(?:[^\"\\]|\\.)*\"?|'(?:[^'\\]|\\.)*'?"
 _ASSIGNED = re.compile(
-    rf"((?:\b{_NAME}|(?<=[?&;])(?:key|sig|code))=)(?!\*\*\*)(?:{_STRING}|[^\s&\"'<>]+)",
+    rf"((?:{_NAME}|(?<=[?&;])(?:key|sig|code))=)(?!\*\*\*)(?:{_STRING}|[^\s&\"'<>]+)",
     re.IGNORECASE,
 )
-_QUOTED = re.compile(rf"(['\"]{_NAME}['\"]\s*:\s*)(?:{_STRING}|\[[^\]]*\]?|[-\d.]+)", re.IGNORECASE)
+_QUOTED = re.compile(rf"({_NAME}['\"]\s*:\s*)(?:{_STRING}|\[[^\]]*\]?|[-\d.]+)", re.IGNORECASE)
 # In prose ("password: must be longer") only what looks like a value is masked.
-_PROSE = re.compile(rf"(\b{_NAME}\s*:\s*)(?=\S*\d)[^\s,;'\"<>]{{8,}}", re.IGNORECASE)
+_PROSE = re.compile(rf"({_NAME}\s*:\s*)(?=\S*\d)[^\s,;'\"<>]{{8,}}", re.IGNORECASE)
+
+
+_PARAMETER = re.compile(r"(?<=[?&;])([^=&;\s?]{1,80})=([^&\s\"<>]+)")
+
+
+def _mask_parameter(found: re.Match[str]) -> str:
+    name = found[1]
+    return f"{name}={MASK}" if is_secret_parameter(unquote_plus(name)) else found[0]
 
 
 def redact_text(text: str) -> str:
     """Mask what looks like a credential in free text: URLs, headers, JSON, known values."""
     text = _USERINFO.sub("", redact_values(text))
+    text = _PARAMETER.sub(_mask_parameter, text)
     text = _HEADER_LINE.sub(rf"\1\2{MASK}", text)
     text = _SCHEME_CREDENTIALS.sub(rf"\1\2{MASK}", text)
     text = _ASSIGNED.sub(rf"\1{MASK}", text)
@@ -169,11 +185,15 @@ def redact_text(text: str) -> str:
     return _PROSE.sub(rf"\1{MASK}", text)
 
 
-def scrub(error: BaseException) -> None:
+def scrub(error: BaseException, urls: Mapping[str, str] | None = None) -> None:
     """Mask secrets in the messages of an exception and of all it came from, in place.
 
     Requests and urllib3 put the whole URL into their messages; rebuilding the chain would
     lose the classes and the `.reason` that callers look at.
+
+    Args:
+        error: The last of the chain.
+        urls: URLs that may stand in a message, with what to write instead.
     """
     pending: list[object] = [error]
     seen: set[int] = set()
@@ -184,23 +204,52 @@ def scrub(error: BaseException) -> None:
         seen.add(id(current))
         pending += (*current.args, current.__cause__, current.__context__)
         pending.append(getattr(current, "reason", None))
-        _scrub_one(current)
+        _scrub_one(current, urls or {})
 
 
-def _scrub_one(error: BaseException) -> None:
-    error.args = tuple(_scrub_argument(argument) for argument in error.args)
+def _scrub_one(error: BaseException, urls: Mapping[str, str]) -> None:
+    error.args = tuple(_scrub_argument(argument, urls) for argument in error.args)
     url = getattr(error, "url", None)
     if isinstance(url, str):
         error.url = redact_url(url)  # type: ignore[attr-defined]  # urllib3's RequestError has it
+    if type(error).__module__.startswith("urllib3"):
+        # Connections and answers: they hold locks and would keep the error from pickling.
+        error.__dict__.update(dict.fromkeys(_LIVE & error.__dict__.keys()))
 
 
+_LIVE = frozenset({"response", "conn", "pool"})
 _HARMLESS = (BaseException, bytes, int, float, tuple)
 
 
-def _scrub_argument(argument: Any) -> Any:
+def _scrub_argument(argument: Any, urls: Mapping[str, str]) -> Any:
+    if isinstance(argument, InvalidChunkLength):
+        return redact_text(repr(argument))  # it does not survive a pickle
     if isinstance(argument, str):
+        for url, shown in urls.items():
+            argument = argument.replace(url, shown)
         return redact_text(argument)
     if argument is None or issubclass(type(argument), _HARMLESS):
         return argument
     # A pool or a connection: it holds a lock and would keep the error from being pickled.
     return redact_text(repr(argument))
+
+
+class LogFilter(logging.Filter):
+    """Masks secrets in the records of a library that logs URLs."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Mask the arguments of a record; every record is kept."""
+        if isinstance(record.args, tuple):
+            record.args = tuple(
+                redact_text(argument) if isinstance(argument, str) else argument
+                for argument in record.args
+            )
+        return True
+
+
+def guard_logs() -> None:
+    """Mask secrets in urllib3's own records: they hold paths with their queries."""
+    for name in ("urllib3.connectionpool", "urllib3.util.retry"):
+        logger = logging.getLogger(name)
+        if not any(isinstance(present, LogFilter) for present in logger.filters):
+            logger.addFilter(LogFilter())

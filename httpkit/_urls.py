@@ -107,6 +107,7 @@ def join(base: str | None, url: str) -> str:
         return url
     if base is None:
         raise MissingSchema(f"the URL {shown(url)} is relative and the session has no base_url")
+    base = check_base(base)  # it may have been assigned after the session was made
     _refuse_climbing(url)
     if not url or url[0] in "?#":
         return base + url

@@ -92,6 +92,7 @@ class Delivery:
         while location := self.session.get_redirect_target(answer):
             if len(history) >= self.session.max_redirects:
                 raise _too_many(answer, self.session.max_redirects)
+            response.drain(answer, self._check_deadline)
             request = self._onward(answer, request, location)
             proxies = self.session.rebuild_proxies(request, proxies)
             history.append(answer)

@@ -15,6 +15,7 @@
 Rule: constructors store what they are given and never raise, so that every error pickles.
 """
 
+import base64
 import codecs
 import html
 import json
@@ -253,7 +254,8 @@ def from_response(response: requests.Response, kind: type[E_]) -> E_:
     detail, problem = read_reason(response)
     error = build(kind, "", response)
     error.status_code = response.status_code
-    error.detail, error.problem = detail, problem
+    error.detail = detail
+    error.problem = None if problem is None else _secrets.redact_document(problem)
     request_id = _headers.first(response.headers, _headers.REQUEST_ID_FIELDS)
     error.request_id = _cap(_one_line(request_id), _LONGEST_NAME) if request_id else None
     error.retry_after = _headers.retry_after(response.headers, time.time())
@@ -281,9 +283,21 @@ def build(kind: type[X_], message: str, response: requests.Response) -> X_:
 def _remember_credentials(request: requests.PreparedRequest | None) -> None:
     """Hide what a request carried in secret headers, should the server repeat it."""
     headers: Mapping[str, object] = getattr(request, "headers", None) or {}
-    held = [str(value) for name, value in headers.items() if _secrets.is_secret(name)]
+    held = [_as_text(value) for name, value in headers.items() if _secrets.is_secret(name)]
     parts = [part for value in held for part in _CREDENTIAL.findall(value)]
-    _secrets.remember(*held, *parts)
+    passwords = [_password(value) for value in held if value[:6].lower() == "basic "]
+    _secrets.remember(*parts, *passwords)
+
+
+def _as_text(value: object) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
+
+
+def _password(field: str) -> str:
+    try:
+        return base64.b64decode(field[6:]).decode("utf-8").partition(":")[2]
+    except ValueError:
+        return ""
 
 
 # The tokens of a field such as "Bearer abc123…" or "sid=abc123…": words have no digits.
@@ -431,6 +445,10 @@ def _cap(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
+def _path_of(url: str) -> str:
+    return re.sub(r"^[a-zA-Z][\w+.-]*://[^/?#]*", "", url)
+
+
 def annotate(
     error: requests.RequestException,
     request: requests.PreparedRequest,
@@ -441,7 +459,10 @@ def annotate(
 ) -> None:
     """Fill in what a transport error lacks: the request, the attempts, and why it stopped."""
     _remember_credentials(request)
-    _secrets.scrub(error)
+    url = request.url or ""
+    _secrets.scrub(
+        error, {text: _secrets.redact_url(text) for text in (url, _path_of(url)) if text}
+    )
     error.request = error.request or request
     error.attempts = attempts  # type: ignore[attr-defined]  # requests' own classes lack it
     error.stop_reason = stop_reason  # type: ignore[attr-defined]  # likewise

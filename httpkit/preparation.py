@@ -98,8 +98,9 @@ def as_text(url: object) -> str:
     try:
         text = url.decode("utf-8") if isinstance(url, bytes) else str(url)
         text.encode("utf-8")
-    except UnicodeError as error:
-        raise InvalidURL("the URL is no text in UTF-8") from error
+    except UnicodeError:
+        # From None: a UnicodeError shows the whole text, secrets of its query included.
+        raise InvalidURL("the URL is no text in UTF-8") from None
     return text.lstrip()
 
 

@@ -70,6 +70,9 @@ def _why(target: str) -> str:
 
 def _target(response: requests.Response, request: PreparedRequest, location: str) -> str:
     try:
+        given = urlsplit(location.strip())
+        if given.scheme in _urls.DEFAULT_PORTS and not given.netloc:
+            raise _refusal(response, "its Location has no host")
         parts = urlsplit(urljoin(_without_userinfo(response.url), location.strip()))
         if not parts.fragment:  # RFC 9110 section 10.2.2: the fragment is inherited
             parts = parts._replace(fragment=urlsplit(request.url or "").fragment)

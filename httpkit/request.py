@@ -2,14 +2,13 @@
 
 import io
 from collections import deque
-from collections.abc import Callable, ItemsView, KeysView, Mapping, ValuesView
+from collections.abc import Callable, ItemsView, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import requests
 from requests.cookies import RequestsCookieJar
 from requests.exceptions import UnrewindableBodyError
-from typing_extensions import Buffer
 
 from httpkit import _headers, _secrets
 from httpkit._typing import Hook, is_mapping, is_tuple
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 _LONGEST_REDACTED_BODY = 1 << 16
 _CONTAINERS = (list, tuple, set, frozenset, deque)
-_VIEWS = (ItemsView, KeysView, ValuesView)
 
 
 @dataclass(slots=True)
@@ -144,6 +142,11 @@ class PreparedRequest(requests.PreparedRequest):
         twin.call, twin.body_start = self.call, self.body_start
         return twin
 
+    __copy__ = copy  # not by way of the pickle, which hides credentials
+
+    def __deepcopy__(self, _: Any) -> "PreparedRequest":
+        return self.copy()
+
     def prepare_url(self, url: Any, params: Any) -> None:
         """Encode the URL with its parameters.
 
@@ -152,8 +155,9 @@ class PreparedRequest(requests.PreparedRequest):
         """
         try:
             super().prepare_url(url, params)
-        except UnicodeError as error:
-            raise requests.exceptions.InvalidURL("a parameter is no text in UTF-8") from error
+        except UnicodeError:
+            # From None: a UnicodeError shows the whole text, which may be a secret.
+            raise requests.exceptions.InvalidURL("a parameter is no text in UTF-8") from None
         except TypeError as error:
             raise ConfigurationError(f"params= cannot be sent: {error}") from error
 
@@ -187,6 +191,8 @@ class PreparedRequest(requests.PreparedRequest):
             if json is None:
                 raise ConfigurationError(f"the body cannot be sent: {error}") from error
             raise requests.exceptions.InvalidJSONError(f"json= cannot be sent: {error}") from error
+        except UnicodeError:
+            raise ConfigurationError("the body is no text in UTF-8") from None  # likewise
         except (ValueError, NotImplementedError) as error:
             if isinstance(error, requests.RequestException):
                 raise
@@ -231,11 +237,18 @@ def _check_data(data: Any) -> Any:
         raise ConfigurationError("data= is a file opened as text: open it in binary mode ('rb')")
     if isinstance(data, (bool, int, float, range)):
         raise ConfigurationError(f"data={data!r} is no body")
-    if issubclass(type(data), _VIEWS):
-        return list(data)
-    if not isinstance(data, (bytes, bytearray, str)) and isinstance(data, Buffer):
-        return bytes(data)
-    return data
+    if isinstance(data, ItemsView):
+        return list(cast("Any", data))
+    return _as_bytes(data)
+
+
+def _as_bytes(data: Any) -> Any:
+    """Return a buffer of wide items, an array of int say, as bytes; others as they are."""
+    try:
+        view = memoryview(data)
+    except TypeError:
+        return data
+    return data if view.itemsize == 1 else bytes(view)
 
 
 def _check_files(files: Any) -> None:
@@ -244,8 +257,10 @@ def _check_files(files: Any) -> None:
     Raises:
         ConfigurationError: A content type, a header's name or its value cannot be sent.
     """
-    specs = files.values() if is_mapping(files) else [spec for _, spec in files or ()]
-    for spec in specs:
+    for spec in _specs(files):
+        content = spec[1] if is_tuple(spec) and len(spec) > 1 else spec
+        if issubclass(type(content), Iterator) and not hasattr(content, "read"):
+            raise ConfigurationError("files= holds an iterator: pass bytes or a file")
         if not is_tuple(spec):
             continue
         media_type, fields = (*spec[2:4], None, None)[:2]
@@ -255,6 +270,13 @@ def _check_files(files: Any) -> None:
                 _headers.is_name(str(name)) and _headers.is_value(str(value))
             ):
                 raise ConfigurationError(f"a part's {str(name)!r} cannot be sent")
+
+
+def _specs(files: Any) -> list[Any]:
+    try:
+        return list(files.values()) if is_mapping(files) else [spec for _, spec in files or ()]
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError("files= must map field names to files") from error
 
 
 def _check_headers(headers: Any) -> None:

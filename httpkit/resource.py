@@ -305,7 +305,8 @@ class Resource(Generic[T]):
                 body = _models.dig(body, self.items_at)
             return _models.decode_list(body, model)
         except _models.MismatchError as error:
-            raise answer.mismatch(model, str(error)) from error
+            place = f" (looking at {self.items_at!r})" if self.items_at else ""
+            raise answer.mismatch(model, f"{error}{place}") from error
 
     def _build(self, answer: Response, sent: object) -> T:
         """Return what was sent as a model: the server took it and sent nothing back."""

@@ -73,6 +73,8 @@ class Response(requests.Response):
                 f"the error body is larger than {LARGEST_ERROR_BODY} bytes: use stream=True",
                 response=self,
             )
+        if self._failure is not None:
+            raise self._failure
         return super().content
 
     @overload
@@ -164,6 +166,7 @@ class Response(requests.Response):
         try:
             return _models.decode(self.content, model)
         except _models.MismatchError as error:
+            _secrets.scrub(error)  # validators quote what they refuse
             raise self.mismatch(model, str(error)) from error
 
     def mismatch(self, model: object, why: str) -> errors.DecodeError:
@@ -192,12 +195,19 @@ class Response(requests.Response):
         error.attempts = self.attempts
         return error
 
+    def __copy__(self) -> "Response":
+        """Return a copy that keeps what a pickle hides."""
+        twin = type(self).__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        return twin
+
     def __getstate__(self) -> dict[str, Any]:
         """Return a state without credentials: request, address and cookies are redacted."""
         state = super().__getstate__()
         state["url"] = _secrets.redact_url(self.url or "")
         state["headers"] = _headers.Headers(_secrets.redact_headers(self.headers))
         state["cookies"] = type(self.cookies)()
+        state["reason"] = _secrets.redact_values(str(self.reason)) if self.reason else self.reason
         if isinstance(state.get("_content"), bytes):
             state["_content"] = _secrets.redact_bytes(state["_content"])
         return state
@@ -216,9 +226,15 @@ def adopt(response: requests.Response) -> Response:
     attributes still work.
     """
     kind = type(response)
-    if not issubclass(kind, Response):  # its history, too, was adopted with it
+    if not issubclass(kind, Response):
         response.__class__ = _adopted.get(kind) or _join_classes(kind)
-        for past in response.history:
+        # The same objects, with a repr that hides what a server sets.
+        for part, ours in (("headers", _headers.Headers), ("cookies", _headers.Jar)):
+            held: Any = response.__dict__.get(part)
+            if type(held) is ours.__base__:
+                held.__class__ = ours
+    for past in response.history:
+        if not isinstance(past, Response):  # each once: histories share their beginnings
             adopt(past)
     return cast("Response", response)
 
@@ -272,10 +288,12 @@ def receive(
     if not is_whole:
         raw.close()
         if not is_error:
-            raise errors.BodyTooLargeError(
+            error = errors.BodyTooLargeError(
                 f"the body is larger than max_body={most} bytes: stream it, or raise the limit",
                 response=response,
             )
+            response.__dict__.update(_failure=error, _content_consumed=True)
+            raise error
         response.__dict__["_is_cut"] = True
     response.__dict__.update(_content=body, _content_consumed=True)
 
@@ -310,7 +328,7 @@ def translated(response: requests.Response, read: Callable[[], T]) -> T:
         raise ContentDecodingError(error, request=request) from error
     except WireSSLError as error:
         raise SSLError(error, request=request) from error
-    except ProtocolError as error:
+    except (ProtocolError, ValueError) as error:  # a negative chunk size is a ValueError
         raise ChunkedEncodingError(error, request=request) from error
     except WireError as error:
         raise requests.ConnectionError(error, request=request) from error
@@ -357,7 +375,7 @@ def drain(response: requests.Response, check: Callable[[], None] | None) -> None
 
 def _read_raw(raw: urllib3.BaseHTTPResponse, check: Callable[[], None] | None) -> bytes:
     declared = raw.headers.get("content-length", "0")
-    if declared.isdigit() and int(declared) > _LARGEST_DRAIN:
+    if declared.isascii() and declared.isdigit() and int(declared) > _LARGEST_DRAIN:
         return b""
     blocks: list[bytes] = []
     while len(blocks) < _MOST_DRAIN_BLOCKS and sum(map(len, blocks)) <= _LARGEST_DRAIN:

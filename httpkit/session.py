@@ -53,13 +53,6 @@ from httpkit.verbs import Verbs
 T = TypeVar("T")
 
 
-class Jar(RequestsCookieJar):
-    """Cookies whose repr shows names, not values."""
-
-    def __repr__(self) -> str:
-        return f"<cookies {sorted({cookie.name for cookie in self})}>"
-
-
 class Session(Verbs):
     """A requests.Session that is finished: base URL, credentials, retries, typed errors.
 
@@ -129,13 +122,12 @@ class Session(Verbs):
         settings.check(given)
         inherited: dict[str, Any] = {}
         for parent in reversed(cls.__mro__[1:]):
-            inherited |= vars(parent).get("_class_keywords", {})
-        for name in set(given) & set(settings.REQUESTS_SETTINGS):
-            value: Any = given.pop(name)
-            before: Any = inherited.get(name)
-            if is_mapping(value) and is_mapping(before):
-                value = {**before, **value}
-            inherited[name] = value
+            inherited = settings.merged(inherited, vars(parent).get("_class_keywords", {}))
+        theirs = {name: given.pop(name) for name in settings.REQUESTS_SETTINGS if name in given}
+        if cls.strict:  # as class attributes requests would overwrite them
+            own = vars(cls).keys() & settings.REQUESTS_SETTINGS
+            theirs |= {n: vars(cls)[n] for n in own if not isinstance(vars(cls)[n], property)}
+        inherited = settings.merged(inherited, theirs)
         cls._class_keywords = inherited
         for name, value in given.items():
             setattr(cls, name, value)
@@ -180,7 +172,7 @@ class Session(Verbs):
         }
         self._configure({n: value for n, value in given.items() if value is not NOT_GIVEN})
         self.headers: CaseInsensitiveDict[str] = _headers.Headers(self.headers)
-        self.cookies: RequestsCookieJar = Jar()
+        self.cookies: RequestsCookieJar = _headers.Jar()
         self._budget = Budget()
         if self.strict:
             self.headers["User-Agent"] = f"httpkit/{_VERSION} {self.headers['User-Agent']}"
@@ -323,6 +315,7 @@ class Session(Verbs):
         signer = request.auth if request.auth is not None else self.auth
         prepared.call = replace(
             self._call(),
+            home=frozenset({_urls.origin(prepared.url or "")}),
             sign=auth_room.resigner(signer),
             is_signed=True,
             renews=auth_room.can_change(signer),
@@ -393,6 +386,10 @@ class Session(Verbs):
         outer = delivery.ATTEMPTING.set(False)  # a hook may send within another attempt
         try:
             answer = self._deliver(request, kwargs)
+        except requests.RequestException as error:
+            if isinstance(error.response, requests.Response):
+                adopt(error.response)  # ours hides credentials, also in a pickle
+            raise
         finally:
             delivery.ATTEMPTING.reset(outer)
         answer.__dict__["elapsed_total"] = time.monotonic() - started
@@ -406,8 +403,7 @@ class Session(Verbs):
         call = mine.call or Call()
         if not self.strict and (call.retry, call.deadline, call.max_body) == (None, None, None):
             kwargs.setdefault("timeout", self.timeout)
-            native: Any = super().send(request, **kwargs)
-            return cast("Response", native)
+            return super().send(request, **kwargs)
         follows = kwargs.pop("allow_redirects", True)
         kwargs.setdefault("timeout", self.timeout)
         kwargs.setdefault("stream", self.stream)
@@ -433,6 +429,9 @@ class Session(Verbs):
         if not isinstance(request, PreparedRequest) or request.call is None:
             return self._adopted(request)
         mine = request.copy()
+        if request.call.sign and _urls.origin(mine.url or "") not in request.call.home:
+            # requests' own redirects, or a caller's hand, led it away from home.
+            mine.call = replace(request.call, sign=None)
         # The signature made at prepare serves the first attempt only: it may have expired
         # by the time the same request is sent again.
         request.call = replace(request.call, is_signed=False)
@@ -466,7 +465,10 @@ class Session(Verbs):
             )
             answer.__dict__["_next"] = next(following, None)
             return answer
-        history = [answer, *self.resolve_redirects(answer, request, **parcel.options)]
+        history: list[requests.Response] = [
+            answer,
+            *self.resolve_redirects(answer, request, **parcel.options),
+        ]
         answer = history.pop()
         if history:
             answer.history = history
@@ -619,8 +621,8 @@ class Session(Verbs):
         tables = self._tables(on_status)
         raises = self.raise_for_status if raise_for_status is NOT_GIVEN else raise_for_status
         settings.check({"raise_for_status": raises})
-        drafted = requests.Request(
-            method=method.upper(),
+        drafted = _draft(
+            method=method,
             url=self._filled(url, path),
             headers=cast("Any", _with_key(headers, idempotency_key, call)),
             files=cast("Any", files),
@@ -721,6 +723,23 @@ class Session(Verbs):
         return Resource(path, model, items_at=items_at).bind(self)
 
 
+def _draft(**parts: Any) -> requests.Request:
+    """Return a request with these parts.
+
+    Raises:
+        ConfigurationError: The method is no token, or another part is of no use.
+    """
+    method = parts["method"]
+    if not isinstance(method, str) or not _headers.is_name(method):
+        raise ConfigurationError(f"method={method!r} is no HTTP method")
+    parts["method"] = method.upper()
+    try:
+        parts["headers"] = dict(parts["headers"] or {})
+        return requests.Request(**parts)
+    except (TypeError, AttributeError, ValueError) as error:
+        raise ConfigurationError(f"an argument cannot be used: {error}") from error
+
+
 def _own_retries(adapter: Any) -> int:
     policy = getattr(adapter, "max_retries", None)
     if not isinstance(policy, Retry):
@@ -743,6 +762,8 @@ def _with_key(headers: HeadersLike, key: bool | str | None, call: Call) -> Heade
     value = str(uuid.uuid4()) if key is True else key
     return {**(headers or {}), policy.idempotency_header: value}
 
+
+_secrets.guard_logs()
 
 _VERSION = version("requests-httpkit")
 _CALL_SETTINGS = ("retry", "deadline", "max_body", "redirect_body", "allow_http_auth")

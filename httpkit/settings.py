@@ -136,7 +136,20 @@ def own(name: str, value: Any) -> Any:
         return ()
     if is_mapping(value):
         return dict(value)
-    return tuple(value) if is_list(value) else value
+    is_ours = name in {"trusted_origins", "secret_headers"}
+    return tuple(value) if is_ours and is_list(value) else value
+
+
+def merged(before: Mapping[str, Any], keywords: Mapping[str, Any]) -> dict[str, Any]:
+    """Put keywords over those of a parent class; mappings are merged, the newer entry wins."""
+    result = dict(before)
+    for name, value in keywords.items():
+        present = result.get(name)
+        if is_mapping(value) and is_mapping(present):
+            result[name] = {**present, **value}
+        else:
+            result[name] = value
+    return result
 
 
 def check_known(options: Mapping[str, Any]) -> None:
@@ -166,7 +179,7 @@ def _check_base_url(_: str, base_url: object) -> None:
     if base_url is None:
         return
     if not isinstance(base_url, str):
-        raise ConfigurationError(f"base_url={base_url!r} must be a str or None")
+        raise ConfigurationError(f"base_url must be a str or None, not {type(base_url).__name__}")
     _urls.check_base(base_url)
 
 
@@ -266,9 +279,12 @@ def spell_params(params: Any) -> Any:
     """Write booleans as "true" and "false", as JSON does; requests writes "True"."""
     if params is None or isinstance(params, (str, bytes)):
         return params
-    if hasattr(params, "items"):
-        return {name: _spell(value) for name, value in params.items()}
-    return [(name, _spell(value)) for name, value in params]
+    try:
+        if hasattr(params, "items"):
+            return {name: _spell(value) for name, value in params.items()}
+        return [(name, _spell(value)) for name, value in params]
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"params={type(params).__name__} must be pairs") from error
 
 
 def _spell(value: Any) -> Any:
@@ -298,5 +314,8 @@ def merge_headers(
 ) -> CaseInsensitiveDict[Any]:
     """Put the call's headers over the session's; None in the call removes one."""
     merged: CaseInsensitiveDict[Any] = CaseInsensitiveDict(session)
-    merged.update(call or {})
+    try:
+        merged.update(call or {})
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ConfigurationError("headers= must map names to values") from error
     return CaseInsensitiveDict({name: v for name, v in merged.items() if v is not None})

@@ -1,0 +1,175 @@
+"""The house: which module may import which, and what is on its door."""
+
+import ast
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import httpkit
+import httpkit.testing
+from httpkit import errors
+from httpkit.auth import Strategy
+
+# From the ground up. A module imports from floors below its own, and from no other.
+FLOORS = (
+    ("_typing",),
+    ("_models", "_secrets"),
+    ("_headers", "_urls"),
+    ("errors",),
+    ("request", "response"),
+    ("auth", "dispatch", "limits", "pagination", "redirects", "retry"),
+    ("resource", "sandbox", "settings"),
+    ("delivery", "preparation", "verbs"),
+    ("session", "testing"),
+    ("__init__",),
+)
+# Dependencies that cost time to import, and their only importer.
+IMPORTERS = {"tenacity": "retry", "msgspec": "_models"}
+
+HOUSE = Path(httpkit.__file__).parent
+MODULES = {path.stem: ast.parse(path.read_text("utf-8")) for path in HOUSE.glob("*.py")}
+FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
+
+
+def imported(tree):
+    """Return the dotted names that a module imports, in functions and for type checkers too."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{'.' * node.level}{node.module or ''}.{a.name}" for a in node.names)
+
+
+def rooms(tree):
+    """Return the modules of ours that a module imports; a name of the package is its `__init__`."""
+    for package, _, rest in (name.partition(".") for name in imported(tree)):
+        if package in {"httpkit", ""}:  # "" is a relative import, which no table can place
+            room = rest.partition(".")[0]
+            yield room if room in MODULES else "__init__"
+
+
+def test_every_module_has_a_floor():
+    assert sorted(FLOOR_OF) == sorted(MODULES)
+    assert sum(map(len, FLOORS)) == len(MODULES)
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_a_module_imports_lower_floors_only(module):
+    floor = FLOOR_OF[module]
+
+    not_below = {room for room in rooms(MODULES[module]) if FLOOR_OF[room] >= floor}
+
+    assert not not_below, f"{module} is on floor {floor}"
+
+
+def test_the_sandbox_imports_nothing_of_the_house_it_judges():
+    assert not list(rooms(MODULES["sandbox"]))
+
+
+@pytest.mark.parametrize("dependency", IMPORTERS)
+def test_a_costly_dependency_has_one_importer(dependency):
+    importers = {
+        module
+        for module, tree in MODULES.items()
+        if any(name.strip(".").partition(".")[0] == dependency for name in imported(tree))
+    }
+
+    assert importers == {IMPORTERS[dependency]}
+
+
+PROGRAM = """
+import sys
+import httpkit
+print(sorted({"tenacity", "msgspec", "httpkit.sandbox"} & set(sys.modules)))
+from httpkit.testing import Sandbox
+with Sandbox() as sandbox, httpkit.Session(sandbox.url) as api:
+    api.post("posts", json={"title": "Hello"}).json()
+print(sorted({"tenacity", "msgspec"} & set(sys.modules)))
+"""
+
+
+def test_costly_dependencies_are_imported_neither_at_import_nor_for_a_plain_success():
+    ran = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False
+    )
+
+    assert (ran.stdout.splitlines(), ran.stderr) == (["[]", "[]"], "")
+
+
+# ---- what is on the door
+
+DOORS = pytest.mark.parametrize("module", [httpkit, httpkit.testing], ids=lambda m: m.__name__)
+
+
+def as_ruff_sorts(name):
+    """Order constants before classes before functions, as ruff does in `__all__`."""
+    return (not name.isupper(), not name[0].isupper(), name)
+
+
+@DOORS
+def test_all_is_sorted(module):
+    assert module.__all__ == sorted(module.__all__, key=as_ruff_sorts)
+    assert len(module.__all__) == len(set(module.__all__))
+
+
+def test_all_names_whatever_the_package_imports():
+    public = {
+        name
+        for name, value in vars(httpkit).items()
+        if not name.startswith("_") and not isinstance(value, ModuleType)
+    }
+
+    assert set(httpkit.__all__) == public
+
+
+def test_every_error_can_be_imported_from_the_package():
+    kinds = {
+        name
+        for name, kind in vars(errors).items()
+        if inspect.isclass(kind) and issubclass(kind, errors.HTTPKitError)
+    }
+
+    assert kinds <= set(httpkit.__all__)
+
+
+def parts(name, value):
+    """Return a public name with, for a class, the public names that its own body defines."""
+    yield name, value
+    if inspect.isclass(value):
+        for part, held in vars(value).items():
+            held = getattr(held, "__func__", held)  # noqa: PLW2901  # a classmethod's function
+            if not part.startswith("_") and (callable(held) or isinstance(held, property)):
+                yield f"{name}.{part}", held
+
+
+def explained_constants(tree):
+    """Return the names of a module that are assigned and explained right below."""
+    for statement, below in zip(tree.body, tree.body[1:], strict=False):
+        if isinstance(statement, ast.AnnAssign) and isinstance(below, ast.Expr):
+            yield statement.target.id
+
+
+def is_explained(part, held):
+    if not (callable(held) or isinstance(held, property)) or isinstance(held, Strategy):
+        return False  # a constant; its class would answer in its place
+    words = vars(held).get("__doc__") if inspect.isclass(held) else held.__doc__
+    # A dataclass without a docstring gets its signature as one.
+    return bool(words) and not words.startswith(f"{part}(")
+
+
+@DOORS
+def test_every_public_name_is_documented(module):
+    constants = {name for tree in MODULES.values() for name in explained_constants(tree)}
+
+    unexplained = [
+        part
+        for name in set(module.__all__) - constants
+        for part, held in parts(name, getattr(module, name))
+        if not is_explained(part, held)
+    ]
+
+    assert unexplained == []

@@ -1,0 +1,106 @@
+"""Read by type checkers and never run: what they must refuse.
+
+Each line with a comment is wrong; a checker that finds nothing wrong there reports the comment.
+"""
+# pyright: strict, reportUnnecessaryTypeIgnoreComment=true
+
+from dataclasses import dataclass
+
+import requests
+
+import httpkit
+from httpkit import APIKeyAuth, BasicAuth, BearerAuth, Resource, RetryEvent, RetryPolicy, raising
+
+
+@dataclass
+class Post:
+    """A model."""
+
+    title: str
+
+
+class Blog(httpkit.Session):
+    """An SDK."""
+
+    posts = Resource("posts", Post)
+
+
+def misspelt_keywords(api: httpkit.Session) -> None:
+    api.get("x", retries=5)  # type: ignore[call-overload]
+    api.post("x", timout=5)  # type: ignore[call-overload]
+    api.request("GET", "x", raise_for_statuses=False)  # type: ignore[call-overload]
+    api.with_options(retries=5)  # type: ignore[call-arg]
+    httpkit.Session("https://api.example.com", retries=5)  # type: ignore[call-arg]
+    RetryPolicy(attempt=5)  # type: ignore[call-arg]
+
+
+class Misspelt(httpkit.Session, retries=5):  # type: ignore[call-arg]
+    """A class keyword that nobody knows."""
+
+
+class OfTheWrongType(httpkit.Session, timeout="5"):  # type: ignore[arg-type]
+    """A class keyword that cannot be."""
+
+
+class AttributeOfTheWrongType(httpkit.Session):
+    """A class attribute that cannot be."""
+
+    timeout = "5"  # type: ignore[assignment]
+
+
+def values_of_the_wrong_type(api: httpkit.Session) -> None:
+    api.get("x", retry="5")  # type: ignore[call-overload]
+    api.get("x", timeout="5")  # type: ignore[call-overload]
+    api.get("x", timeout=(1, 2, 3))  # type: ignore[arg-type]
+    api.get("x", deadline="30")  # type: ignore[call-overload]
+    api.get("x", max_body="1 GiB")  # type: ignore[call-overload]
+    api.get("x", raise_for_status="no")  # type: ignore[call-overload]
+    api.get("x", on_status={404: "nothing"})  # type: ignore[arg-type]
+    api.get("x", on_status=[404])  # type: ignore[call-overload]
+    api.get("x", path=7)  # type: ignore[call-overload]
+    api.get("x", idempotency_key=5)  # type: ignore[call-overload]
+    api.get("x", auth="token")  # type: ignore[call-overload]
+    api.get("x", headers=[("A", "b")])  # type: ignore[call-overload]
+    httpkit.Session(base_url=5)  # type: ignore[arg-type]
+    httpkit.Session(timeout="5")  # type: ignore[arg-type]
+    httpkit.Session(auth="token")  # type: ignore[arg-type]
+    httpkit.Session(on_status=[404])  # type: ignore[arg-type]
+    api.with_options(timeout="5")  # type: ignore[arg-type]
+    api.timeout = "5"  # type: ignore[assignment]
+    api.retry = "5"  # type: ignore[assignment]
+
+
+def arguments_in_the_wrong_place(api: httpkit.Session) -> None:
+    api.get()  # type: ignore[call-overload]
+    api.get(5)  # type: ignore[call-overload]
+    api.get("x", {}, {})  # type: ignore[call-overload]
+    api.request("x")  # type: ignore[call-overload]
+    api.send(requests.Request("GET", "x"))  # type: ignore[arg-type]
+    httpkit.Session("https://api.example.com", ("user", "password"))  # type: ignore[call-arg]
+    RetryPolicy(5)  # type: ignore[call-arg]
+
+
+def strategies_that_cannot_be() -> None:
+    BearerAuth(5)  # type: ignore[arg-type]
+    BasicAuth()  # type: ignore[call-arg]
+    APIKeyAuth("key", where="body")  # type: ignore[arg-type]
+    BearerAuth("token").token = "other"  # type: ignore[misc]
+    raising(5)  # type: ignore[arg-type]
+    raising("NotFoundError")  # type: ignore[arg-type]
+
+
+def resources_are_typed(blog: Blog) -> None:
+    Resource("posts", "Post")  # type: ignore[call-overload]
+    blog.posts.list(userId=1)  # type: ignore[call-arg]
+    blog.posts.get()  # type: ignore[call-overload]
+    _ = blog.posts.get(1).titel  # type: ignore[attr-defined]
+    _ = blog.posts.get(1, default=None).title  # type: ignore[union-attr]
+    blog.posts.get(1, retries=5)  # type: ignore[call-overload]
+    len(blog.posts.list())  # type: ignore[arg-type]
+    _ = blog.posts.list()[0]  # type: ignore[index]
+    _ = blog.comments  # type: ignore[attr-defined]
+
+
+def events_are_frozen(event: RetryEvent, policy: RetryPolicy) -> None:
+    event.wait = 3.0  # type: ignore[misc]
+    policy.attempts = 5  # type: ignore[misc]

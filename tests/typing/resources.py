@@ -1,0 +1,112 @@
+"""Read by type checkers and never run: a resource knows its model."""
+# pyright: strict, reportUnnecessaryTypeIgnoreComment=true
+
+from dataclasses import dataclass
+from typing import Any, TypedDict, assert_type
+
+import msgspec
+
+import httpkit
+from httpkit import Pages, Resource
+
+
+@dataclass
+class Post:
+    """A model that is a dataclass."""
+
+    title: str
+    id: int | None = None
+
+
+class User(TypedDict):
+    """A model that is a TypedDict."""
+
+    name: str
+
+
+class Film(msgspec.Struct):
+    """A model that is a Struct."""
+
+    title: str
+
+
+def first_word(document: dict[str, str]) -> str:
+    """Be a model that is a callable."""
+    return document["title"].split()[0]
+
+
+class Blog(httpkit.Session, base_url="https://api.example.com"):
+    """An SDK."""
+
+    posts = Resource("posts", Post)
+    users = Resource("users", User)
+    films = Resource("films", Film, items_at="data.films")
+    words = Resource("posts", first_word)
+    dicts = Resource("posts")
+
+
+def a_resource_on_a_class_knows_its_model(blog: Blog) -> None:
+    assert_type(blog.posts, Resource[Post])
+    assert_type(blog.users, Resource[User])
+    assert_type(blog.films, Resource[Film])
+    assert_type(blog.words, Resource[str])
+    assert_type(blog.dicts, Resource[dict[str, Any]])
+    assert_type(Blog.posts, Resource[Post])
+
+
+def a_resource_made_by_hand_knows_its_model(api: httpkit.Session) -> None:
+    assert_type(api.resource("posts", Post), Resource[Post])
+    assert_type(api.resource("users", User), Resource[User])
+    assert_type(api.resource("films", Film, items_at="data.films"), Resource[Film])
+    assert_type(api.resource("posts", first_word), Resource[str])
+    assert_type(api.resource("posts"), Resource[dict[str, Any]])
+    assert_type(api.resource("posts", None), Resource[dict[str, Any]])
+
+
+def items_are_typed(blog: Blog) -> None:
+    assert_type(blog.posts.get(1), Post)
+    assert_type(blog.posts.get("a/b"), Post)
+    assert_type(blog.posts.create(Post("Hello")), Post)
+    assert_type(blog.posts.create({"title": "Hello"}), Post)
+    assert_type(blog.posts.replace(1, Post("Hello")), Post)
+    assert_type(blog.posts.update(1, {"title": "Hello"}), Post)
+    assert_type(blog.posts.exists(1), bool)
+    assert_type(blog.users.get(1), User)
+    assert_type(blog.films.get(1).title, str)
+    assert_type(blog.words.get(1), str)
+    assert_type(blog.dicts.get(1), dict[str, Any])
+
+
+def a_default_widens_the_result(blog: Blog) -> None:
+    assert_type(blog.posts.get(1, default=None), Post | None)
+    assert_type(blog.posts.get(1, None), Post | None)
+    assert_type(blog.posts.get(1, default="absent"), Post | str)
+    assert_type(blog.dicts.get(1, default=None), dict[str, Any] | None)
+
+
+def lists_are_typed(blog: Blog) -> None:
+    assert_type(blog.posts.list(), Pages[Post])
+    assert_type(blog.posts.list(params={"userId": 1}).first(3), list[Post])
+    for post in blog.posts.list():
+        assert_type(post, Post)
+    assert_type([user["name"] for user in blog.users.list()], list[str])
+
+
+def options_of_a_call(blog: Blog) -> None:
+    blog.posts.get(1, params={"full": True}, headers={"A": "b"}, timeout=5, deadline=None)
+    blog.posts.create(Post("Hello"), idempotency_key=True, auth=httpkit.NO_AUTH)
+    blog.posts.list(timeout=(5, 60), max_body=None)
+
+
+def a_clone_keeps_its_class(blog: Blog) -> None:
+    assert_type(blog.with_options(raise_for_status=False), Blog)
+    with blog as entered:
+        assert_type(entered, Blog)
+
+
+def bodies_decode_into_models(blog: Blog) -> None:
+    answer = blog.get("posts")
+    assert_type(answer.decode(Post), Post)
+    assert_type(answer.decode(list[Post]), list[Post])
+    assert_type(answer.decode(User), User)
+    assert_type(answer.decode(first_word), str)
