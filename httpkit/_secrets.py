@@ -209,9 +209,8 @@ def scrub(error: BaseException, urls: Mapping[str, str] | None = None) -> None:
 
 def _scrub_one(error: BaseException, urls: Mapping[str, str]) -> None:
     error.args = tuple(_scrub_argument(argument, urls) for argument in error.args)
-    url = getattr(error, "url", None)
-    if isinstance(url, str):
-        error.url = redact_url(url)  # type: ignore[attr-defined]  # urllib3's RequestError has it
+    if isinstance(url := error.__dict__.get("url"), str):
+        error.__dict__["url"] = redact_url(url)
     if type(error).__module__.startswith("urllib3"):
         # Connections and answers: they hold locks and would keep the error from pickling.
         error.__dict__.update(dict.fromkeys(_LIVE & error.__dict__.keys()))
@@ -230,6 +229,8 @@ def _scrub_argument(argument: Any, urls: Mapping[str, str]) -> Any:
         return redact_text(argument)
     if argument is None or issubclass(type(argument), _HARMLESS):
         return argument
+    if is_mapping(argument) or is_list(argument):
+        return redact_document(argument)
     # A pool or a connection: it holds a lock and would keep the error from being pickled.
     return redact_text(repr(argument))
 

@@ -123,7 +123,12 @@ class _Raising:
         cause = errors.from_response(response, errors.class_for(response.status_code))
         if not isinstance(kind, type):
             raise kind(response) from cause
-        raise errors.build(kind, str(cause), response) from cause
+        wanted: type[BaseException] = kind
+        own = errors.build(wanted, str(cause), response)
+        if own is None:
+            cause.add_note(f"{kind.__name__} could not be made: it takes more than a message")
+            raise cause
+        raise own from cause
 
 
 def raising(

@@ -253,6 +253,8 @@ def from_response(response: requests.Response, kind: type[E_]) -> E_:
     _remember_credentials(response.request)
     detail, problem = read_reason(response)
     error = build(kind, "", response)
+    if error is None:
+        raise TypeError(f"{kind.__name__} must take one argument, the message")
     error.status_code = response.status_code
     error.detail = detail
     error.problem = None if problem is None else _secrets.redact_document(problem)
@@ -268,12 +270,19 @@ def from_response(response: requests.Response, kind: type[E_]) -> E_:
 X_ = TypeVar("X_", bound=BaseException)
 
 
-def build(kind: type[X_], message: str, response: requests.Response) -> X_:
-    """Make an exception of a class that may be a caller's own, whatever its constructor wants."""
-    try:
-        error = kind(message)
-    except TypeError:
-        error = kind()
+def build(kind: type[X_], message: str, response: requests.Response) -> X_ | None:
+    """Make an exception of a class that may be a caller's own.
+
+    Returns:
+        The exception; None when its constructor takes neither a message nor nothing.
+    """
+    error = None
+    for arguments in ((message,), ()):
+        try:
+            error = kind(*arguments)
+            break
+        except TypeError:
+            continue
     if isinstance(error, requests.RequestException):
         error.response = error.response or response
         error.request = error.request or response.request
@@ -285,6 +294,7 @@ def _remember_credentials(request: requests.PreparedRequest | None) -> None:
     headers: Mapping[str, object] = getattr(request, "headers", None) or {}
     held = [_as_text(value) for name, value in headers.items() if _secrets.is_secret(name)]
     parts = [part for value in held for part in _CREDENTIAL.findall(value)]
+    parts += [value.partition(" ")[2] for value in held]  # after the scheme, words too
     passwords = [_password(value) for value in held if value[:6].lower() == "basic "]
     _secrets.remember(*parts, *passwords)
 

@@ -95,12 +95,14 @@ def as_text(url: object) -> str:
     """
     if url is None:
         raise ConfigurationError("the URL is None")
+    text: str | None
     try:
         text = url.decode("utf-8") if isinstance(url, bytes) else str(url)
         text.encode("utf-8")
     except UnicodeError:
-        # From None: a UnicodeError shows the whole text, secrets of its query included.
-        raise InvalidURL("the URL is no text in UTF-8") from None
+        text = None
+    if text is None:  # not raised above: a UnicodeError holds the text, secrets included
+        raise InvalidURL("the URL is no text in UTF-8")
     return text.lstrip()
 
 

@@ -153,13 +153,15 @@ class PreparedRequest(requests.PreparedRequest):
         Raises:
             InvalidURL: It cannot be parsed, or a parameter is no text.
         """
+        is_text = True
         try:
             super().prepare_url(url, params)
         except UnicodeError:
-            # From None: a UnicodeError shows the whole text, which may be a secret.
-            raise requests.exceptions.InvalidURL("a parameter is no text in UTF-8") from None
+            is_text = False
         except TypeError as error:
             raise ConfigurationError(f"params= cannot be sent: {error}") from error
+        if not is_text:  # not raised above: a UnicodeError holds the text, secrets included
+            raise requests.exceptions.InvalidURL("a parameter is no text in UTF-8")
 
     def prepare_headers(self, headers: Any) -> None:
         """Validate the header fields (RFC 9110 section 5.5); no message shows a value."""
@@ -185,6 +187,7 @@ class PreparedRequest(requests.PreparedRequest):
         """
         data = _check_data(data)
         _check_files(files)
+        is_text = True
         try:
             super().prepare_body(data, files, json)
         except (TypeError, RecursionError) as error:
@@ -192,11 +195,13 @@ class PreparedRequest(requests.PreparedRequest):
                 raise ConfigurationError(f"the body cannot be sent: {error}") from error
             raise requests.exceptions.InvalidJSONError(f"json= cannot be sent: {error}") from error
         except UnicodeError:
-            raise ConfigurationError("the body is no text in UTF-8") from None  # likewise
+            is_text = False
         except (ValueError, NotImplementedError) as error:
             if isinstance(error, requests.RequestException):
                 raise
             raise ConfigurationError(f"the body cannot be sent: {error}") from error
+        if not is_text:
+            raise ConfigurationError("the body is no text in UTF-8")
         self.prepare_content_length(self.body)
         self.body_start = Body.of(self.body)
 

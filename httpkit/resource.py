@@ -9,13 +9,15 @@ from typing_extensions import Unpack
 
 from httpkit import _models
 from httpkit._typing import NOT_GIVEN, Caller, CallerOptions, NotGiven, Params
-from httpkit.errors import ConfigurationError
+from httpkit.errors import ConfigurationError, RedirectError, describe
 from httpkit.pagination import Pages
 from httpkit.response import Response, adopt
 
 T = TypeVar("T")
 D = TypeVar("D")
 
+
+_LEADING_NOWHERE = frozenset({301, 302, 303, 307, 308})
 
 # What `exists` makes of a status: the item is absent, or HEAD is not known here.
 _ABSENT = object()
@@ -292,6 +294,11 @@ class Resource(Generic[T]):
             return answer
         ours = adopt(answer)
         ours.raise_for_status()  # a session's table may have returned an error's response
+        if ours.is_redirect or ours.status_code in _LEADING_NOWHERE:
+            raise RedirectError(
+                f"{describe(ours.request, ours.url)}: {ours.status_code} leads nowhere",
+                response=ours,
+            )
         return ours
 
     def _decode(self, answer: Response) -> T:
@@ -313,7 +320,10 @@ class Resource(Generic[T]):
         try:
             return cast("T", _models.build(sent, self.model or dict))
         except _models.MismatchError as error:
-            raise answer.mismatch(self.model or dict, str(error)) from error
+            raise answer.decode_error(
+                f"{describe(answer.request, answer.url)} was accepted ({answer.status_code}) and"
+                f" nothing was sent back; what was sent is not a {_name(self.model)}: {error}"
+            ) from error
 
 
 def _kept(params: Params) -> Params:

@@ -175,7 +175,7 @@ class Response(requests.Response):
             return self._not_json("empty body")
         name = getattr(model, "__name__", repr(model))
         what = errors.describe(self.request, self.url)
-        return self._decode_error(f"the answer to {what} is not a {name}: {why}")
+        return self.decode_error(f"the answer to {what} is not a {name}: {why}")
 
     def _not_json(self, why: str, doc: str = "", pos: int = 0) -> errors.DecodeError:
         what = errors.describe(self.request, self.url)
@@ -185,9 +185,10 @@ class Response(requests.Response):
             kind = self.headers.get("content-type", "no content type")
             start = self.content[:40].decode("utf-8", "replace")
             why = f"{why} at position {pos} of {kind}, beginning {start!r}"
-        return self._decode_error(f"the answer to {what} is not JSON: {why}", doc[:200], pos)
+        return self.decode_error(f"the answer to {what} is not JSON: {why}", doc[:200], pos)
 
-    def _decode_error(self, message: str, doc: str = "", pos: int = 0) -> errors.DecodeError:
+    def decode_error(self, message: str, doc: str = "", pos: int = 0) -> errors.DecodeError:
+        """Return an error about this body, redacted; it is not raised here."""
         error = errors.DecodeError(
             _secrets.redact_text(message), _secrets.redact_text(doc), min(pos, len(doc)),
             response=self,

@@ -387,6 +387,7 @@ class Session(Verbs):
         try:
             answer = self._deliver(request, kwargs)
         except requests.RequestException as error:
+            _secrets.scrub(error)
             if isinstance(error.response, requests.Response):
                 adopt(error.response)  # ours hides credentials, also in a pickle
             raise

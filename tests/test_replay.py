@@ -499,6 +499,43 @@ def test_a_prepared_request_begins_where_its_file_was_when_prepared(sandbox, fil
     assert [seen.body for seen in sandbox.seen] == [BYTES[3:]]
 
 
+# Requests' documentation shows `prepared.body = ...`; each is as long as b"original".
+REPLACEMENTS = {
+    "bytes": (lambda: b"replaced", 3),
+    "file": (lambda: io.BytesIO(b"replaced"), 3),
+    "generator": (lambda: (block for block in [b"repl", b"aced"]), 1),
+}
+replacing = pytest.mark.parametrize(
+    ("replace", "attempts"), REPLACEMENTS.values(), ids=REPLACEMENTS.keys()
+)
+
+
+@preparing
+@replacing
+def test_a_body_put_in_by_hand_is_never_emptied(sandbox, prepare, replace, attempts):
+    with session(sandbox.url) as api:
+        url = f"{sandbox.url}/flaky/a"
+        prepared = prepare(api, requests.Request("PUT", url, data=b"original"))
+        prepared.body = replace()
+        api.send(prepared)
+
+    assert [seen.body for seen in sandbox.seen] == [b"replaced"] * attempts
+
+
+@preparing
+@replacing
+def test_a_body_put_in_after_the_first_sending_is_sent(sandbox, prepare, replace, attempts):
+    with session(sandbox.url) as api:
+        url = f"{sandbox.url}/echo"
+        body = (block for block in [b"original"])
+        prepared = prepare(api, requests.Request("PUT", url, data=body))
+        api.send(prepared)
+        prepared.body = replace()
+        api.send(prepared)
+
+    assert [seen.body for seen in sandbox.seen] == [b"original", b"replaced"]
+
+
 # A rejected signature
 
 

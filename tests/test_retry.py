@@ -1154,6 +1154,20 @@ def test_hooks_see_every_attempt(sandbox):
     assert statuses == [503, 503, 200]
 
 
+@pytest.mark.parametrize(
+    "hooks",
+    [{}, {"response": []}, {"response": raise_for_status}],
+    ids=["none", "an empty list", "a callable"],
+)
+def test_a_prepared_request_may_have_any_hooks_that_requests_takes(sandbox, hooks):
+    with httpkit.Session(sandbox.url) as api:
+        prepared = api.prepare_request(requests.Request("GET", "flaky/a"))
+        prepared.hooks = hooks
+        response = api.send(prepared)
+
+    assert (response.status_code, response.attempts) == (200, 3)
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, ZeroDivisionError])
 @pytest.mark.parametrize("number", [1, 2], ids=["first attempt", "second attempt"])
 def test_an_exception_from_a_hook_is_not_retried(sandbox, error, number):

@@ -781,6 +781,8 @@ def test_a_refused_bomb_stays_refused(raw_server, answer, bombs, coding):
 
     assert isinstance(twin, httpkit.BodyTooLargeError)
     assert memory.peak < 3 * MIB
+    with pytest.raises(httpkit.BodyTooLargeError):
+        _ = twin.response.text
 
 
 @codings
