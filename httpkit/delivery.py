@@ -258,9 +258,11 @@ def _closing(
     options: dict[str, Any],
 ) -> requests.Response:
     """Send, and close the answer when a hook raises: nobody else would."""
-    hooks = attempt.hooks["response"]
+    hooks: Any = attempt.hooks.get("response")
     if not hooks:
+        attempt.hooks = {**attempt.hooks, "response": []}
         return transmit(attempt, **options)
+    hooks = [hooks] if callable(hooks) else list(hooks)
     seen: list[requests.Response] = []
     attempt.hooks = {**attempt.hooks, "response": [_Seeing(seen), *hooks]}
     try:

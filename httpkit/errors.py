@@ -175,7 +175,21 @@ STATUS_ERRORS: Mapping[int, type[StatusError]] = {
 
 
 class DecodeError(HTTPKitError, requests.exceptions.JSONDecodeError):
-    """The body is not the JSON, or not the model, that it was taken for."""
+    """The body is not the JSON, or not the model, that it was taken for.
+
+    Attributes:
+        msg: The message.
+        doc: The beginning of the text in question, redacted.
+        pos: Where in the text, from 0.
+        lineno: Its line, from 1.
+        colno: Its column, from 1.
+    """
+
+    msg: str
+    doc: str
+    pos: int
+    lineno: int
+    colno: int
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import requests
 from requests.cookies import RequestsCookieJar
 from requests.exceptions import UnrewindableBodyError
+from requests.structures import CaseInsensitiveDict
 
 from httpkit import _headers, _secrets
 from httpkit._typing import Hook, is_mapping, is_tuple
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from http.cookiejar import CookieJar
 
 _LONGEST_REDACTED_BODY = 1 << 16
+_IN_MEMORY = (bytes, str, bytearray, memoryview)
 _CONTAINERS = (list, tuple, set, frozenset, deque)
 
 
@@ -27,11 +29,13 @@ class Body:
     """How a request body can be sent a second time; copies of a request share it.
 
     Attributes:
+        source: The body it is about: a caller may put another into a prepared request.
         start: Where a file-like body began; None for one that needs no rewinding.
         refusal: Why it cannot be sent again, in words; None when it can.
         was_sent: Whether the first byte may have left.
     """
 
+    source: object = field(default=None, repr=False)
     start: int | None = None
     refusal: str | None = None
     was_sent: bool = False
@@ -39,18 +43,18 @@ class Body:
     @classmethod
     def of(cls, body: object) -> Self:
         """Note where a body begins; call it before the first byte is read."""
-        if body is None or isinstance(body, (bytes, str, bytearray, memoryview)):
-            return cls()
+        if body is None or issubclass(type(body), _IN_MEMORY):
+            return cls(body)
         kind = type(body).__name__
         if hasattr(body, "seek") and hasattr(body, "tell"):
             try:
-                return cls(start=_seekable_start(body))
+                return cls(body, start=_seekable_start(body))
             except (OSError, ValueError, AttributeError):
-                return cls(refusal=f"the body ({kind}) cannot be rewound")
+                return cls(body, refusal=f"the body ({kind}) cannot be rewound")
         iterates_afresh = hasattr(body, "__iter__") and iter(cast("Any", body)) is not body
         if iterates_afresh and not hasattr(body, "read"):
-            return cls()
-        return cls(refusal=f"the body ({kind}) can be read only once")
+            return cls(body)
+        return cls(body, refusal=f"the body ({kind}) can be read only once")
 
     def begin(self, body: object) -> None:
         """Make a body ready to be sent: a file is put back to its beginning.
@@ -122,6 +126,7 @@ class Call:
 class PreparedRequest(requests.PreparedRequest):
     """A prepared request that knows its call; copies keep it, pickles drop it."""
 
+    headers: CaseInsensitiveDict[str | bytes]
     call: Call | None = None
     body_start: Body = Body()
 
@@ -132,7 +137,8 @@ class PreparedRequest(requests.PreparedRequest):
         mine.__dict__.update(request.copy().__dict__)
         mine.headers = _headers.Headers(request.headers or {})
         known = request.__dict__.get("body_start")
-        mine.body_start = known if isinstance(known, Body) else Body.of(mine.body)
+        is_known = isinstance(known, Body) and known.source is mine.body
+        mine.body_start = cast("Body", known) if is_known else Body.of(mine.body)
         return mine
 
     def copy(self) -> "PreparedRequest":
@@ -140,6 +146,8 @@ class PreparedRequest(requests.PreparedRequest):
         twin = PreparedRequest()
         twin.__dict__.update(super().copy().__dict__)
         twin.call, twin.body_start = self.call, self.body_start
+        if twin.body_start.source is not twin.body:
+            twin.body_start = Body.of(twin.body)
         return twin
 
     __copy__ = copy  # not by way of the pickle, which hides credentials

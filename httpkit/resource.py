@@ -34,6 +34,8 @@ _EXISTENCE: Mapping[int, Callable[[Any], object]] = {
 
 
 class _CallOptions(CallerOptions, total=False):
+    """What one request of a resource takes."""
+
     params: Params
     json: object
 

@@ -48,7 +48,7 @@ class Response(requests.Response):
     _is_cut: bool = False
     _failure: requests.RequestException | None = None
 
-    __attrs__ = [  # noqa: RUF012  # requests declares it so
+    __attrs__: list[str] = [  # noqa: RUF012  # requests declares it so
         *requests.Response.__attrs__,
         "attempts",
         "stop_reason",
@@ -208,6 +208,7 @@ class Response(requests.Response):
         state["url"] = _secrets.redact_url(self.url or "")
         state["headers"] = _headers.Headers(_secrets.redact_headers(self.headers))
         state["cookies"] = type(self.cookies)()
+        state["_is_cut"] = self._is_cut or self._failure is not None
         state["reason"] = _secrets.redact_values(str(self.reason)) if self.reason else self.reason
         if isinstance(state.get("_content"), bytes):
             state["_content"] = _secrets.redact_bytes(state["_content"])

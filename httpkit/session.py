@@ -10,12 +10,13 @@ import time
 import uuid
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from typing import Any, Self, TypeVar, cast, overload
 
 import requests
+from requests.adapters import BaseAdapter
 from requests.cookies import RequestsCookieJar, cookiejar_from_dict, merge_cookies
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_environ_proxies
@@ -277,7 +278,7 @@ class Session(Verbs):
             )
         # Longest prefix first, in a new dict: readers never see one that changes.
         adapters = {**self.adapters, prefix: adapter}
-        self.adapters = OrderedDict(
+        self.adapters: MutableMapping[str, BaseAdapter] = OrderedDict(
             sorted(adapters.items(), key=lambda item: len(item[0]), reverse=True)
         )
 
@@ -731,6 +732,8 @@ def _draft(**parts: Any) -> requests.Request:
         ConfigurationError: The method is no token, or another part is of no use.
     """
     method = parts["method"]
+    if isinstance(method, bytes):
+        method = method.decode("latin-1")
     if not isinstance(method, str) or not _headers.is_name(method):
         raise ConfigurationError(f"method={method!r} is no HTTP method")
     parts["method"] = method.upper()
