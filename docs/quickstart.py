@@ -6,7 +6,9 @@ that server, which needs a `posts` collection in JSON; its bearer token goes int
 
 import os
 import sys
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpkit
 from httpkit.testing import Sandbox
@@ -54,6 +56,14 @@ def tour(blog: Blog) -> None:
         print("refused  ", error)
     except httpkit.StatusError as error:
         print("refused  ", error.status_code, error.detail)
+
+    # A file is under its name only when it is whole.
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            file = blog.download("bytes/3000000", folder, progress=True)
+            print("download ", Path(file).name, file.size, "bytes")
+        except httpkit.NotFoundError:
+            print("download  no file here")
 
 
 def main() -> None:

@@ -8,6 +8,7 @@
 
 from httpkit.auth import NO_AUTH, APIKeyAuth, BasicAuth, BearerAuth
 from httpkit.dispatch import StatusDispatch, raising
+from httpkit.download import Download
 from httpkit.errors import (
     BadGatewayError,
     BadRequestError,
@@ -41,7 +42,9 @@ from httpkit.errors import (
     UnprocessableContentError,
     UnsupportedMediaTypeError,
 )
+from httpkit.events import Event
 from httpkit.pagination import Pages
+from httpkit.progress import Progress
 from httpkit.resource import Resource
 from httpkit.response import Response
 from httpkit.retry import RetryEvent, RetryPolicy
@@ -62,6 +65,8 @@ __all__ = [
     "ContentTooLargeError",
     "DeadlineExceededError",
     "DecodeError",
+    "Download",
+    "Event",
     "ForbiddenError",
     "GatewayTimeoutError",
     "GoneError",
@@ -74,6 +79,7 @@ __all__ = [
     "Pages",
     "PaginationError",
     "PreconditionFailedError",
+    "Progress",
     "RedirectError",
     "RequestTimeoutError",
     "Resource",

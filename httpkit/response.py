@@ -1,5 +1,6 @@
 """What a caller sees of an answer, and how its body is read."""
 
+import codecs
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, TypeVar, cast, overload
 
@@ -17,7 +18,8 @@ from urllib3.exceptions import HTTPError as WireError
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
 from urllib3.exceptions import SSLError as WireSSLError
 
-from httpkit import _headers, _models, _secrets, errors
+from httpkit import _headers, _models, _secrets, errors, events
+from httpkit.events import Event
 
 T = TypeVar("T")
 
@@ -169,6 +171,69 @@ class Response(requests.Response):
             _secrets.scrub(error)  # validators quote what they refuse
             raise self.mismatch(model, str(error)) from error
 
+    def blocks(self) -> Iterator[bytes]:
+        """Return the decoded body in blocks, as they arrive; the connection is always freed.
+
+        Raises:
+            ReadTimeout: The server stopped sending.
+            ChunkedEncodingError: The body was cut short or its framing is broken.
+            ContentDecodingError: Its compression is broken.
+        """
+        if self._failure is not None or isinstance(self.__dict__.get("_content"), bytes):
+            yield self.content
+            return
+        try:
+            yield from self._guarded(self._arriving())
+        finally:
+            self.__dict__["_content_consumed"] = True
+            self.close()
+
+    def _arriving(self) -> Iterator[bytes]:
+        if not isinstance(self.raw, urllib3.BaseHTTPResponse):
+            yield from super().iter_content(_BLOCK)
+            return
+        while block := self.raw.read1(_BLOCK, decode_content=True):
+            yield block
+
+    def lines(self) -> Iterator[str]:
+        r"""Return the lines of a text as they arrive, without their ends (\n, \r\n or \r).
+
+        Text is decoded by the charset of the response, UTF-8 without one; bytes that it does
+        not know become U+FFFD. Errors are those of `blocks`.
+        """
+        return events.split_lines(self.blocks(), _known(self.encoding))
+
+    @overload
+    def json_lines(self, model: None = None) -> Iterator[Any]: ...
+    @overload
+    def json_lines(self, model: Callable[..., T]) -> Iterator[T]: ...
+    def json_lines(self, model: Callable[..., Any] | None = None) -> Iterator[Any]:
+        """Return the documents of a newline-delimited JSON stream as they arrive.
+
+        Args:
+            model: As for `decode`; None: what JSON says. Empty lines are passed over.
+
+        Raises:
+            DecodeError: A line is not JSON or not of the model; the message has its number.
+        """
+        kind: Callable[..., Any] = model or cast("Callable[..., Any]", Any)
+        for number, line in enumerate(events.split_blocks(self.blocks()), 1):
+            if not line.strip():
+                continue
+            try:
+                yield _models.decode(line, kind)
+            except _models.MismatchError as error:
+                _secrets.scrub(error)
+                what = errors.describe(self.request, self.url)
+                raise self.decode_error(
+                    f"line {number} of the answer to {what} cannot be decoded: {error}",
+                    line[:200].decode("utf-8", "replace"),
+                ) from error
+
+    def events(self) -> Iterator[Event]:
+        """Return the server-sent events as they arrive. Errors are those of `blocks`."""
+        return events.parse(self.blocks())
+
     def mismatch(self, model: object, why: str) -> errors.DecodeError:
         """Return the error that says why this body is not of a model."""
         if not self.content:
@@ -213,6 +278,13 @@ class Response(requests.Response):
         if isinstance(state.get("_content"), bytes):
             state["_content"] = _secrets.redact_bytes(state["_content"])
         return state
+
+
+def _known(encoding: str | None) -> str:
+    try:
+        return codecs.lookup(encoding or "utf-8").name
+    except LookupError:
+        return "utf-8"
 
 
 # Connections and sockets, and what is set anew when a response is restored.

@@ -308,7 +308,7 @@ class Trial:
         if asked is not None and asked > policy.max_retry_after:
             limit = f"max_retry_after={policy.max_retry_after:g} s"
             return f"Retry-After of {asked:g} s is longer than {limit}"
-        self._wait = max(_backoff(policy, self.attempts, _status(outcome)), asked or 0.0)
+        self._wait = max(backoff(policy, self.attempts, _status(outcome)), asked or 0.0)
         if self._wait >= self.remaining():
             return f"the deadline leaves no time for a wait of {self._wait:.2f} s"
         return self._refusal_of_budget(outcome, policy)
@@ -356,7 +356,8 @@ def _asked_wait(outcome: requests.Response | BaseException) -> float | None:
     return None
 
 
-def _backoff(policy: RetryPolicy, failures: int, status: int | None) -> float:
+def backoff(policy: RetryPolicy, failures: int, status: int | None) -> float:
+    """Return the seconds to wait after so many failures in a row, 1 or more."""
     base = policy.backoff
     if base and status in _OVERLOAD_STATUSES:
         base = max(base, _OVERLOAD_BACKOFF)

@@ -108,6 +108,21 @@ class JsonOptions(_CallOptions, total=False):
     json: Json
 
 
+class FetchOptions(TypedDict, total=False):
+    """What `download` passes on to `request`."""
+
+    params: Params
+    headers: HeadersLike
+    cookies: Cookies
+    auth: Auth
+    timeout: Timeout
+    allow_redirects: bool
+    proxies: dict[str, str] | None
+    cert: Cert
+    path: Mapping[str, object] | None
+    retry: RetryPolicy | int | None
+
+
 class GetOptions(_CallOptions, total=False):
     """What `get` takes beside its parameters."""
 

@@ -29,7 +29,8 @@ def run(blocks: list[str], sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_every_example_of_a_page_runs(page, sandbox, monkeypatch):
+def test_every_example_of_a_page_runs(page, sandbox, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BLOG_TOKEN", sandbox.token)
     blocks = BLOCK.findall(page.read_text("utf-8"))
 
@@ -68,6 +69,7 @@ def test_the_quickstart_runs_on_its_own_server(capsys, monkeypatch):
     assert "create    Post(title='Hello', body='First!', userId=1, id=4)" in printed
     assert "deleted   True" in printed
     assert "3 attempts" in printed
+    assert "3000000 bytes" in printed
     assert "title is required" in printed
     assert "sandbox-token" not in printed
 

@@ -16,19 +16,19 @@ from httpkit.auth import Strategy
 
 # From the ground up. A module imports from floors below its own, and from no other.
 FLOORS = (
-    ("_typing",),
+    ("_filenames", "_typing"),
     ("_models", "_secrets"),
-    ("_headers", "_urls"),
+    ("_headers", "_urls", "events"),
     ("errors",),
-    ("request", "response"),
-    ("auth", "dispatch", "limits", "pagination", "redirects", "retry"),
-    ("resource", "sandbox", "settings"),
+    ("checksums", "part", "request", "response"),
+    ("auth", "dispatch", "limits", "pagination", "progress", "redirects", "retry"),
+    ("download", "resource", "sandbox", "settings"),
     ("delivery", "preparation", "verbs"),
     ("session", "testing"),
     ("__init__",),
 )
 # Dependencies that cost time to import, and their only importer.
-IMPORTERS = {"tenacity": "retry", "msgspec": "_models"}
+IMPORTERS = {"tenacity": "retry", "msgspec": "_models", "tqdm": "progress"}
 
 HOUSE = Path(httpkit.__file__).parent
 MODULES = {path.stem: ast.parse(path.read_text("utf-8")) for path in HOUSE.glob("*.py")}

@@ -304,8 +304,10 @@ def test_a_word_on_retries_that_cannot_work_is_refused_before_sending(sandbox, w
 # What is repeated
 
 
-@pytest.mark.parametrize("status", RETRIED)
-@pytest.mark.parametrize("method", IDEMPOTENT)
+@pytest.mark.parametrize(
+    ("method", "status"),
+    [*((method, 500) for method in IDEMPOTENT[1:]), *(("GET", status) for status in RETRIED)],
+)
 def test_an_idempotent_request_is_repeated_after_a_passing_status(sandbox, method, status):
     with httpkit.Session(sandbox.url) as api:
         response = api.request(method, "flaky/a", params={"fail": 2, "status": status})
@@ -369,8 +371,9 @@ def test_a_post_is_never_repeated_by_default(sandbox, waits):
     assert "idempotency key" in caught.value.stop_reason
 
 
-@pytest.mark.parametrize("status", RETRIED)
-@pytest.mark.parametrize("method", UNSAFE)
+@pytest.mark.parametrize(
+    ("method", "status"), [("PATCH", 500), *(("POST", status) for status in RETRIED)]
+)
 def test_an_unsafe_request_with_a_key_is_repeated(sandbox, method, status):
     with httpkit.Session(sandbox.url) as api:
         response = api.request(
@@ -420,7 +423,7 @@ def test_a_refused_connection_is_tried_again_for_any_method(nobody, waits, metho
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_connection_that_times_out_is_tried_again_for_any_method(busy, waits, method):
     with (
-        httpkit.Session(busy, timeout=0.03) as api,
+        httpkit.Session(busy, timeout=0.02) as api,
         pytest.raises(requests.exceptions.ConnectTimeout) as caught,
     ):
         api.request(method, "x")
@@ -428,12 +431,12 @@ def test_a_connection_that_times_out_is_tried_again_for_any_method(busy, waits, 
     assert (attempts_of(caught.value), waits) == (3, [0.5, 1.0])
 
 
-@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+@pytest.mark.parametrize("method", ["GET", "PUT"])
 @maybe_sent
 def test_an_idempotent_request_outlives_a_lost_answer(raw_server, answer, failure, method):
     server = raw_server(failure, failure, answer(body=b"whole"))
 
-    with httpkit.Session(server.url, timeout=(5, 0.03)) as api:
+    with httpkit.Session(server.url, timeout=(5, 0.02)) as api:
         response = api.request(method, "x")
 
     assert (response.content, response.attempts, len(server.requests)) == (b"whole", 3, 3)
@@ -445,7 +448,7 @@ def test_an_unsafe_request_is_not_repeated_after_a_lost_answer(raw_server, waits
     server = raw_server(failure)
 
     with (
-        httpkit.Session(server.url, timeout=(5, 0.03)) as api,
+        httpkit.Session(server.url, timeout=(5, 0.02)) as api,
         pytest.raises(requests.RequestException) as caught,
     ):
         api.request(method, "x", data=b"pay 100")
@@ -458,7 +461,7 @@ def test_an_unsafe_request_is_not_repeated_after_a_lost_answer(raw_server, waits
 def test_an_unsafe_request_with_a_key_outlives_a_lost_answer(raw_server, answer, failure):
     server = raw_server(failure, failure, answer(body=b"whole"))
 
-    with httpkit.Session(server.url, timeout=(5, 0.03)) as api:
+    with httpkit.Session(server.url, timeout=(5, 0.02)) as api:
         response = api.post("x", data=b"pay 100", idempotency_key="k1")
 
     assert (response.content, response.attempts) == (b"whole", 3)

@@ -183,7 +183,7 @@ def caught_from(call) -> requests.RequestException:
 def test_a_hostile_server_causes_requests_exceptions_only(raw_server, answer, reply, stream):
     server = raw_server(reply, reply, answer())
 
-    with httpkit.Session(server.url, timeout=(5, 0.03), retry=2) as api:
+    with httpkit.Session(server.url, timeout=(5, 0.02), retry=2) as api:
         outcome = read_all(api, stream=stream)
 
     assert isinstance(outcome, (tuple, requests.RequestException))
@@ -191,25 +191,15 @@ def test_a_hostile_server_causes_requests_exceptions_only(raw_server, answer, re
 
 @either_way
 @broken
-def test_a_broken_answer_is_an_error_that_names_its_request(raw_server, reply, stream):
+def test_a_broken_answer_is_an_error_that_names_its_request_and_pickles(raw_server, reply, stream):
     server = raw_server(reply)
 
-    with httpkit.Session(server.url, timeout=(5, 0.03), retry=None) as api:
+    with httpkit.Session(server.url, timeout=(5, 0.02), retry=None) as api:
         error = read_all(api, stream=stream)
 
     assert isinstance(error, requests.RequestException)
     assert (error.request.method, error.request.url) == ("GET", f"{server.url}/x")
-
-
-@either_way
-@broken
-def test_the_error_of_a_broken_answer_pickles(raw_server, reply, stream):
-    server = raw_server(reply)
-
-    with httpkit.Session(server.url, timeout=(5, 0.03), retry=None) as api:
-        error = read_all(api, stream=stream)
     twin = pickle.loads(pickle.dumps(error))
-
     assert type(twin) is type(error)
     assert twin.request.url == error.request.url
 
@@ -220,7 +210,7 @@ def test_a_broken_answer_is_the_same_error_whole_and_streamed(raw_server, reply)
 
     kinds = []
     for stream in (False, True):
-        with httpkit.Session(server.url, timeout=(5, 0.03), retry=None) as api:
+        with httpkit.Session(server.url, timeout=(5, 0.02), retry=None) as api:
             kinds.append(type(read_all(api, stream=stream)))
 
     assert kinds[0] is kinds[1]
@@ -300,11 +290,11 @@ def mutated(seed: int) -> bytes:
     return bytes(reply)
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(24))
 def test_a_mutated_answer_causes_requests_exceptions_only(raw_server, answer, seed):
     server = raw_server(mutated(seed), answer())
 
-    with httpkit.Session(server.url, timeout=(5, 0.03), retry=2) as api:
+    with httpkit.Session(server.url, timeout=(5, 0.02), retry=2) as api:
         outcome = read_all(api, stream=seed % 2 == 0)
 
     assert isinstance(outcome, (tuple, requests.RequestException))
@@ -536,7 +526,7 @@ def place(fault, raw_server, request) -> str:
 
 def fail(place: str, path: str = f"x?api_key={KEY}") -> requests.RequestException:
     auth = httpkit.BearerAuth(TOKEN)
-    with httpkit.Session(place, auth=auth, timeout=(0.03, 0.03), retry=2, max_body=1000) as api:
+    with httpkit.Session(place, auth=auth, timeout=(0.03, 0.03), retry=None, max_body=1000) as api:
         return caught_from(lambda: api.get(path))
 
 
@@ -547,7 +537,7 @@ def test_each_failure_has_its_class_and_its_facts(place, kind):
     assert type(error) is kind
     assert error.request.method == "GET"
     assert error.request.url.startswith(place)
-    assert error.attempts in {1, 2}
+    assert error.attempts == 1
 
 
 @failing

@@ -1,0 +1,113 @@
+"""Server-sent events, by the rules of the WHATWG HTML standard, section 9.2.6.
+
+Rule: bytes in, events out; blocks may be split at any byte.
+"""
+
+import codecs
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from httpkit import _models
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One server-sent event.
+
+    Attributes:
+        data: Its data lines, joined by newlines.
+        event: Its type; "message" when the server names none.
+        id: The last id that the server gave, in this event or before it; may be empty.
+        retry: Seconds after which to reconnect, as far as the server has said; None when not.
+    """
+
+    data: str
+    event: str = "message"
+    id: str = ""
+    retry: float | None = None
+
+    def json(self) -> Any:
+        """Decode the data as strict JSON.
+
+        Raises:
+            ValueError: It is not JSON.
+        """
+        return _models.decode(self.data.encode("utf-8"), Any)
+
+
+def split_lines(blocks: Iterable[bytes], encoding: str = "utf-8") -> Iterator[str]:
+    r"""Decode blocks into lines, without their ends: \n, \r\n or \r.
+
+    Unlike `str.splitlines` it does not split at characters such as U+2028, which JSON and
+    text hold unescaped. A last line without an end is given too.
+    """
+    decoder = codecs.getincrementaldecoder(encoding)("replace")
+    pending = ""
+    for block in blocks:
+        pending += decoder.decode(block)
+        # A \r at the end may be half of a \r\n: it waits for the next block.
+        whole = pending.removesuffix("\r")
+        *lines, rest = whole.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        pending = rest + pending[len(whole) :]
+        yield from lines
+    pending += decoder.decode(b"", final=True)
+    if pending:
+        yield from pending.removesuffix("\r").replace("\r", "\n").split("\n")
+
+
+def split_blocks(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    r"""Split blocks into lines at \n alone, as newline-delimited JSON is; undecoded."""
+    pending: list[bytes] = []
+    for block in blocks:
+        *lines, rest = block.split(b"\n")
+        for line in lines:
+            yield b"".join([*pending, line])
+            pending.clear()
+        if rest:
+            pending.append(rest)
+    if pending:
+        yield b"".join(pending)
+
+
+class _Builder:
+    """The event that is being received, and what outlives it: the last id and the delay."""
+
+    def __init__(self) -> None:
+        self._data: list[str] = []
+        self._kind = ""
+        self._id = ""
+        self._retry: float | None = None
+
+    def add(self, line: str) -> None:
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if name == "data":
+            self._data.append(value)
+        elif name == "event":
+            self._kind = value
+        elif name == "id" and "\x00" not in value:
+            self._id = value
+        elif name == "retry" and value.isascii() and value.isdigit():
+            self._retry = int(value) / 1000
+
+    def finish(self) -> Event | None:
+        """Return the event that an empty line ends; None when it has no data."""
+        data, kind = self._data, self._kind
+        self._data, self._kind = [], ""
+        if not data:
+            return None
+        return Event("\n".join(data), kind or "message", self._id, self._retry)
+
+
+def parse(blocks: Iterable[bytes]) -> Iterator[Event]:
+    """Return the events of a stream; one that breaks off is dropped, as the rules say."""
+    builder = _Builder()
+    is_first = True
+    for line in split_lines(blocks):
+        text = line.removeprefix("\ufeff") if is_first else line
+        is_first = False
+        if text:
+            builder.add(text)
+        elif event := builder.finish():
+            yield event

@@ -1,0 +1,271 @@
+"""The file that a download writes to before it is whole.
+
+`<name>.part` holds the bytes; its size is the progress, so that a killed process loses
+nothing. `<name>.part.json` says, from before the first byte, of what the bytes are a part.
+Rule: no URL is stored: a signed one is a credential.
+"""
+
+import errno
+import json
+import os
+import shutil
+import uuid
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+from httpkit.errors import TransferError
+
+try:
+    import fcntl
+except ImportError:  # Windows: two writers to one name are not kept apart there
+    fcntl = None  # type: ignore[assignment]
+
+# Enough to notice another version or a tail of zeros; little enough to fetch twice.
+OVERLAP = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which version of a file bytes belong to.
+
+    Attributes:
+        validator: A strong ETag or a Last-Modified that is old enough, for If-Range; None
+            when the server gives neither.
+        etag: As sent; None when not.
+        total: Bytes of the whole; None when the server does not say.
+        content_type: As sent, without parameters; None when not.
+    """
+
+    validator: str | None = None
+    etag: str | None = None
+    total: int | None = None
+    content_type: str | None = None
+
+
+class Sink(Protocol):
+    """Where a download puts its bytes."""
+
+    identity: Identity | None
+
+    @property
+    def size(self) -> int:
+        """How many bytes are there."""
+        ...
+
+    def write(self, block: bytes) -> None:
+        """Append bytes."""
+        ...
+
+    def read_back(self, start: int) -> bytes:
+        """Return the bytes from a position, at most OVERLAP before the end."""
+        ...
+
+    def restart(self, identity: Identity) -> None:
+        """Drop what is there; what follows is of this version."""
+        ...
+
+
+class Part:
+    """A part file, opened and locked.
+
+    Attributes:
+        path: Where it is; beside the final name, so that renaming it is atomic.
+        identity: What its bytes are a part of; None when that is not known.
+        is_shared: Whether another process is writing the usual one, so that this is another.
+    """
+
+    def __init__(self, path: Path, descriptor: int, *, is_shared: bool) -> None:
+        self.path = path
+        self.is_shared = is_shared
+        self._descriptor = descriptor
+        self._sidecar = path.with_name(f"{path.name}.json")
+        self.identity = self._load()
+
+    @classmethod
+    def open(cls, target: Path) -> Self:
+        """Open the part of a file, or a part of its own where another process writes that.
+
+        Raises:
+            TransferError: The folder does not exist or cannot be written.
+        """
+        usual = target.with_name(f"{target.name}.part")
+        try:
+            descriptor = _lock(usual)
+            if descriptor is not None:
+                return cls(usual, descriptor, is_shared=False)
+            own = target.with_name(f"{target.name}.{uuid.uuid4().hex[:8]}.part")
+            return cls(own, os.open(own, _FLAGS | os.O_EXCL, 0o666), is_shared=True)
+        except OSError as error:
+            raise TransferError(f"{target} cannot be written: {error.strerror}") from error
+
+    @property
+    def size(self) -> int:
+        """How many bytes are there."""
+        return os.fstat(self._descriptor).st_size
+
+    def write(self, block: bytes) -> None:
+        """Append bytes.
+
+        Raises:
+            TransferError: The disk is full, or the file cannot be written; what is there stays.
+        """
+        view = memoryview(block)
+        try:
+            while view:
+                view = view[os.write(self._descriptor, view) :]
+        except OSError as error:
+            raise _cannot_write(self.path, error) from error
+
+    def read_back(self, start: int) -> bytes:
+        """Return the bytes from a position to the end."""
+        return os.pread(self._descriptor, self.size - start, start)
+
+    def read_all(self, block: int) -> "Any":
+        """Return the bytes in blocks, to add them up."""
+        position = 0
+        while data := os.pread(self._descriptor, block, position):
+            position += len(data)
+            yield data
+
+    def restart(self, identity: Identity) -> None:
+        """Drop what is there; what follows is of this version."""
+        try:
+            os.ftruncate(self._descriptor, 0)
+            os.lseek(self._descriptor, 0, os.SEEK_SET)
+            self._sidecar.write_text(json.dumps(asdict(identity)), "utf-8")
+        except OSError as error:
+            raise _cannot_write(self.path, error) from error
+        self.identity = identity
+
+    def check_space(self, needed: int) -> None:
+        """Refuse a file that the disk has no room for.
+
+        Raises:
+            TransferError: There is less room than the bytes that are missing.
+        """
+        with suppress(OSError):
+            free = shutil.disk_usage(self.path.parent).free
+            if needed > free:
+                raise TransferError(
+                    f"{needed} bytes are missing, but {self.path.parent} has {free} free"
+                )
+
+    def finish(self, target: Path, *, sync: bool) -> None:
+        """Give the whole file its final name, at once."""
+        try:
+            if sync:
+                os.fsync(self._descriptor)
+            self.path.replace(target)
+        except OSError as error:
+            raise _cannot_write(target, error) from error
+        self._sidecar.unlink(missing_ok=True)
+
+    def discard(self) -> None:
+        """Remove the part: its bytes are wrong."""
+        with suppress(OSError):
+            self.path.unlink()
+        with suppress(OSError):
+            self._sidecar.unlink()
+
+    def close(self) -> None:
+        """Let go of the file; an empty part is removed."""
+        if self._descriptor < 0:
+            return
+        is_empty = self.size == 0 and self.path.exists()
+        if (is_empty or self.is_shared) and self._is_mine():
+            self.discard()
+        os.close(self._descriptor)
+        self._descriptor = -1
+
+    def _is_mine(self) -> bool:
+        return _same_file(self._descriptor, self.path)
+
+    def _load(self) -> Identity | None:
+        try:
+            stored = json.loads(self._sidecar.read_text("utf-8"))
+            return Identity(**stored)
+        except (OSError, ValueError, TypeError):
+            return None
+
+
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+
+
+def _lock(path: Path) -> int | None:
+    """Open and lock a file; None when another process has it."""
+    while True:
+        descriptor = os.open(path, _FLAGS, 0o666)
+        try:
+            if fcntl is not None:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(descriptor)
+            if error.errno in {errno.EWOULDBLOCK, errno.EACCES}:
+                return None
+            raise
+        # The one who had it may have renamed it between our open and our lock.
+        if _same_file(descriptor, path):
+            return descriptor
+        os.close(descriptor)
+
+
+def _same_file(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except OSError:
+        return False
+
+
+def _cannot_write(path: Path, error: OSError) -> TransferError:
+    hint = "; free some space and call again" if error.errno == errno.ENOSPC else ""
+    return TransferError(f"{path} cannot be written: {error.strerror or error}{hint}")
+
+
+class Stream:
+    """A caller's file object as a sink: it resumes within a call, not across processes."""
+
+    def __init__(self, file: Any) -> None:
+        self.identity: Identity | None = None
+        self._file = file
+        self._start = _position(file)
+        self._tail = b""
+        self._size = 0
+
+    @property
+    def size(self) -> int:
+        """How many bytes were written."""
+        return self._size
+
+    def write(self, block: bytes) -> None:
+        """Append bytes; the caller's file raises its own errors."""
+        self._file.write(block)
+        self._size += len(block)
+        self._tail = (self._tail + block)[-OVERLAP:] if len(block) < OVERLAP else block[-OVERLAP:]
+
+    def read_back(self, start: int) -> bytes:
+        """Return the last bytes, from memory: the file may not be readable."""
+        return self._tail[len(self._tail) - (self._size - start) :]
+
+    def restart(self, identity: Identity) -> None:
+        """Go back to where the file was.
+
+        Raises:
+            TransferError: It cannot go back, and bytes of another version are in it.
+        """
+        self.identity = identity
+        if not self._size:
+            return
+        if self._start is None:
+            raise TransferError("the file changed on the server, and this file cannot be rewound")
+        self._file.seek(self._start)
+        self._file.truncate()
+        self._size, self._tail = 0, b""
+
+
+def _position(file: Any) -> int | None:
+    try:
+        return int(file.tell()) if file.seekable() else None
+    except (AttributeError, OSError, ValueError):
+        return None

@@ -1,0 +1,160 @@
+"""One bar, in a terminal or a notebook. The only importer of tqdm.
+
+`HTTPKIT_PROGRESS=off` in the environment silences every bar, `on` shows them where nobody
+seems to look (a log file).
+"""
+
+import importlib
+import io
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from html import escape
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+# People cannot read faster, and drawing must not cost throughput.
+_SHORTEST_INTERVAL = 0.1
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a transfer is.
+
+    Attributes:
+        done: Bytes that are there, with those of earlier runs.
+        total: Bytes there will be; None when the server does not say.
+        elapsed: Seconds since this run began.
+        resumed_from: Bytes that were there when this run began.
+    """
+
+    done: int = 0
+    total: int | None = None
+    elapsed: float = 0.0
+    resumed_from: int = 0
+
+
+@runtime_checkable
+class Bar(Protocol):
+    """What tqdm's bars, and bars like them, have."""
+
+    total: Any
+
+    def update(self, n: int = 1) -> object:
+        """Move on by so many."""
+        ...
+
+
+ProgressLike: TypeAlias = bool | Callable[[Progress], object] | Bar | None
+
+
+class Reporter:
+    """Tells a bar or a callable how far a transfer is, ten times a second at most.
+
+    Args:
+        progress: True for a bar, a callable given a Progress, a tqdm-like bar; None or False
+            for nothing.
+        label: What is transferred, for a bar of our own.
+    """
+
+    def __init__(self, progress: ProgressLike, label: str) -> None:
+        self.state = Progress()
+        self._label = label
+        self._started = self._reported = time.monotonic()
+        self._progress = progress if not isinstance(progress, bool) else None
+        self._wants_bar = progress is True and _is_watched()
+        self._bar: Any = progress if isinstance(progress, Bar) else None
+        self._shown = 0
+        self._is_begun = False
+
+    def begin(self, done: int, total: int | None) -> None:
+        """Say what is known now; a transfer that starts over says it again."""
+        self.state.done, self.state.total = done, total
+        if not self._is_begun:
+            self._is_begun = True
+            self.state.resumed_from = done
+            if self._wants_bar:
+                self._bar = _make_bar(self._label, done, total)
+                self._shown = done
+        if self._bar is not None and total is not None:
+            self._bar.total = total
+        self._report()
+
+    def advance(self, size: int) -> None:
+        """Say that so many bytes more are there."""
+        self.state.done += size
+        if time.monotonic() - self._reported >= _SHORTEST_INTERVAL:
+            self._report()
+
+    def finish(self) -> None:
+        """Report the last state and close a bar of our own."""
+        if self._is_begun:
+            self._report()
+        if self._wants_bar and self._bar is not None:
+            self._bar.close()
+
+    def _report(self) -> None:
+        self._reported = time.monotonic()
+        self.state.elapsed = self._reported - self._started
+        if self._bar is not None:
+            self._bar.update(self.state.done - self._shown)
+            self._shown = self.state.done
+        elif callable(self._progress):
+            self._progress(self.state)
+
+
+def _is_watched() -> bool:
+    switch = os.environ.get("HTTPKIT_PROGRESS", "").strip().lower()
+    if switch in {"off", "0", "no", "false"}:
+        return False
+    return switch in {"on", "1", "yes", "true"} or _in_notebook() or sys.stderr.isatty()
+
+
+def _in_notebook() -> bool:
+    # A kernel's stderr is no terminal, but somebody looks at it. IPython is not imported for
+    # this: where it is not imported already, this is no notebook.
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return shell is not None and hasattr(shell, "kernel")
+
+
+def _make_bar(label: str, done: int, total: int | None) -> Any:
+    from tqdm.std import tqdm
+
+    size = shutil.get_terminal_size()
+    settings: dict[str, Any] = {
+        "desc": label, "initial": done, "total": total, "unit": "B", "unit_scale": True,
+        "unit_divisor": 1024, "mininterval": 0, "leave": True,
+        # A pseudo-terminal may say that it is 0 by 0, for which tqdm draws nothing.
+        "ncols": size.columns, "nrows": size.lines,
+    }  # fmt: skip
+    if not _in_notebook():
+        return tqdm(**settings)
+
+    class NotebookBar(tqdm):  # type: ignore[type-arg]  # generic in its stubs only
+        """A bar whose last state is saved in the cell, without ipywidgets."""
+
+        def __init__(self, **options: Any) -> None:
+            shown: Any = importlib.import_module("IPython.display")
+            self._html = shown.HTML
+            self._handle: Any = shown.display(shown.HTML(""), display_id=True)
+            super().__init__(file=io.StringIO(), **options)  # pyright: ignore[reportUnknownMemberType]  # typed in part only
+
+        def display(self, *_: Any, **__: Any) -> None:
+            self._handle.update(self._html(_as_html(dict(self.format_dict), str(self))))
+
+        def close(self) -> None:
+            if not self.disable:
+                self.display()
+                super().close()
+
+    return NotebookBar(**settings)
+
+
+def _as_html(facts: dict[str, Any], text: str) -> str:
+    total = facts.get("total")
+    bar = f'<progress value="{facts["n"]}" max="{total}"></progress> ' if total else ""
+    # JupyterLab strips <style> from reopened notebooks; inline colours stay.
+    return f'<div style="font-family:monospace">{bar}{escape(text)}</div>'
