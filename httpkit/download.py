@@ -225,6 +225,7 @@ class _Transfer:
         self._announced: list[checksums.Expected] = []
         self._started = time.monotonic()
         self._best = self._fetched = self._attempts = self._resumed_from = 0
+        self._total: int | None = None
         self._content_type: str | None = None
         self._final_url: str | None = None
         self._is_framed = self._is_answered = self._is_unchanged = False
@@ -303,6 +304,8 @@ class _Transfer:
             self._is_answered = True
             self._is_unchanged = answer.status_code == 304
             if self._is_unchanged:
+                if self._target is None or not self._target.exists():
+                    raise TransferError("the server says 304 (not modified), but there is no file")
                 return
             self._final_url = answer.url
             self._last_modified = answer.headers.get("last-modified")
@@ -440,6 +443,7 @@ class _Transfer:
 
     def _begin(self, total: int | None) -> None:
         sink = self._open_sink()
+        self._total = total
         if isinstance(sink, Part) and total is not None:
             sink.check_space(total - sink.size)
         self._reporter.begin(sink.size, total)
@@ -476,7 +480,7 @@ class _Transfer:
 
     def _check_whole(self) -> None:
         sink = self._open_sink()
-        total = sink.identity.total if sink.identity else None
+        total = self._total
         if total is not None and sink.size < total and not self._is_encoded():
             raise ChunkedEncodingError(f"{sink.size} of {total} bytes arrived")
         if total is not None and sink.size > total and not self._is_encoded():
@@ -498,7 +502,7 @@ class _Transfer:
 
     def _incomplete(self, cause: Exception) -> IncompleteError:
         sink = self._open_sink()
-        total = sink.identity.total if sink.identity else None
+        total = self._total
         arrived = f"{sink.size} of {total if total is not None else 'unknown'} bytes"
         kept = (
             f"; they are kept in {sink.path}: call again to go on" if isinstance(sink, Part) else ""

@@ -37,7 +37,8 @@ def test_every_example_of_a_page_runs(page, sandbox, monkeypatch, tmp_path):
     run(blocks, sandbox)
 
 
-def test_the_example_of_the_readme_runs(sandbox, monkeypatch, capsys):
+def test_the_example_of_the_readme_runs(sandbox, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BLOG_TOKEN", sandbox.token)
     blocks = README_BLOCK.findall((ROOT / "README.md").read_text("utf-8"))
 
