@@ -414,6 +414,11 @@ class _Transfer:
             # A range of an encoded file is not a range of the file.
             self._is_resumable = False
         raw = answer.raw
+        if raw.headers.get("transfer-encoding", "chunked").lower() != "chunked":
+            yield from response_room.translated_all(
+                answer, response_room.arriving(raw, decode=decode)
+            )
+            return
         read, size = raw.read1, _SMALL_READ
         while True:
             began = time.monotonic()

@@ -16,7 +16,7 @@ from requests.structures import CaseInsensitiveDict
 from requests.utils import get_auth_from_url, get_netrc_auth, select_proxy
 
 from httpkit import _headers, _secrets, _urls, auth, settings
-from httpkit._typing import Auth
+from httpkit._typing import Auth, Hook
 from httpkit._urls import Origin
 from httpkit.errors import ConfigurationError
 from httpkit.request import Call, PreparedRequest
@@ -81,9 +81,14 @@ def prepare(request: requests.Request, owner: Owner) -> tuple[PreparedRequest, C
         sign=auth.resigner(signer),
         is_signed=True,
         renews=auth.can_change(signer),
-        hooks=tuple((hooks or {}).get("response", ())),
+        hooks=as_hooks((hooks or {}).get("response")),
         withheld=None if is_home or not _holds_credentials(owner) else _why_withheld(url),
     )
+
+
+def as_hooks(hooks: Any) -> tuple[Hook, ...]:
+    """Return hooks as requests takes them: none, one, or several."""
+    return () if not hooks else (hooks,) if callable(hooks) else tuple(hooks)
 
 
 def as_text(url: object) -> str:

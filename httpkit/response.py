@@ -192,8 +192,7 @@ class Response(requests.Response):
         if not isinstance(self.raw, urllib3.BaseHTTPResponse):
             yield from super().iter_content(_BLOCK)
             return
-        while block := self.raw.read1(_BLOCK, decode_content=True):
-            yield block
+        yield from arriving(self.raw, decode=True)
 
     def lines(self) -> Iterator[str]:
         r"""Return the lines of a text as they arrive, without their ends (\n, \r\n or \r).
@@ -372,13 +371,26 @@ def receive(
     response.__dict__.update(_content=body, _content_consumed=True)
 
 
+def arriving(raw: urllib3.BaseHTTPResponse, *, decode: bool) -> Iterator[bytes]:
+    """Give a body in blocks as they come in: `read1` returns with what there is.
+
+    It reads by way of http.client, which knows chunks only where the field says "chunked" and
+    nothing else; for "identity, chunked" and the like urllib3's own reader is asked.
+    """
+    if raw.headers.get("transfer-encoding", "chunked").lower() != "chunked":
+        yield from raw.stream(_BLOCK, decode_content=decode)
+        return
+    while block := raw.read1(_BLOCK, decode_content=decode):
+        yield block
+
+
 def _read(
     raw: urllib3.BaseHTTPResponse, most: int | None, check: Callable[[], None] | None
 ) -> tuple[bytes, bool]:
     """Return the body, or its first bytes when it is larger, and whether it is whole."""
     blocks: list[bytes] = []
     size = 0
-    while block := raw.read1(_BLOCK, decode_content=True):
+    for block in arriving(raw, decode=True):
         blocks.append(block)
         size += len(block)
         if most is not None and size > most:
@@ -452,12 +464,11 @@ def _read_raw(raw: urllib3.BaseHTTPResponse, check: Callable[[], None] | None) -
     if declared.isascii() and declared.isdigit() and int(declared) > _LARGEST_DRAIN:
         return b""
     blocks: list[bytes] = []
-    while len(blocks) < _MOST_DRAIN_BLOCKS and sum(map(len, blocks)) <= _LARGEST_DRAIN:
-        block = raw.read1(_BLOCK, decode_content=False)
-        if not block:
-            raw.release_conn()
-            return b"" if raw.headers.get("content-encoding") else b"".join(blocks)
+    for block in arriving(raw, decode=False):
         blocks.append(block)
+        if len(blocks) >= _MOST_DRAIN_BLOCKS or sum(map(len, blocks)) > _LARGEST_DRAIN:
+            return b""
         if check:
             check()
-    return b""
+    raw.release_conn()
+    return b"" if raw.headers.get("content-encoding") else b"".join(blocks)

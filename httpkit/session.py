@@ -266,7 +266,7 @@ class Session(Verbs):
         twin._shares_pool = True
         twin.headers = _headers.Headers(self.headers)
         twin.params, twin.proxies = dict(self.params), dict(self.proxies)
-        twin.hooks = {event: list(hooks) for event, hooks in self.hooks.items()}
+        twin.hooks = {event: list(preparation.as_hooks(h)) for event, h in self.hooks.items()}
         theirs = {name: changes.pop(name) for name in settings.REQUESTS_SETTINGS if name in changes}
         if "auth" in theirs:
             settings.check({"auth": theirs["auth"]})

@@ -1171,6 +1171,14 @@ def test_a_prepared_request_may_have_any_hooks_that_requests_takes(sandbox, hook
     assert (response.status_code, response.attempts) == (200, 3)
 
 
+def test_a_session_may_have_one_hook_instead_of_a_list(sandbox):
+    with httpkit.Session(sandbox.url) as api:
+        api.hooks = {"response": raise_for_status}  # requests takes it so
+        response = api.get("flaky/a")
+
+    assert (response.status_code, response.attempts) == (200, 3)
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, ZeroDivisionError])
 @pytest.mark.parametrize("number", [1, 2], ids=["first attempt", "second attempt"])
 def test_an_exception_from_a_hook_is_not_retried(sandbox, error, number):

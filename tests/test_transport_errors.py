@@ -257,6 +257,19 @@ def test_a_legal_oddity_is_an_answer(raw_server, reply, stream):
         assert response.content == b"hi"
 
 
+@pytest.mark.parametrize(
+    "coding", [b"chunked", b"Chunked", b"chunked ", b"identity, chunked", b"chunked, chunked"]
+)
+@either_way
+def test_the_framing_of_chunks_is_never_taken_for_the_body(raw_server, coding, stream):
+    server = raw_server(head(b"Transfer-Encoding: " + coding) + b"2\r\nhi\r\n0\r\n\r\n")
+
+    with httpkit.Session(server.url, retry=None) as api:
+        outcome = read_all(api, stream=stream)
+
+    assert isinstance(outcome, requests.RequestException) or outcome[0] == b"hi"
+
+
 MUTATED = [
     sized(
         b'{"a": [1, 2]}',
