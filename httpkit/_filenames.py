@@ -8,7 +8,7 @@ import unicodedata
 from contextlib import suppress
 from urllib.parse import unquote, urlsplit
 
-# The longest name that all common file systems take, less room for ".part.json".
+# 255 bytes is the most that common file systems take; ".part.json" needs 10 of them.
 _MOST_BYTES = 240
 _FALLBACK = "download"
 # These open devices, with any extension, on Windows.

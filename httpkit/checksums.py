@@ -53,9 +53,11 @@ def parse(checksum: str) -> Expected:
     Raises:
         ConfigurationError: The algorithm is unknown, or the digest has not its length.
     """
+    if not isinstance(checksum, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
+        raise ConfigurationError("checksum= must be a str like 'sha256:<hex digest>'")
     algorithm, colon, digest = checksum.strip().partition(":")
     algorithm, digest = algorithm.lower().replace("-", ""), digest.strip().lower()
-    if not colon or algorithm not in hashlib.algorithms_available:
+    if not colon or algorithm not in hashlib.algorithms_available or algorithm[:5] == "shake":
         raise ConfigurationError(f"checksum={checksum!r} must be like 'sha256:<hex digest>'")
     size = _new(algorithm).digest_size * 2
     if not re.fullmatch(f"[0-9a-f]{{{size}}}", digest):
@@ -104,6 +106,11 @@ class Sums:
 
     def __init__(self, algorithms: Iterable[str]) -> None:
         self._hashes = {algorithm: _new(algorithm) for algorithm in algorithms}
+
+    @property
+    def algorithms(self) -> set[str]:
+        """Which sums these are."""
+        return set(self._hashes)
 
     def update(self, block: bytes) -> None:
         """Add a block."""

@@ -4,11 +4,15 @@ Rule: bytes in, events out; blocks may be split at any byte.
 """
 
 import codecs
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from httpkit import _models
+
+# Digits only, as the rules say; so many that they are no time are ignored too.
+_RETRY = re.compile("[0-9]{1,15}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +46,27 @@ def split_lines(blocks: Iterable[bytes], encoding: str = "utf-8") -> Iterator[st
     Unlike `str.splitlines` it does not split at characters such as U+2028, which JSON and
     text hold unescaped. A last line without an end is given too.
     """
-    decoder = codecs.getincrementaldecoder(encoding)("replace")
-    pending = ""
-    for block in blocks:
-        pending += decoder.decode(block)
-        # A \r at the end may be half of a \r\n: it waits for the next block.
-        whole = pending.removesuffix("\r")
-        *lines, rest = whole.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-        pending = rest + pending[len(whole) :]
-        yield from lines
-    pending += decoder.decode(b"", final=True)
+    pending: list[str] = []
+    was_cr = False
+    for text in _decoded(blocks, encoding):
+        # A \r ends its line at once; a \n that follows it belongs to that end.
+        fresh = text.removeprefix("\n") if was_cr else text
+        was_cr = text.endswith("\r")
+        *lines, rest = fresh.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        for line in lines:
+            yield "".join([*pending, line])
+            pending.clear()
+        if rest:
+            pending.append(rest)
     if pending:
-        yield from pending.removesuffix("\r").replace("\r", "\n").split("\n")
+        yield "".join(pending)
+
+
+def _decoded(blocks: Iterable[bytes], encoding: str) -> Iterator[str]:
+    decoder = codecs.getincrementaldecoder(encoding)("replace")
+    yield from filter(None, map(decoder.decode, blocks))
+    if text := decoder.decode(b"", final=True):
+        yield text
 
 
 def split_blocks(blocks: Iterable[bytes]) -> Iterator[bytes]:
@@ -88,7 +101,7 @@ class _Builder:
             self._kind = value
         elif name == "id" and "\x00" not in value:
             self._id = value
-        elif name == "retry" and value.isascii() and value.isdigit():
+        elif name == "retry" and _RETRY.fullmatch(value):
             self._retry = int(value) / 1000
 
     def finish(self) -> Event | None:

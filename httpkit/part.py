@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+from httpkit._headers import is_value
 from httpkit.errors import TransferError
 
 try:
@@ -34,12 +35,14 @@ class Identity:
         validator: A strong ETag or a Last-Modified that is old enough, for If-Range; None
             when the server gives neither.
         etag: As sent; None when not.
+        modified: Last-Modified as sent; None when not.
         total: Bytes of the whole; None when the server does not say.
         content_type: As sent, without parameters; None when not.
     """
 
     validator: str | None = None
     etag: str | None = None
+    modified: str | None = None
     total: int | None = None
     content_type: str | None = None
 
@@ -58,8 +61,8 @@ class Sink(Protocol):
         """Append bytes."""
         ...
 
-    def read_back(self, start: int) -> bytes:
-        """Return the bytes from a position, at most OVERLAP before the end."""
+    def read_at(self, position: int, size: int) -> bytes:
+        """Return bytes that are there; of a caller's file the last OVERLAP only."""
         ...
 
     def restart(self, identity: Identity) -> None:
@@ -95,7 +98,7 @@ class Part:
             descriptor = _lock(usual)
             if descriptor is not None:
                 return cls(usual, descriptor, is_shared=False)
-            own = target.with_name(f"{target.name}.{uuid.uuid4().hex[:8]}.part")
+            own = target.with_name(f"{target.name[:50]}.{uuid.uuid4().hex[:8]}.part")
             return cls(own, os.open(own, _FLAGS | os.O_EXCL, 0o666), is_shared=True)
         except OSError as error:
             raise TransferError(f"{target} cannot be written: {error.strerror}") from error
@@ -118,9 +121,9 @@ class Part:
         except OSError as error:
             raise _cannot_write(self.path, error) from error
 
-    def read_back(self, start: int) -> bytes:
-        """Return the bytes from a position to the end."""
-        return os.pread(self._descriptor, self.size - start, start)
+    def read_at(self, position: int, size: int) -> bytes:
+        """Return so many bytes from a position."""
+        return os.pread(self._descriptor, size, position)
 
     def read_all(self, block: int) -> "Any":
         """Return the bytes in blocks, to add them up."""
@@ -152,15 +155,28 @@ class Part:
                     f"{needed} bytes are missing, but {self.path.parent} has {free} free"
                 )
 
-    def finish(self, target: Path, *, sync: bool) -> None:
-        """Give the whole file its final name, at once."""
+    def finish(self, target: Path, *, sync: bool, is_new: bool) -> bool:
+        """Give the whole file its final name, at once; say whether it could have it.
+
+        Args:
+            target: The name.
+            sync: Whether to wait until the disk has the bytes.
+            is_new: Whether a file that appeared meanwhile keeps the name.
+        """
         try:
             if sync:
                 os.fsync(self._descriptor)
-            self.path.replace(target)
+            if is_new:
+                target.hardlink_to(self.path)  # unlike a rename it replaces nothing
+                self.path.unlink()
+            else:
+                self.path.replace(target)
+        except FileExistsError:
+            return False
         except OSError as error:
             raise _cannot_write(target, error) from error
         self._sidecar.unlink(missing_ok=True)
+        return True
 
     def discard(self) -> None:
         """Remove the part: its bytes are wrong."""
@@ -184,13 +200,22 @@ class Part:
 
     def _load(self) -> Identity | None:
         try:
-            stored = json.loads(self._sidecar.read_text("utf-8"))
-            return Identity(**stored)
-        except (OSError, ValueError, TypeError):
+            identity = Identity(**json.loads(self._sidecar.read_text("utf-8")))
+        except (OSError, ValueError, TypeError, RecursionError):
             return None
+        texts: tuple[Any, ...] = (identity.validator, identity.etag, identity.modified)
+        is_legible = all(
+            text is None or (isinstance(text, str) and is_value(text)) for text in texts
+        )
+        total: Any = identity.total
+        is_count = total is None or (isinstance(total, int) and total >= 0)
+        return identity if is_legible and is_count else None
 
 
-_FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+# No link is followed: in a shared folder it could lead to somebody else's file.
+_FLAGS = (
+    os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+)
 
 
 def _lock(path: Path) -> int | None:
@@ -240,13 +265,17 @@ class Stream:
 
     def write(self, block: bytes) -> None:
         """Append bytes; the caller's file raises its own errors."""
-        self._file.write(block)
+        view = memoryview(block)
+        while view:  # a raw file takes what it can, and says how much that was
+            written = self._file.write(view)
+            view = view[written if isinstance(written, int) else len(view) :]
         self._size += len(block)
         self._tail = (self._tail + block)[-OVERLAP:] if len(block) < OVERLAP else block[-OVERLAP:]
 
-    def read_back(self, start: int) -> bytes:
-        """Return the last bytes, from memory: the file may not be readable."""
-        return self._tail[len(self._tail) - (self._size - start) :]
+    def read_at(self, position: int, size: int) -> bytes:
+        """Return bytes from a position, from memory: the file may not be readable."""
+        start = len(self._tail) - (self._size - position)
+        return self._tail[start : start + size]
 
     def restart(self, identity: Identity) -> None:
         """Go back to where the file was.
@@ -258,7 +287,7 @@ class Stream:
         if not self._size:
             return
         if self._start is None:
-            raise TransferError("the file changed on the server, and this file cannot be rewound")
+            raise TransferError("the file it is written to cannot be rewound")
         self._file.seek(self._start)
         self._file.truncate()
         self._size, self._tail = 0, b""

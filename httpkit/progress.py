@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
+from httpkit.errors import ConfigurationError
+
 # People cannot read faster, and drawing must not cost throughput.
 _SHORTEST_INTERVAL = 0.1
 
@@ -50,6 +52,16 @@ class Bar(Protocol):
 ProgressLike: TypeAlias = bool | Callable[[Progress], object] | Bar | None
 
 
+def check_progress(progress: object) -> None:
+    """Refuse what can show no progress.
+
+    Raises:
+        ConfigurationError: It is no bool, callable or bar.
+    """
+    if progress is not None and not isinstance(progress, (bool, Bar)) and not callable(progress):
+        raise ConfigurationError(f"progress={progress!r} is no bool, callable or bar")
+
+
 class Reporter:
     """Tells a bar or a callable how far a transfer is, ten times a second at most.
 
@@ -78,9 +90,9 @@ class Reporter:
             if self._wants_bar:
                 self._bar = _make_bar(self._label, done, total)
                 self._shown = done
+            self._report()
         if self._bar is not None and total is not None:
             self._bar.total = total
-        self._report()
 
     def advance(self, size: int) -> None:
         """Say that so many bytes more are there."""

@@ -1,6 +1,5 @@
 """What a caller sees of an answer, and how its body is read."""
 
-import codecs
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, TypeVar, cast, overload
 
@@ -12,6 +11,7 @@ from requests.exceptions import (
     JSONDecodeError,
     ReadTimeout,
     SSLError,
+    StreamConsumedError,
 )
 from urllib3.exceptions import DecodeError as WireDecodeError
 from urllib3.exceptions import HTTPError as WireError
@@ -182,11 +182,13 @@ class Response(requests.Response):
         if self._failure is not None or isinstance(self.__dict__.get("_content"), bytes):
             yield self.content
             return
+        if self._content_consumed:
+            raise StreamConsumedError(request=self.request)
         try:
             yield from self._guarded(self._arriving())
         finally:
+            self.close()  # first: it closes a connection that is half read, and keeps it after
             self.__dict__["_content_consumed"] = True
-            self.close()
 
     def _arriving(self) -> Iterator[bytes]:
         if not isinstance(self.raw, urllib3.BaseHTTPResponse):
@@ -200,7 +202,13 @@ class Response(requests.Response):
         Text is decoded by the charset of the response, UTF-8 without one; bytes that it does
         not know become U+FFFD. Errors are those of `blocks`.
         """
-        return events.split_lines(self.blocks(), _known(self.encoding))
+        return events.split_lines(self.blocks(), self._charset())
+
+    def _charset(self) -> str:
+        # requests says ISO-8859-1 for a text without a charset, RFC 2616; RFC 7231 withdrew it.
+        is_named = "charset" in self.headers.get("content-type", "").lower()
+        is_guess = self.encoding == "ISO-8859-1" and not is_named
+        return "utf-8" if is_guess else _known(self.encoding)
 
     @overload
     def json_lines(self, model: None = None) -> Iterator[Any]: ...
@@ -280,10 +288,12 @@ class Response(requests.Response):
 
 
 def _known(encoding: str | None) -> str:
+    name = encoding or "utf-8"
     try:
-        return codecs.lookup(encoding or "utf-8").name
-    except LookupError:
+        b"\xff".decode(name, "replace")  # also refuses what is no text encoding, such as hex
+    except (LookupError, ValueError):
         return "utf-8"
+    return name
 
 
 # Connections and sockets, and what is set anew when a response is restored.
@@ -371,16 +381,16 @@ def receive(
     response.__dict__.update(_content=body, _content_consumed=True)
 
 
-def arriving(raw: urllib3.BaseHTTPResponse, *, decode: bool) -> Iterator[bytes]:
+def arriving(raw: urllib3.BaseHTTPResponse, *, decode: bool, size: int = _BLOCK) -> Iterator[bytes]:
     """Give a body in blocks as they come in: `read1` returns with what there is.
 
     It reads by way of http.client, which knows chunks only where the field says "chunked" and
     nothing else; for "identity, chunked" and the like urllib3's own reader is asked.
     """
     if raw.headers.get("transfer-encoding", "chunked").lower() != "chunked":
-        yield from raw.stream(_BLOCK, decode_content=decode)
+        yield from raw.stream(size, decode_content=decode)
         return
-    while block := raw.read1(_BLOCK, decode_content=decode):
+    while block := raw.read1(size, decode_content=decode):
         yield block
 
 

@@ -20,10 +20,14 @@ b'{}'
 | `/redirect/loop`, `/redirect/chain/3` | itself for ever, `/echo` after 3 hops |
 | `/cookies`, `/cookies/set?name=value` | the cookies received, or set |
 | `/bytes/100`, `/text?charset=latin-1`, `/html`, `/gzip`, `/empty` | bodies that are whole |
+| `/bytes/100?version=1&etag=weak&digest=1&name=FILE` | a file, for Range and If-Range too |
+| `/events?count=3`, `/lines?count=3`, `/json-lines?count=3` | streams, in chunks |
+| `/bytes/100?drop=10`, and `drop` for each stream | hangs up after 10 bytes of each body |
 | `/invalid-json`, `/truncated?bytes=10` | bodies that are broken |
 """
 
 import gzip
+import hashlib
 import hmac
 import json
 import re
@@ -35,15 +39,17 @@ from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from email.utils import formatdate
 from functools import partial
 from http import HTTPStatus
 from http.client import responses as reason_phrases
 from http.server import BaseHTTPRequestHandler
 from typing import Any, Self, TypeVar, cast
-from urllib.parse import parse_qs, unquote, urlencode
+from urllib.parse import parse_qs, quote, unquote, urlencode
 
 __all__ = ["Sandbox", "SeenRequest"]
 
+_Choice = TypeVar("_Choice")
 _Number = TypeVar("_Number", int, float)
 _Pairs = tuple[tuple[str, str], ...]
 _Row = dict[str, object]
@@ -52,10 +58,17 @@ _Row = dict[str, object]
 _LARGEST_BODY = 64 * 1024 * 1024
 # Seconds. Longer than any test waits, and far below what Event.wait() accepts on any platform.
 _LONGEST_WAIT = 3600
+# Lines or events. Each is a chunk and a system call, and together they are held in memory.
+_LONGEST_STREAM = 100_000
+# Seconds since the epoch: 2020-01-01, when version 0 of every file was last modified. RFC 9110
+# section 8.8.2.2: a date is a strong validator only when it is well in the past.
+_MODIFIED = 1_577_836_800
 # RFC 9110 sections 15.3.5 and 15.4.5: these end at the header section.
 _BODILESS = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 # RFC 9110 section 5.5: a field value holds none of these; a query must not add header lines.
 _NO_BREAKS = str.maketrans("\r\n\0", "   ")
+# RFC 9110 section 14.1.2, one range; a list of them may be ignored, and so may absurd numbers.
+_RANGE = re.compile(r"bytes=(?=\d|-\d)(\d{0,18})-(\d{0,18})", re.ASCII | re.IGNORECASE)
 # The parameters of a collection that page or authenticate; every other one filters.
 _NOT_FILTERS = frozenset({"_page", "_limit", "api_key"})
 # The members a new object cannot go without, by collection.
@@ -251,16 +264,18 @@ class _Answer:
     """A response to be sent.
 
     Attributes:
-        withheld: Bytes that Content-Length promises beyond the body.
         pause: Seconds before each byte of the body; 0 sends it whole.
+        drop: Bytes of the body after which to hang up; a shorter one is sent whole.
+        is_chunked: Send each line in a chunk of its own, without a Content-Length.
     """
 
     status: int = 200
     body: bytes = b""
     content_type: str = "text/plain; charset=utf-8"
     headers: _Pairs = ()
-    withheld: int = 0
     pause: float = 0
+    drop: int = sys.maxsize
+    is_chunked: bool = False
 
 
 def _json(value: object, *, status: int = 200, headers: _Pairs = ()) -> _Answer:
@@ -283,8 +298,36 @@ def _html(title: str, *, status: int = 200) -> _Answer:
     return _Answer(status, page.encode(), "text/html; charset=utf-8")
 
 
-def _pattern(size: int) -> _Answer:
-    return _Answer(200, (bytes(range(256)) * (size // 256 + 1))[:size], "application/octet-stream")
+def _pattern(size: int, *, first: int = 0) -> _Answer:
+    body = (bytes(range(256)) * (size // 256 + 2))[first : first + size]
+    return _Answer(200, body, "application/octet-stream")
+
+
+def _selected(field: str, size: int) -> range | None:
+    """Return the places that a Range field selects; None when the field is to be ignored."""
+    match = _RANGE.fullmatch(field)
+    if match is None:
+        return None
+    first, last = (int(digits) if digits else None for digits in match.groups())
+    if first is None:  # the last bytes, as many as are named
+        return range(size - min(last or 0, size), size)
+    if last is None:
+        return range(first, size)
+    return range(first, min(last + 1, size)) if first <= last else None
+
+
+def _digest(body: bytes) -> str:
+    """Spell a Repr-Digest, RFC 9530."""
+    return f"sha-256=:{b64encode(hashlib.sha256(body).digest()).decode()}:"
+
+
+def _attachment(name: str) -> str:
+    """Spell a Content-Disposition, RFC 6266; a name beyond ASCII as in RFC 8187."""
+    escaped = re.sub(r'(["\\])', r"\\\1", name)
+    given = (
+        f'filename="{escaped}"' if name.isascii() else f"filename*=UTF-8''{quote(name, safe='')}"
+    )
+    return f"attachment; {given}"
 
 
 def _number(
@@ -567,7 +610,8 @@ class _Handler(BaseHTTPRequestHandler):
         headers = [*answer.headers]
         if answer.status not in _BODILESS:
             headers.append(("Content-Type", answer.content_type))
-            headers.append(("Content-Length", str(len(answer.body) + answer.withheld)))
+            length = ("Content-Length", str(len(answer.body)))
+            headers.append(("Transfer-Encoding", "chunked") if answer.is_chunked else length)
         self.send_response(answer.status, _reason(answer.status))
         for name, value in headers:
             # http.server writes Latin-1; what is not ASCII goes out as UTF-8.
@@ -577,12 +621,22 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_body(answer)
 
     def _send_body(self, answer: _Answer) -> None:
-        if not answer.pause:
-            self.wfile.write(answer.body)
-            return
-        for place in range(len(answer.body)):
-            self.site.wait(answer.pause)
-            self.wfile.write(answer.body[place : place + 1])
+        body = answer.body[: answer.drop]
+        for piece in _pieces(answer, body):
+            if answer.pause:
+                self.site.wait(answer.pause)
+            framed = b"%x\r\n%s\r\n" % (len(piece), piece)
+            self.wfile.write(framed if answer.is_chunked else piece)
+        if len(body) < len(answer.body):
+            self.close_connection = True
+        elif answer.is_chunked:
+            self.wfile.write(b"0\r\n\r\n")
+
+
+def _pieces(answer: _Answer, body: bytes) -> Iterable[bytes]:
+    if answer.pause:
+        return (body[place : place + 1] for place in range(len(body)))
+    return body.splitlines(keepends=True) if answer.is_chunked else [body]
 
 
 @dataclass(frozen=True, slots=True)
@@ -620,6 +674,15 @@ class _Call:
 
     def asked_body(self) -> _Answer:
         return _pattern(_asked(self.request, "bytes", 10, most=_LARGEST_BODY))
+
+    def asked_drop(self) -> int:
+        return _asked(self.request, "drop", sys.maxsize)
+
+    def chosen(self, name: str, choices: Mapping[str, _Choice], default: str) -> _Choice:
+        choice = self.asked(name, default)
+        if choice not in choices:
+            raise _RefusalError(400, f"{name} must be one of {', '.join(choices)}")
+        return choices[choice]
 
     def asked_seconds(self) -> float:
         return _asked(self.request, "seconds", 1.0, most=_LONGEST_WAIT)
@@ -695,14 +758,10 @@ class _Call:
             "text": _Answer(status, detail.encode()),
             "empty": _Answer(status),
         }
-        kind = self.asked("kind", "problem" if status >= 400 else "object")
-        if kind not in kinds:
-            raise _RefusalError(400, f"kind must be one of {', '.join(kinds)}")
-        asked = {
-            name: self.asked(name, "") for name in _ASKED_HEADERS if name in self.request.query
-        }
-        headers = [(_ASKED_HEADERS[name], value) for name, value in asked.items()]
-        return replace(kinds[kind], headers=tuple(headers))
+        answer = self.chosen("kind", kinds, "problem" if status >= 400 else "object")
+        query = self.request.query
+        asked = [(field, query[name][0]) for name, field in _ASKED_HEADERS.items() if name in query]
+        return replace(answer, headers=tuple(asked))
 
     def flaky(self) -> _Answer:
         key = unquote(self.path[1:])
@@ -732,10 +791,47 @@ class _Call:
 
     def truncated(self) -> _Answer:
         whole = self.asked_body()
-        return replace(whole, withheld=len(whole.body), headers=(("Connection", "close"),))
+        size = len(whole.body)
+        return replace(whole, body=whole.body * 2, drop=size, headers=(("Connection", "close"),))
 
     def sized(self) -> _Answer:
-        return _pattern(_number(self.path[1:], "bytes", int, most=_LARGEST_BODY))
+        """Answer with a file of that size, or with a range of it."""
+        size = _number(self.path[1:], "bytes", int, most=_LARGEST_BODY)
+        version = _asked(self.request, "version", 0, most=255)
+        whole = _pattern(size, first=version)
+        fields = {
+            "Accept-Ranges": "bytes",
+            "ETag": self.chosen("etag", _ETAGS, "strong").format(f"{size}-{version}"),
+            "Last-Modified": formatdate(_MODIFIED + version * 86_400, usegmt=True),
+            "Repr-Digest": _digest(whole.body) if self.asked("digest", "0") == "1" else "",
+            "Content-Disposition": _attachment(name) if (name := self.asked("name", "")) else "",
+        }
+        headers = tuple((name, value) for name, value in fields.items() if value)
+        return self.ranged(replace(whole, headers=headers, drop=self.asked_drop()))
+
+    def ranged(self, whole: _Answer) -> _Answer:
+        """Answer with the range that is asked for, RFC 9110 section 14; whole without one."""
+        asked, size = self.request.headers, len(whole.body)
+        # RFC 9110 section 13.1.5: a weak ETag never matches, and a date only when it is the same.
+        strong = {v for name, v in whole.headers if name in _VALIDATORS and not v.startswith("W/")}
+        is_met = asked.get("if-range") in {None, *strong}
+        is_ranged = self.request.method == "GET" and is_met
+        part = _selected(asked.get("range", ""), size) if is_ranged else None
+        if part is None:
+            return whole
+        if not part:
+            unmet = (("Content-Range", f"bytes */{size}"),)
+            raise _RefusalError(416, f"there are {size} bytes", headers=unmet)
+        body = whole.body[part.start : part.stop]
+        place = ("Content-Range", f"bytes {part.start}-{part.stop - 1}/{size}")
+        return replace(whole, status=206, body=body, headers=(*whole.headers, place))
+
+    def streamed(self, *, content_type: str, opening: str = "", item: str) -> _Answer:
+        """Answer with an item for each number from 1, in chunks."""
+        count = _asked(self.request, "count", 3, most=_LONGEST_STREAM)
+        body = opening + "".join(item.replace("#", str(n)) for n in range(1, count + 1))
+        whole = _Answer(200, body.encode(), content_type, is_chunked=True)
+        return replace(whole, drop=self.asked_drop())
 
     def text(self) -> _Answer:
         charset = self.asked("charset", "utf-8")
@@ -800,6 +896,16 @@ _FIXED: Mapping[str, _Answer] = {
 # The routes that end at their name.
 _LEAVES: Mapping[str, _Route] = {
     "drip": _Call.drip,
+    "events": partial(
+        _Call.streamed,
+        content_type="text/event-stream",
+        opening=": the numbers from 1\nretry: 1000\n\n",
+        item='id: #\nevent: number\ndata: {"number": #}\n\n',
+    ),
+    "json-lines": partial(
+        _Call.streamed, content_type="application/x-ndjson", item='{"number": #}\n'
+    ),
+    "lines": partial(_Call.streamed, content_type="text/plain; charset=utf-8", item="line #\n"),
     "slow": _Call.slow,
     "text": _Call.text,
     "truncated": _Call.truncated,
@@ -831,5 +937,8 @@ _CHALLENGES: Mapping[str, tuple[str, str]] = {
     "basic": ('Basic realm="sandbox", charset="UTF-8"', "a user name with its password"),
     "key": ('ApiKey realm="sandbox"', "an API key"),
 }
+_VALIDATORS = frozenset({"ETag", "Last-Modified"})
+# The ETags that a query can ask for.
+_ETAGS: Mapping[str, str] = {"strong": '"{}"', "weak": 'W/"{}"', "none": ""}
 # The headers that a query can ask for.
 _ASKED_HEADERS: Mapping[str, str] = {"retry_after": "Retry-After", "request_id": "X-Request-Id"}

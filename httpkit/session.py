@@ -801,14 +801,12 @@ class Session(Verbs):
             fsync=fsync,
         )
         asked: dict[str, Any] = {
-            "stream": True, "raise_for_status": True, "on_status": download.HANDLED, **options
+            **options, "stream": True, "raise_for_status": True, "on_status": download.HANDLED
         }  # fmt: skip
         headers: Mapping[str, str | bytes | None] = asked.pop("headers", None) or {}
 
         def ask(fields: dict[str, str]) -> requests.Response:
             answer: Response = self.request("GET", url, headers={**headers, **fields}, **asked)
-            if answer.status_code not in download.HANDLED:
-                answer.raise_for_status()  # a session's table may have returned it
             return answer
 
         return download.download(ask, preparation.as_text(url), dest, wishes)

@@ -988,6 +988,257 @@ def test_an_unknown_path_is_404(sandbox, client, path):
     assert lost.headers["Content-Type"] == "application/problem+json"
 
 
+# Files and ranges
+
+
+@pytest.mark.parametrize(
+    ("field", "places"),
+    [
+        ("bytes=0-0", (0, 0)),
+        ("bytes=2-4", (2, 4)),
+        ("bytes=2-", (2, 9)),
+        ("bytes=9-99", (9, 9)),
+        ("bytes=-3", (7, 9)),
+        ("bytes=-99", (0, 9)),
+        ("Bytes=0-1", (0, 1)),
+    ],
+)
+def test_a_range_is_206_with_its_place(sandbox, client, field, places):
+    part = client.get(sandbox.url + "/bytes/10", headers={"Range": field})
+
+    first, last = places
+    assert (part.status_code, part.content) == (206, bytes(range(first, last + 1)))
+    assert part.headers["Content-Range"] == f"bytes {first}-{last}/10"
+    assert part.headers["Content-Length"] == str(last - first + 1)
+    assert part.headers["ETag"] == '"10-0"'
+
+
+@pytest.mark.parametrize(
+    ("size", "field"),
+    [(10, "bytes=10-"), (10, "bytes=10-12"), (10, "bytes=-0"), (0, "bytes=0-"), (0, "bytes=-1")],
+)
+def test_a_range_beyond_the_end_is_416_with_the_size(sandbox, client, size, field):
+    refused = client.get(f"{sandbox.url}/bytes/{size}", headers={"Range": field})
+
+    assert refused.status_code == 416
+    assert refused.headers["Content-Range"] == f"bytes */{size}"
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "bytes=-",
+        "bytes=3-2",
+        "bytes=0-1,4-5",
+        "lines=0-1",
+        "bytes=a-b",
+        "bytes=1",
+        "bytes=\u0661-",
+        "bytes=0-" + "9" * 5000,
+        "",
+    ],
+    ids=["empty", "backwards", "two", "unit", "letters", "bare", "arabic", "absurd", "blank"],
+)
+def test_a_range_that_is_none_is_ignored(sandbox, client, field):
+    headers = {"Range": field.encode()}
+
+    whole = client.get(sandbox.url + "/bytes/10", headers=headers)
+
+    assert (whole.status_code, len(whole.content)) == (200, 10)
+    assert "Content-Range" not in whole.headers
+
+
+@pytest.mark.parametrize(
+    ("query", "condition", "status"),
+    [
+        pytest.param("", '"10-0"', 206, id="etag"),
+        pytest.param("", "Wed, 01 Jan 2020 00:00:00 GMT", 206, id="date"),
+        pytest.param("version=1", '"10-0"', 200, id="other etag"),
+        pytest.param("version=1", "Wed, 01 Jan 2020 00:00:00 GMT", 200, id="other date"),
+        pytest.param("etag=weak", 'W/"10-0"', 200, id="weak etag"),
+        pytest.param("etag=weak", '"10-0"', 200, id="not weak"),
+        pytest.param("etag=weak", "Wed, 01 Jan 2020 00:00:00 GMT", 206, id="date beside weak"),
+        pytest.param("etag=none", '"10-0"', 200, id="no etag"),
+        pytest.param("", "Thu, 02 Jan 2020 00:00:00 GMT", 200, id="later date"),
+        pytest.param("", "", 200, id="empty"),
+    ],
+)
+def test_a_range_is_given_only_if_the_file_is_still_the_same(
+    sandbox, client, query, condition, status
+):
+    headers = {"Range": "bytes=5-", "If-Range": condition}
+
+    answer = client.get(f"{sandbox.url}/bytes/10?{query}", headers=headers)
+
+    assert (answer.status_code, len(answer.content)) == (status, 5 if status == 206 else 10)
+
+
+def test_head_of_a_file_has_every_field_of_the_whole(sandbox, client):
+    url = sandbox.url + "/bytes/10?digest=1&name=a.bin"
+
+    head = client.head(url, headers={"Range": "bytes=2-"})
+
+    whole = client.get(url)
+    head.headers.pop("Date")
+    whole.headers.pop("Date")
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers == whole.headers
+    assert head.headers["Accept-Ranges"] == "bytes"
+    assert head.headers["Content-Length"] == "10"
+    assert head.headers["Last-Modified"] == "Wed, 01 Jan 2020 00:00:00 GMT"
+
+
+def test_another_version_has_other_bytes_and_another_etag_and_date(sandbox, client):
+    old, new = (client.get(f"{sandbox.url}/bytes/300?version={n}") for n in (0, 255))
+
+    assert new.content == bytes((place + 255) % 256 for place in range(300))
+    for name in ("ETag", "Last-Modified"):
+        assert old.headers[name] != new.headers[name]
+
+
+@pytest.mark.parametrize(
+    ("kind", "etag"), [("strong", '"10-0"'), ("weak", 'W/"10-0"'), ("none", None)]
+)
+def test_a_kind_of_etag_can_be_asked_for(sandbox, client, kind, etag):
+    answer = client.get(f"{sandbox.url}/bytes/10?etag={kind}")
+
+    assert answer.headers.get("ETag") == etag
+
+
+@pytest.mark.parametrize("field", ["", "bytes=1-1"], ids=["whole", "part"])
+def test_a_digest_is_of_the_whole_file(sandbox, client, field):
+    answer = client.get(sandbox.url + "/bytes/3?digest=1", headers={"Range": field})
+
+    # From: printf '\0\1\2' | openssl dgst -sha256 -binary | base64
+    digest = "sha-256=:rksygOVuL6+D9BSm49q+nV++GJdlRMBf7RIazLhbU/w=:"
+    assert answer.headers["Repr-Digest"] == digest
+    assert "Repr-Digest" not in client.get(sandbox.url + "/bytes/3").headers
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("a b.bin", 'attachment; filename="a b.bin"'),
+        ('a"\\b', 'attachment; filename="a\\"\\\\b"'),
+        ("../é", "attachment; filename*=UTF-8''..%2F%C3%A9"),
+    ],
+    ids=["plain", "escaped", "not ASCII"],
+)
+def test_a_file_name_can_be_asked_for(sandbox, client, name, field):
+    answer = client.get(sandbox.url + "/bytes/1", params={"name": name})
+
+    assert answer.headers["Content-Disposition"] == field
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/bytes/1?version=256",
+        "/bytes/1?version=b",
+        "/bytes/1?drop=-1",
+        "/bytes/1?etag=strange",
+        "/events?count=none",
+        "/lines?drop=x",
+        "/json-lines?count=100001",
+    ],
+)
+def test_a_file_or_stream_that_cannot_be_is_400(sandbox, client, target):
+    refused = client.get(sandbox.url + target)
+
+    assert refused.status_code == 400
+    assert " must be " in refused.json()["detail"]
+
+
+def test_a_dropped_file_arrives_in_three_parts(sandbox):
+    parts = []
+    for start in (0, 4, 8):
+        with connected(sandbox) as connection:
+            connection.sendall(
+                b"GET /bytes/10?drop=4 HTTP/1.1\r\nConnection: close\r\nRange: bytes=%d-\r\n\r\n"
+                % start
+            )
+            parts.append(read_to_end(connection).partition(b"\r\n\r\n"))
+
+    assert b"".join(body for _, _, body in parts) == bytes(range(10))
+    assert [head.split()[1] for head, _, _ in parts] == [b"206"] * 3
+    assert [head.rpartition(b" ")[2] for head, _, _ in parts] == [b"10", b"6", b"2"]
+
+
+@pytest.mark.parametrize(
+    ("target", "body"),
+    [
+        ("/bytes/10?drop=0", b""),
+        ("/bytes/10?drop=9", bytes(range(9))),
+        ("/lines?drop=9", b"7\r\nline 1\n\r\n2\r\nli\r\n"),
+        ("/json-lines?drop=14", b"e\r\n" + b'{"number": 1}\n' + b"\r\n"),
+    ],
+)
+def test_a_dropped_body_ends_with_its_connection(sandbox, wire, target, body):
+    wire.sendall(f"GET {target} HTTP/1.1\r\n\r\n".encode())
+
+    answer = read_to_end(wire)
+
+    assert answer.partition(b"\r\n\r\n")[2] == body
+    assert b"Connection" not in answer
+
+
+@pytest.mark.parametrize("target", ["/bytes/10?drop=10", "/lines?count=1&drop=7"])
+def test_a_body_that_is_no_longer_than_its_drop_keeps_the_connection(sandbox, wire, target):
+    wire.sendall(f"GET {target} HTTP/1.1\r\n\r\n".encode())
+    wire.sendall(b"GET /empty HTTP/1.1\r\nConnection: close\r\n\r\n")
+
+    answer = read_to_end(wire)
+
+    assert answer.count(b"HTTP/1.1 ") == 2
+
+
+def test_head_is_not_dropped(sandbox, wire):
+    wire.sendall(b"HEAD /bytes/10?drop=4 HTTP/1.1\r\n\r\n")
+    wire.sendall(b"GET /empty HTTP/1.1\r\nConnection: close\r\n\r\n")
+
+    answer = read_to_end(wire)
+
+    assert answer.count(b"HTTP/1.1 ") == 2
+
+
+# Streams
+
+
+@pytest.mark.parametrize(
+    ("path", "content_type", "body"),
+    [
+        (
+            "/events?count=2",
+            "text/event-stream",
+            (
+                ": the numbers from 1\nretry: 1000\n\n"
+                'id: 1\nevent: number\ndata: {"number": 1}\n\n'
+                'id: 2\nevent: number\ndata: {"number": 2}\n\n'
+            ),
+        ),
+        ("/lines", "text/plain; charset=utf-8", "line 1\nline 2\nline 3\n"),
+        ("/json-lines?count=2", "application/x-ndjson", '{"number": 1}\n{"number": 2}\n'),
+        ("/lines?count=0", "text/plain; charset=utf-8", ""),
+    ],
+    ids=["events", "lines", "json-lines", "none"],
+)
+def test_a_stream_counts(sandbox, client, path, content_type, body):
+    answer = client.get(sandbox.url + path)
+
+    assert (answer.status_code, answer.text) == (200, body)
+    assert answer.headers["Content-Type"] == content_type
+    assert answer.headers["Transfer-Encoding"] == "chunked"
+    assert "Content-Length" not in answer.headers
+
+
+def test_each_line_of_a_stream_is_a_chunk(sandbox, wire):
+    wire.sendall(b"GET /lines?count=2 HTTP/1.1\r\nConnection: close\r\n\r\n")
+
+    answer = read_to_end(wire)
+
+    assert answer.endswith(b"\r\n\r\n7\r\nline 1\n\r\n7\r\nline 2\n\r\n0\r\n\r\n")
+
+
 # The wire
 
 
