@@ -381,13 +381,18 @@ def receive(
     response.__dict__.update(_content=body, _content_consumed=True)
 
 
+def is_oddly_framed(raw: urllib3.BaseHTTPResponse) -> bool:
+    """Say whether http.client would miss that a body comes in chunks."""
+    return raw.headers.get("transfer-encoding", "chunked").lower() != "chunked"
+
+
 def arriving(raw: urllib3.BaseHTTPResponse, *, decode: bool, size: int = _BLOCK) -> Iterator[bytes]:
     """Give a body in blocks as they come in: `read1` returns with what there is.
 
     It reads by way of http.client, which knows chunks only where the field says "chunked" and
     nothing else; for "identity, chunked" and the like urllib3's own reader is asked.
     """
-    if raw.headers.get("transfer-encoding", "chunked").lower() != "chunked":
+    if is_oddly_framed(raw):
         yield from raw.stream(size, decode_content=decode)
         return
     while block := raw.read1(size, decode_content=decode):
