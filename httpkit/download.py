@@ -452,7 +452,7 @@ class _Transfer:
 
     def _blocks(self, answer: requests.Response) -> Iterator[bytes]:
         decode = self._decodes()
-        if answer.headers.get("content-encoding", "identity").lower() != "identity":
+        if _is_encoded(answer):
             # A range of an encoded file is not a range of the file.
             self._is_resumable = False
         if response_room.is_oddly_framed(answer.raw):
@@ -490,8 +490,7 @@ class _Transfer:
         return checksums.announced(answer.headers, is_whole=is_whole)[:1]
 
     def _decodes_encoding(self, answer: requests.Response) -> bool:
-        coding = answer.headers.get("content-encoding", "identity").lower()
-        return coding != "identity" and self._decodes()
+        return _is_encoded(answer) and self._decodes()
 
     def _guard_type(self, found: str | None) -> None:
         wanted = self._wishes.content_type
@@ -519,18 +518,15 @@ class _Transfer:
     def _check_whole(self) -> None:
         sink = self._open_sink()
         total = self._total
-        if total is not None and sink.size < total and not self._is_encoded():
+        if total is not None and sink.size < total and self._is_resumable:
             raise ChunkedEncodingError(f"{sink.size} of {total} bytes arrived")
-        if total is not None and sink.size > total and not self._is_encoded():
+        if total is not None and sink.size > total and self._is_resumable:
             raise _StartOverError("more bytes arrived than the file has")
         expected = self._wishes.expected_size
         if expected is not None and sink.size != expected:
             raise self._start_over(TransferError(f"the file has {sink.size} bytes, not {expected}"))
         if self._sums:
             self._sums.compare([*self._expected, *self._announced])
-
-    def _is_encoded(self) -> bool:
-        return not self._is_resumable
 
     def _start_over(self, reason: Exception) -> Exception:
         """Drop what is there, and return the reason.
@@ -646,7 +642,7 @@ def _identity(answer: requests.Response) -> Identity:
     etag = answer.headers.get("etag")
     media_type = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
     length = answer.headers.get("content-length", "")
-    is_encoded = answer.headers.get("content-encoding", "identity").lower() != "identity"
+    is_encoded = _is_encoded(answer)
     is_total = _LENGTH.fullmatch(length) and answer.status_code != 206 and not is_encoded
     total = int(length) if is_total else None
     modified = answer.headers.get("last-modified")
@@ -674,6 +670,10 @@ def _seconds(date: str | None) -> float | None:
         return parsedate_to_datetime(date or "").timestamp()
     except (ValueError, TypeError, OverflowError):
         return None
+
+
+def _is_encoded(answer: requests.Response) -> bool:
+    return answer.headers.get("content-encoding", "identity").lower() != "identity"
 
 
 def _is_chunked(answer: requests.Response) -> bool:
