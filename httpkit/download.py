@@ -249,6 +249,7 @@ class _Transfer:
         try:
             self._reporter.finish()
         finally:  # a callable of the caller's may raise, and Control-C come anywhere
+            self._add_up_with(None)
             if isinstance(self._sink, Part):
                 self._sink.close()
 
@@ -386,11 +387,12 @@ class _Transfer:
             return self._admit_part(answer, identity, start)
         self._guard_size(identity.total)
         sink = self._open_sink()
+        self._add_up_with(None)
         sink.restart(identity)
         self._resumed_from = 0
         self._announced = self._announcement(answer, is_whole=True)
         self._require_digest()
-        self._sums = checksums.Sums(self._algorithms())
+        self._add_up(sink)
         self._is_framed = identity.total is not None or _is_chunked(answer)
         self._begin(identity.total)
         return 0
@@ -421,13 +423,17 @@ class _Transfer:
         wanted = self._algorithms()
         if self._sums is not None and wanted <= self._sums.algorithms:
             return
-        if not isinstance(sink, Part) and sink.size:
-            self._announced = []  # what was written to a caller's file cannot be read again
-            return
-        self._sums = checksums.Sums(wanted)
         if isinstance(sink, Part):
-            for block in sink.read_all(_READ):
-                self._sums.update(block)
+            self._add_up_with(checksums.FileSums(wanted, sink.read_at, sink.size))
+        elif sink.size:
+            self._announced = []  # what was written to a caller's file cannot be read again
+        else:
+            self._add_up_with(checksums.Sums(wanted))
+
+    def _add_up_with(self, sums: checksums.Sums | None) -> None:
+        if self._sums is not None:
+            self._sums.close()
+        self._sums = sums
 
     def _copy(self, answer: requests.Response, position: int) -> None:
         """Write the body; what is there already must be the same bytes."""
@@ -535,7 +541,8 @@ class _Transfer:
             ChecksumError: That was the reason, and a caller's file cannot be rewound.
             TransferError: It cannot, for another reason.
         """
-        self._sums, self._resumed_from = None, 0
+        self._add_up_with(None)
+        self._resumed_from = 0
         if self._sink is None:
             return reason
         try:

@@ -125,13 +125,6 @@ class Part:
         """Return so many bytes from a position."""
         return os.pread(self._descriptor, size, position)
 
-    def read_all(self, block: int) -> "Any":
-        """Return the bytes in blocks, to add them up."""
-        position = 0
-        while data := os.pread(self._descriptor, block, position):
-            position += len(data)
-            yield data
-
     def restart(self, identity: Identity) -> None:
         """Drop what is there; what follows is of this version."""
         try:

@@ -23,6 +23,7 @@ import requests
 
 import httpkit
 from httpkit import BearerAuth
+from httpkit.checksums import FileSums
 from httpkit.errors import BodyTooLargeError, ChecksumError, IncompleteError, TransferError
 
 
@@ -769,6 +770,58 @@ def test_a_digest_first_announced_in_a_206_counts(api, dest, raw_server):
     api.download(server.url, dest)
 
     assert dest.read_bytes() == OLD
+
+
+LARGE, OTHER = noise(3, 3 << 20), noise(4, 3 << 20)
+LARGE_SUM = hashlib.sha256(LARGE).hexdigest()
+
+
+def sum_threads():
+    return [thread for thread in threading.enumerate() if thread.name == "httpkit-checksum"]
+
+
+@pytest.mark.parametrize("cuts", [[], [1 << 20], [300_000, 2 << 20]], ids=["whole", "cut", "cut 2"])
+def test_a_large_file_is_added_up_while_it_arrives(api, dest, raw_server, cuts):
+    server = honest(raw_server, LARGE, cuts=cuts)
+
+    done = api.download(server.url, dest, checksum=f"sha256:{LARGE_SUM}")
+
+    assert dest.read_bytes() == LARGE
+    assert done.digests == {"sha256": LARGE_SUM}
+    assert not sum_threads()
+
+
+def test_a_sum_begins_anew_with_another_version(api, dest, raw_server):
+    server = raw_server(whole(OTHER, 2 << 20, etag='"v0"'), whole(LARGE, **STRONG))
+
+    done = api.download(server.url, dest, checksum=f"sha256:{LARGE_SUM}")
+
+    assert dest.read_bytes() == LARGE
+    assert done.digests == {"sha256": LARGE_SUM}
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("size", [1000, 3 << 20], ids=["small", "large"])
+def test_a_file_that_somebody_cuts_has_no_sum(size):
+    sums = FileSums(["sha256"], lambda position, count: LARGE[:1000][position:][:count], size)
+    sums.update(b"x")
+
+    with pytest.raises(TransferError, match=f"1000 of {size + 1}"):
+        sums.hexdigests()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError("mine")], ids=["interrupt", "error"])
+def test_no_thread_outlives_a_download_that_breaks_off(api, dest, raw_server, error):
+    def fail(progress):
+        if progress.done:
+            raise error
+
+    with pytest.raises((KeyboardInterrupt, OSError)):
+        api.download(
+            raw_server(whole(LARGE)).url, dest, checksum=f"sha256:{LARGE_SUM}", progress=fail
+        )
+
+    assert not sum_threads()
 
 
 # Names
