@@ -6,12 +6,9 @@ stays in a part file, and the next call, in this process or another, continues t
 
 import fnmatch
 import os
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
-from email.utils import formatdate, parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias, cast
 
@@ -22,7 +19,8 @@ from requests.exceptions import ChunkedEncodingError, SSLError
 from httpkit import _filenames, _secrets, checksums, errors, retry
 from httpkit import response as response_room
 from httpkit.errors import BodyTooLargeError, ChecksumError, IncompleteError, TransferError
-from httpkit.part import OVERLAP, Identity, Part, Sink, Stream
+from httpkit.identity import Identity, http_date, is_chunked, is_encoded, span, stand_for, timestamp
+from httpkit.part import OVERLAP, Part, Sink, Stream
 from httpkit.progress import ProgressLike, Reporter, check_progress
 
 IfExists: TypeAlias = Literal["replace", "error", "skip", "rename", "update"]
@@ -45,8 +43,6 @@ _COMPRESSED_TYPES = frozenset(
     {"application/gzip", "application/x-gzip", "application/zip", "application/zstd",
      "application/x-xz", "application/x-bzip2", "application/x-tar", "application/x-gtar"}
 )  # fmt: skip
-_CONTENT_RANGE = re.compile(r"bytes\s+([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", re.IGNORECASE)
-_LENGTH = re.compile(r"[0-9]{1,18}")
 
 
 class Writable(Protocol):
@@ -226,6 +222,7 @@ class _Transfer:
     ) -> None:
         self._ask_server = ask
         self._url = url
+        self._source = stand_for(url)
         self._target = target
         self._folder = folder
         self._wishes = wishes
@@ -307,8 +304,9 @@ class _Transfer:
         sink = self._sink
         if sink is None or not sink.size or self._wishes.resume is False:
             return 0
-        known = sink.identity is not None and sink.identity.validator is not None
-        return sink.size if known or self._wishes.resume == "force" else 0
+        known = sink.identity or Identity()
+        is_known = known.validator is not None and known.source in {None, self._source}
+        return sink.size if is_known or self._wishes.resume == "force" else 0
 
     def _fetch(self) -> None:
         """Ask for what is missing and write it."""
@@ -346,7 +344,7 @@ class _Transfer:
         size = self._known_size() if self._is_resumable else 0
         if not size or self._sink is None:
             if self._wishes.if_exists == "update" and self._target and self._target.exists():
-                fields["If-Modified-Since"] = _http_date(self._target.stat().st_mtime)
+                fields["If-Modified-Since"] = http_date(self._target.stat().st_mtime)
             return 0, fields
         start = max(0, size - OVERLAP)
         fields["Range"] = f"bytes={start}-"
@@ -374,14 +372,14 @@ class _Transfer:
         return not self._resumed_from
 
     def _is_up_to_date(self, target: Path) -> bool:
-        modified = _seconds(self._last_modified)
+        modified = timestamp(self._last_modified)
         if self._wishes.if_exists != "update" or modified is None:
             return False
         return target.stat().st_mtime >= modified
 
     def _admit(self, answer: requests.Response, start: int) -> int:
         """Decide what an answer is good for; return where in the file its body begins."""
-        identity = _identity(answer)
+        identity = Identity.of(answer, self._source)
         self._guard_type(identity.content_type)
         if answer.status_code == 206:
             return self._admit_part(answer, identity, start)
@@ -393,18 +391,21 @@ class _Transfer:
         self._announced = self._announcement(answer, is_whole=True)
         self._require_digest()
         self._add_up(sink)
-        self._is_framed = identity.total is not None or _is_chunked(answer)
+        self._is_framed = identity.total is not None or is_chunked(answer)
         self._begin(identity.total)
         return 0
 
     def _admit_part(self, answer: requests.Response, identity: Identity, start: int) -> int:
         sink = self._open_sink()
         known = sink.identity or Identity()
-        span = _CONTENT_RANGE.fullmatch(answer.headers.get("content-range", "").strip())
-        if span is None:
+        first, total = span(answer) or (None, None)
+        if first is None:
             raise _StartOverError("a 206 without a legible Content-Range")
-        first, total = int(span[1]), None if span[3] == "*" else int(span[3])
-        if objection := _objection(sink, identity, first, start, total):
+        if first > min(sink.size, start):
+            raise _StartOverError("the server left out bytes")
+        if isinstance(sink, Stream) and first < sink.size - OVERLAP:
+            raise _StartOverError("the server went back too far")
+        if objection := known.objection(identity, total):
             raise _StartOverError(objection)
         self._guard_size(total)
         self._announced = self._announced or self._announcement(answer, is_whole=False)
@@ -458,7 +459,7 @@ class _Transfer:
 
     def _blocks(self, answer: requests.Response) -> Iterator[bytes]:
         decode = self._decodes()
-        if _is_encoded(answer):
+        if is_encoded(answer):
             # A range of an encoded file is not a range of the file.
             self._is_resumable = False
         if response_room.is_oddly_framed(answer.raw):
@@ -496,7 +497,7 @@ class _Transfer:
         return checksums.announced(answer.headers, is_whole=is_whole)[:1]
 
     def _decodes_encoding(self, answer: requests.Response) -> bool:
-        return _is_encoded(answer) and self._decodes()
+        return is_encoded(answer) and self._decodes()
 
     def _guard_type(self, found: str | None) -> None:
         wanted = self._wishes.content_type
@@ -582,7 +583,7 @@ class _Transfer:
         if isinstance(sink, Part) and self._target is not None:
             if not sink.finish(self._target, sync=self._wishes.fsync, is_new=self._must_be_new):
                 raise _exists(self._target)
-            if self._wishes.mtime and (modified := _seconds(self._last_modified)) is not None:
+            if self._wishes.mtime and (modified := timestamp(self._last_modified)) is not None:
                 os.utime(self._target, (modified, modified))
         digests = self._sums.hexdigests() if self._sums else {}
         return Download(
@@ -625,67 +626,3 @@ def _gathered(raw: urllib3.BaseHTTPResponse, *, decode: bool) -> Iterator[bytes]
         if not is_careful and time.monotonic() - began > _LONGEST_READ:
             careful = _CAREFUL_START
         yield block
-
-
-def _objection(
-    sink: Sink, identity: Identity, first: int, start: int, total: int | None
-) -> str | None:
-    """Say why a 206 does not continue what is there; None when it may."""
-    known = sink.identity or Identity()
-    if first > min(sink.size, start):
-        return "the server left out bytes"
-    if known.total is not None and total is not None and known.total != total:
-        return "the file has another size now"
-    if known.etag and identity.etag and known.etag != identity.etag:
-        return "the file has another ETag now"
-    if known.modified and identity.modified and known.modified != identity.modified:
-        return "the file has another date now"
-    if isinstance(sink, Stream) and first < sink.size - OVERLAP:
-        return "the server went back too far"
-    return None
-
-
-def _identity(answer: requests.Response) -> Identity:
-    etag = answer.headers.get("etag")
-    media_type = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
-    length = answer.headers.get("content-length", "")
-    is_encoded = _is_encoded(answer)
-    is_total = _LENGTH.fullmatch(length) and answer.status_code != 206 and not is_encoded
-    total = int(length) if is_total else None
-    modified = answer.headers.get("last-modified")
-    validator = None if is_encoded else _validator(answer)
-    return Identity(validator, etag, modified, total, media_type or None)
-
-
-def _validator(answer: requests.Response) -> str | None:
-    """Return what If-Range may hold: a strong validator (RFC 9110 section 8.8)."""
-    etag = answer.headers.get("etag", "")
-    if etag.startswith('"'):
-        return etag
-    if etag:  # weak: two different versions may share it
-        return None
-    modified, sent = answer.headers.get("last-modified"), answer.headers.get("date")
-    with suppress(ValueError, TypeError):
-        age = parsedate_to_datetime(sent or "") - parsedate_to_datetime(modified or "")
-        # Section 8.8.2.2: strong when the server could not have changed it in the same second.
-        return modified if age.total_seconds() >= 1 else None
-    return None
-
-
-def _seconds(date: str | None) -> float | None:
-    try:
-        return parsedate_to_datetime(date or "").timestamp()
-    except (ValueError, TypeError, OverflowError):
-        return None
-
-
-def _is_encoded(answer: requests.Response) -> bool:
-    return answer.headers.get("content-encoding", "identity").lower() != "identity"
-
-
-def _is_chunked(answer: requests.Response) -> bool:
-    return "chunked" in answer.headers.get("transfer-encoding", "").lower()
-
-
-def _http_date(seconds: float) -> str:
-    return formatdate(seconds, usegmt=True)

@@ -11,12 +11,13 @@ import os
 import shutil
 import uuid
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol, Self
 
 from httpkit._headers import is_value
 from httpkit.errors import TransferError
+from httpkit.identity import Identity
 
 try:
     import fcntl
@@ -25,26 +26,6 @@ except ImportError:  # Windows: two writers to one name are not kept apart there
 
 # Enough to notice another version or a tail of zeros; little enough to fetch twice.
 OVERLAP = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Which version of a file bytes belong to.
-
-    Attributes:
-        validator: A strong ETag or a Last-Modified that is old enough, for If-Range; None
-            when the server gives neither.
-        etag: As sent; None when not.
-        modified: Last-Modified as sent; None when not.
-        total: Bytes of the whole; None when the server does not say.
-        content_type: As sent, without parameters; None when not.
-    """
-
-    validator: str | None = None
-    etag: str | None = None
-    modified: str | None = None
-    total: int | None = None
-    content_type: str | None = None
 
 
 class Sink(Protocol):
@@ -196,7 +177,12 @@ class Part:
             identity = Identity(**json.loads(self._sidecar.read_text("utf-8")))
         except (OSError, ValueError, TypeError, RecursionError):
             return None
-        texts: tuple[Any, ...] = (identity.validator, identity.etag, identity.modified)
+        texts: tuple[Any, ...] = (
+            identity.validator,
+            identity.etag,
+            identity.modified,
+            identity.source,
+        )
         is_legible = all(
             text is None or (isinstance(text, str) and is_value(text)) for text in texts
         )

@@ -809,7 +809,8 @@ class Session(Verbs):
             answer: Response = self.request("GET", url, headers={**headers, **fields}, **asked)
             return answer
 
-        return download.download(ask, preparation.as_text(url), dest, wishes)
+        whole = _urls.join(self.base_url, self._filled(url, options.get("path")))
+        return download.download(ask, whole, dest, wishes)
 
     @overload
     def resource(

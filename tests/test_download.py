@@ -610,9 +610,9 @@ def test_a_type_that_changes_between_attempts_is_refused(api, dest, raw_server):
 
 
 @pytest.mark.parametrize("wanted", [None, "application/*"])
-def test_the_type_of_a_416_is_not_the_files(api, dest, interrupted, raw_server, wanted):
-    interrupted()
+def test_the_type_of_a_416_is_not_the_files(api, dest, raw_server, wanted):
     server = raw_server(
+        whole(OLD, HALF, content_type="application/zip", **STRONG),
         spell("416 Range Not Satisfiable", b"<html>", **HTML),
         whole(NEW, content_type="application/zip"),
     )
@@ -771,6 +771,40 @@ def test_a_digest_first_announced_in_a_206_counts(api, dest, raw_server):
 
     assert dest.read_bytes() == OLD
 
+
+# Another URL
+
+
+def test_a_part_of_another_url_is_not_continued(api, dest, interrupted, raw_server):
+    interrupted()
+    other = honest(raw_server, NEW)  # whose ETag is the same, as counters' are
+
+    api.download(f"{other.url}/other", dest)
+
+    assert dest.read_bytes() == NEW
+    assert ranges(other) == [None]
+
+
+def test_a_part_is_continued_under_another_signature(api, dest, raw_server):
+    server = honest(raw_server, OLD, cuts=[HALF, 0])
+    with pytest.raises(IncompleteError):
+        api.download(f"{server.url}/f?sig=1", dest, max_stalls=0)
+
+    done = api.download(f"{server.url}/f?sig=2", dest)
+
+    assert dest.read_bytes() == OLD
+    assert done.resumed_from == HALF
+
+
+def test_a_name_comes_from_the_url_as_it_was_filled(api, tmp_path, raw_server):
+    server = raw_server(whole(OLD))
+
+    done = api.download(f"{server.url}/{{name}}", tmp_path, path={"name": "a b.bin"})
+
+    assert done.path == tmp_path / "a b.bin"
+
+
+# Sums of large files
 
 LARGE, OTHER = noise(3, 3 << 20), noise(4, 3 << 20)
 LARGE_SUM = hashlib.sha256(LARGE).hexdigest()

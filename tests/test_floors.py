@@ -18,7 +18,7 @@ from httpkit.auth import Strategy
 FLOORS = (
     ("_filenames", "_typing"),
     ("_models", "_secrets"),
-    ("_headers", "_urls", "events"),
+    ("_headers", "_urls", "events", "identity"),
     ("errors",),
     ("checksums", "part", "request", "response"),
     ("auth", "dispatch", "limits", "pagination", "progress", "redirects", "retry"),

@@ -1,0 +1,124 @@
+"""Which version of a file an answer holds, and which part of it.
+
+Rule: no I/O here, and no file: only what header fields say (RFC 9110 sections 8.8, 13, 14).
+"""
+
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from email.utils import formatdate, parsedate_to_datetime
+from hashlib import sha256
+from urllib.parse import urlsplit
+
+import requests
+
+_CONTENT_RANGE = re.compile(r"bytes\s+([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", re.IGNORECASE)
+_LENGTH = re.compile(r"[0-9]{1,18}")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which version of a file bytes belong to.
+
+    Attributes:
+        validator: A strong ETag or a Last-Modified that is old enough, for If-Range; None
+            when the server gives neither.
+        etag: As sent; None when not.
+        modified: Last-Modified as sent; None when not.
+        total: Bytes of the whole; None when the server does not say.
+        content_type: As sent, without parameters; None when not.
+        source: What stands for the URL; None when that is not known.
+    """
+
+    validator: str | None = None
+    etag: str | None = None
+    modified: str | None = None
+    total: int | None = None
+    content_type: str | None = None
+    source: str | None = None
+
+    @classmethod
+    def of(cls, answer: requests.Response, source: str) -> "Identity":
+        """Return what an answer says of its file."""
+        media_type = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+        length = answer.headers.get("content-length", "")
+        is_total = _LENGTH.fullmatch(length) and answer.status_code != 206
+        return cls(
+            validator=None if is_encoded(answer) else _validator(answer),
+            etag=answer.headers.get("etag"),
+            modified=answer.headers.get("last-modified"),
+            total=int(length) if is_total and not is_encoded(answer) else None,
+            content_type=media_type or None,
+            source=source,
+        )
+
+    def objection(self, other: "Identity", total: int | None) -> str | None:
+        """Say why an answer is of another version than this one; None when it may be of it.
+
+        Args:
+            other: The answer's.
+            total: The size of the whole that its Content-Range gives.
+        """
+        if self.total is not None and total is not None and self.total != total:
+            return "the file has another size now"
+        if self.etag and other.etag and self.etag != other.etag:
+            return "the file has another ETag now"
+        if self.modified and other.modified and self.modified != other.modified:
+            return "the file has another date now"
+        return None
+
+
+def stand_for(url: str) -> str:
+    """Return what stands for a URL where it must not be written: a hash leads nowhere.
+
+    The query is left out, because the signature in it is another one each time.
+    """
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return sha256(f"{parts.scheme}://{host}{parts.path}".encode()).hexdigest()[:32]
+
+
+def span(answer: requests.Response) -> tuple[int, int | None] | None:
+    """Return the first byte of a 206 and the total, None if unknown; None if it says nothing."""
+    found = _CONTENT_RANGE.fullmatch(answer.headers.get("content-range", "").strip())
+    if found is None:
+        return None
+    return int(found[1]), None if found[3] == "*" else int(found[3])
+
+
+def is_encoded(answer: requests.Response) -> bool:
+    """Say whether the body is compressed on top of what the file is."""
+    return answer.headers.get("content-encoding", "identity").lower() != "identity"
+
+
+def is_chunked(answer: requests.Response) -> bool:
+    """Say whether the end of the body can be seen without a length."""
+    return "chunked" in answer.headers.get("transfer-encoding", "").lower()
+
+
+def timestamp(date: str | None) -> float | None:
+    """Return a date field as seconds since the epoch; None when it is no date."""
+    try:
+        return parsedate_to_datetime(date or "").timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def http_date(moment: float) -> str:
+    """Spell seconds since the epoch as a date field."""
+    return formatdate(moment, usegmt=True)
+
+
+def _validator(answer: requests.Response) -> str | None:
+    """Return what If-Range may hold: a strong validator (RFC 9110 section 8.8)."""
+    etag = answer.headers.get("etag", "")
+    if etag.startswith('"'):
+        return etag
+    if etag:  # weak: two different versions may share it
+        return None
+    modified, sent = answer.headers.get("last-modified"), answer.headers.get("date")
+    with suppress(ValueError, TypeError):
+        age = parsedate_to_datetime(sent or "") - parsedate_to_datetime(modified or "")
+        # Section 8.8.2.2: strong when the server could not have changed it in the same second.
+        return modified if age.total_seconds() >= 1 else None
+    return None
