@@ -772,6 +772,17 @@ def test_a_digest_first_announced_in_a_206_counts(api, dest, raw_server):
     assert dest.read_bytes() == OLD
 
 
+def test_a_body_whose_chunks_are_announced_oddly_is_read_as_chunks(api, dest, raw_server):
+    body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(OLD), OLD)
+    server = raw_server(
+        spell("200 OK", body, content_length=None, transfer_encoding="identity, chunked")
+    )
+
+    api.download(server.url, dest)
+
+    assert dest.read_bytes() == OLD
+
+
 # Another URL
 
 
