@@ -99,6 +99,14 @@ def _field(value: str, source: str) -> list[Expected]:
     ]
 
 
+def spell(expected: Expected) -> str | None:
+    """Return the value of a Content-Digest field; None where RFC 9530 has no such algorithm."""
+    names = {algorithm: name for name, algorithm in _FIELD_ALGORITHMS.items()}
+    if (name := names.get(expected.algorithm)) is None:
+        return None
+    return f"{name}=:{base64.b64encode(bytes.fromhex(expected.hexdigest)).decode('ascii')}:"
+
+
 def _hex(encoded: str) -> str | None:
     try:
         return base64.b64decode(encoded, validate=True).hex() or None

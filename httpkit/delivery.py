@@ -20,6 +20,7 @@ from requests.exceptions import TooManyRedirects
 from urllib3.exceptions import HTTPError as WireError
 
 from httpkit import errors, limits, redirects, response, retry, settings
+from httpkit.bodies import Outgoing, SourceError
 from httpkit.request import Call, PreparedRequest
 
 # Inside an attempt requests must not look where a redirect leads: it would read the whole
@@ -208,10 +209,14 @@ class Delivery:
             raise
         except requests.RequestException:
             raise
+        except SourceError as error:
+            raise error.error from error.error.__cause__
         except (WireError, OSError) as error:  # requests lets some of them pass
             raise requests.ConnectionError(error, request=attempt) from error
         finally:
             ATTEMPTING.reset(inside)
+            if isinstance(attempt.body, Outgoing):
+                attempt.body.close()
         return answer
 
     def _read(self, answer: requests.Response) -> None:

@@ -11,9 +11,10 @@ from requests.cookies import RequestsCookieJar
 from requests.exceptions import UnrewindableBodyError
 from requests.structures import CaseInsensitiveDict
 
-from httpkit import _headers, _secrets
+from httpkit import _headers, _secrets, multipart
 from httpkit._typing import Hook, is_mapping, is_tuple
 from httpkit._urls import Origin
+from httpkit.bodies import Outgoing
 from httpkit.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class Body:
         """Note where a body begins; call it before the first byte is read."""
         if body is None or issubclass(type(body), _IN_MEMORY):
             return cls(body)
+        if isinstance(body, Outgoing):
+            return cls(body, refusal=body.refusal)
         kind = type(body).__name__
         if hasattr(body, "seek") and hasattr(body, "tell"):
             try:
@@ -193,8 +196,7 @@ class PreparedRequest(requests.PreparedRequest):
         Raises:
             InvalidJSONError: `json` holds what JSON cannot say.
         """
-        data = _check_data(data)
-        _check_files(files)
+        data, files = self._as_stream(_check_data(data), _check_files(files))
         is_text = True
         try:
             super().prepare_body(data, files, json)
@@ -212,6 +214,16 @@ class PreparedRequest(requests.PreparedRequest):
             raise ConfigurationError("the body is no text in UTF-8")
         self.prepare_content_length(self.body)
         self.body_start = Body.of(self.body)
+
+    def _as_stream(self, data: Any, files: Any) -> tuple[Any, Any]:
+        """Make a body that can be sent again of large forms and of toolbelt's encoders."""
+        if form := multipart.streamed(data, files) if files else None:
+            data, files = form, None
+        else:
+            data = multipart.replayable(data)
+        if isinstance(data, Outgoing) and data.content_type:
+            self.headers.setdefault("Content-Type", data.content_type)
+        return data, files
 
     def prepare_content_length(self, body: Any) -> None:
         """Say how long the body is, or that it comes in chunks."""
@@ -264,7 +276,7 @@ def _as_bytes(data: Any) -> Any:
     return data if view.itemsize == 1 else bytes(view)
 
 
-def _check_files(files: Any) -> None:
+def _check_files(files: Any) -> Any:
     """Refuse part types and part headers that would inject lines into a multipart body.
 
     Raises:
@@ -283,6 +295,7 @@ def _check_files(files: Any) -> None:
                 _headers.is_name(str(name)) and _headers.is_value(str(value))
             ):
                 raise ConfigurationError(f"a part's {str(name)!r} cannot be sent")
+    return files
 
 
 def _specs(files: Any) -> list[Any]:

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Generator, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
-from typing import Any, Literal, Self, TypeVar, cast, overload
+from typing import Any, Self, TypeVar, cast, overload
 
 import requests
 from requests.adapters import BaseAdapter
@@ -30,7 +30,6 @@ from httpkit import (
     _urls,
     delivery,
     dispatch,
-    download,
     preparation,
     settings,
 )
@@ -52,22 +51,19 @@ from httpkit._typing import (
     Verify,
     is_mapping,
 )
-from httpkit.download import Destination, Download, IfExists, Resume
-from httpkit.download import Verify as VerifyDigests
 from httpkit.errors import ConfigurationError
 from httpkit.limits import Budget
-from httpkit.progress import ProgressLike
 from httpkit.request import Call, PreparedRequest, session_cookies
 from httpkit.resource import Resource
 from httpkit.response import Response, adopt
 from httpkit.retry import RetryPolicy
-from httpkit.settings import FetchOptions, JsonOptions, SessionOptions, StatusTable, Table
-from httpkit.verbs import Verbs
+from httpkit.settings import JsonOptions, SessionOptions, StatusTable, Table
+from httpkit.transfers import Transfers
 
 T = TypeVar("T")
 
 
-class Session(Verbs):
+class Session(Transfers):
     """A requests.Session that is finished: base URL, credentials, retries, typed errors.
 
     Every keyword can also be set in the class statement (`class Blog(Session, headers=…)`),
@@ -723,94 +719,13 @@ class Session(Verbs):
             )
         return result
 
-    def download(
-        self,
-        url: str | bytes,
-        dest: Destination = None,
-        *,
-        if_exists: IfExists | None = None,
-        resume: Resume = True,
-        checksum: str | None = None,
-        verify: VerifyDigests = "auto",
-        expected_size: int | None = None,
-        max_size: int | None = None,
-        content_type: str | tuple[str, ...] | None = None,
-        decode: bool | Literal["auto"] = "auto",
-        max_stalls: int = 5,
-        progress: ProgressLike = None,
-        mtime: bool = False,
-        fsync: bool = False,
-        **options: Unpack[FetchOptions],
-    ) -> Download:
-        """Fetch a URL into a file: resumed, verified, and under its name only when whole.
+    def _whole_url(self, url: str | bytes, path: Mapping[str, object] | None) -> str:
+        return _urls.join(self.base_url, self._filled(url, path))
 
-        The bytes go into `<name>.part` beside the file. A call that is cut short, by the
-        network or by the end of the process, leaves them there, and the next call with the
-        same destination goes on, if the server still has the same version.
-
-        Args:
-            url: As for `request`.
-            dest: A path, an existing folder (the server names the file), a file object, or
-                None for the current folder.
-            if_exists: "replace", "error", "skip" (ask nothing), "rename" ("name (1).txt") or
-                "update" (only what changed since the file's time). None: replace a file that
-                the caller named, refuse one that the server named.
-            resume: Whether to go on from a part file of the same version. "force" goes on
-                also without a validator, trusting the size and the bytes that overlap.
-            checksum: "sha256:<hex>", or another algorithm of hashlib; None checks none.
-            verify: What to do with the server's Repr-Digest, Content-Digest (RFC 9530) and
-                Content-MD5: "auto" checks what is there, "require" demands a digest, the
-                server's or `checksum`, "off" looks at none.
-            expected_size: Bytes the file must have; None takes any.
-            max_size: The most bytes to accept; None is no limit.
-            content_type: A pattern such as "image/*", or several, that the type must match;
-                None takes any. It keeps an HTML error page from being saved as data.
-            decode: Whether to undo a Content-Encoding; "auto" does, unless the file's name or
-                type says that it is compressed itself.
-            max_stalls: Attempts in a row without a new byte before giving up, 0 or more.
-            progress: True shows a bar, a callable is given a Progress at most ten times a
-                second, a tqdm-like bar is updated; None shows nothing.
-            mtime: Whether the file gets the time of Last-Modified.
-            fsync: Whether to wait until the disk has the file.
-            **options: Keywords of `request`: headers, params, path, auth, timeout, ...
-
-        Returns:
-            The result, which works as a path.
-
-        Raises:
-            IncompleteError: It stopped early; what arrived is kept, and the message says how
-                to go on.
-            ChecksumError: What arrived, twice, is not what was promised; it was discarded.
-            TransferError: The file exists, cannot be written, or is not what was expected.
-            BodyTooLargeError: It is larger than `max_size`.
-            StatusError: The server refuses.
-            ValueError: An argument cannot work; nothing was sent.
-        """
-        wishes = download.Wishes(
-            if_exists=if_exists,
-            resume=resume,
-            checksum=checksum,
-            verify=verify,
-            expected_size=expected_size,
-            max_size=max_size,
-            content_type=content_type,
-            decode=decode,
-            max_stalls=max_stalls,
-            progress=progress,
-            mtime=mtime,
-            fsync=fsync,
-        )
-        asked: dict[str, Any] = {
-            **options, "stream": True, "raise_for_status": True, "on_status": download.HANDLED
-        }  # fmt: skip
-        headers: Mapping[str, str | bytes | None] = asked.pop("headers", None) or {}
-
-        def ask(fields: dict[str, str]) -> requests.Response:
-            answer: Response = self.request("GET", url, headers={**headers, **fields}, **asked)
-            return answer
-
-        whole = _urls.join(self.base_url, self._filled(url, options.get("path")))
-        return download.download(ask, whole, dest, wishes)
+    def _homes_of_body(self, url: str, may_leave: bool | None) -> frozenset[_urls.Origin] | None:
+        """Return the origins that may have a body meant for a URL; None for any."""
+        is_free = self.redirect_body if may_leave is None else may_leave
+        return None if is_free else preparation.home_of(self, url) | {_urls.origin(url)}
 
     @overload
     def resource(

@@ -123,6 +123,18 @@ class FetchOptions(TypedDict, total=False):
     retry: RetryPolicy | int | None
 
 
+class UploadOptions(FetchOptions, total=False):
+    """What `upload` passes on to `request`."""
+
+    verify: Verify
+    raise_for_status: bool
+    deadline: float | None
+    max_body: int | None
+    idempotency_key: bool | str | None
+    redirect_body: bool
+    allow_http_auth: bool
+
+
 class GetOptions(_CallOptions, total=False):
     """What `get` takes beside its parameters."""
 

@@ -20,15 +20,19 @@ FLOORS = (
     ("_models", "_secrets"),
     ("_headers", "_urls", "events", "identity"),
     ("errors",),
-    ("checksums", "part", "request", "response"),
+    ("checksums", "part", "response"),
+    ("bodies",),
+    ("multipart",),
+    ("request",),
     ("auth", "dispatch", "limits", "pagination", "progress", "redirects", "retry"),
-    ("download", "resource", "sandbox", "settings"),
-    ("delivery", "preparation", "verbs"),
+    ("download", "resource", "sandbox", "settings", "upload"),
+    ("delivery", "preparation", "resumable", "verbs"),
+    ("transfers",),
     ("session", "testing"),
     ("__init__",),
 )
 # Dependencies that cost time to import, and their only importer.
-IMPORTERS = {"tenacity": "retry", "msgspec": "_models", "tqdm": "progress"}
+IMPORTERS = {"tenacity": "retry", "msgspec": "_models", "tqdm": "progress", "requests_toolbelt": "multipart"}
 
 HOUSE = Path(httpkit.__file__).parent
 MODULES = {path.stem: ast.parse(path.read_text("utf-8")) for path in HOUSE.glob("*.py")}

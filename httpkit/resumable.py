@@ -1,0 +1,507 @@
+"""Uploads that go on where they were cut, in this process or in the next.
+
+    create -> send -> (cut) -> ask what arrived -> send the rest
+
+Two protocols tell it: `content-range` (Google, YouTube, OneDrive) and `tus` (tus.io, 1.0).
+Rule: only the server's own word counts as arrived.
+"""
+
+import json
+import os
+import re
+import time
+from base64 import b64encode
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol, cast
+from urllib.parse import urljoin, urlsplit
+
+import requests
+from requests.exceptions import ChunkedEncodingError, SSLError
+
+from httpkit import _headers, _secrets, _urls, errors, retry, upload
+from httpkit._typing import is_mapping
+from httpkit._urls import Origin
+from httpkit.bodies import Outgoing, Source, Span
+from httpkit.errors import ConfigurationError, IncompleteError, RedirectError, TransferError
+from httpkit.identity import stand_for
+from httpkit.progress import Reporter
+from httpkit.response import Response
+from httpkit.upload import Send, UploadSource, Wishes
+
+_RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,18})", re.IGNORECASE)
+_NEXT_RANGE = re.compile(r"([0-9]{1,18})-[0-9]*")
+_COUNT = re.compile(r"[0-9]{1,18}")
+# What Google demands of every chunk but the last; OneDrive's 320 KiB is told by its own error.
+_GRAIN = 256 << 10
+_INTERRUPTIONS = (requests.ConnectionError, requests.Timeout, ChunkedEncodingError)
+# The server is busy, or has the upload locked (423) from the connection that was cut.
+_BUSY = frozenset({408, 423, 425, 429, 500, 502, 503, 504})
+# It has another offset than we (409, 412, 416), or no such upload any more (404, 410).
+_OUT_OF_STEP = frozenset({409, 412, 416})
+_GONE = frozenset({404, 410})
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """What a server says it has.
+
+    Attributes:
+        size: Bytes from the beginning.
+        final: The answer that ends the upload; None while it goes on.
+    """
+
+    size: int
+    final: Response | None = None
+
+
+class _Dialect(Protocol):
+    """How a protocol spells its three requests."""
+
+    def create(self) -> tuple[str, Response]:
+        """Begin an upload; return its address, and the answer."""
+        ...
+
+    def send(self, place: str, body: Outgoing | bytes, start: int) -> Response:
+        """Send bytes from a position."""
+        ...
+
+    def ask(self, place: str) -> Response:
+        """Ask how much arrived."""
+        ...
+
+    def read(self, answer: Response) -> Arrived | None:
+        """Read how much arrived; None when the answer does not say."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Exchange:
+    """What the requests of one upload have in common.
+
+    Attributes:
+        send: Sends one request.
+        options: The caller's, for the first request.
+        wishes: What the caller wants.
+        content: The bytes.
+        media_type: Of the file.
+        size: Bytes of the file.
+    """
+
+    send: Send
+    options: Mapping[str, Any]
+    wishes: Wishes
+    content: Source
+    media_type: str
+    size: int
+
+    def first(self, fields: Mapping[str, str], **changed: Any) -> Response:
+        """Send the request that creates the upload; an error status is raised."""
+        headers: dict[str, Any] = {**fields, **(self.options.get("headers") or {})}
+        asked: dict[str, Any] = {
+            **self.options,
+            "headers": headers,
+            "on_status": None,
+            "raise_for_status": True,
+        }
+        return self.send(self.wishes.method or "POST", **{**asked, **changed})
+
+    def later(self, method: str, place: str, fields: Mapping[str, str], **changed: Any) -> Response:
+        """Send another request of the upload, to the address the server gave."""
+        kept = {n: v for n, v in self.options.items() if n not in {"params", "path", "headers"}}
+        given: Mapping[str, Any] = self.options.get("headers") or {}
+        lower = {name.lower() for name in fields} | {"content-type"}
+        headers = {**{n: v for n, v in given.items() if n.lower() not in lower}, **fields}
+        asked = {
+            **kept, "headers": headers, "on_status": None, "raise_for_status": False,
+            "allow_redirects": False,
+        }  # fmt: skip
+        return self.send(method, place, **{**asked, **changed})
+
+
+class _ContentRange:
+    """RFC 9110 section 14.4 put to another use; 308 is "resume incomplete"."""
+
+    def __init__(self, exchange: _Exchange) -> None:
+        self._exchange = exchange
+        self._total = exchange.size
+
+    def create(self) -> tuple[str, Response]:
+        """Ask for an address; what is known of the file goes along as JSON."""
+        fields = {
+            "X-Upload-Content-Type": self._exchange.media_type,
+            "X-Upload-Content-Length": str(self._total),
+        }
+        about: Any = self._exchange.wishes.data
+        if about is None:
+            answer = self._exchange.first(fields, data=b"")
+        else:
+            answer = self._exchange.first(fields, json=dict(about))
+        place = answer.headers.get("location") or _member(answer, "uploadUrl")
+        return _absolute(answer, place), answer
+
+    def send(self, place: str, body: Outgoing | bytes, start: int) -> Response:
+        size = len(body) if isinstance(body, bytes) else cast("int", body.len)
+        span = f"{start}-{start + size - 1}" if size else "*"
+        fields = {"Content-Range": f"bytes {span}/{self._total}"}
+        return self._exchange.later("PUT", place, fields, data=body, retry=None)
+
+    def ask(self, place: str) -> Response:
+        fields = {"Content-Range": f"bytes */{self._total}"}
+        return self._exchange.later("PUT", place, fields, data=b"")
+
+    def read(self, answer: Response) -> Arrived | None:
+        status = answer.status_code
+        if status == 308:
+            field = answer.headers.get("range")
+            found = _RANGE.fullmatch(field.strip()) if field else None
+            if field and not found:
+                return None
+            return Arrived(int(found[1]) + 1 if found else 0)
+        if not 200 <= status < 300:
+            return None
+        # OneDrive says 202, and what it misses.
+        missing = _member(answer, "nextExpectedRanges")
+        if isinstance(missing, list) and missing:
+            found = _NEXT_RANGE.fullmatch(str(cast("Any", missing[0])))
+            return Arrived(int(found[1])) if found else None
+        return Arrived(self._total, answer)
+
+
+_TUS_VERSION = {"Tus-Resumable": "1.0.0"}
+
+
+class _Tus:
+    """The core protocol of tus 1.0, and its creation extension."""
+
+    def __init__(self, exchange: _Exchange) -> None:
+        self._exchange = exchange
+        self._total = exchange.size
+
+    def create(self) -> tuple[str, Response]:
+        fields = {**_TUS_VERSION, "Upload-Length": str(self._total)}
+        if described := self._described():
+            fields["Upload-Metadata"] = described
+        answer = self._exchange.first(fields, data=b"")
+        return _absolute(answer, answer.headers.get("location")), answer
+
+    def _described(self) -> str:
+        wishes, name = self._exchange.wishes, self._exchange.content.name
+        about: dict[str, object] = {"filetype": self._exchange.media_type}
+        if wishes.filename or name:
+            about["filename"] = wishes.filename or name
+        about |= dict(cast("Any", wishes.data or {}))
+        return ",".join(
+            f"{key} {b64encode(str(value).encode()).decode('ascii')}"
+            for key, value in about.items()
+        )
+
+    def send(self, place: str, body: Outgoing | bytes, start: int) -> Response:
+        fields = {
+            **_TUS_VERSION,
+            "Upload-Offset": str(start),
+            "Content-Type": "application/offset+octet-stream",
+        }
+        return self._exchange.later("PATCH", place, fields, data=body, retry=None)
+
+    def ask(self, place: str) -> Response:
+        return self._exchange.later("HEAD", place, _TUS_VERSION)
+
+    def read(self, answer: Response) -> Arrived | None:
+        field = answer.headers.get("upload-offset", "").strip()
+        if not 200 <= answer.status_code < 300 or not _COUNT.fullmatch(field):
+            return None
+        size = int(field)
+        return Arrived(size, answer if size == self._total else None)
+
+
+_DIALECTS: dict[str, Callable[[_Exchange], _Dialect]] = {
+    "content-range": _ContentRange,
+    "tus": _Tus,
+}
+
+
+def upload_in_steps(
+    send: Send,
+    url: str,
+    source: UploadSource,
+    wishes: Wishes,
+    options: Mapping[str, Any],
+    homes: frozenset[Origin] | None,
+) -> Response:
+    """Send a file so that an interruption costs only what had not arrived.
+
+    Args:
+        send: Sends one request.
+        url: Where uploads begin, whole.
+        source: Where the bytes come from; they must be there a second time.
+        wishes: All else.
+        options: The keywords of `Session.request` that the caller gave.
+        homes: The origins to which the body may go; None: to any.
+
+    Raises:
+        IncompleteError: It stopped early; the message says how to go on.
+        TransferError: The source is not what it was; the server breaks the protocol.
+        RedirectError: The server names an address elsewhere.
+    """
+    content = upload.open_source(source, wishes)
+    if content.refusal or content.size is None:
+        why = content.refusal or "the source has no size: pass size="
+        raise ConfigurationError(f"a resumable upload must be able to begin again, but {why}")
+    if wishes.chunk_size and wishes.resumable == "content-range" and wishes.chunk_size % _GRAIN:
+        raise ConfigurationError(f"chunk_size must be a multiple of {_GRAIN} bytes")
+    if wishes.checksum:  # before the first byte leaves: the server keeps what arrived
+        deque(content.blocks(), maxlen=0)
+        content = upload.open_source(source, replace(wishes, checksum=None))
+    media_type = wishes.content_type or upload.guess_type(wishes.filename or content.name)
+    exchange = _Exchange(send, options, wishes, content, media_type, content.size or 0)
+    reporter = Reporter(wishes.progress, wishes.filename or content.name or "upload")
+    try:
+        return _Upload(exchange, url, homes, reporter).run()
+    finally:
+        reporter.finish()
+
+
+class _Upload:
+    """One resumable upload on its way."""
+
+    def __init__(
+        self, exchange: _Exchange, url: str, homes: frozenset[Origin] | None, reporter: Reporter
+    ) -> None:
+        self._exchange = exchange
+        self._dialect: _Dialect = _DIALECTS[cast("str", exchange.wishes.resumable)](exchange)
+        self._url = url
+        self._homes = homes
+        self._reporter = reporter
+        self._state = _State(exchange, url)
+        self._place: str | None = None
+        self._requests = 0
+
+    def run(self) -> Response:
+        """Send what is missing until the server has all."""
+        self._place = self._state.load()
+        is_known = self._place is not None
+        arrived = Arrived(0)
+        best = stalls = 0
+        cause: Exception | None = None
+        while arrived.final is None:
+            try:
+                arrived = self._ask() if is_known else self._step(arrived.size)
+                is_known, cause = False, None
+            except _INTERRUPTIONS as error:
+                if isinstance(error, (SSLError, errors.DeadlineExceededError)) or not self._place:
+                    raise
+                is_known, cause = True, error
+            except _SetBackError as error:
+                is_known, cause = self._place is not None, error
+                arrived = Arrived(0) if self._place is None else arrived
+            stalls = 0 if arrived.size > best else stalls + 1
+            best = max(best, arrived.size)
+            if arrived.final is None and stalls > self._exchange.wishes.max_stalls:
+                raise self._incomplete(best, cause) from cause
+            if cause is not None:
+                self._pause(cause, best, stalls)
+        self._state.remove()
+        return arrived.final
+
+    def _step(self, start: int) -> Arrived:
+        """Send from a position on; return what the server has then."""
+        if self._place is None:
+            place, created = self._dialect.create()
+            self._check_place(place)
+            self._place = place
+            self._state.save(place)
+            if not self._exchange.size and (arrived := self._dialect.read(created)):
+                return arrived
+        chunk = self._exchange.wishes.chunk_size or self._exchange.size
+        stop = min(self._exchange.size, start + chunk)
+        watcher = _Shifted(self._reporter, start, self._exchange.size)
+        body = Outgoing([Span(self._exchange.content, start, stop)], watcher=watcher)
+        try:
+            self._requests += 1
+            answer = self._dialect.send(self._place, body if stop > start else b"", start)
+        finally:
+            body.close()
+        return self._read(answer, stop)
+
+    def _ask(self) -> Arrived:
+        self._requests += 1
+        return self._read(self._dialect.ask(cast("str", self._place)), self._exchange.size)
+
+    def _read(self, answer: Response, most: int) -> Arrived:
+        """Judge an answer.
+
+        Raises:
+            _SetBackError: The server lost step, is busy, or has forgotten the upload.
+            StatusError: It refuses.
+            TransferError: It breaks the protocol.
+        """
+        status = answer.status_code
+        if status in _GONE:
+            self._place = None
+            self._state.remove()
+            raise _SetBackError(answer)
+        if status in _BUSY or status in _OUT_OF_STEP:
+            raise _SetBackError(answer)
+        answer.raise_for_status()
+        arrived = self._dialect.read(answer)
+        if arrived is None or arrived.size > max(most, 0):
+            what = errors.describe(answer.request, answer.url)
+            raise TransferError(f"{what}: {status} does not say how much of the upload arrived")
+        return arrived
+
+    def _check_place(self, place: str) -> None:
+        """Refuse an address at which the body has no business.
+
+        Raises:
+            RedirectError: It is none of http, holds userinfo, or belongs to another origin.
+        """
+        if self._homes is None or _urls.origin(place) in self._homes:
+            return
+        elsewhere = _urls.spell_origin(_urls.origin(place))
+        raise RedirectError(
+            f"the server wants the upload at {elsewhere}: pass redirect_body=True, or add it to"
+            " trusted_origins, if it may have it"
+        )
+
+    def _pause(self, cause: Exception, best: int, stalls: int) -> None:
+        answer = cause.answer if isinstance(cause, _SetBackError) else None
+        asked = _headers.retry_after(answer.headers, time.time()) if answer is not None else None
+        policy = retry.RetryPolicy()
+        wait = retry.backoff(policy, max(stalls, 1), answer.status_code if answer else None)
+        if asked is not None and asked > policy.max_retry_after:
+            raise self._incomplete(best, cause) from cause
+        retry.WAITING.sleep(max(wait, asked or 0))
+
+    def _incomplete(self, best: int, cause: BaseException | None) -> IncompleteError:
+        how = (
+            "call again with the same state= to go on"
+            if self._exchange.wishes.state
+            else ("it began anew each call: pass state= to go on in the next")
+        )
+        why = _secrets.redact_text(str(cause)) if cause else "nothing new arrived"
+        error = IncompleteError(
+            f"{_secrets.redact_url(self._url)}: {best} of {self._exchange.size} bytes arrived in"
+            f" {self._requests} requests; {how} ({why})"
+        )
+        error.attempts = self._requests
+        error.stop_reason = f"{self._exchange.wishes.max_stalls} requests in a row brought nothing"
+        return error
+
+
+class _SetBackError(Exception):
+    """The server must be asked again, or the upload begun again."""
+
+    def __init__(self, answer: Response) -> None:
+        what = errors.describe(answer.request, answer.url)
+        super().__init__(f"{answer.status_code} {answer.reason or ''} for {what}")
+        self.answer = answer
+
+
+@dataclass(frozen=True, slots=True)
+class _Shifted:
+    """Tells a reporter of one request as a part of the whole."""
+
+    reporter: Reporter
+    start: int
+    total: int
+
+    def begin(self, done: int, total: int | None) -> None:
+        del total
+        self.reporter.begin(self.start + done, self.total)
+
+    def advance(self, size: int) -> None:
+        self.reporter.advance(size)
+
+
+class _State:
+    """The file from which another process learns where the upload is.
+
+    Of the endpoint it holds a hash; the upload's own address must be written, and only its
+    owner may read the file.
+    """
+
+    def __init__(self, exchange: _Exchange, url: str) -> None:
+        self._path = Path(exchange.wishes.state) if exchange.wishes.state is not None else None
+        self._facts = {
+            "protocol": exchange.wishes.resumable,
+            "endpoint": stand_for(url),
+            "content": [exchange.size, *exchange.content.fingerprint],
+        }
+        if self._path is not None and not self._path.parent.is_dir():
+            raise TransferError(f"the folder of state={str(self._path)!r} does not exist")
+
+    def load(self) -> str | None:
+        """Return the address of this very upload; None when there is none."""
+        if self._path is None:
+            return None
+        try:
+            stored: Any = json.loads(self._path.read_text("utf-8"))
+            place = stored.pop("place")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return None
+        is_same = stored == self._facts and isinstance(place, str) and _is_address(place)
+        return place if is_same else None
+
+    def save(self, place: str) -> None:
+        """Write the address down, at once and for the owner alone.
+
+        Raises:
+            TransferError: The file cannot be written.
+        """
+        if self._path is None:
+            return
+        _secrets.remember(place)
+        fresh = self._path.with_name(f"{self._path.name}.{os.getpid()}.new")
+        try:
+            with suppress(FileNotFoundError):
+                fresh.unlink()
+            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                json.dump({**self._facts, "place": place}, file)
+            fresh.replace(self._path)
+        except OSError as error:
+            raise TransferError(f"{self._path} cannot be written: {error.strerror}") from error
+
+    def remove(self) -> None:
+        """Remove the file: there is nothing to go on from."""
+        if self._path is not None:
+            with suppress(OSError):
+                self._path.unlink()
+
+
+def _absolute(answer: Response, place: object) -> str:
+    """Return the address that the server gave, resolved against the request's.
+
+    Raises:
+        TransferError: It gave none, or no legible one.
+    """
+    what = errors.describe(answer.request, answer.url)
+    if not isinstance(place, str) or not place.strip():
+        raise TransferError(f"{what}: {answer.status_code} names no address for the upload")
+    whole = urljoin(answer.url, place.strip())
+    if not _is_address(whole):
+        raise RedirectError(f"{what} names no address to which an upload may go")
+    return whole
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        _urls.origin(url)
+    except (ValueError, requests.RequestException):
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and "@" not in parts.netloc
+
+
+def _member(answer: Response, name: str) -> Any:
+    if "json" not in answer.headers.get("content-type", "").lower():
+        return None
+    try:
+        document: Any = answer.json()
+    except errors.DecodeError:
+        return None
+    return document.get(name) if is_mapping(document) else None
