@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any
+from typing import Any, cast
 
 from requests.utils import guess_filename, to_key_val_list
 
@@ -120,7 +120,7 @@ def _is_open(content: Any) -> bool:
 
 def values(data: Any) -> Iterable[Part]:
     """Return the plain fields of a form as requests understands `data=`: lists give several."""
-    pairs: Any = to_key_val_list(data or {}) or ()
+    pairs = cast("Iterable[tuple[Any, Any]]", to_key_val_list(data or {}) or ())
     for name, value in pairs:
         is_one = isinstance(value, (str, bytes)) or not hasattr(value, "__iter__")
         for each in [value] if is_one else value:

@@ -34,6 +34,7 @@ from httpkit.upload import Send, UploadSource, Wishes
 
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,18})", re.IGNORECASE)
 _NEXT_RANGE = re.compile(r"([0-9]{1,18})-[0-9]*")
+_TOKEN = re.compile(r"[\w.~-]{16,}")
 _COUNT = re.compile(r"[0-9]{1,18}")
 # What Google demands of every chunk but the last; OneDrive's 320 KiB is told by its own error.
 _GRAIN = 256 << 10
@@ -312,6 +313,8 @@ class _Upload:
         if self._place is None:
             place, created = self._dialect.create()
             self._check_place(place)
+            # Whoever has the address may write: what the server added to it is a secret.
+            _secrets.remember(*set(_TOKEN.findall(place)) - set(_TOKEN.findall(self._url)))
             self._place = place
             self._state.save(place)
             if not self._exchange.size and (arrived := self._dialect.read(created)):
@@ -454,7 +457,6 @@ class _State:
         """
         if self._path is None:
             return
-        _secrets.remember(place)
         fresh = self._path.with_name(f"{self._path.name}.{os.getpid()}.new")
         try:
             with suppress(FileNotFoundError):

@@ -23,6 +23,8 @@ b'{}'
 | `/bytes/100?version=1&etag=weak&digest=1&name=FILE` | a file, for Range and If-Range too |
 | `/events?count=3`, `/lines?count=3`, `/json-lines?count=3` | streams, in chunks |
 | `/bytes/100?drop=10`, and `drop` for each stream | hangs up after 10 bytes of each body |
+| `/resumable/KEY`, `/tus/KEY` | uploads: POST begins one, GET shows what arrived |
+| `/tus/KEY?drop=10&times=1` | keeps 10 bytes of the first body that is sent, and hangs up |
 | `/invalid-json`, `/truncated?bytes=10` | bodies that are broken |
 """
 
@@ -444,6 +446,28 @@ def _object(request: SeenRequest) -> _Row:
     return cast("_Row", value)
 
 
+class _Upload:
+    """A file that arrives in pieces."""
+
+    def __init__(self, total: int, cuts: int) -> None:
+        self.total = total
+        self.content = bytearray()
+        self.cuts = cuts
+
+    def take(self, body: bytes, *, at: int, drop: int) -> bool:
+        """Append a piece, or its beginning; say whether it was taken whole."""
+        if at != len(self.content) or at + len(body) > self.total:
+            raise _RefusalError(409, f"{len(self.content)} of {self.total} bytes arrived")
+        is_cut = bool(body) and self.cuts > 0
+        self.cuts -= is_cut
+        self.content += body[:drop] if is_cut else body
+        return not is_cut
+
+    def shown(self, *, status: int = 200) -> _Answer:
+        digest = hashlib.sha256(self.content).hexdigest()
+        return _json({"bytes": len(self.content), "sha256": digest}, status=status)
+
+
 class _Site:
     """What both ports and all threads share."""
 
@@ -464,6 +488,7 @@ class _Site:
         with self.lock:
             self.seen: list[SeenRequest] = []
             self.attempts: dict[str, list[SeenRequest]] = {}
+            self.uploads: dict[str, _Upload] = {}
             self.collections = {name: _Collection(name, rows) for name, rows in collections.items()}
 
     def origin(self, index: int) -> str:
@@ -780,6 +805,68 @@ class _Call:
             raise ConnectionAbortedError("the client asked to be hung up on")
         return self.asked_for(self.asked_status("status", 503))
 
+    def resumable(self) -> _Answer:
+        """Speak Google's protocol: Content-Range up, 308 and Range down."""
+        method, headers = self.request.method, self.request.headers
+        if method == "POST":
+            total = headers.get("x-upload-content-length", "0")
+            self.begun(_number(total, "X-Upload-Content-Length", int, most=_LARGEST_BODY))
+            return _json({}, headers=(("Location", self.same()),))
+        upload = self.begun()
+        if method != "PUT":
+            return _Answer(200, bytes(upload.content), "application/octet-stream")
+        first = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/\d+", headers.get("content-range", ""))
+        if first is None:
+            raise _RefusalError(400, "Content-Range is missing or illegible")
+        self.take(upload, len(upload.content) if first[1] is None else int(first[1]))
+        arrived = len(upload.content)
+        if arrived == upload.total:
+            return upload.shown(status=201)
+        last = (("Range", f"bytes=0-{arrived - 1}"),) if arrived else ()
+        return _Answer(308, headers=last)
+
+    def tus(self) -> _Answer:
+        """Speak the core of tus 1.0, and its creation extension."""
+        method, headers = self.request.method, self.request.headers
+        version = ("Tus-Resumable", "1.0.0")
+        if method != "GET" and headers.get("tus-resumable") != version[1]:
+            raise _RefusalError(412, "Tus-Resumable must be 1.0.0", headers=(version,))
+        if method == "POST":
+            total = headers.get("upload-length", "")
+            self.begun(_number(total, "Upload-Length", int, most=_LARGEST_BODY))
+            return _Answer(201, headers=(version, ("Location", self.same())))
+        upload = self.begun()
+        if method == "PATCH":
+            self.take(
+                upload,
+                _number(headers.get("upload-offset", ""), "Upload-Offset", int, most=_LARGEST_BODY),
+            )
+        place = (version, ("Upload-Offset", str(len(upload.content))))
+        if method == "GET":
+            return _Answer(200, bytes(upload.content), "application/octet-stream")
+        return _Answer(200 if method == "HEAD" else 204, headers=place)
+
+    def begun(self, total: int | None = None) -> _Upload:
+        """Return the upload of the key in the path, a new one when its size is given."""
+        with self.site.lock:
+            if total is not None:
+                self.site.uploads[self.path] = _Upload(
+                    total, _asked(self.request, "times", 1) if "drop" in self.request.query else 0
+                )
+            if self.path not in self.site.uploads:
+                raise _RefusalError(404, "no such upload")
+            return self.site.uploads[self.path]
+
+    def take(self, upload: _Upload, at: int) -> None:
+        with self.site.lock:
+            is_whole = upload.take(self.request.body, at=at, drop=self.asked_drop())
+        if not is_whole:
+            raise ConnectionAbortedError("the client asked to be hung up on")
+
+    def same(self) -> str:
+        """Return the address of this very request."""
+        return _with_query(self.request.path, self.request.query)
+
     def slow(self) -> _Answer:
         seconds = self.asked_seconds()
         self.site.wait(seconds)
@@ -920,7 +1007,9 @@ _BRANCHES: Mapping[str, _Route] = {
     "flaky": _Call.flaky,
     "key": _Call.key,
     "redirect": _Call.redirect,
+    "resumable": _Call.resumable,
     "status": _Call.status,
+    "tus": _Call.tus,
 }
 # Every other name is a collection, if there is one of that name.
 _COLLECTION_METHODS = ("GET", "HEAD", "POST")

@@ -190,7 +190,7 @@ def _source_of(source: Any, size: int | None) -> Source:
 
 
 def _path(source: Any) -> Path:
-    text: object = os.fspath(source)
+    text: object = cast("object", os.fspath(source))
     if not isinstance(text, str):
         raise ConfigurationError("a path must be text: bytes are sent as they are")
     return Path(text)
