@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol, TypeAlias, cast
 
 import requests
 import urllib3
-from requests.exceptions import ChunkedEncodingError, SSLError
+from requests.exceptions import ChunkedEncodingError
 
 from httpkit import _filenames, _secrets, checksums, errors, retry
 from httpkit import response as response_room
@@ -149,9 +149,6 @@ Ask: TypeAlias = Callable[[dict[str, str]], requests.Response]
 """Sends the GET with these fields added; 206, 304 and 416 are returned, other errors raised."""
 
 
-_INTERRUPTIONS = (requests.ConnectionError, requests.Timeout, ChunkedEncodingError)
-
-
 class _StartOverError(Exception):
     """What is there does not belong to what the server has now."""
 
@@ -275,16 +272,15 @@ class _Transfer:
                 self._check_whole()
         except (ChecksumError, _StartOverError) as error:
             return self._start_over(error)
-        except (SSLError, errors.DeadlineExceededError):
-            raise
-        except _INTERRUPTIONS as error:
-            if self._sink is None or not (self._is_answered or self._sink.size):
-                raise  # the session's own retries are spent, and there is nothing to go on from
-            return error
         except errors.StatusError as error:
             if isinstance(self._sink, Part) and self._sink.size:
                 error.add_note(f"what arrived before is kept in {self._sink.path}")
             raise
+        except requests.RequestException as error:
+            has_begun = self._sink is not None and (self._is_answered or self._sink.size)
+            if retry.delivery(error) == "final" or not has_begun:
+                raise  # without a beginning: the session's own retries are spent
+            return error
         return None
 
     def _count(self, stalls: int) -> int:

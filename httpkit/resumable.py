@@ -20,7 +20,6 @@ from typing import Any, Protocol, cast
 from urllib.parse import urljoin, urlsplit
 
 import requests
-from requests.exceptions import ChunkedEncodingError, SSLError
 
 from httpkit import _headers, _secrets, _urls, errors, retry, upload
 from httpkit._typing import is_mapping
@@ -38,7 +37,6 @@ _TOKEN = re.compile(r"[\w.~-]{16,}")
 _COUNT = re.compile(r"[0-9]{1,18}")
 # What Google demands of every chunk but the last; OneDrive's 320 KiB is told by its own error.
 _GRAIN = 256 << 10
-_INTERRUPTIONS = (requests.ConnectionError, requests.Timeout, ChunkedEncodingError)
 # The server is busy, or has the upload locked (423) from the connection that was cut.
 _BUSY = frozenset({408, 423, 425, 429, 500, 502, 503, 504})
 # It has another offset than we (409, 412, 416), or no such upload any more (404, 410).
@@ -292,8 +290,8 @@ class _Upload:
             try:
                 arrived = self._ask() if is_known else self._step(arrived.size)
                 is_known, cause = False, None
-            except _INTERRUPTIONS as error:
-                if isinstance(error, (SSLError, errors.DeadlineExceededError)) or not self._place:
+            except requests.RequestException as error:
+                if retry.delivery(error) == "final" or not self._place:
                     raise
                 is_known, cause = True, error
             except _SetBackError as error:

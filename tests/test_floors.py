@@ -32,7 +32,12 @@ FLOORS = (
     ("__init__",),
 )
 # Dependencies that cost time to import, and their only importer.
-IMPORTERS = {"tenacity": "retry", "msgspec": "_models", "tqdm": "progress", "requests_toolbelt": "multipart"}
+IMPORTERS = {
+    "tenacity": "retry",
+    "msgspec": "_models",
+    "tqdm": "progress",
+    "requests_toolbelt": "multipart",
+}
 
 HOUSE = Path(httpkit.__file__).parent
 MODULES = {path.stem: ast.parse(path.read_text("utf-8")) for path in HOUSE.glob("*.py")}
