@@ -62,8 +62,10 @@ def tour(blog: Blog) -> None:
         try:
             file = blog.download("bytes/3000000", folder, progress=True)
             print("download ", Path(file).name, file.size, "bytes")
+            sent = blog.upload("echo/upload", file, field="file", progress=True)
+            print("upload   ", sent.json()["bytes"], "bytes, the form around it included")
         except httpkit.NotFoundError:
-            print("download  no file here")
+            print("files     none here")
 
 
 def main() -> None:

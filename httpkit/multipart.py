@@ -4,7 +4,6 @@ toolbelt writes the boundaries and the headers of the parts; their bytes are giv
 that open again, where toolbelt's own encoder can be read once.
 """
 
-import importlib
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -39,7 +38,9 @@ class Part:
 
 def encode(parts: Sequence[Part], watcher: Watcher | None = None) -> Outgoing:
     """Return the body of a form."""
-    toolbelt: Any = importlib.import_module("requests_toolbelt.multipart.encoder")  # untyped
+    from requests_toolbelt.multipart import encoder  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]  # it has no types
+
+    toolbelt: Any = encoder
     specs = [(p.name, (p.filename, b"", p.content_type, p.headers)) for p in parts]
     return _joined(toolbelt.MultipartEncoder(specs), [part.content for part in parts], watcher)
 

@@ -57,8 +57,9 @@ class Transfers(Verbs):
             dest: A path, an existing folder (the server names the file), a file object, or
                 None for the current folder.
             if_exists: "replace", "error", "skip" (ask nothing), "rename" ("name (1).txt") or
-                "update" (only what changed since the file's time). None: replace a file that
-                the caller named, refuse one that the server named.
+                "update" (only what changed since the file's time, which `mtime` makes the
+                server's). None: replace a file that the caller named, refuse one that the
+                server named.
             resume: Whether to go on from a part file of the same version. "force" goes on
                 also without a validator, trusting the size and the bytes that overlap.
             checksum: "sha256:<hex>", or another algorithm of hashlib; None checks none.
