@@ -29,7 +29,7 @@ TRAVELLING = frozenset(
 # Describe a body that a redirected GET no longer has (RFC 9110 section 15.4).
 CONTENT_FIELDS = (
     "Content-Length", "Content-Type", "Content-Encoding", "Content-Language", "Content-Location",
-    "Transfer-Encoding", "Digest", "Last-Modified",
+    "Transfer-Encoding", "Digest", "Content-Digest", "Repr-Digest", "Last-Modified",
 )  # fmt: skip
 
 REQUEST_ID_FIELDS = (

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol, cast
+from zlib import crc32
 
 from httpkit import checksums
 from httpkit.errors import ConfigurationError, TransferError
@@ -23,12 +24,14 @@ BLOCK = 1 << 20
 class SourceError(Exception):
     """A body broke off while it was sent; it carries the error that says why.
 
-    It is no OSError, because urllib3 would take that for the connection's and send again.
+    It is no OSError, because urllib3 would take that for the connection's and send again. The
+    error it carries is marked as `of_source`: it may be a ConnectionError, but not of ours.
     """
 
-    def __init__(self, error: BaseException) -> None:
+    def __init__(self, error: Exception) -> None:
         super().__init__(str(error))
         self.error = error
+        error.of_source = True  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]  # a mark
 
 
 class Watcher(Protocol):
@@ -215,8 +218,8 @@ class NamedFile:
 
     @property
     def name(self) -> str:
-        """The last part of the path."""
-        return self._path.name
+        """The last part of the path, as text that can be sent."""
+        return os.fsencode(self._path.name).decode("utf-8", "replace")
 
     @property
     def fingerprint(self) -> list[int | str]:
@@ -270,12 +273,18 @@ def _open_at_once(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _read(file: Any, size: int, what: object) -> bytes:
+@contextmanager
+def _readable(what: object) -> Generator[None]:
     try:
-        block: object = file.read(size)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
+        yield
+    except Exception as error:
+        reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
         raise TransferError(f"{what} cannot be read: {reason}") from error
+
+
+def _read(file: Any, size: int, what: object) -> bytes:
+    with _readable(what):
+        block: object = file.read(size)
     if block is None:
         raise TransferError(f"{what} has nothing to read now: it does not block")
     if not isinstance(block, (bytes, bytearray, memoryview)):
@@ -308,7 +317,7 @@ class OpenFile:
         if self._start is None:
             self.refusal = f"the source ({type(file).__name__}) can be read only once"
             return
-        there = self._there()
+        there, self._noted = self._there(), _noted(file)
         if size is not None and size > there:
             raise TransferError(f"{self._what} has {there} bytes, not size={size}")
         self._may_grow = size is not None
@@ -319,44 +328,72 @@ class OpenFile:
         """The name of its file; None for what has none."""
         name = getattr(self._file, "name", None)
         is_file = isinstance(name, str) and name[:1] + name[-1:] != "<>"
-        return os.path.basename(cast("str", name)) if is_file else None  # noqa: PTH119  # a str
+        last = os.path.basename(cast("str", name)) if is_file else None  # noqa: PTH119  # a str
+        return None if last is None else os.fsencode(last).decode("utf-8", "replace")
 
     @property
     def fingerprint(self) -> list[int | str]:
-        """What is known of the file: where it begins."""
-        return [self._start or 0]
+        """What is known of the file: where it begins, and when it was written."""
+        return [self._start or 0, *_noted(self._file)]
 
     @property
     def _what(self) -> str:
         return self.name or type(self._file).__name__
 
     def _there(self) -> int:
-        start = cast("int", self._start)
-        end = self._file.seek(0, os.SEEK_END)
-        self._file.seek(start)
-        return int(max(0, (self._file.tell() if end is None else end) - start))
+        with _readable(self._what):
+            end = self._file.seek(0, os.SEEK_END)
+            end = self._file.tell() if end is None else end  # mmap's returns nothing
+            self._file.seek(self._start)
+            return int(max(0, end - cast("int", self._start)))
+
+    def _check(self) -> None:
+        if self._may_grow or self._start is None:
+            return
+        with _readable(self._what):
+            place = self._file.tell()
+            is_same = self._there() == self.size and _noted(self._file) == self._noted
+            self._file.seek(place)
+        if not is_same:
+            raise TransferError(f"{self._what} changed while it was sent")
 
     def blocks(self, start: int = 0) -> Iterator[bytes]:
         """Give the bytes from a position to the end.
 
         Raises:
-            TransferError: It was read before and cannot go back, or has another size now.
+            TransferError: It was read before and cannot go back, or is not what it was.
         """
-        if self.refusal:
-            if self._was_read:
-                raise TransferError(f"it was sent before, and {self.refusal}")
-            self._was_read = True
-        elif not self._may_grow and self._there() != self.size:
-            raise TransferError(f"{self._what} has another size than at first")
+        if self.refusal and self._was_read:
+            raise TransferError(f"it was sent before, and {self.refusal}")
+        self._was_read = True
+        self._check()
         if self._start is not None:
-            self._file.seek(self._start + start)
-        left = None if self.size is None else self.size - start
-        is_whole = not self._may_grow and self._start is not None
-        yield from _exactly(self._rest(), left, self._what, is_whole=is_whole)
-
-    def _rest(self) -> Iterator[bytes]:
+            with _readable(self._what):
+                self._file.seek(self._start + start)
+        if self.size is not None:
+            yield from self._counted(self.size - start)
+            return
         while block := _read(self._file, BLOCK, self._what):
             yield block
+
+    def _counted(self, left: int) -> Iterator[bytes]:
+        while left > 0:
+            block = _read(self._file, min(BLOCK, left), self._what)
+            if not block:
+                raise TransferError(f"{self._what} ends {left} bytes early: it was cut")
+            left -= len(block)
+            if left <= 0:  # the last block is held back from a body that is not whole
+                self._check()
+            yield block
+
+
+def _noted(file: Any) -> list[int | str]:
+    """Return what changes when somebody writes a file; nothing for what is none."""
+    try:
+        stat = os.fstat(file.fileno())
+    except (OSError, ValueError, AttributeError):
+        return []
+    return [stat.st_size, stat.st_mtime_ns]
 
 
 def _position(file: Any) -> int | None:
@@ -388,17 +425,20 @@ class Blocks:
         why = f"the source ({type(source).__name__}) can be read only once"
         self.refusal = why if is_once else None
         self._was_read = False
+        self._memory = _Memory()
 
     def blocks(self, start: int = 0) -> Iterator[bytes]:
         """Give the bytes from a position to the end.
 
         Raises:
-            TransferError: It was read before, fails, or gives more or less than `size`.
+            TransferError: It was read before, fails, gives more or less than `size`, or not
+                what it gave before.
         """
         if self.refusal and self._was_read:
             raise TransferError(f"it was sent before, and {self.refusal}")
         self._was_read = True
-        yield from _from(start, _exactly(self._given(), self.size, "the source", is_whole=True))
+        blocks = self._given() if self.refusal else self._memory.checked(self._given())
+        yield from _from(start, _exactly(blocks, self.size, "the source"))
 
     def _given(self) -> Iterator[bytes]:
         blocks: Any = None
@@ -417,6 +457,47 @@ class Blocks:
                 blocks.close()
 
 
+class _Memory:
+    """How much an iterable gave, and a sum of it: the next time it must give the same."""
+
+    def __init__(self) -> None:
+        self._size = self._sum = 0
+        self._is_whole = False
+
+    def checked(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
+        """Give the blocks; the last is held back from a body that is another one.
+
+        Raises:
+            TransferError: It is.
+        """
+        known, known_sum, was_whole = self._size, self._sum, self._is_whole
+        size = total = 0
+        held = b""
+        for block in blocks:
+            if (
+                size < known <= size + len(block)
+                and crc32(block[: known - size], total) != known_sum
+            ):
+                raise _other()
+            size, total = size + len(block), crc32(block, total)
+            if was_whole and size > known:
+                raise _other()
+            if size > self._size:
+                self._size, self._sum = size, total
+            if held:
+                yield held
+            held = block
+        if size < known:
+            raise _other()
+        self._is_whole = True
+        if held:
+            yield held
+
+
+def _other() -> TransferError:
+    return TransferError("the source gives other bytes than the first time")
+
+
 def _from(start: int, blocks: Iterator[bytes]) -> Iterator[bytes]:
     for block in blocks:
         if start < len(block):
@@ -424,41 +505,32 @@ def _from(start: int, blocks: Iterator[bytes]) -> Iterator[bytes]:
         start = max(0, start - len(block))
 
 
-def _exactly(
-    blocks: Iterator[bytes], size: int | None, what: str, *, is_whole: bool = False
-) -> Iterator[bytes]:
-    """Give exactly so many bytes; the last block is held back from a body that has not them.
+def _exactly(blocks: Iterator[bytes], size: int | None, what: str) -> Iterator[bytes]:
+    """Give exactly so many bytes; None gives all. The last block is held back until all is read.
 
-    Args:
-        blocks: They are not read further than needed, unless the whole is wanted.
-        size: None gives all.
-        what: It, for messages.
-        is_whole: Whether more bytes than that are an error, too.
+    Raises:
+        TransferError: There are more, or less.
     """
-    if size is None:
-        yield from blocks
-        return
-    left = size
+    left, held = size, b""
     for block in blocks:
-        if is_whole and len(block) > left:
-            raise TransferError(f"{what} has more than {size} bytes now")
-        given = block[:left]
-        left -= len(given)
-        if left <= 0 and is_whole and any(blocks):
-            raise TransferError(f"{what} has more than {size} bytes now")
-        if given:
-            yield given
-        if left <= 0:
-            return
-    if left > 0:
+        if left is not None:
+            left -= len(block)
+            if left < 0:
+                raise TransferError(f"{what} gives more than size={size} bytes")
+        if held:
+            yield held
+        held = block
+    if left:
         raise TransferError(f"{what} ended {left} bytes early: {size} were announced")
+    if held:
+        yield held
 
 
 class Summed:
     """A source whose bytes must add up to a checksum before the last of them leaves."""
 
     def __init__(self, source: Source, expected: checksums.Expected) -> None:
-        self._source = source
+        self.source = source
         self._expected = expected
         self.size, self.refusal, self.name = source.size, source.refusal, source.name
         self.fingerprint = [*source.fingerprint, expected.hexdigest]
@@ -471,7 +543,7 @@ class Summed:
         """
         sums = checksums.Sums([self._expected.algorithm])
         held = b""
-        for block in self._source.blocks():
+        for block in self.source.blocks():
             sums.update(block)
             if held:
                 yield from _from(start, iter((held,)))
@@ -494,8 +566,14 @@ class Span:
 
     def blocks(self, start: int = 0) -> Iterator[bytes]:
         """Give the bytes from a position to the end."""
-        blocks = self._source.blocks(self._start + start)
+        blocks: Any = self._source.blocks(self._start + start)
+        left = self.size - start
         try:
-            yield from _exactly(blocks, self.size - start, "the source")
+            while left > 0:
+                block = next(blocks, b"")[:left]
+                if not block:
+                    raise TransferError(f"the source ended {left} bytes early")
+                left -= len(block)
+                yield block
         finally:
-            cast("Any", blocks).close()
+            blocks.close()

@@ -9,6 +9,7 @@ next, and frees the connection when it gives up.
 import math
 import time
 from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -202,15 +203,14 @@ class Delivery:
         options = {**self.options, "timeout": timeout, "stream": True, "allow_redirects": False}
         inside = ATTEMPTING.set(True)
         try:
-            answer = _closing(self.transmit, attempt, options)
+            with telling_sources():
+                answer = _closing(self.transmit, attempt, options)
             self._read(answer)
         except requests.Timeout as error:
             self._check_deadline(error)
             raise
         except requests.RequestException:
             raise
-        except SourceError as error:
-            raise error.error from error.error.__cause__
         except (WireError, OSError) as error:  # requests lets some of them pass
             raise requests.ConnectionError(error, request=attempt) from error
         finally:
@@ -255,6 +255,15 @@ class Delivery:
     def _check_deadline(self, cause: Exception | None = None) -> None:
         if self._remaining() <= 0:
             raise _deadline_passed(self._call, self.request) from cause
+
+
+@contextmanager
+def telling_sources() -> Generator[None]:
+    """Raise what a body's source raised, which travels hidden from urllib3."""
+    try:
+        yield
+    except SourceError as error:
+        raise error.error from error.error.__cause__
 
 
 def _closing(

@@ -15,6 +15,7 @@ from requests.utils import guess_filename, to_key_val_list
 
 from httpkit._typing import is_list, is_mapping, is_tuple
 from httpkit.bodies import BLOCK, OpenFile, Outgoing, Source, Watcher
+from httpkit.errors import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +68,18 @@ def _merged(pieces: Iterable[bytes | Source]) -> Iterable[bytes | Source]:
 def replayable(data: Any) -> Any:
     """Return toolbelt's encoder or monitor as a body that can be sent again; others as they are.
 
-    One that was read from already stays what it is: its beginning is gone.
+    Raises:
+        ConfigurationError: It was read from already: its beginning is gone.
     """
     toolbelt: Any = sys.modules.get("requests_toolbelt.multipart.encoder")
     if toolbelt is None:  # not imported, so it is none of its encoders
         return data
     monitor = data if isinstance(data, toolbelt.MultipartEncoderMonitor) else None
     encoder = monitor.encoder if monitor else data
-    if not isinstance(encoder, toolbelt.MultipartEncoder) or encoder._current_part is not None:  # noqa: SLF001  # no public way to know
+    if not isinstance(encoder, toolbelt.MultipartEncoder):
         return data
+    if encoder.finished or encoder._current_part is not None:  # noqa: SLF001  # no public way to know
+        raise ConfigurationError(f"the {type(data).__name__} was read from already: make a new one")
     contents = [_content(part) for part in encoder.parts]
     return _joined(encoder, contents, _Monitored(monitor) if monitor else None)
 

@@ -14,17 +14,18 @@ from base64 import b64encode
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
 from urllib.parse import urljoin, urlsplit
 
 import requests
+from requests.utils import get_auth_from_url
 
 from httpkit import _headers, _secrets, _urls, errors, retry, upload
 from httpkit._typing import is_mapping
 from httpkit._urls import Origin
-from httpkit.bodies import Outgoing, Source, Span
+from httpkit.bodies import Outgoing, Source, Span, Summed
 from httpkit.errors import ConfigurationError, IncompleteError, RedirectError, TransferError
 from httpkit.identity import stand_for
 from httpkit.progress import Reporter
@@ -34,6 +35,7 @@ from httpkit.upload import Send, UploadSource, Wishes
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,18})", re.IGNORECASE)
 _NEXT_RANGE = re.compile(r"([0-9]{1,18})-[0-9]*")
 _TOKEN = re.compile(r"[\w.~-]{16,}")
+_METADATA_KEY = re.compile(r"[!-+\--~]+")
 _COUNT = re.compile(r"[0-9]{1,18}")
 # What Google demands of every chunk but the last; OneDrive's 320 KiB is told by its own error.
 _GRAIN = 256 << 10
@@ -60,8 +62,8 @@ class Arrived:
 class _Dialect(Protocol):
     """How a protocol spells its three requests."""
 
-    def create(self) -> tuple[str, Response]:
-        """Begin an upload; return its address, and the answer."""
+    def create(self) -> str:
+        """Begin an upload; return its address."""
         ...
 
     def send(self, place: str, body: Outgoing | bytes, start: int) -> Response:
@@ -88,6 +90,9 @@ class _Exchange:
         content: The bytes.
         media_type: Of the file.
         size: Bytes of the file.
+        url: Where uploads begin, whole.
+        homes: The origins that may have the body, and what the call itself holds.
+        may_leave: Whether the body may go elsewhere, without the rest.
     """
 
     send: Send
@@ -96,6 +101,9 @@ class _Exchange:
     content: Source
     media_type: str
     size: int
+    url: str
+    homes: frozenset[Origin]
+    may_leave: bool
 
     def first(self, fields: Mapping[str, str], **changed: Any) -> Response:
         """Send the request that creates the upload; an error status is raised."""
@@ -110,15 +118,33 @@ class _Exchange:
 
     def later(self, method: str, place: str, fields: Mapping[str, str], **changed: Any) -> Response:
         """Send another request of the upload, to the address the server gave."""
-        kept = {n: v for n, v in self.options.items() if n not in {"params", "path", "headers"}}
-        given: Mapping[str, Any] = self.options.get("headers") or {}
-        lower = {name.lower() for name in fields} | {"content-type"}
-        headers = {**{n: v for n, v in given.items() if n.lower() not in lower}, **fields}
-        asked = {
-            **kept, "headers": headers, "on_status": None, "raise_for_status": False,
-            "allow_redirects": False,
-        }  # fmt: skip
-        return self.send(method, place, **{**asked, **changed})
+        asked = {name: v for name, v in self.options.items() if name not in _OF_THE_FIRST}
+        given: dict[str, Any] = dict(self.options.get("headers") or {})
+        if _urls.origin(place) not in self.homes:  # it gets the body, and nothing else
+            given = _headers.travelling(given)
+            asked = {name: v for name, v in asked.items() if name not in {"auth", "cookies"}}
+        elif any(ambient := get_auth_from_url(self.url)):
+            asked.setdefault("auth", ambient)
+        own = {name.lower() for name in (*fields, *_headers.CONTENT_FIELDS)}
+        headers = {**{n: v for n, v in given.items() if n.lower() not in own}, **fields}
+        asked |= {"headers": headers, "on_status": None, "raise_for_status": False}
+        return self.send(method, place, **{**asked, "allow_redirects": False, **changed})
+
+    def check_place(self, place: str) -> None:
+        """Refuse an address at which the body has no business.
+
+        Raises:
+            RedirectError: It belongs to another origin.
+        """
+        if not self.may_leave and _urls.origin(place) not in self.homes:
+            raise RedirectError(
+                f"the server wants the upload at {_urls.spell_origin(_urls.origin(place))}: pass"
+                " redirect_body=True, or add it to trusted_origins, if it may have it"
+            )
+
+
+# What belongs to the request that creates an upload.
+_OF_THE_FIRST = frozenset({"params", "path", "headers", "idempotency_key"})
 
 
 class _ContentRange:
@@ -128,7 +154,7 @@ class _ContentRange:
         self._exchange = exchange
         self._total = exchange.size
 
-    def create(self) -> tuple[str, Response]:
+    def create(self) -> str:
         """Ask for an address; what is known of the file goes along as JSON."""
         fields = {
             "X-Upload-Content-Type": self._exchange.media_type,
@@ -140,7 +166,7 @@ class _ContentRange:
         else:
             answer = self._exchange.first(fields, json=dict(about))
         place = answer.headers.get("location") or _member(answer, "uploadUrl")
-        return _absolute(answer, place), answer
+        return _absolute(answer, place)
 
     def send(self, place: str, body: Outgoing | bytes, start: int) -> Response:
         size = len(body) if isinstance(body, bytes) else cast("int", body.len)
@@ -180,12 +206,12 @@ class _Tus:
         self._exchange = exchange
         self._total = exchange.size
 
-    def create(self) -> tuple[str, Response]:
+    def create(self) -> str:
         fields = {**_TUS_VERSION, "Upload-Length": str(self._total)}
         if described := self._described():
             fields["Upload-Metadata"] = described
         answer = self._exchange.first(fields, data=b"")
-        return _absolute(answer, answer.headers.get("location")), answer
+        return _absolute(answer, answer.headers.get("location"))
 
     def _described(self) -> str:
         wishes, name = self._exchange.wishes, self._exchange.content.name
@@ -193,6 +219,8 @@ class _Tus:
         if wishes.filename or name:
             about["filename"] = wishes.filename or name
         about |= dict(cast("Any", wishes.data or {}))
+        if not all(_METADATA_KEY.fullmatch(key) for key in about):
+            raise ConfigurationError("a key of data= holds a space, a comma or no ASCII")
         return ",".join(
             f"{key} {b64encode(str(value).encode()).decode('ascii')}"
             for key, value in about.items()
@@ -229,7 +257,9 @@ def upload_in_steps(
     source: UploadSource,
     wishes: Wishes,
     options: Mapping[str, Any],
-    homes: frozenset[Origin] | None,
+    *,
+    homes: frozenset[Origin],
+    may_leave: bool,
 ) -> Response:
     """Send a file so that an interruption costs only what had not arrived.
 
@@ -239,7 +269,8 @@ def upload_in_steps(
         source: Where the bytes come from; they must be there a second time.
         wishes: All else.
         options: The keywords of `Session.request` that the caller gave.
-        homes: The origins to which the body may go; None: to any.
+        homes: The origins that may have the body.
+        may_leave: Whether others may have it, too, if the server names them.
 
     Raises:
         IncompleteError: It stopped early; the message says how to go on.
@@ -252,14 +283,16 @@ def upload_in_steps(
         raise ConfigurationError(f"a resumable upload must be able to begin again, but {why}")
     if wishes.chunk_size and wishes.resumable == "content-range" and wishes.chunk_size % _GRAIN:
         raise ConfigurationError(f"chunk_size must be a multiple of {_GRAIN} bytes")
-    if wishes.checksum:  # before the first byte leaves: the server keeps what arrived
+    if isinstance(content, Summed):  # before the first byte leaves: the server keeps what arrived
         deque(content.blocks(), maxlen=0)
-        content = upload.open_source(source, replace(wishes, checksum=None))
-    media_type = wishes.content_type or upload.guess_type(wishes.filename or content.name)
-    exchange = _Exchange(send, options, wishes, content, media_type, content.size or 0)
-    reporter = Reporter(wishes.progress, wishes.filename or content.name or "upload")
+        content = content.source
+    name = wishes.filename or content.name
+    media_type = wishes.content_type or upload.guess_type(name)
+    size = content.size or 0
+    exchange = _Exchange(send, options, wishes, content, media_type, size, url, homes, may_leave)
+    reporter = Reporter(wishes.progress, name or "upload")
     try:
-        return _Upload(exchange, url, homes, reporter).run()
+        return _Upload(exchange, reporter).run()
     finally:
         reporter.finish()
 
@@ -267,72 +300,95 @@ def upload_in_steps(
 class _Upload:
     """One resumable upload on its way."""
 
-    def __init__(
-        self, exchange: _Exchange, url: str, homes: frozenset[Origin] | None, reporter: Reporter
-    ) -> None:
+    def __init__(self, exchange: _Exchange, reporter: Reporter) -> None:
         self._exchange = exchange
-        self._dialect: _Dialect = _DIALECTS[cast("str", exchange.wishes.resumable)](exchange)
-        self._url = url
-        self._homes = homes
+        self._dialect = _DIALECTS[cast("str", exchange.wishes.resumable)](exchange)
         self._reporter = reporter
-        self._state = _State(exchange, url)
+        self._state = _State(exchange)
         self._place: str | None = None
-        self._requests = 0
+        self._is_in_step = False
+        self._arrived = self._best = self._sent = 0
+        self._stalls = self._forgotten = self._requests = 0
 
     def run(self) -> Response:
         """Send what is missing until the server has all."""
         self._place = self._state.load()
-        is_known = self._place is not None
-        arrived = Arrived(0)
-        best = stalls = 0
-        cause: Exception | None = None
-        while arrived.final is None:
-            try:
-                arrived = self._ask() if is_known else self._step(arrived.size)
-                is_known, cause = False, None
-            except requests.RequestException as error:
-                if retry.delivery(error) == "final" or not self._place:
-                    raise
-                is_known, cause = True, error
-            except _SetBackError as error:
-                is_known, cause = self._place is not None, error
-                arrived = Arrived(0) if self._place is None else arrived
-            stalls = 0 if arrived.size > best else stalls + 1
-            best = max(best, arrived.size)
-            if arrived.final is None and stalls > self._exchange.wishes.max_stalls:
-                raise self._incomplete(best, cause) from cause
+        # What an earlier process sent, only the server knows.
+        self._sent = self._exchange.size if self._place else 0
+        self._is_in_step = self._place is None
+        while True:
+            arrived, cause = self._attempt()
+            if arrived and arrived.final is not None:
+                self._state.remove()
+                return arrived.final
+            self._count(arrived)
+            most = self._exchange.wishes.max_stalls
+            if self._stalls > most or self._forgotten > most:
+                raise self._incomplete(cause) from cause
             if cause is not None:
-                self._pause(cause, best, stalls)
-        self._state.remove()
-        return arrived.final
+                self._pause(cause)
 
-    def _step(self, start: int) -> Arrived:
-        """Send from a position on; return what the server has then."""
-        if self._place is None:
-            place, created = self._dialect.create()
-            self._check_place(place)
-            # Whoever has the address may write: what the server added to it is a secret.
-            _secrets.remember(*set(_TOKEN.findall(place)) - set(_TOKEN.findall(self._url)))
-            self._place = place
-            self._state.save(place)
-            if not self._exchange.size and (arrived := self._dialect.read(created)):
-                return arrived
+    def _attempt(self) -> tuple[Arrived | None, Exception | None]:
+        """Make the next request; return what the server has, or why that is not known."""
+        try:
+            arrived = self._step() if self._is_in_step else self._ask()
+        except requests.RequestException as error:
+            if retry.delivery(error) == "final" or not self._place:
+                raise
+            self._is_in_step = False
+            return None, error
+        except _SetBackError as error:
+            self._is_in_step = False
+            if error.answer.status_code in _GONE:
+                self._forget()
+            return None, error
+        self._is_in_step = True
+        return arrived, None
+
+    def _count(self, arrived: Arrived | None) -> None:
+        """Count the requests in a row that brought nothing new."""
+        if arrived:
+            self._arrived = arrived.size
+        self._stalls = 0 if self._arrived > self._best else self._stalls + 1
+        self._best = max(self._best, self._arrived)
+
+    def _forget(self) -> None:
+        self._place, self._is_in_step = None, True
+        self._state.remove()
+        self._arrived = self._best = self._sent = 0
+        self._forgotten += 1
+
+    def _step(self) -> Arrived:
+        """Send from where the server is; return what it has then."""
+        place = self._place or self._create()
+        start = self._arrived
         chunk = self._exchange.wishes.chunk_size or self._exchange.size
         stop = min(self._exchange.size, start + chunk)
         watcher = _Shifted(self._reporter, start, self._exchange.size)
         body = Outgoing([Span(self._exchange.content, start, stop)], watcher=watcher)
+        self._sent = max(self._sent, stop)
         try:
             self._requests += 1
-            answer = self._dialect.send(self._place, body if stop > start else b"", start)
+            answer = self._dialect.send(place, body if stop > start else b"", start)
         finally:
             body.close()
-        return self._read(answer, stop)
+        return self._read(answer)
+
+    def _create(self) -> str:
+        place = self._dialect.create()
+        self._exchange.check_place(place)
+        # Whoever has the address may write: what the server added to it is a secret.
+        given = set(_TOKEN.findall(self._exchange.url))
+        _secrets.remember(*set(_TOKEN.findall(place)) - given)
+        self._state.save(place)
+        self._place = place
+        return place
 
     def _ask(self) -> Arrived:
         self._requests += 1
-        return self._read(self._dialect.ask(cast("str", self._place)), self._exchange.size)
+        return self._read(self._dialect.ask(cast("str", self._place)))
 
-    def _read(self, answer: Response, most: int) -> Arrived:
+    def _read(self, answer: Response) -> Arrived:
         """Judge an answer.
 
         Raises:
@@ -341,52 +397,35 @@ class _Upload:
             TransferError: It breaks the protocol.
         """
         status = answer.status_code
-        if status in _GONE:
-            self._place = None
-            self._state.remove()
-            raise _SetBackError(answer)
-        if status in _BUSY or status in _OUT_OF_STEP:
+        if status in _GONE | _BUSY | _OUT_OF_STEP:
             raise _SetBackError(answer)
         answer.raise_for_status()
         arrived = self._dialect.read(answer)
-        if arrived is None or arrived.size > max(most, 0):
-            what = errors.describe(answer.request, answer.url)
+        what = errors.describe(answer.request, answer.url)
+        if arrived is None:
             raise TransferError(f"{what}: {status} does not say how much of the upload arrived")
+        if arrived.size > self._sent:
+            raise TransferError(f"{what}: {arrived.size} bytes arrived, but {self._sent} were sent")
         return arrived
 
-    def _check_place(self, place: str) -> None:
-        """Refuse an address at which the body has no business.
-
-        Raises:
-            RedirectError: It is none of http, holds userinfo, or belongs to another origin.
-        """
-        if self._homes is None or _urls.origin(place) in self._homes:
-            return
-        elsewhere = _urls.spell_origin(_urls.origin(place))
-        raise RedirectError(
-            f"the server wants the upload at {elsewhere}: pass redirect_body=True, or add it to"
-            " trusted_origins, if it may have it"
-        )
-
-    def _pause(self, cause: Exception, best: int, stalls: int) -> None:
+    def _pause(self, cause: Exception) -> None:
         answer = cause.answer if isinstance(cause, _SetBackError) else None
         asked = _headers.retry_after(answer.headers, time.time()) if answer is not None else None
         policy = retry.RetryPolicy()
-        wait = retry.backoff(policy, max(stalls, 1), answer.status_code if answer else None)
+        status = None if answer is None else answer.status_code
+        wait = retry.backoff(policy, max(self._stalls, 1), status)
         if asked is not None and asked > policy.max_retry_after:
-            raise self._incomplete(best, cause) from cause
+            raise self._incomplete(cause) from cause
         retry.WAITING.sleep(max(wait, asked or 0))
 
-    def _incomplete(self, best: int, cause: BaseException | None) -> IncompleteError:
-        how = (
-            "call again with the same state= to go on"
-            if self._exchange.wishes.state
-            else ("it began anew each call: pass state= to go on in the next")
-        )
+    def _incomplete(self, cause: BaseException | None) -> IncompleteError:
+        how = "pass state= to go on in another call"
+        if self._exchange.wishes.state is not None:
+            how = "call again with the same state= to go on"
         why = _secrets.redact_text(str(cause)) if cause else "nothing new arrived"
         error = IncompleteError(
-            f"{_secrets.redact_url(self._url)}: {best} of {self._exchange.size} bytes arrived in"
-            f" {self._requests} requests; {how} ({why})"
+            f"{_secrets.redact_url(self._exchange.url)}: {self._best} of {self._exchange.size}"
+            f" bytes arrived in {self._requests} requests; {how} ({why})"
         )
         error.attempts = self._requests
         error.stop_reason = f"{self._exchange.wishes.max_stalls} requests in a row brought nothing"
@@ -425,12 +464,13 @@ class _State:
     owner may read the file.
     """
 
-    def __init__(self, exchange: _Exchange, url: str) -> None:
+    def __init__(self, exchange: _Exchange) -> None:
+        self._exchange = exchange
         self._path = Path(exchange.wishes.state) if exchange.wishes.state is not None else None
         self._facts = {
             "protocol": exchange.wishes.resumable,
-            "endpoint": stand_for(url),
-            "content": [exchange.size, *exchange.content.fingerprint],
+            "endpoint": stand_for(exchange.url),
+            "content": [exchange.size, exchange.wishes.checksum, *exchange.content.fingerprint],
         }
         if self._path is not None and not self._path.parent.is_dir():
             raise TransferError(f"the folder of state={str(self._path)!r} does not exist")
@@ -444,8 +484,13 @@ class _State:
             place = stored.pop("place")
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
-        is_same = stored == self._facts and isinstance(place, str) and _is_address(place)
-        return place if is_same else None
+        if stored != self._facts or not isinstance(place, str) or not _is_address(place):
+            return None
+        try:
+            self._exchange.check_place(place)
+        except RedirectError:  # somebody changed the file
+            return None
+        return place
 
     def save(self, place: str) -> None:
         """Write the address down, at once and for the owner alone.
@@ -482,7 +527,9 @@ def _absolute(answer: Response, place: object) -> str:
     what = errors.describe(answer.request, answer.url)
     if not isinstance(place, str) or not place.strip():
         raise TransferError(f"{what}: {answer.status_code} names no address for the upload")
-    whole = urljoin(answer.url, place.strip())
+    base = urlsplit(answer.url)
+    here = base._replace(netloc=base.netloc.rpartition("@")[2]).geturl()
+    whole = urljoin(here, place.strip())
     if not _is_address(whole):
         raise RedirectError(f"{what} names no address to which an upload may go")
     return whole

@@ -181,7 +181,9 @@ Delivery = Literal["never sent", "maybe sent", "final"]
 
 def delivery(error: BaseException) -> Delivery:
     """Say whether a request that failed this way may have reached the server."""
-    if isinstance(error, (errors.HTTPKitError, requests.exceptions.ContentDecodingError)):
+    is_of_source = getattr(error, "of_source", False)  # the body's own, whatever its class
+    final = (errors.HTTPKitError, requests.exceptions.ContentDecodingError)
+    if is_of_source or isinstance(error, final):
         return "final"
     if isinstance(error, SSLError):
         return "maybe sent" if _has_cause(error, _BROKEN_TLS) else "final"

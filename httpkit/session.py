@@ -414,7 +414,8 @@ class Session(Transfers):
         call = mine.call or Call()
         if not self.strict and (call.retry, call.deadline, call.max_body) == (None, None, None):
             kwargs.setdefault("timeout", self.timeout)
-            return super().send(request, **kwargs)
+            with delivery.telling_sources():
+                return super().send(request, **kwargs)
         follows = kwargs.pop("allow_redirects", True)
         kwargs.setdefault("timeout", self.timeout)
         kwargs.setdefault("stream", self.stream)
@@ -722,10 +723,9 @@ class Session(Transfers):
     def _whole_url(self, url: str | bytes, path: Mapping[str, object] | None) -> str:
         return _urls.join(self.base_url, self._filled(url, path))
 
-    def _homes_of_body(self, url: str, may_leave: bool | None) -> frozenset[_urls.Origin] | None:
-        """Return the origins that may have a body meant for a URL; None for any."""
-        is_free = self.redirect_body if may_leave is None else may_leave
-        return None if is_free else preparation.home_of(self, url) | {_urls.origin(url)}
+    def _homes_of(self, url: str) -> frozenset[_urls.Origin]:
+        """Return the origins that may have what is meant for a URL."""
+        return preparation.home_of(self, url) | {_urls.origin(url)}
 
     @overload
     def resource(

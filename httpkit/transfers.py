@@ -25,7 +25,8 @@ class Transfers(Verbs):
 
     if TYPE_CHECKING:
         _whole_url: Callable[..., str]  # Session defines these
-        _homes_of_body: Callable[..., frozenset[Origin] | None]
+        _homes_of: Callable[[str], frozenset[Origin]]
+        redirect_body: bool
 
     def download(
         self,
@@ -205,5 +206,12 @@ class Transfers(Verbs):
         if resumable is None:
             return upload.upload(send, source, wishes, asked)
         whole = self._whole_url(url, options.get("path"))
-        homes = self._homes_of_body(whole, options.get("redirect_body"))
-        return resumable_room.upload_in_steps(send, whole, source, wishes, asked, homes)
+        return resumable_room.upload_in_steps(
+            send,
+            whole,
+            source,
+            wishes,
+            asked,
+            homes=self._homes_of(whole),
+            may_leave=options.get("redirect_body", self.redirect_body),
+        )

@@ -62,8 +62,9 @@ class Wishes:
     max_stalls: int = 5
 
     def __post_init__(self) -> None:
-        for name in ("size", "chunk_size", "max_stalls"):
-            _check_count(name, getattr(self, name))
+        for name in ("size", "chunk_size"):
+            _check_count(name, getattr(self, name), is_optional=True)
+        _check_count("max_stalls", self.max_stalls)
         if self.chunk_size == 0:
             raise ConfigurationError("chunk_size=0 would send nothing")
         if self.resumable is not None and self.resumable not in PROTOCOLS:
@@ -94,9 +95,9 @@ class Wishes:
             raise ConfigurationError("field= is empty")
 
 
-def _check_count(name: str, value: object) -> None:
+def _check_count(name: str, value: object, *, is_optional: bool = False) -> None:
     is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-    if value is not None and not is_count:
+    if not is_count and not (value is None and is_optional):
         raise ConfigurationError(f"{name}={value!r} must be a whole number from 0")
 
 
@@ -137,14 +138,16 @@ def upload(
     if wishes.field:
         part = multipart.field_of(wishes.field, content, wishes.filename, media_type)
         body = multipart.encode([*multipart.values(wishes.data), part], reporter)
+        headers = {n: value for n, value in headers.items() if n.lower() != "content-type"}
+        headers["Content-Type"] = body.content_type
     else:
         body = Outgoing([content], watcher=reporter)
         headers = {**describe(wishes, media_type, headers), **headers}
     method = wishes.method or ("POST" if wishes.field else "PUT")
     try:
-        return send(
-            method, **{**options, "headers": headers, "data": body if body.len != 0 else b""}
-        )
+        # Nothing to send needs no stream, but the source may object.
+        data = body if body.len != 0 else b"".join(content.blocks())
+        return send(method, **{**options, "headers": headers, "data": data})
     finally:
         body.close()
         reporter.finish()
