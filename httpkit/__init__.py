@@ -36,6 +36,7 @@ from httpkit.errors import (
     ServerError,
     ServiceUnavailableError,
     StatusError,
+    TokenError,
     TooManyRequestsError,
     TransferError,
     UnauthorizedError,
@@ -43,12 +44,14 @@ from httpkit.errors import (
     UnsupportedMediaTypeError,
 )
 from httpkit.events import Event
+from httpkit.oauth import ClientCredentialsAuth, RefreshTokenAuth
 from httpkit.pagination import Pages
 from httpkit.progress import Progress
 from httpkit.resource import Resource
 from httpkit.response import Response
 from httpkit.retry import RetryEvent, RetryPolicy
 from httpkit.session import Session
+from httpkit.tokens import TokenSet
 
 __all__ = [
     "NO_AUTH",
@@ -59,6 +62,7 @@ __all__ = [
     "BearerAuth",
     "BodyTooLargeError",
     "ChecksumError",
+    "ClientCredentialsAuth",
     "ClientError",
     "ConfigurationError",
     "ConflictError",
@@ -81,6 +85,7 @@ __all__ = [
     "PreconditionFailedError",
     "Progress",
     "RedirectError",
+    "RefreshTokenAuth",
     "RequestTimeoutError",
     "Resource",
     "Response",
@@ -91,6 +96,8 @@ __all__ = [
     "Session",
     "StatusDispatch",
     "StatusError",
+    "TokenError",
+    "TokenSet",
     "TooManyRequestsError",
     "TransferError",
     "UnauthorizedError",

@@ -1,11 +1,12 @@
 """The types that appear in public signatures, and the Protocols that rooms ask for."""
 
 import enum
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from http.cookiejar import CookieJar
 from typing import Any, Final, Protocol, TypeAlias, TypedDict, TypeVar
 
 import requests
+from requests.adapters import BaseAdapter
 from requests.auth import AuthBase
 from typing_extensions import Buffer, TypeIs
 
@@ -110,6 +111,21 @@ class CallerOptions(TypedDict, total=False):
     deadline: float | None
     max_body: int | None
     idempotency_key: bool | str | None
+
+
+class Carrier(Protocol):
+    """What a strategy's own request, such as one for a token, needs of a session."""
+
+    @property
+    def adapters(self) -> MutableMapping[str, BaseAdapter]:
+        """What sends, by the beginning of a URL."""
+        ...
+
+    def merge_environment_settings(
+        self, url: Any, proxies: Any, stream: bool | None, verify: Any, cert: Any
+    ) -> dict[str, Any]:
+        """Return the proxies and certificates for a URL."""
+        ...
 
 
 class Caller(Protocol):

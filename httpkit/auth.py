@@ -49,13 +49,18 @@ class EnvironmentSecret:
         return value
 
 
-def _from_env(variable: str) -> EnvironmentSecret:
+def secret_from_env(variable: str) -> EnvironmentSecret:
+    """Return the secret of an environment variable, which is read whenever it is needed.
+
+    Raises:
+        ConfigurationError: The variable is not set or empty.
+    """
     secret = EnvironmentSecret(variable)
     secret()  # a missing variable is an error here, where its name is in sight
     return secret
 
 
-def _text(secret: object, what: str, *, is_secret: bool = True) -> str:
+def text_of(secret: object, what: str, *, is_secret: bool = True) -> str:
     """Return a secret as text without surrounding white space.
 
     Raises:
@@ -87,7 +92,8 @@ def _matching(pattern: re.Pattern[str], value: str, what: str) -> str:
     return value
 
 
-def _shown(secret: Secret) -> str:
+def shown(secret: Secret) -> str:
+    """Return what a repr says of a secret: where it comes from, never what it is."""
     if isinstance(secret, EnvironmentSecret):
         return f"${secret.variable}"
     return "<callable>" if callable(secret) else _secrets.MASK
@@ -104,6 +110,13 @@ class Strategy(AuthBase):
     def can_change(self) -> bool:
         """Whether signing again may give another signature, as after a rejected token."""
         return False
+
+    def reject(self, request: requests.PreparedRequest) -> None:
+        """Note that the server answered 401 to a request signed here.
+
+        A strategy that keeps a token forgets it, if it is still the one of that request: the
+        next signature asks for another.
+        """
 
     def __and__(self, other: object) -> "CombinedAuth":
         """Apply both: `BearerAuth(token) & APIKeyAuth(key)`."""
@@ -156,9 +169,15 @@ class CombinedAuth(Strategy):
             r = part(r) if isinstance(part, Strategy) else r
         return r
 
+    def reject(self, request: requests.PreparedRequest) -> None:
+        """Tell each of httpkit's strategies of a 401."""
+        for part in self.parts:
+            if isinstance(part, Strategy):
+                part.reject(request)
+
     def __repr__(self) -> str:
-        shown = (repr(p) if isinstance(p, Strategy) else type(p).__name__ for p in self.parts)
-        return " & ".join(shown)
+        reprs = (repr(p) if isinstance(p, Strategy) else type(p).__name__ for p in self.parts)
+        return " & ".join(reprs)
 
 
 class _NoAuth(Strategy):
@@ -206,7 +225,7 @@ class BasicAuth(Strategy):
         Raises:
             ConfigurationError: One of them is not set or empty.
         """
-        return cls(_from_env(user)(), _from_env(password))
+        return cls(secret_from_env(user)(), secret_from_env(password))
 
     @property
     def can_change(self) -> bool:
@@ -234,7 +253,7 @@ class BasicAuth(Strategy):
     def __repr__(self) -> str:
         # Where there is no password, the user name is the key.
         user = repr(self.user) if self.password else _secrets.MASK
-        return f"BasicAuth({user}, {_shown(self.password)})"
+        return f"BasicAuth({user}, {shown(self.password)})"
 
 
 def _check_basic_user(user: object) -> None:
@@ -260,7 +279,7 @@ class BearerAuth(Strategy):
 
     def __post_init__(self) -> None:
         if not callable(self.token):
-            _matching(_TOKEN, _text(self.token, "the token"), "the token")
+            _matching(_TOKEN, text_of(self.token, "the token"), "the token")
 
     @classmethod
     def from_env(cls, variable: str) -> Self:
@@ -269,7 +288,7 @@ class BearerAuth(Strategy):
         Raises:
             ConfigurationError: The variable is not set or empty.
         """
-        return cls(_from_env(variable))
+        return cls(secret_from_env(variable))
 
     @property
     def can_change(self) -> bool:
@@ -278,12 +297,12 @@ class BearerAuth(Strategy):
 
     def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
         """Sign the request in place and return it."""
-        token = _matching(_TOKEN, _text(self.token, "the token"), "the token")
+        token = _matching(_TOKEN, text_of(self.token, "the token"), "the token")
         r.headers["Authorization"] = f"Bearer {token}"
         return r
 
     def __repr__(self) -> str:
-        return f"BearerAuth({_shown(self.token)})"
+        return f"BearerAuth({shown(self.token)})"
 
 
 Where: TypeAlias = Literal["header", "query", "cookie"]
@@ -309,7 +328,7 @@ class APIKeyAuth(Strategy):
     def __post_init__(self) -> None:
         if not isinstance(self.where, str) or self.where not in _PLACES:  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
             raise ConfigurationError(f"where={self.where!r} is none of {', '.join(_PLACES)}")
-        name = _text(self.name, "the name", is_secret=False)
+        name = text_of(self.name, "the name", is_secret=False)
         if self.where != "query":
             _matching(_FIELD_NAME, name, f"the name {name!r}")
         if not callable(self.key):
@@ -322,7 +341,7 @@ class APIKeyAuth(Strategy):
         Raises:
             ConfigurationError: The variable is not set or empty.
         """
-        return cls(_from_env(variable), name, where)
+        return cls(secret_from_env(variable), name, where)
 
     @property
     def can_change(self) -> bool:
@@ -335,12 +354,12 @@ class APIKeyAuth(Strategy):
         return r
 
     def _value(self) -> str:
-        value = _text(self.key, "the API key")
+        value = text_of(self.key, "the API key")
         pattern = {"header": _FIELD_VALUE, "cookie": _COOKIE_VALUE}.get(self.where)
         return _matching(pattern, value, "the API key") if pattern else value
 
     def __repr__(self) -> str:
-        return f"APIKeyAuth({_shown(self.key)}, {self.name!r}, {self.where!r})"
+        return f"APIKeyAuth({shown(self.key)}, {self.name!r}, {self.where!r})"
 
 
 def _sign_header(request: requests.PreparedRequest, name: str, value: str) -> None:
@@ -379,6 +398,6 @@ def resigner(auth: object) -> Signer | None:
     return auth if isinstance(auth, Strategy) and auth is not NO_AUTH else None
 
 
-def can_change(auth: object) -> bool:
-    """Say whether a rejected signature may be replaced by another."""
-    return isinstance(auth, Strategy) and auth.can_change
+def rejecter(auth: object) -> Callable[[requests.PreparedRequest], None] | None:
+    """Return what is told of a 401; None where another signature would be the same."""
+    return auth.reject if isinstance(auth, Strategy) and auth.can_change else None

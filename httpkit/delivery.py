@@ -163,7 +163,6 @@ class Delivery:
 
     def _settle(self, trial: retry.Trial) -> requests.Response:
         def attempt() -> requests.Response:
-            trial.attempts += 1
             return self._sign_and_send(trial)
 
         first: requests.Response | requests.RequestException
@@ -181,13 +180,20 @@ class Delivery:
         """Make one attempt; a rejected signature is replaced once, if there is another."""
         call = self._call
         attempt: requests.PreparedRequest = self.request.copy()
-        if call.sign and not (call.is_signed and trial.attempts == 1):
-            attempt = call.sign(attempt)
+        if call.sign and not (call.is_signed and trial.attempts == 0):
+            attempt = _signed(attempt, call.sign, trial)
+        trial.attempts += 1
         answer = self._transmit(attempt)
-        can_renew = call.renews and call.sign and not trial.was_renewed and not trial.body_refusal
-        if answer.status_code != 401 or not can_renew or call.sign is None:
+        if answer.status_code != 401 or not call.sign or not call.reject or trial.was_renewed:
             return answer
-        renewed = call.sign(self.request.copy())
+        call.reject(attempt)  # also where this body cannot be sent again: the next call may
+        if trial.body_refusal:
+            return answer
+        try:
+            renewed = _signed(self.request.copy(), call.sign, trial)
+        except BaseException:
+            answer.close()
+            raise
         if (renewed.url, renewed.headers) == (attempt.url, attempt.headers):
             return answer
         trial.was_renewed = True
@@ -264,6 +270,19 @@ def telling_sources() -> Generator[None]:
         yield
     except SourceError as error:
         raise error.error from error.error.__cause__
+
+
+def _signed(
+    request: requests.PreparedRequest,
+    sign: Callable[[requests.PreparedRequest], requests.PreparedRequest],
+    trial: retry.Trial,
+) -> requests.PreparedRequest:
+    """Sign a request; what goes wrong there has retries of its own, and is not repeated here."""
+    try:
+        return sign(request)
+    except BaseException:
+        trial.is_unsigned = True
+        raise
 
 
 def _closing(

@@ -9,7 +9,7 @@
         DeadlineExceededError (also requests.Timeout)
         BodyTooLargeError    RedirectError    PaginationError
         TransferError        IncompleteError, ChecksumError
-        GraphQLError
+        GraphQLError         TokenError
         ConfigurationError (also ValueError)
 
 Rule: constructors store what they are given and never raise, so that every error pickles.
@@ -248,6 +248,23 @@ class GraphQLError(HTTPKitError):
 
     errors: Sequence[Mapping[str, Any]] = ()
     data: Mapping[str, Any] | None = None
+
+
+class TokenError(HTTPKitError):
+    """The authorization server gave no token; the request was not sent, or stays unauthorized.
+
+    Attributes:
+        error: The server's code (RFC 6749 section 5.2), such as "invalid_client" or, for a
+            refresh token that is used up, "invalid_grant"; None when it gave none.
+        error_description: The server's own words, redacted and capped; None without.
+        status_code: The status of its answer.
+        retry_after: Seconds it asks to wait; None when it does not.
+    """
+
+    error: str | None = None
+    error_description: str | None = None
+    status_code: int = 0
+    retry_after: float | None = None
 
 
 E_ = TypeVar("E_", bound=StatusError)

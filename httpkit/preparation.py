@@ -5,6 +5,7 @@ session's headers the harmless ones.
 """
 
 from collections.abc import MutableMapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
@@ -16,13 +17,13 @@ from requests.structures import CaseInsensitiveDict
 from requests.utils import get_auth_from_url, get_netrc_auth, select_proxy
 
 from httpkit import _headers, _secrets, _urls, auth, settings
-from httpkit._typing import Auth, Hook
+from httpkit._typing import Auth, Carrier, Hook
 from httpkit._urls import Origin
 from httpkit.errors import ConfigurationError
 from httpkit.request import Call, PreparedRequest
 
 
-class Owner(Protocol):
+class Owner(Carrier, Protocol):
     """What preparing a request needs of a session."""
 
     auth: Auth
@@ -44,15 +45,18 @@ class Owner(Protocol):
         ...
 
 
-def prepare(request: requests.Request, owner: Owner) -> tuple[PreparedRequest, Call]:
+def prepare(request: requests.Request, owner: Owner, asked: Call) -> PreparedRequest:
     """Merge a request with a session's settings and sign it.
 
-    Returns:
-        The request, and what its call must know of the credentials in it.
+    Args:
+        request: From a call, or from a caller's hand.
+        owner: The session.
+        asked: What the call asked for; the result's call knows of the credentials, too.
 
     Raises:
         InvalidURL: The URL is relative without a base, or climbs out of the base.
         ConfigurationError: The auth is none, or a secret cannot be sent.
+        TokenError: The authorization server gives no token.
     """
     url = _urls.mend(_urls.join(owner.base_url, as_text(request.url)))
     home = home_of(owner, url)
@@ -60,6 +64,18 @@ def prepare(request: requests.Request, owner: Owner) -> tuple[PreparedRequest, C
     signer = _signer(request, owner, url, is_home=is_home)
     hooks = merge_hooks(request.hooks, owner.hooks)
     prepared = PreparedRequest()
+    prepared.call = replace(  # before it is signed: a strategy may ask for a token
+        asked,
+        home=home if is_home else frozenset({_urls.origin(url)}),
+        uses_session=is_home,
+        cookies=_own_cookies(request),
+        sign=auth.resigner(signer),
+        is_signed=True,
+        reject=auth.rejecter(signer),
+        carrier=owner,
+        hooks=as_hooks((hooks or {}).get("response")),
+        withheld=None if is_home or not _holds_credentials(owner) else _why_withheld(url),
+    )
     prepared.prepare(
         method=(request.method or "GET").upper(),
         url=url,
@@ -74,16 +90,7 @@ def prepare(request: requests.Request, owner: Owner) -> tuple[PreparedRequest, C
         cookies=_cookies(request, owner, is_home=is_home),
         hooks=hooks,
     )
-    return prepared, Call(
-        home=home if is_home else frozenset({_urls.origin(url)}),
-        uses_session=is_home,
-        cookies=_own_cookies(request),
-        sign=auth.resigner(signer),
-        is_signed=True,
-        renews=auth.can_change(signer),
-        hooks=as_hooks((hooks or {}).get("response")),
-        withheld=None if is_home or not _holds_credentials(owner) else _why_withheld(url),
-    )
+    return prepared
 
 
 def as_hooks(hooks: Any) -> tuple[Hook, ...]:

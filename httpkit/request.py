@@ -12,7 +12,7 @@ from requests.exceptions import UnrewindableBodyError
 from requests.structures import CaseInsensitiveDict
 
 from httpkit import _headers, _secrets, multipart
-from httpkit._typing import Hook, is_mapping, is_tuple
+from httpkit._typing import Carrier, Hook, is_mapping, is_tuple
 from httpkit._urls import Origin
 from httpkit.bodies import Outgoing
 from httpkit.errors import ConfigurationError
@@ -100,7 +100,10 @@ class Call:
             when that is not known.
         sign: Signs a request afresh; None when no strategy of ours is in play.
         is_signed: Whether the request still carries the signature made at prepare.
-        renews: Whether a signature that the server rejects may be replaced by another.
+        reject: Told of a request that was answered 401, before it is signed again; None when
+            another signature would be the same.
+        carrier: The session whose adapters, proxies and certificates a strategy's own
+            requests use, such as one for a token; None when there is none.
         hooks: The caller's own, which see every response; not those that an auth registered.
         withheld: Why credentials were not sent, for the message of a 401; None when they were.
         follows: Whether a redirect that answers this request will be followed.
@@ -120,7 +123,8 @@ class Call:
         default=None, repr=False
     )
     is_signed: bool = False
-    renews: bool = False
+    reject: Callable[[requests.PreparedRequest], None] | None = field(default=None, repr=False)
+    carrier: Carrier | None = field(default=None, repr=False)
     hooks: tuple[Hook, ...] = ()
     withheld: str | None = None
     follows: bool = False

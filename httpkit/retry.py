@@ -239,6 +239,7 @@ class Trial:
         spend: Takes the price of a retry from the host's budget; False when it is spent.
         attempts: How often it was sent.
         was_renewed: Whether a rejected signature was replaced once already.
+        is_unsigned: Whether the last attempt failed while it was signed.
         stop_reason: Why it is not sent again; None while that is open.
     """
 
@@ -250,6 +251,7 @@ class Trial:
     spend: Callable[[requests.Response | BaseException, int], bool]
     attempts: int = 0
     was_renewed: bool = False
+    is_unsigned: bool = False
     stop_reason: str | None = None
     _wait: float = field(default=0.0, repr=False)
 
@@ -272,6 +274,8 @@ class Trial:
     def _refusal(self, outcome: requests.Response | BaseException) -> str | None:
         if self.policy is None:
             return "retries are off"
+        if self.is_unsigned:  # asking for a token has retries of its own: they must not multiply
+            return "it could not be signed"
         if isinstance(outcome, requests.Response):
             kind = self._refusal_of_status(outcome, self.policy)
         else:

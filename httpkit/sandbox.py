@@ -11,6 +11,7 @@ b'{}'
 |---|---|
 | `/posts`, `/posts/1`, `/users` | stored objects: GET, POST, PUT, PATCH, DELETE; see `Sandbox` |
 | `/bearer/...`, `/basic/...`, `/key/...` | 401, or the rest of the path when the secret is right |
+| `/token?expires_in=60` | a token for `/bearer`, by the OAuth 2.0 grants; see `Sandbox` |
 | `/echo/...` | what the server received, as JSON |
 | `/status/503?retry_after=2&request_id=r1` | that status, with Retry-After and X-Request-Id |
 | `/status/503?kind=problem` | its body, also object, json, html, text or empty |
@@ -32,11 +33,13 @@ import gzip
 import hashlib
 import hmac
 import json
+import math
 import re
 import socket
 import socketserver
 import sys
 import threading
+import time
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
@@ -46,8 +49,9 @@ from functools import partial
 from http import HTTPStatus
 from http.client import responses as reason_phrases
 from http.server import BaseHTTPRequestHandler
+from secrets import token_hex
 from typing import Any, Self, TypeVar, cast
-from urllib.parse import parse_qs, quote, unquote, urlencode
+from urllib.parse import parse_qs, quote, quote_plus, unquote, urlencode
 
 __all__ = ["Sandbox", "SeenRequest"]
 
@@ -60,6 +64,8 @@ _Row = dict[str, object]
 _LARGEST_BODY = 64 * 1024 * 1024
 # Seconds. Longer than any test waits, and far below what Event.wait() accepts on any platform.
 _LONGEST_WAIT = 3600
+# Seconds. Longer than any token is granted for.
+_LONGEST_LIFE = 10**9
 # Lines or events. Each is a chunk and a system call, and together they are held in memory.
 _LONGEST_STREAM = 100_000
 # Seconds since the epoch: 2020-01-01, when version 0 of every file was last modified. RFC 9110
@@ -150,6 +156,10 @@ class Sandbox:
     parameter of a collection filters, except `_page` (from 1) and `_limit` (10 unless given): with
     either, the answer is one page with an RFC 8288 Link header. A new post needs a title.
 
+    `/token` grants client_credentials and refresh_token (RFC 6749) to the client, whose secret is
+    in the header or in the form. `/bearer` accepts what it granted for `expires_in` seconds, an
+    hour unless asked for. A refresh token serves once, and the answer holds the next one.
+
     Args:
         collections: The stored objects by route name, copied; None means three posts and two
             users. An object without an id gets the next integer.
@@ -157,12 +167,18 @@ class Sandbox:
         user: The user name that `/basic` accepts.
         password: The password that `/basic` accepts.
         api_key: The key that `/key` accepts as header X-API-Key, parameter or cookie api_key.
+        client_id: The client that `/token` knows.
+        client_secret: Its secret.
+        refresh_token: The refresh token that `/token` accepts first.
 
     Attributes:
         token: As given; assign another to rotate it under a running client.
         user: As given.
         password: As given.
         api_key: As given.
+        client_id: As given.
+        client_secret: As given.
+        refresh_token: The one that `/token` accepts next.
 
     Raises:
         ValueError: A collection has the name of a built-in route.
@@ -177,6 +193,9 @@ class Sandbox:
         user: str = "user",
         password: str = "sandbox-password",  # noqa: S107 - made up, for loopback only
         api_key: str = "sandbox-key",
+        client_id: str = "sandbox-client",
+        client_secret: str = "sandbox-client-secret",  # noqa: S107 - made up, for loopback only
+        refresh_token: str = "sandbox-refresh-token",  # noqa: S107 - made up, for loopback only
     ) -> None:
         given = _COLLECTIONS if collections is None else collections
         if taken := sorted(given.keys() & {*_FIXED, *_LEAVES, *_BRANCHES}):
@@ -185,6 +204,9 @@ class Sandbox:
         self.user = user
         self.password = password
         self.api_key = api_key
+        self.client_id = client_id
+        self.client_secret = client_secret
+        self.refresh_token = refresh_token
         self._site = _Site(self, given)
         self._running = ExitStack()
 
@@ -256,8 +278,13 @@ class Sandbox:
         with self._site.lock:
             return list(self._site.attempts.get(key, ()))
 
+    def revoke_tokens(self) -> None:
+        """Accept no longer what `/token` has granted."""
+        with self._site.lock:
+            self._site.granted.clear()
+
     def clear(self) -> None:
-        """Forget seen requests, flaky counts and idempotency keys; restore the stored objects."""
+        """Forget requests, flaky counts, keys and granted tokens; restore the stored objects."""
         self._site.forget()
 
 
@@ -489,6 +516,8 @@ class _Site:
             self.seen: list[SeenRequest] = []
             self.attempts: dict[str, list[SeenRequest]] = {}
             self.uploads: dict[str, _Upload] = {}
+            # Access tokens, and when each ends on the monotonic clock.
+            self.granted: dict[str, float] = {}
             self.collections = {name: _Collection(name, rows) for name, rows in collections.items()}
 
     def origin(self, index: int) -> str:
@@ -729,7 +758,36 @@ class _Call:
             return collection.select(self.request)
 
     def bearer(self) -> _Answer:
-        return self.guarded("bearer", self.credentials("bearer"), self.site.sandbox.token)
+        given = self.credentials("bearer")
+        with self.site.lock:
+            is_granted = time.monotonic() < self.site.granted.get(given or "", -math.inf)
+        expected = given if given and is_granted else self.site.sandbox.token
+        return self.guarded("bearer", given, expected)
+
+    def token(self) -> _Answer:
+        """Grant a token, RFC 6749 sections 4.4 and 6."""
+        if self.request.method != "POST":
+            raise _RefusalError(405, "a token is asked for by POST", headers=(("Allow", "POST"),))
+        form = parse_qs(self.request.body.decode("utf-8", "replace"), keep_blank_values=True)
+        sandbox = self.site.sandbox
+        # Encoding what is expected spares decoding what may be malformed.
+        pair = f"{quote_plus(sandbox.client_id)}:{quote_plus(sandbox.client_secret)}"
+        is_basic = self.credentials("basic") == b64encode(pair.encode()).decode()
+        in_form = (form.get("client_id"), form.get("client_secret"))
+        if not is_basic and in_form != ([sandbox.client_id], [sandbox.client_secret]):
+            return _no_token("invalid_client", "the client or its secret is unknown")
+        kind = form.get("grant_type", [""])[0]
+        if kind not in {"client_credentials", "refresh_token"}:
+            return _no_token("unsupported_grant_type", f"{kind} is not granted here")
+        life = _asked(self.request, "expires_in", 3600.0, most=_LONGEST_LIFE)
+        answer: _Row = {"access_token": token_hex(16), "token_type": "Bearer", "expires_in": life}
+        with self.site.lock:
+            if kind == "refresh_token":
+                if form.get("refresh_token") != [sandbox.refresh_token]:
+                    return _no_token("invalid_grant", "the refresh token is used up or unknown")
+                answer["refresh_token"] = sandbox.refresh_token = token_hex(16)
+            self.site.granted[str(answer["access_token"])] = time.monotonic() + life
+        return _json(answer, headers=_NO_STORE)
 
     def basic(self) -> _Answer:
         pair = f"{self.site.sandbox.user}:{self.site.sandbox.password}"
@@ -966,6 +1024,15 @@ class _Call:
         return _with_query(start + following, self.request.query)
 
 
+def _no_token(error: str, description: str) -> _Answer:
+    """Refuse a token, RFC 6749 section 5.2."""
+    is_unknown = error == "invalid_client"
+    status = 401 if is_unknown else 400
+    challenge = (("WWW-Authenticate", _CHALLENGES["basic"][0]),) if is_unknown else ()
+    document = {"error": error, "error_description": description}
+    return _json(document, status=status, headers=(*_NO_STORE, *challenge))
+
+
 _Route = Callable[[_Call], _Answer]
 
 # The routes that always answer the same.
@@ -995,6 +1062,7 @@ _LEAVES: Mapping[str, _Route] = {
     "lines": partial(_Call.streamed, content_type="text/plain; charset=utf-8", item="line #\n"),
     "slow": _Call.slow,
     "text": _Call.text,
+    "token": _Call.token,
     "truncated": _Call.truncated,
 }
 # The routes to which the rest of the path means something.
@@ -1026,6 +1094,8 @@ _CHALLENGES: Mapping[str, tuple[str, str]] = {
     "basic": ('Basic realm="sandbox", charset="UTF-8"', "a user name with its password"),
     "key": ('ApiKey realm="sandbox"', "an API key"),
 }
+# RFC 6749 section 5.1: a token is nothing for a cache.
+_NO_STORE = (("Cache-Control", "no-store"),)
 _VALIDATORS = frozenset({"ETag", "Last-Modified"})
 # The ETags that a query can ask for.
 _ETAGS: Mapping[str, str] = {"strong": '"{}"', "weak": 'W/"{}"', "none": ""}

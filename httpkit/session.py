@@ -308,28 +308,31 @@ class Session(Transfers):
         Raises:
             InvalidURL: The URL is relative without a base, or climbs out of the base.
         """
+        asked = request.__dict__.get("call") or self._call()
         if not self.strict:
-            return self._prepare_leniently(request)
-        prepared, call = preparation.prepare(request, self)
-        asked = self._call()
-        prepared.call = replace(call, **{name: getattr(asked, name) for name in _CALL_SETTINGS})
-        return prepared
+            return self._prepare_leniently(request, asked)
+        return preparation.prepare(request, self, asked)
 
-    def _prepare_leniently(self, request: requests.Request) -> PreparedRequest:
-        if self.base_url is not None:
-            joined = requests.Request()
-            joined.__dict__.update(request.__dict__)
-            joined.url = _urls.join(self.base_url, preparation.as_text(request.url))
-            request = joined
-        prepared = PreparedRequest.adopt(super().prepare_request(request))
+    def _prepare_leniently(self, request: requests.Request, asked: Call) -> PreparedRequest:
         signer = request.auth if request.auth is not None else self.auth
+        is_ours = isinstance(signer, auth_room.Strategy)
+        joined = requests.Request()
+        joined.__dict__.update(request.__dict__)
+        if self.base_url is not None:
+            joined.url = _urls.join(self.base_url, preparation.as_text(request.url))
+        if is_ours:
+            joined.auth = auth_room.NO_AUTH
+        prepared = PreparedRequest.adopt(super().prepare_request(joined))
         prepared.call = replace(
-            self._call(),
+            asked,
             home=frozenset({_urls.origin(prepared.url or "")}),
             sign=auth_room.resigner(signer),
             is_signed=True,
-            renews=auth_room.can_change(signer),
+            reject=auth_room.rejecter(signer),
+            carrier=self,
         )
+        if is_ours:  # last: it may have to ask for a token, and the call says how
+            prepared.prepare_auth(signer)
         return prepared
 
     def merge_environment_settings(
@@ -412,7 +415,8 @@ class Session(Transfers):
     ) -> requests.Response:
         mine = self._ours(request)
         call = mine.call or Call()
-        if not self.strict and (call.retry, call.deadline, call.max_body) == (None, None, None):
+        asked = (call.retry, call.deadline, call.max_body, call.reject)
+        if not self.strict and asked == (None, None, None, None):
             kwargs.setdefault("timeout", self.timeout)
             with delivery.telling_sources():
                 return super().send(request, **kwargs)
@@ -633,6 +637,8 @@ class Session(Transfers):
         tables = self._tables(on_status)
         raises = self.raise_for_status if raise_for_status is NOT_GIVEN else raise_for_status
         settings.check({"raise_for_status": raises})
+        ends_at = None if call.deadline is None else time.monotonic() + call.deadline
+        call = replace(call, ends_at=ends_at, proxies={**self.proxies, **(proxies or {})})
         drafted = _draft(
             method=method,
             url=self._filled(url, path),
@@ -645,9 +651,7 @@ class Session(Transfers):
             cookies=cast("Any", cookies),
             hooks=hooks,
         )
-        prepared = self._prepared(
-            drafted, replace(call, proxies={**self.proxies, **(proxies or {})})
-        )
+        prepared = self._prepared(drafted, call)
         merged = self.merge_environment_settings(prepared.url, proxies or {}, stream, verify, cert)
         answer = self.send(
             prepared,
@@ -679,6 +683,7 @@ class Session(Transfers):
         return _urls.fill(text, path) if self.strict or path is not None else text
 
     def _prepared(self, drafted: requests.Request, call: Call) -> PreparedRequest:
+        drafted.__dict__["call"] = call
         try:
             prepared: requests.PreparedRequest = self.prepare_request(drafted)
         except requests.RequestException as error:
@@ -686,7 +691,7 @@ class Session(Transfers):
             raise
         ours = self._adopted(prepared)
         asked = {name: getattr(call, name) for name in _CALL_SETTINGS}
-        ours.call = replace(ours.call or call, proxies=call.proxies, **asked)
+        ours.call = replace(ours.call or call, ends_at=call.ends_at, proxies=call.proxies, **asked)
         return ours
 
     def _dispatched(

@@ -24,11 +24,12 @@ FLOORS = (
     ("bodies",),
     ("multipart",),
     ("request",),
-    ("auth", "dispatch", "limits", "pagination", "progress", "redirects", "retry"),
+    ("auth", "dispatch", "limits", "pagination", "progress", "redirects", "retry", "tokens"),
     ("download", "resource", "sandbox", "settings", "upload"),
     ("delivery", "preparation", "resumable", "verbs"),
     ("transfers",),
     ("session", "testing"),
+    ("oauth",),
     ("__init__",),
 )
 # Dependencies that cost time to import, and their only importer.

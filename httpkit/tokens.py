@@ -1,0 +1,352 @@
+"""An access token, from the answer that brings it to the answer that rejects it.
+
+Rule: nothing is sent here. What fetches a token comes as an argument; here is what its answer
+means (RFC 6749 section 5), how long it serves, and that one thread fetches while others wait.
+"""
+
+import copy
+import json
+import math
+import os
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from threading import Event, Lock, get_ident
+from typing import Any, TypeAlias
+from weakref import WeakSet
+
+import requests
+
+from httpkit import _headers, _secrets, errors
+from httpkit._typing import is_mapping
+from httpkit.errors import ConfigurationError, DeadlineExceededError, TokenError
+from httpkit.response import Response
+
+LONGEST_FETCH = 60.0
+"""Seconds for a token with all attempts, where the deadline of the call leaves more."""
+
+# Seconds. A token that replaced a rejected one and is rejected as well was not the trouble:
+# each further 401 would only cost the authorization server a request.
+_REST = 5.0
+
+# RFC 6749 section A.12: visible characters and space; a space would end it in the header.
+_TOKEN = re.compile(r"[\x21-\x7e]+")
+# RFC 6749 section A.7: an error code has neither quotes nor backslashes.
+_ERROR_CODE = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]{1,100}")
+_SECONDS = re.compile(r"[+-]?\d{1,400}(\.\d{0,400})?")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class TokenSet:
+    """What an authorization server granted (RFC 6749 section 5.1).
+
+    Attributes:
+        access_token: Signs requests.
+        refresh_token: Asks for the next access token; None where there is none.
+        expires_in: Seconds the access token serves, from when it was asked for; None when the
+            server does not say.
+        scope: What it permits, separated by spaces; None when that is what was asked for.
+    """
+
+    access_token: str
+    refresh_token: str | None = None
+    expires_in: float | None = None
+    scope: str | None = None
+
+    def __repr__(self) -> str:
+        life = "" if self.expires_in is None else f", expires_in={self.expires_in:g}"
+        return f"TokenSet({_secrets.MASK}{life})"
+
+
+def read(answer: Response) -> TokenSet:
+    """Return what an answer of the token endpoint grants.
+
+    Raises:
+        TokenError: It grants nothing, or nothing that can be used.
+    """
+    document = _document(answer)
+    if answer.status_code >= 300 or document is None or document.get("error"):
+        raise _refusal(answer, document)
+    kind = document.get("token_type")
+    if not isinstance(kind, str) or kind.lower() != "bearer":
+        # RFC 6749 section 7.1: a token of an unknown type must not be used.
+        raise _useless(answer, "a token whose token_type is not Bearer")
+    access = document.get("access_token")
+    refresh = document.get("refresh_token")
+    for name, token in (("access_token", access), ("refresh_token", refresh)):
+        if isinstance(token, str) and _TOKEN.fullmatch(token):
+            _secrets.remember(token)
+        elif token is not None or name == "access_token":
+            raise _useless(answer, f"no legible {name}")
+    scope = document.get("scope")
+    return TokenSet(
+        access_token=str(access),
+        refresh_token=refresh,
+        expires_in=seconds(document.get("expires_in")),
+        scope=scope if isinstance(scope, str) else None,
+    )
+
+
+def _document(answer: Response) -> Mapping[str, Any] | None:
+    try:
+        document: Any = json.loads(answer.content)
+    except (ValueError, RecursionError, requests.RequestException):  # no JSON, or cut short
+        return None
+    return document if is_mapping(document) else None
+
+
+def seconds(value: object) -> float | None:
+    """Return a lifetime in seconds, 0 or more; None for what is no number.
+
+    The RFC wants a number; some servers send it as text. A negative one is over.
+    """
+    if isinstance(value, str) and _SECONDS.fullmatch(value.strip()):
+        value = float(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:  # noqa: PLR0124  # NaN
+        return None
+    try:
+        return max(0.0, float(value))
+    except OverflowError:  # an integer of 400 digits
+        return math.inf if value > 0 else 0.0
+
+
+def _refusal(answer: Response, document: Mapping[str, Any] | None) -> TokenError:
+    """Describe an answer that is an error, or is no token response at all."""
+    status = answer.status_code
+    if status < 300 and document is None:
+        kind = answer.headers.get("content-type", "no content type").partition(";")[0]
+        # Not quoted: what the server took for a success may hold the token.
+        return _useless(answer, f"{kind}, no JSON object")
+    if 300 <= status < 400:
+        return _useless(answer, "a redirect, and a client's secret does not follow one")
+    words, _ = errors.read_reason(answer)
+    code = (document or {}).get("error")
+    error = _error(answer, f": {words}" if words else "")
+    if isinstance(code, str) and _ERROR_CODE.fullmatch(code):
+        error.error = _secrets.redact_text(code)
+        told = f": {words}" if words and words != code else ""
+        error.args = _error(answer, f" {error.error}{told}").args
+    if document is not None and document.get("error_description"):
+        error.error_description = words
+    return error
+
+
+def _useless(answer: Response, what: str) -> TokenError:
+    return _error(answer, f" with {_secrets.redact_text(what)}")
+
+
+def _error(answer: Response, rest: str) -> TokenError:
+    where = errors.describe(answer.request, answer.url)
+    error = TokenError(f"no token: {where} answered {answer.status_code}{rest}")
+    error.status_code = answer.status_code
+    error.retry_after = _headers.retry_after(answer.headers, time.time())
+    error.stop_reason = answer.stop_reason
+    return error
+
+
+Fetch: TypeAlias = Callable[[float], tuple[TokenSet, float]]
+"""Asks for tokens within so many seconds; returns them and the seconds since it asked."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Kept:
+    """A token in use.
+
+    Attributes:
+        value: The access token.
+        kept_at: Since when, on the keeper's clock.
+        renew_at: From when on it is replaced, if that succeeds.
+        ends_at: When it stops to serve; infinity when the server did not say.
+        is_replacement: Whether it came in place of one that was rejected.
+    """
+
+    value: str
+    kept_at: float
+    renew_at: float
+    ends_at: float
+    is_replacement: bool
+
+
+@dataclass(slots=True, repr=False)
+class _Flight:
+    """A fetch on its way, which several threads may wait for.
+
+    Attributes:
+        patience: Seconds that the call of the thread that fetches can spare.
+        leader: The thread that fetches.
+        done: Set when it is over.
+        token: What it brought; None when it failed.
+        error: Why it failed, if the others would meet the same; else None.
+    """
+
+    patience: float
+    leader: int = field(default_factory=get_ident)
+    done: Event = field(default_factory=Event)
+    token: str | None = None
+    error: requests.RequestException | None = None
+
+
+class Keeper:
+    """Keeps one access token for all threads, which never wait while it serves.
+
+    Args:
+        clock: Returns seconds on a clock that is never set back.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
+        self._kept: _Kept | None = None
+        self._was_rejected = False
+        self.revive()
+        _keepers.add(self)
+
+    def revive(self) -> None:
+        """Forget what other threads hold; in a forked child they do not exist."""
+        self._lock = Lock()
+        self._flight: _Flight | None = None
+
+    def token(
+        self,
+        fetch: Fetch,
+        tell: Callable[[TokenSet], object] | None = None,
+        *,
+        leeway: float,
+        ends_at: float,
+    ) -> str:
+        """Return the token, fetched if there is none that serves.
+
+        Args:
+            fetch: Called by one thread at a time, without a lock held.
+            tell: Called with new tokens before any thread uses them; None calls nothing.
+            leeway: Seconds before its end at which a token is replaced; at most half its life.
+            ends_at: When the deadline of the call passes, on the monotonic clock; infinity
+                without one.
+
+        Raises:
+            DeadlineExceededError: Another thread's fetch takes longer than that.
+            RequestException: What `fetch` raised, in this thread or in the one that fetched.
+        """
+        while True:
+            kept = self._kept
+            if kept is not None and self.clock() < kept.renew_at:
+                return kept.value
+            serves = kept is not None and self.clock() < kept.ends_at
+            # A token that is replaced early must not cost the call its whole deadline.
+            mine = _Flight((ends_at - time.monotonic()) / (2 if serves else 1))
+            try:
+                flight = self._board(mine)
+                if flight is mine:
+                    return self._lead(mine, fetch, tell, leeway)
+            finally:
+                self._land(mine)
+            if kept is not None and serves:
+                return kept.value  # another thread is about to replace it
+            if flight is not None and (token := _awaited(flight, ends_at)) is not None:
+                return token
+
+    def reject(self, value: str) -> None:
+        """Forget a token that a server rejected; one that has come in its place stays."""
+        with self._lock:
+            kept = self._kept
+            if kept is None or kept.value != value:
+                return
+            if kept.is_replacement and self.clock() - kept.kept_at < _REST:
+                return
+            self._kept, self._was_rejected = None, True
+
+    def _board(self, mine: _Flight) -> _Flight | None:
+        """Return the flight to be on; None when a token has come in between."""
+        with self._lock:
+            if self._kept is not None and self.clock() < self._kept.renew_at:
+                return None
+            if self._flight is None:
+                self._flight = mine
+            return self._flight
+
+    def _land(self, flight: _Flight) -> None:
+        with self._lock:
+            if self._flight is flight:
+                self._flight = None
+        flight.done.set()
+
+    def _lead(
+        self,
+        flight: _Flight,
+        fetch: Fetch,
+        tell: Callable[[TokenSet], object] | None,
+        leeway: float,
+    ) -> str:
+        try:
+            tokens, age = fetch(min(flight.patience, LONGEST_FETCH))
+        except requests.RequestException as error:
+            if (kept := self._postponed()) is not None:
+                return kept.value
+            # Others may have more time than a short deadline of this call.
+            is_short = flight.patience < LONGEST_FETCH
+            is_own = is_short and isinstance(error, DeadlineExceededError)
+            flight.error = None if is_own else error
+            raise
+        try:
+            if tell is not None:
+                tell(tokens)
+        finally:  # the server has replaced the old ones in any case
+            flight.token = self._keep(tokens, age, leeway)
+        return flight.token
+
+    def _postponed(self) -> _Kept | None:
+        """Keep a token that could not be replaced early for half of what is left of it."""
+        with self._lock:
+            kept, now = self._kept, self.clock()
+            if kept is None or now >= kept.ends_at:
+                return None
+            self._kept = replace(kept, renew_at=now + (kept.ends_at - now) / 2)
+            return kept
+
+    def _keep(self, tokens: TokenSet, age: float, leeway: float) -> str:
+        life = math.inf if tokens.expires_in is None else tokens.expires_in
+        now = self.clock()
+        ends_at = now - age + life
+        with self._lock:
+            self._kept = _Kept(
+                value=tokens.access_token,
+                kept_at=now,
+                renew_at=ends_at - min(leeway, life / 2),
+                ends_at=ends_at,
+                is_replacement=self._was_rejected,
+            )
+            self._was_rejected = False
+        return tokens.access_token
+
+
+def _awaited(flight: _Flight, ends_at: float) -> str | None:
+    """Return what another thread fetched; None when this one must see for itself."""
+    if flight.leader == get_ident() and not flight.done.is_set():
+        raise ConfigurationError(
+            "on_refresh made a request that needs the token it is being told of"
+        )
+    remaining = max(0.0, ends_at - time.monotonic())
+    if not flight.done.wait(None if remaining == math.inf else remaining):
+        raise DeadlineExceededError("the deadline passed while another thread asked for a token")
+    if flight.error is not None:
+        raise _again(flight.error)
+    return flight.token
+
+
+def _again(error: requests.RequestException) -> requests.RequestException:
+    """Return an error as another thread's own: notes and tracebacks are not for sharing."""
+    twin = copy.copy(error)
+    twin.__dict__["__notes__"] = list(error.__dict__.get("__notes__", ()))
+    return twin
+
+
+_keepers: "WeakSet[Keeper]" = WeakSet()
+
+
+def _revive_all() -> None:
+    for keeper in _keepers:
+        keeper.revive()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(after_in_child=_revive_all)
