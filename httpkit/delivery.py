@@ -198,7 +198,10 @@ class Delivery:
             return answer
         trial.was_renewed = True
         self._release(answer)
-        return self._transmit(renewed)
+        answer = self._transmit(renewed)
+        if answer.status_code == 401:
+            call.reject(renewed, is_renewed=True)
+        return answer
 
     def _transmit(self, attempt: requests.PreparedRequest) -> requests.Response:
         """Send once and read the answer, within what is left of the deadline."""

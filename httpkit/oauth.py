@@ -112,11 +112,11 @@ class _TokenAuth(Strategy):
         if answer.status_code == 401:
             self.reject(answer.request)
 
-    def reject(self, request: requests.PreparedRequest) -> None:
+    def reject(self, request: requests.PreparedRequest, *, is_renewed: bool = False) -> None:
         """Forget the token, if it is the one of this request: the server answered 401."""
         scheme, _, token = str(request.headers.get("Authorization", "")).partition(" ")
         if scheme == "Bearer":
-            self._keeper.reject(token)
+            self._keeper.reject(token, is_new=is_renewed)
 
     def _fetch(self, carrier: Carrier | None, within: float) -> tuple[TokenSet, float]:
         """Ask for tokens, by the way of a session; the grants differ here."""

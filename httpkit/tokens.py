@@ -26,7 +26,7 @@ from httpkit.response import Response
 LONGEST_FETCH = 60.0
 """Seconds for a token with all attempts, where the deadline of the call leaves more."""
 
-# Seconds. A token that replaced a rejected one and is rejected as well was not the trouble:
+# Seconds. Where a new token is rejected like the one before, the token is not the trouble:
 # each further 401 would only cost the authorization server a request.
 _REST = 5.0
 
@@ -155,17 +155,15 @@ class _Kept:
 
     Attributes:
         value: The access token.
-        kept_at: Since when, on the keeper's clock.
-        renew_at: From when on it is replaced, if that succeeds.
+        renew_at: From when on it is replaced, on the keeper's clock, if that succeeds.
         ends_at: When it stops to serve; infinity when the server did not say.
-        is_replacement: Whether it came in place of one that was rejected.
+        rests_until: Until when a rejection does not count.
     """
 
     value: str
-    kept_at: float
     renew_at: float
     ends_at: float
-    is_replacement: bool
+    rests_until: float = -math.inf
 
 
 @dataclass(slots=True, repr=False)
@@ -197,7 +195,6 @@ class Keeper:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
         self._kept: _Kept | None = None
-        self._was_rejected = False
         self.revive()
         _keepers.add(self)
 
@@ -245,15 +242,22 @@ class Keeper:
             if flight is not None and (token := _awaited(flight, ends_at)) is not None:
                 return token
 
-    def reject(self, value: str) -> None:
-        """Forget a token that a server rejected; one that has come in its place stays."""
+    def reject(self, value: str, *, is_new: bool = False) -> None:
+        """Forget a token that a server rejected; one that has come in its place stays.
+
+        Args:
+            value: The token.
+            is_new: Whether it has just come in place of a rejected one: then it is kept, and
+                not replaced for a while.
+        """
         with self._lock:
             kept = self._kept
             if kept is None or kept.value != value:
                 return
-            if kept.is_replacement and self.clock() - kept.kept_at < _REST:
-                return
-            self._kept, self._was_rejected = None, True
+            if is_new:
+                self._kept = replace(kept, rests_until=self.clock() + _REST)
+            elif self.clock() >= kept.rests_until:
+                self._kept = None
 
     def _board(self, mine: _Flight) -> _Flight | None:
         """Return the flight to be on; None when a token has come in between."""
@@ -310,12 +314,9 @@ class Keeper:
         with self._lock:
             self._kept = _Kept(
                 value=tokens.access_token,
-                kept_at=now,
                 renew_at=ends_at - min(leeway, life / 2),
                 ends_at=ends_at,
-                is_replacement=self._was_rejected,
             )
-            self._was_rejected = False
         return tokens.access_token
 
 
