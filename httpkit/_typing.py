@@ -128,6 +128,18 @@ class Carrier(Protocol):
         ...
 
 
+class Renewing(Protocol):
+    """What a delivery tells the auth whose next signature may be another one."""
+
+    def reject(self, request: requests.PreparedRequest) -> None:
+        """Note that the server answered 401 to a request, before it is signed again."""
+        ...
+
+    def accept(self, request: requests.PreparedRequest) -> None:
+        """Note that a request that was signed again was not answered 401."""
+        ...
+
+
 class Caller(Protocol):
     """What a resource or a transfer needs of a session."""
 

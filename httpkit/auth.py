@@ -111,17 +111,15 @@ class Strategy(AuthBase):
         """Whether signing again may give another signature, as after a rejected token."""
         return False
 
-    def reject(self, request: requests.PreparedRequest, *, is_renewed: bool = False) -> None:
+    def reject(self, request: requests.PreparedRequest) -> None:
         """Note that the server answered 401 to a request signed here.
 
         A strategy that keeps a token forgets it, if it is still the one of that request: the
         next signature asks for another.
-
-        Args:
-            request: As it was sent.
-            is_renewed: Whether it was signed afresh after a 401, in vain: the next token will
-                fare no better.
         """
+
+    def accept(self, request: requests.PreparedRequest) -> None:
+        """Note that a request that was signed again after a 401 was not answered 401."""
 
     def __and__(self, other: object) -> "CombinedAuth":
         """Apply both: `BearerAuth(token) & APIKeyAuth(key)`."""
@@ -174,11 +172,17 @@ class CombinedAuth(Strategy):
             r = part(r) if isinstance(part, Strategy) else r
         return r
 
-    def reject(self, request: requests.PreparedRequest, *, is_renewed: bool = False) -> None:
+    def reject(self, request: requests.PreparedRequest) -> None:
         """Tell each of httpkit's strategies of a 401."""
         for part in self.parts:
             if isinstance(part, Strategy):
-                part.reject(request, is_renewed=is_renewed)
+                part.reject(request)
+
+    def accept(self, request: requests.PreparedRequest) -> None:
+        """Tell each of httpkit's strategies that another signature has helped."""
+        for part in self.parts:
+            if isinstance(part, Strategy):
+                part.accept(request)
 
     def __repr__(self) -> str:
         reprs = (repr(p) if isinstance(p, Strategy) else type(p).__name__ for p in self.parts)
@@ -403,6 +407,6 @@ def resigner(auth: object) -> Signer | None:
     return auth if isinstance(auth, Strategy) and auth is not NO_AUTH else None
 
 
-def rejecter(auth: object) -> Callable[..., None] | None:
-    """Return what is told of a 401; None where another signature would be the same."""
-    return auth.reject if isinstance(auth, Strategy) and auth.can_change else None
+def renewing(auth: object) -> Strategy | None:
+    """Return the strategy if it may sign differently after a 401; None for other auth."""
+    return auth if isinstance(auth, Strategy) and auth.can_change else None

@@ -184,9 +184,9 @@ class Delivery:
             attempt = _signed(attempt, call.sign, trial)
         trial.attempts += 1
         answer = self._transmit(attempt)
-        if answer.status_code != 401 or not call.sign or not call.reject or trial.was_renewed:
+        if answer.status_code != 401 or not call.sign or not call.renewing or trial.was_renewed:
             return answer
-        call.reject(attempt)  # also where this body cannot be sent again: the next call may
+        call.renewing.reject(attempt)  # whatever this body allows: the next call needs it
         if trial.body_refusal:
             return answer
         try:
@@ -199,8 +199,8 @@ class Delivery:
         trial.was_renewed = True
         self._release(answer)
         answer = self._transmit(renewed)
-        if answer.status_code == 401:
-            call.reject(renewed, is_renewed=True)
+        if answer.status_code != 401:
+            call.renewing.accept(renewed)
         return answer
 
     def _transmit(self, attempt: requests.PreparedRequest) -> requests.Response:

@@ -109,14 +109,16 @@ class _TokenAuth(Strategy):
         return r
 
     def _hear(self, answer: requests.Response, **_: Any) -> None:
-        if answer.status_code == 401:
-            self.reject(answer.request)
+        judge = self.reject if answer.status_code == 401 else self.accept
+        judge(answer.request)
 
-    def reject(self, request: requests.PreparedRequest, *, is_renewed: bool = False) -> None:
+    def reject(self, request: requests.PreparedRequest) -> None:
         """Forget the token, if it is the one of this request: the server answered 401."""
-        scheme, _, token = str(request.headers.get("Authorization", "")).partition(" ")
-        if scheme == "Bearer":
-            self._keeper.reject(token, is_new=is_renewed)
+        self._keeper.reject(_token_of(request))
+
+    def accept(self, request: requests.PreparedRequest) -> None:
+        """Note that the token of this request is a good one."""
+        self._keeper.accept(_token_of(request))
 
     def _fetch(self, carrier: Carrier | None, within: float) -> tuple[TokenSet, float]:
         """Ask for tokens, by the way of a session; the grants differ here."""
@@ -284,6 +286,10 @@ class RefreshTokenAuth(_TokenAuth):
     def _tell(self, granted: TokenSet) -> None:
         if self.on_refresh is not None:
             self.on_refresh(granted)
+
+
+def _token_of(request: requests.PreparedRequest) -> str:
+    return str(request.headers.get("Authorization", "")).removeprefix("Bearer ")
 
 
 def _end(call: Call) -> float:

@@ -71,7 +71,7 @@ def prepare(request: requests.Request, owner: Owner, asked: Call) -> PreparedReq
         cookies=_own_cookies(request),
         sign=auth.resigner(signer),
         is_signed=True,
-        reject=auth.rejecter(signer),
+        renewing=auth.renewing(signer),
         carrier=owner,
         hooks=as_hooks((hooks or {}).get("response")),
         withheld=None if is_home or not _holds_credentials(owner) else _why_withheld(url),

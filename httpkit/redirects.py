@@ -171,7 +171,7 @@ def check_progress(response: requests.Response, onward: PreparedRequest) -> None
     """
     call = onward.call or Call()
     # Signed as it will be sent, unless asking for the signature has a price.
-    signed = call.sign(onward.copy()) if call.sign and not call.reject else onward
+    signed = call.sign(onward.copy()) if call.sign and not call.renewing else onward
     signature = _signature(signed)
     if any(_signature(past.request) == signature for past in [*response.history, response]):
         raise _refusal(response, f"it leads back to {errors.describe(onward)}, in a circle")

@@ -12,7 +12,7 @@ from requests.exceptions import UnrewindableBodyError
 from requests.structures import CaseInsensitiveDict
 
 from httpkit import _headers, _secrets, multipart
-from httpkit._typing import Carrier, Hook, is_mapping, is_tuple
+from httpkit._typing import Carrier, Hook, Renewing, is_mapping, is_tuple
 from httpkit._urls import Origin
 from httpkit.bodies import Outgoing
 from httpkit.errors import ConfigurationError
@@ -100,8 +100,8 @@ class Call:
             when that is not known.
         sign: Signs a request afresh; None when no strategy of ours is in play.
         is_signed: Whether the request still carries the signature made at prepare.
-        reject: A strategy's own, told of a request that was answered 401, before it is signed
-            again; None when another signature would be the same.
+        renewing: The strategy, which is told of a 401 before it signs again; None when another
+            signature would be the same.
         carrier: The session whose adapters, proxies and certificates a strategy's own
             requests use, such as one for a token; None when there is none.
         hooks: The caller's own, which see every response; not those that an auth registered.
@@ -123,7 +123,7 @@ class Call:
         default=None, repr=False
     )
     is_signed: bool = False
-    reject: Callable[..., None] | None = field(default=None, repr=False)
+    renewing: Renewing | None = field(default=None, repr=False)
     carrier: Carrier | None = field(default=None, repr=False)
     hooks: tuple[Hook, ...] = ()
     withheld: str | None = None

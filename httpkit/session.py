@@ -328,7 +328,7 @@ class Session(Transfers):
             home=frozenset({_urls.origin(prepared.url or "")}),
             sign=auth_room.resigner(signer),
             is_signed=True,
-            reject=auth_room.rejecter(signer),
+            renewing=auth_room.renewing(signer),
             carrier=self,
         )
         if is_ours:  # last: it may have to ask for a token, and the call says how
@@ -415,7 +415,7 @@ class Session(Transfers):
     ) -> requests.Response:
         mine = self._ours(request)
         call = mine.call or Call()
-        asked = (call.retry, call.deadline, call.max_body, call.reject)
+        asked = (call.retry, call.deadline, call.max_body, call.renewing)
         if not self.strict and asked == (None, None, None, None):
             kwargs.setdefault("timeout", self.timeout)
             with delivery.telling_sources():

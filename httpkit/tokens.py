@@ -157,13 +157,13 @@ class _Kept:
         value: The access token.
         renew_at: From when on it is replaced, on the keeper's clock, if that succeeds.
         ends_at: When it stops to serve; infinity when the server did not say.
-        rests_until: Until when a rejection does not count.
+        rests_until: Until when a rejection does not count, unless it was accepted before.
     """
 
     value: str
     renew_at: float
     ends_at: float
-    rests_until: float = -math.inf
+    rests_until: float
 
 
 @dataclass(slots=True, repr=False)
@@ -195,6 +195,7 @@ class Keeper:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
         self._kept: _Kept | None = None
+        self._was_rejected = False
         self.revive()
         _keepers.add(self)
 
@@ -242,22 +243,19 @@ class Keeper:
             if flight is not None and (token := _awaited(flight, ends_at)) is not None:
                 return token
 
-    def reject(self, value: str, *, is_new: bool = False) -> None:
-        """Forget a token that a server rejected; one that has come in its place stays.
-
-        Args:
-            value: The token.
-            is_new: Whether it has just come in place of a rejected one: then it is kept, and
-                not replaced for a while.
-        """
+    def reject(self, value: str) -> None:
+        """Forget a token that a server rejected; one that has come in its place stays."""
         with self._lock:
             kept = self._kept
-            if kept is None or kept.value != value:
-                return
-            if is_new:
-                self._kept = replace(kept, rests_until=self.clock() + _REST)
-            elif self.clock() >= kept.rests_until:
-                self._kept = None
+            if kept is not None and kept.value == value and self.clock() >= kept.rests_until:
+                self._kept, self._was_rejected = None, True
+
+    def accept(self, value: str) -> None:
+        """Note that a server took a token: its next rejection counts."""
+        with self._lock:
+            kept = self._kept
+            if kept is not None and kept.value == value:
+                self._kept = replace(kept, rests_until=-math.inf)
 
     def _board(self, mine: _Flight) -> _Flight | None:
         """Return the flight to be on; None when a token has come in between."""
@@ -316,7 +314,9 @@ class Keeper:
                 value=tokens.access_token,
                 renew_at=ends_at - min(leeway, life / 2),
                 ends_at=ends_at,
+                rests_until=now + _REST if self._was_rejected else -math.inf,
             )
+            self._was_rejected = False
         return tokens.access_token
 
 

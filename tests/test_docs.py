@@ -22,6 +22,7 @@ def run(blocks: list[str], sandbox: Sandbox) -> None:
     names: dict[str, object] = {"__name__": "example"}
     for block in blocks:
         local = block.replace("https://api.example.com/v1", f"{sandbox.url}/bearer")
+        local = local.replace("https://auth.example.com", sandbox.url)
         exec(compile(local, "<example>", "exec"), names)  # noqa: S102  # our own pages
     for value in names.values():
         if isinstance(value, httpkit.Session):

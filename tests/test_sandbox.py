@@ -9,6 +9,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
+from typing import ClassVar
 from urllib.parse import quote
 
 import pytest
@@ -611,6 +612,71 @@ def test_a_token_can_be_rotated_under_a_client(sandbox, client):
     old = client.get(sandbox.url + "/bearer", headers={"Authorization": "Bearer sandbox-token"})
 
     assert old.status_code == 401
+
+
+class TestToken:
+    IN_FORM: ClassVar = {"client_id": "sandbox-client", "client_secret": "sandbox-client-secret"}
+    IN_HEADER = ("sandbox-client", "sandbox-client-secret")
+    GRANT: ClassVar = {"grant_type": "client_credentials"}
+
+    @pytest.mark.parametrize(
+        ("auth", "form"), [(None, IN_FORM), (IN_HEADER, {})], ids=["form", "header"]
+    )
+    def test_a_known_client_gets_a_token_that_is_let_in(self, sandbox, client, auth, form):
+        granted = client.post(sandbox.url + "/token", data={**self.GRANT, **form}, auth=auth)
+
+        headers = {"Authorization": f"Bearer {granted.json()['access_token']}"}
+        let_in = client.get(sandbox.url + "/bearer", headers=headers)
+        members = (granted.json()["token_type"], granted.json()["expires_in"])
+        assert members == ("Bearer", 3600)
+        assert granted.headers["Cache-Control"] == "no-store"
+        assert let_in.status_code == 200
+
+    @pytest.mark.parametrize("end", ["expires_in=0", "revoked", "cleared"])
+    def test_a_token_that_is_over_is_401(self, sandbox, client, end):
+        url = f"{sandbox.url}/token?{end if '=' in end else ''}"
+        granted = client.post(url, data={**self.GRANT, **self.IN_FORM}).json()
+        if end == "revoked":
+            sandbox.revoke_tokens()
+        if end == "cleared":
+            sandbox.clear()
+
+        headers = {"Authorization": f"Bearer {granted['access_token']}"}
+        refused = client.get(sandbox.url + "/bearer", headers=headers)
+
+        assert refused.status_code == 401
+
+    @pytest.mark.parametrize(
+        ("form", "status", "error"),
+        [
+            ({}, 401, "invalid_client"),
+            ({**IN_FORM, "client_secret": "no"}, 401, "invalid_client"),
+            ({**IN_FORM, "grant_type": "password"}, 400, "unsupported_grant_type"),
+            ({**IN_FORM, "grant_type": "refresh_token"}, 400, "invalid_grant"),
+        ],
+        ids=["nobody", "wrong secret", "wrong grant", "no refresh token"],
+    )
+    def test_a_wrong_request_is_refused_as_the_rfc_says(self, sandbox, client, form, status, error):
+        refused = client.post(sandbox.url + "/token", data={**self.GRANT, **form})
+
+        assert (refused.status_code, refused.json()["error"]) == (status, error)
+        assert ("WWW-Authenticate" in refused.headers) == (status == 401)
+
+    def test_a_refresh_token_serves_once(self, sandbox, client):
+        form = {"grant_type": "refresh_token", "refresh_token": sandbox.refresh_token}
+        first = client.post(sandbox.url + "/token", data=form, auth=self.IN_HEADER)
+        second = client.post(sandbox.url + "/token", data=form, auth=self.IN_HEADER)
+        form["refresh_token"] = first.json()["refresh_token"]
+        third = client.post(sandbox.url + "/token", data=form, auth=self.IN_HEADER)
+
+        statuses = [answer.status_code for answer in (first, second, third)]
+        assert statuses == [200, 400, 200]
+        assert sandbox.refresh_token == third.json()["refresh_token"]
+
+    def test_a_token_is_asked_for_by_post(self, sandbox, client):
+        refused = client.get(sandbox.url + "/token")
+
+        assert (refused.status_code, refused.headers["Allow"]) == (405, "POST")
 
 
 def test_behind_the_guard_are_all_routes(sandbox, client):

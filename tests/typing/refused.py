@@ -9,7 +9,17 @@ from dataclasses import dataclass
 import requests
 
 import httpkit
-from httpkit import APIKeyAuth, BasicAuth, BearerAuth, Resource, RetryEvent, RetryPolicy, raising
+from httpkit import (
+    APIKeyAuth,
+    BasicAuth,
+    BearerAuth,
+    ClientCredentialsAuth,
+    RefreshTokenAuth,
+    Resource,
+    RetryEvent,
+    RetryPolicy,
+    raising,
+)
 
 
 @dataclass
@@ -85,6 +95,13 @@ def strategies_that_cannot_be() -> None:
     BasicAuth()  # type: ignore[call-arg]
     APIKeyAuth("key", where="body")  # type: ignore[arg-type]
     BearerAuth("token").token = "other"  # type: ignore[misc]
+    ClientCredentialsAuth("https://auth.example.com/token", "id")  # type: ignore[call-arg]
+    ClientCredentialsAuth("https://a.example.com/", "id", "secret", "scope")  # type: ignore[call-arg]
+    ClientCredentialsAuth("https://a.example.com/", "id", b"secret")  # type: ignore[arg-type]
+    ClientCredentialsAuth("https://a.example.com/", "id", "s", client_auth="jwt")  # type: ignore[arg-type]
+    ClientCredentialsAuth.from_env("https://a.example.com/", "ID", "S", scopes="a")  # type: ignore[call-arg]
+    RefreshTokenAuth("https://a.example.com/", "id")  # type: ignore[call-arg]
+    RefreshTokenAuth("https://a.example.com/", "id", "r", on_refresh=5)  # type: ignore[arg-type]
     raising(5)  # type: ignore[arg-type]
     raising("NotFoundError")  # type: ignore[arg-type]
 
