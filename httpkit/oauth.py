@@ -104,13 +104,10 @@ class _TokenAuth(Strategy):
             partial(self._fetch, call.carrier), self._tell, leeway=self.leeway, ends_at=_end(call)
         )
         r.headers["Authorization"] = f"Bearer {token}"
-        if not isinstance(r, PreparedRequest) and self._hear not in r.hooks["response"]:
-            r.register_hook("response", self._hear)  # nobody else tells of a 401
+        hook = _Verdict(self)
+        if not isinstance(r, PreparedRequest) and hook not in r.hooks["response"]:
+            r.register_hook("response", hook)  # nobody else tells of a 401
         return r
-
-    def _hear(self, answer: requests.Response, **_: Any) -> None:
-        judge = self.reject if answer.status_code == 401 else self.accept
-        judge(answer.request)
 
     def reject(self, request: requests.PreparedRequest) -> None:
         """Forget the token, if it is the one of this request: the server answered 401."""
@@ -150,6 +147,24 @@ class _TokenAuth(Strategy):
     def __setstate__(self, state: dict[str, Any]) -> None:
         fresh = {p.name: cast("Any", p.default_factory)() for p in fields(self) if not p.compare}
         self.__dict__.update(state, **fresh)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Verdict:
+    """A response hook for plain requests that tells a strategy of its token's reception.
+
+    A pickled response holds its request with its hooks: the strategy stays behind.
+    """
+
+    strategy: Strategy | None
+
+    def __call__(self, answer: requests.Response, **_: Any) -> None:
+        if self.strategy is not None:
+            judge = self.strategy.reject if answer.status_code == 401 else self.strategy.accept
+            judge(answer.request)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Verdict, (None,)
 
 
 @dataclass(frozen=True, repr=False)

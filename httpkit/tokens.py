@@ -12,7 +12,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from threading import Event, Lock, get_ident
+from threading import TIMEOUT_MAX, Event, Lock, get_ident
 from typing import Any, TypeAlias
 from weakref import WeakSet
 
@@ -238,9 +238,11 @@ class Keeper:
                     return self._lead(mine, fetch, tell, leeway)
             finally:
                 self._land(mine)
+            if flight is None:
+                continue
             if kept is not None and serves:
                 return kept.value  # another thread is about to replace it
-            if flight is not None and (token := _awaited(flight, ends_at)) is not None:
+            if (token := _awaited(flight, ends_at)) is not None:
                 return token
 
     def reject(self, value: str) -> None:
@@ -287,7 +289,7 @@ class Keeper:
             # Others may have more time than a short deadline of this call.
             is_short = flight.patience < LONGEST_FETCH
             is_own = is_short and isinstance(error, DeadlineExceededError)
-            flight.error = None if is_own else error
+            flight.error = None if is_own else _again(error)  # before others write on it
             raise
         try:
             if tell is not None:
@@ -327,7 +329,7 @@ def _awaited(flight: _Flight, ends_at: float) -> str | None:
             "on_refresh made a request that needs the token it is being told of"
         )
     remaining = max(0.0, ends_at - time.monotonic())
-    if not flight.done.wait(None if remaining == math.inf else remaining):
+    if not flight.done.wait(min(remaining, TIMEOUT_MAX)):
         raise DeadlineExceededError("the deadline passed while another thread asked for a token")
     if flight.error is not None:
         raise _again(flight.error)

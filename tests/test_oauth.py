@@ -550,6 +550,19 @@ def test_after_a_401_plain_requests_get_another_token_the_next_time(sandbox):
     assert statuses == [200, 200, 401, 200]
 
 
+def test_a_pickled_response_of_plain_requests_holds_no_client_secret(sandbox):
+    auth = ClientCredentialsAuth(
+        f"{sandbox.url}/token", sandbox.client_id, lambda: sandbox.client_secret
+    )
+    answer = requests.get(f"{sandbox.url}/bearer/posts/1", auth=auth, timeout=5)
+
+    pickled = pickle.dumps(answer)
+
+    assert sandbox.client_secret.encode() not in pickled
+    hook = pickle.loads(pickled).request.hooks["response"][0]
+    assert hook(answer) is None
+
+
 def test_a_lenient_session_renews_a_rejected_token(sandbox):
     with httpkit.Session(f"{sandbox.url}/bearer", auth=client(sandbox), strict=False) as api:
         statuses = [api.get("posts/1").status_code]
