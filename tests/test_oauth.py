@@ -18,7 +18,7 @@ import requests
 from requests.adapters import HTTPAdapter
 
 import httpkit
-from httpkit import ClientCredentialsAuth, RefreshTokenAuth, TokenError, TokenSet
+from httpkit import ClientCredentialsAuth, RefreshTokenAuth, TokenError, TokenSet, _secrets
 
 SECRET = "c4n4ry-client-s3cret"
 REFRESH = "c4n4ry-refresh-t0ken"
@@ -256,6 +256,37 @@ def test_nobody_waits_while_a_token_is_renewed_early(raw_server, answer):
     assert auth(prepared.copy()).headers["Authorization"] == "Bearer second-token"
 
 
+def test_renewing_early_does_not_cost_a_call_its_deadline(raw_server, answer):
+    leave = threading.Event()
+    tokens = raw_server(grant(answer), lambda _: leave.wait(10))
+    server = raw_server(answer())
+    auth = ClientCredentialsAuth(tokens.url, "client", SECRET)
+    clock = Clock(auth)
+    with httpkit.Session(server.url, auth=auth) as api:
+        api.get("x")
+        clock.now += 31
+        status = api.get("x", deadline=1).status_code
+    leave.set()
+
+    assert (status, len(tokens.requests)) == (200, 2)
+
+
+def test_a_token_ages_from_when_it_was_asked_for():
+    auth = ClientCredentialsAuth("https://auth.test/", "client", SECRET)
+    clock = Clock(auth)
+    fetched = []
+
+    def fetch(_):
+        fetched.append(clock.now)
+        return TokenSet("t-1", expires_in=100.0), 40.0
+
+    for now in (1000.0, 1059.0, 1061.0):
+        clock.now = now
+        auth._keeper.token(fetch, leeway=0, ends_at=float("inf"))
+
+    assert fetched == [1000.0, 1061.0]
+
+
 def test_a_rejected_token_is_replaced_once_and_that_is_no_retry(sandbox):
     with httpkit.Session(f"{sandbox.url}/bearer", auth=client(sandbox), retry=None) as api:
         api.get("posts/1")
@@ -456,6 +487,26 @@ def test_the_token_request_has_nothing_of_the_session_that_is_a_credential(
     assert "of-the-session" not in f"{dict(sent.headers)} {sent.query} {sent.body!r}"
     assert "authorization" not in sent.headers
     assert "sdk/1" not in sent.headers["user-agent"]
+
+
+def test_netrc_has_no_say_at_the_token_endpoint(sandbox, monkeypatch, tmp_path):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login ada password lovelace")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+
+    requests.get(f"{sandbox.url}/bearer", auth=client(sandbox, client_auth="post"), timeout=5)
+
+    assert "authorization" not in asked(sandbox)[0].headers
+
+
+def test_a_session_that_ignores_the_environment_does_so_for_tokens(sandbox, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    with httpkit.Session(f"{sandbox.url}/bearer", auth=client(sandbox)) as api:
+        api.trust_env = False
+        status = api.get("posts/1").status_code
+
+    assert status == 200
 
 
 class Recording(HTTPAdapter):
@@ -742,6 +793,20 @@ def test_the_token_request_is_repeated_after_a_passing_failure(raw_server, answe
         answered = api.get("x")
 
     assert (answered.attempts, len(tokens.requests), len(waits)) == (1, 3, 2)
+
+
+def test_a_token_request_that_breaks_is_not_multiplied_either(raw_server, answer):
+    tokens, server = raw_server(grant(answer), None), raw_server(answer("401 No"))
+    auth = ClientCredentialsAuth(tokens.url, "client", SECRET)
+    with (
+        httpkit.Session(server.url, auth=auth) as api,
+        pytest.raises(requests.ConnectionError) as caught,
+    ):
+        api.get("x")
+
+    assert (len(tokens.requests), len(server.requests)) == (1 + 3, 1)
+    assert caught.value.stop_reason == "it could not be signed"
+    assert SECRET not in printed(caught.value)
 
 
 @pytest.mark.parametrize("from_prepare", [True, False], ids=["first", "after a 401"])
@@ -1094,6 +1159,15 @@ def test_a_secret_that_the_authorization_server_repeats_is_masked(
         api.get("x")
 
     assert secret not in printed(no.value)
+
+
+def test_tokens_are_masked_from_the_moment_they_arrive(raw_server, answer, secret):
+    server = raw_server(grant(answer, secret, refresh_token=f"r-{secret}"))
+    auth = RefreshTokenAuth(server.url, "app", REFRESH)
+
+    auth(requests.Request("GET", "https://api.test/").prepare())
+
+    assert _secrets.redact_values(f"{secret} and r-{secret}") == "*** and ***"
 
 
 def test_tokens_that_the_api_repeats_are_masked(raw_server, answer, secret):
