@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from threading import RLock
 from typing import Any
 
 from requests.cookies import RequestsCookieJar
@@ -63,6 +64,21 @@ class Jar(RequestsCookieJar):
         return f"<cookies {sorted({cookie.name for cookie in self})}>"
 
     __str__ = __repr__  # the standard library's own shows the values
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return a state that no other thread changes while it is being pickled."""
+        state = super().__getstate__()
+        held: dict[str, dict[str, dict[str, Any]]] = state["_cookies"]
+        with self._cookies_lock:
+            state["_cookies"] = {
+                domain: {path: dict(cookies) for path, cookies in paths.items()}
+                for domain, paths in held.items()
+            }
+        return state
+
+    def renew_lock(self) -> None:
+        """Replace the lock: after a fork nobody may be left to release it."""
+        self._cookies_lock = RLock()
 
     def copy(self) -> "Jar":
         """Return a copy of the same class."""

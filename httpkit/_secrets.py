@@ -7,6 +7,7 @@ repeats it, and the names that `secret_headers` adds.
 
 import json
 import logging
+import os
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
@@ -33,6 +34,15 @@ _MOST_VALUES = 1024
 _values: OrderedDict[str, None] = OrderedDict()
 _added_names: set[str] = set()
 _lock = Lock()
+
+
+def _renew_lock() -> None:
+    global _lock  # noqa: PLW0603  # a thread that is not in the forked child may hold the old one
+    _lock = Lock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def is_secret(name: str) -> bool:

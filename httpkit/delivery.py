@@ -60,6 +60,8 @@ class Delivery:
         request: What is sent; its call has begun.
         options: timeout, stream, verify, cert and proxies.
         budget: The session's tokens for retries.
+        hold_back: Which hosts asked to be left alone for now.
+        pace: The session's own rate; None is off.
         is_strict: Whether we read the body, under limits; requests reads it otherwise.
     """
 
@@ -68,6 +70,8 @@ class Delivery:
     request: PreparedRequest
     options: dict[str, Any]
     budget: limits.Budget
+    hold_back: limits.HoldBack
+    pace: limits.Pace | None = None
     is_strict: bool = True
 
     @property
@@ -163,6 +167,7 @@ class Delivery:
 
     def _settle(self, trial: retry.Trial) -> requests.Response:
         def attempt() -> requests.Response:
+            self._await_turn()
             return self._sign_and_send(trial)
 
         first: requests.Response | requests.RequestException
@@ -198,6 +203,7 @@ class Delivery:
             return answer
         trial.was_renewed = True
         self._release(answer)
+        self._await_turn()
         answer = self._transmit(renewed)
         if answer.status_code != 401:
             call.renewing.accept(renewed)
@@ -226,7 +232,46 @@ class Delivery:
             ATTEMPTING.reset(inside)
             if isinstance(attempt.body, Outgoing):
                 attempt.body.close()
+        self._heed(answer)
         return answer
+
+    def _await_turn(self) -> None:
+        """Wait while the host wants to be left alone, and for the session's own rate.
+
+        Raises:
+            DeadlineExceededError: The deadline leaves no time for it.
+        """
+        self._await_host()
+        if self.pace is None:
+            return
+        seconds = self.pace.wait(self._host, retry.WAITING.clock(), self._remaining())
+        if seconds is None:
+            raise self._no_time(f"its turn at rate_limit={self.pace.rate_limit!r}")
+        if seconds:
+            retry.WAITING.sleep(seconds)
+        self._await_host()  # somebody may have been told while this one waited
+
+    def _await_host(self) -> None:
+        if not self.hold_back or self._call.retry is None:
+            return
+        # Again after the wait: another thread may have been told to wait longer.
+        while seconds := self.hold_back.left(self._host, retry.WAITING.clock()):
+            if seconds >= self._remaining():
+                raise self._no_time(f"the {seconds:.2f} s for which {self._host} asked to wait")
+            retry.WAITING.sleep(seconds)
+
+    def _no_time(self, what: str) -> errors.DeadlineExceededError:
+        return errors.DeadlineExceededError(
+            f"the deadline of {self._call.deadline or 0:g} s leaves no time for {what}: nothing"
+            f" was sent for {errors.describe(self.request)}",
+            request=self.request,
+        )
+
+    def _heed(self, answer: requests.Response) -> None:
+        """Note that a host wants to be left alone, for all threads of the session."""
+        policy = self._call.retry
+        if policy is not None and (pause := retry.pause_for_all(policy, answer)):
+            self.hold_back.extend(self._host, retry.WAITING.clock(), pause)
 
     def _read(self, answer: requests.Response) -> None:
         try:

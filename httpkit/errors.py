@@ -239,11 +239,11 @@ class PaginationError(HTTPKitError):
 
 
 class GraphQLError(HTTPKitError):
-    """The GraphQL server reported errors.
+    """The GraphQL server reported errors, with an error status or without.
 
     Attributes:
-        errors: The entries of "errors" as sent.
-        data: The partial data; None when there is none.
+        errors: The entries of "errors", with credentials masked.
+        data: The partial data, as sent; None when there is none.
     """
 
     errors: Sequence[Mapping[str, Any]] = ()
@@ -295,6 +295,25 @@ def from_response(response: requests.Response, kind: type[E_]) -> E_:
     error.attempts = getattr(response, "attempts", 1)
     error.stop_reason = getattr(response, "stop_reason", None)
     error.args = (_sentence(response, detail, error.request_id),)
+    return error
+
+
+def from_graphql(
+    response: requests.Response, reported: Sequence[Mapping[str, Any]], data: Any
+) -> GraphQLError:
+    """Describe the errors in a GraphQL response; the error is not raised here."""
+    _remember_credentials(response.request)
+    first = reported[0]
+    words = _cap(_one_line(str(first["message"])[:_LONGEST_EXAMINED]), _LONGEST_DETAIL)
+    place = first.get("path")
+    where = f" (at {_cap('.'.join(map(str, place)), _LONGEST_NAME)})" if is_list(place) else ""
+    more = f" (and {len(reported) - 1} more)" if len(reported) > 1 else ""
+    text = f"GraphQL error for {describe(response.request, response.url)}: {words}{where}{more}"
+    error = GraphQLError(_secrets.redact_text(text), response=response)
+    error.errors = [_secrets.redact_document(one) for one in reported]
+    error.data = data if is_mapping(data) else None
+    error.attempts = getattr(response, "attempts", 1)
+    error.stop_reason = getattr(response, "stop_reason", None)
     return error
 
 

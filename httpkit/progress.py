@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from httpkit.errors import ConfigurationError
 
@@ -23,13 +23,13 @@ _SHORTEST_INTERVAL = 0.1
 
 @dataclass(slots=True)
 class Progress:
-    """How far a transfer is.
+    """How far a transfer is, in bytes, or a mapping, in items.
 
     Attributes:
-        done: Bytes that are there, with those of earlier runs.
-        total: Bytes there will be; None when the server does not say.
+        done: Bytes that are there, with those of earlier runs; or results.
+        total: Bytes there will be, or items; None when nobody says.
         elapsed: Seconds since this run began.
-        resumed_from: Bytes that were there when this run began.
+        resumed_from: Bytes that were there when this run began; 0 for items.
     """
 
     done: int = 0
@@ -49,6 +49,7 @@ class Bar(Protocol):
         ...
 
 
+Unit: TypeAlias = Literal["B", "it"]
 ProgressLike: TypeAlias = bool | Callable[[Progress], object] | Bar | None
 
 
@@ -69,11 +70,13 @@ class Reporter:
         progress: True for a bar, a callable given a Progress, a tqdm-like bar; None or False
             for nothing.
         label: What is transferred, for a bar of our own.
+        unit: What is counted: "B" for bytes, which the bar scales by 1024, or "it" for items.
     """
 
-    def __init__(self, progress: ProgressLike, label: str) -> None:
+    def __init__(self, progress: ProgressLike, label: str, *, unit: Unit = "B") -> None:
         self.state = Progress()
         self._label = label
+        self._unit: Unit = unit
         self._started = self._reported = time.monotonic()
         self._progress = progress if not isinstance(progress, bool) else None
         self._wants_bar = progress is True and _is_watched()
@@ -88,7 +91,7 @@ class Reporter:
             self._is_begun = True
             self.state.resumed_from = done
             if self._wants_bar:
-                self._bar = _make_bar(self._label, done, total)
+                self._bar = _make_bar(self._label, done, total, self._unit)
                 self._shown = done
             self._report()
         if self._bar is not None and total is not None:
@@ -132,12 +135,12 @@ def _in_notebook() -> bool:
     return shell is not None and hasattr(shell, "kernel")
 
 
-def _make_bar(label: str, done: int, total: int | None) -> Any:
+def _make_bar(label: str, done: int, total: int | None, unit: Unit) -> Any:
     from tqdm.std import tqdm
 
     size = shutil.get_terminal_size()
     settings: dict[str, Any] = {
-        "desc": label, "initial": done, "total": total, "unit": "B", "unit_scale": True,
+        "desc": label, "initial": done, "total": total, "unit": unit, "unit_scale": unit == "B",
         "unit_divisor": 1024, "mininterval": 0, "leave": True,
         # A pseudo-terminal may say that it is 0 by 0, for which tqdm draws nothing.
         "ncols": size.columns, "nrows": size.lines,

@@ -165,9 +165,11 @@ class Waiting:
     Attributes:
         sleep: Called with the seconds to wait.
         jitter: Returns the random factor, 0.5 to 1.
+        clock: Returns seconds that go on while `sleep` waits.
     """
 
     sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
     jitter: Callable[[], float] = lambda: random.uniform(0.5, 1)  # noqa: S311  # spreads load, guards nothing
 
 
@@ -292,7 +294,7 @@ class Trial:
         status = response.status_code
         if self._may_repeat(policy) or status in _UNPROCESSED_STATUSES:
             return None
-        if status == 503 and _asked_wait(response) is not None:
+        if status == 503 and asked_wait(response) is not None:
             return None
         return f"{self._method} is not repeated after {status} without an idempotency key"
 
@@ -310,7 +312,7 @@ class Trial:
     def _refusal_of_wait(
         self, outcome: requests.Response | BaseException, policy: RetryPolicy
     ) -> str | None:
-        asked = _asked_wait(outcome)
+        asked = asked_wait(outcome)
         if asked is not None and asked > policy.max_retry_after:
             limit = f"max_retry_after={policy.max_retry_after:g} s"
             return f"Retry-After of {asked:g} s is longer than {limit}"
@@ -352,11 +354,23 @@ def judged(outcome: requests.Response | BaseException) -> requests.Response | Ba
     return outcome
 
 
+def pause_for_all(policy: RetryPolicy, answer: requests.Response) -> float:
+    """Return the seconds for which an answer asks everybody to stay away; 0 for most answers.
+
+    A pause that the policy would not wait for is none: the next request may ask again.
+    """
+    if answer.status_code not in _OVERLOAD_STATUSES or answer.status_code not in policy.statuses:
+        return 0.0
+    asked = asked_wait(answer) or 0.0
+    return asked if asked <= policy.max_retry_after else 0.0
+
+
 def _status(outcome: requests.Response | BaseException) -> int | None:
     return outcome.status_code if isinstance(outcome, requests.Response) else None
 
 
-def _asked_wait(outcome: requests.Response | BaseException) -> float | None:
+def asked_wait(outcome: requests.Response | BaseException) -> float | None:
+    """Return the seconds that an answer asks to wait (Retry-After); None when it does not."""
     if isinstance(outcome, requests.Response):
         return _headers.retry_after(outcome.headers, time.time())
     return None

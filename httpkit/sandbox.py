@@ -26,6 +26,7 @@ b'{}'
 | `/bytes/100?drop=10`, and `drop` for each stream | hangs up after 10 bytes of each body |
 | `/resumable/KEY`, `/tus/KEY` | uploads: POST begins one, GET shows what arrived |
 | `/tus/KEY?drop=10&times=1` | keeps 10 bytes of the first body that is sent, and hangs up |
+| `/graphql?errors=1&data=0&status=400` | the operation it received, as data, and as many errors |
 | `/invalid-json`, `/truncated?bytes=10` | bodies that are broken |
 """
 
@@ -846,6 +847,31 @@ class _Call:
         asked = [(field, query[name][0]) for name, field in _ASKED_HEADERS.items() if name in query]
         return replace(answer, headers=tuple(asked))
 
+    def graphql(self) -> _Answer:
+        """Answer a GraphQL operation with what was received: GraphQL over HTTP, by POST."""
+        if self.request.method != "POST":
+            raise _RefusalError(405, "GraphQL is a POST here", headers=(("Allow", "POST"),))
+        body = _decoded(self.request.body)
+        received = cast("_Row", body) if isinstance(body, dict) else {}
+        is_operation = isinstance(received.get("query"), str)
+        failures = _asked(self.request, "errors", 0, most=_LONGEST_STREAM)
+        document: _Row = {"data": None}
+        if is_operation and self.asked("data", "1") != "0":
+            document["data"] = {
+                name: received.get(name) for name in ("query", "variables", "operationName")
+            }
+        if not is_operation:
+            document = {"errors": [{"message": "the body must be an object with a query"}]}
+        elif failures:
+            document["errors"] = [
+                {"message": f"error {number}", "path": ["query"]}
+                for number in range(1, failures + 1)
+            ]
+        knows = "application/graphql-response+json" in self.request.headers.get("accept", "")
+        kind = "application/graphql-response+json" if knows else "application/json"
+        status = self.asked_status("status", 200 if is_operation else 400)
+        return replace(_json(document, status=status), content_type=kind)
+
     def flaky(self) -> _Answer:
         key = unquote(self.path[1:])
         if not key:
@@ -1056,6 +1082,7 @@ _LEAVES: Mapping[str, _Route] = {
         opening=": the numbers from 1\nretry: 1000\n\n",
         item='id: #\nevent: number\ndata: {"number": #}\n\n',
     ),
+    "graphql": _Call.graphql,
     "json-lines": partial(
         _Call.streamed, content_type="application/x-ndjson", item='{"number": #}\n'
     ),

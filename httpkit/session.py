@@ -6,6 +6,7 @@
 the clock, and `delivery` does the redirects, retries and attempts.
 """
 
+import copy
 import time
 import uuid
 import warnings
@@ -16,7 +17,7 @@ from importlib.metadata import version
 from typing import Any, Self, TypeVar, cast, overload
 
 import requests
-from requests.adapters import BaseAdapter
+from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.cookies import RequestsCookieJar, cookiejar_from_dict, merge_cookies
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_environ_proxies
@@ -32,6 +33,7 @@ from httpkit import (
     dispatch,
     preparation,
     settings,
+    travel,
 )
 from httpkit import auth as auth_room
 from httpkit import retry as retry_room
@@ -52,7 +54,8 @@ from httpkit._typing import (
     is_mapping,
 )
 from httpkit.errors import ConfigurationError
-from httpkit.limits import Budget
+from httpkit.limits import Budget, HoldBack, Pace, RateLimit
+from httpkit.operations import Operations
 from httpkit.request import Call, PreparedRequest, session_cookies
 from httpkit.resource import Resource
 from httpkit.response import Response, adopt
@@ -63,7 +66,7 @@ from httpkit.transfers import Transfers
 T = TypeVar("T")
 
 
-class Session(Transfers):
+class Session(Operations, Transfers):
     """A requests.Session that is finished: base URL, credentials, retries, typed errors.
 
     Every keyword can also be set in the class statement (`class Blog(Session, headers=…)`),
@@ -89,6 +92,8 @@ class Session(Transfers):
         raise_for_status: Whether an error status without a handler raises a StatusError.
         max_body: The most bytes of a body read into memory, above 0; None off. Streams are
             not limited.
+        rate_limit: The most requests to each host: "10/s", "100/min", a number a second, or
+            a limiter of pyrate-limiter; every attempt waits for its turn. None is off.
         trusted_origins: URLs of further origins that may see the session's credentials.
         allow_http_auth: Whether credentials may travel unencrypted beyond loopback.
         redirect_body: Whether a request body may follow a redirect to another origin.
@@ -111,6 +116,7 @@ class Session(Transfers):
     on_status: StatusTable = None
     raise_for_status: bool = True
     max_body: int | None = 1 << 30
+    rate_limit: RateLimit = None
     trusted_origins: Sequence[str] = ()
     allow_http_auth: bool = False
     redirect_body: bool = False
@@ -118,6 +124,7 @@ class Session(Transfers):
     strict: bool = True
 
     _class_keywords: Mapping[str, Any] = {}
+    _pace: Pace | None = None
     _shares_pool: bool = False
     _verify_is_given: bool = False
 
@@ -159,6 +166,7 @@ class Session(Transfers):
         on_status: StatusTable | NotGiven = NOT_GIVEN,
         raise_for_status: bool | NotGiven = NOT_GIVEN,
         max_body: int | NotGiven | None = NOT_GIVEN,
+        rate_limit: RateLimit | NotGiven = NOT_GIVEN,
         trusted_origins: Sequence[str] | NotGiven = NOT_GIVEN,
         allow_http_auth: bool | NotGiven = NOT_GIVEN,
         redirect_body: bool | NotGiven = NOT_GIVEN,
@@ -166,6 +174,8 @@ class Session(Transfers):
         strict: bool | NotGiven = NOT_GIVEN,
     ) -> None:
         super().__init__()
+        for prefix in ("https://", "http://"):
+            self.mount(prefix, HTTPAdapter(pool_maxsize=_MOST_IDLE))
         given = {
             "base_url": base_url,
             "timeout": timeout,
@@ -174,6 +184,7 @@ class Session(Transfers):
             "on_status": on_status,
             "raise_for_status": raise_for_status,
             "max_body": max_body,
+            "rate_limit": rate_limit,
             "trusted_origins": trusted_origins,
             "allow_http_auth": allow_http_auth,
             "redirect_body": redirect_body,
@@ -183,7 +194,7 @@ class Session(Transfers):
         self._configure({n: value for n, value in given.items() if value is not NOT_GIVEN})
         self.headers: CaseInsensitiveDict[str] = _headers.Headers(self.headers)
         self.cookies: RequestsCookieJar = _headers.Jar()
-        self._budget = Budget()
+        self._budget, self._hold_back = Budget(), HoldBack()
         if self.strict:
             self.headers["User-Agent"] = f"httpkit/{_VERSION} {self.headers['User-Agent']}"
         ours = {
@@ -197,6 +208,7 @@ class Session(Transfers):
         }
         self._take(self._class_keywords)
         self._take(ours)
+        travel.watch(self)
 
     def _configure(self, given: Mapping[str, Any]) -> None:
         """Store the settings given here and check all that are in force.
@@ -210,6 +222,7 @@ class Session(Transfers):
             self.__dict__.update(inherited)
         stored = {name: self._stored(name) for name in _SETTINGS}
         settings.check({name: value for name, value in stored.items() if value is not None})
+        self._paced(stored["rate_limit"])  # now: threads and clones must share one
         _secrets.remember_names(self._stored("secret_headers") or ())
 
     def _is_default(self, name: str) -> bool:
@@ -259,6 +272,7 @@ class Session(Transfers):
         settings.check_known(changes)
         twin = object.__new__(type(self))
         twin.__dict__.update(self.__dict__)
+        twin.__dict__.pop(travel.TOKEN, None)
         twin._shares_pool = True
         twin.headers = _headers.Headers(self.headers)
         twin.params, twin.proxies = dict(self.params), dict(self.proxies)
@@ -269,6 +283,7 @@ class Session(Transfers):
             twin.auth = theirs.pop("auth")  # None takes the session's auth away
         twin._configure(changes)
         twin._take(theirs)
+        travel.watch(twin)
         return twin
 
     def close(self) -> None:
@@ -297,7 +312,23 @@ class Session(Transfers):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        self.__dict__.pop(travel.TOKEN, None)
+        travel.watch(self)
         _secrets.remember_names(self._stored("secret_headers") or ())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle so that one process makes one session of the same pickle, however often."""
+        return travel.reduce(self)
+
+    def __copy__(self) -> Self:
+        twin = type(self).__new__(type(self))
+        twin.__setstate__(self.__getstate__())
+        return twin
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        twin = memo[id(self)] = type(self).__new__(type(self))
+        twin.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+        return twin
 
     def prepare_request(self, request: requests.Request) -> PreparedRequest:
         """Merge a request with the session's settings and sign it.
@@ -415,8 +446,8 @@ class Session(Transfers):
     ) -> requests.Response:
         mine = self._ours(request)
         call = mine.call or Call()
-        asked = (call.retry, call.deadline, call.max_body, call.renewing)
-        if not self.strict and asked == (None, None, None, None):
+        asked = (call.retry, call.deadline, call.max_body, call.renewing, self.rate_limit)
+        if not self.strict and asked == (None,) * 5:
             kwargs.setdefault("timeout", self.timeout)
             with delivery.telling_sources():
                 return super().send(request, **kwargs)
@@ -528,8 +559,18 @@ class Session(Transfers):
             request=delivery.begin(request, request.call or Call(), follows=follows),
             options=options,
             budget=self._budget,
+            hold_back=self._hold_back,
+            pace=self._paced(self.rate_limit),
             is_strict=self.strict,
         )
+
+    def _paced(self, rate_limit: RateLimit) -> Pace | None:
+        """Return what keeps a rate; another one after another rate was assigned."""
+        if rate_limit is None:
+            return None
+        if self._pace is None or self._pace.rate_limit != rate_limit:
+            self._pace = Pace(rate_limit)
+        return self._pace
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         """Return where a response redirects to; None for others, and inside an attempt."""
@@ -791,9 +832,12 @@ def _with_key(headers: HeadersLike, key: bool | str | None, call: Call) -> Heade
 
 _secrets.guard_logs()
 
+# Connections to a host that are kept open: requests' 10 make the other 22 of 32 threads connect
+# anew for each request. Room for one costs a microsecond when a host is first met.
+_MOST_IDLE = 100
 _VERSION = version("requests-httpkit")
 _CALL_SETTINGS = ("retry", "deadline", "max_body", "redirect_body", "allow_http_auth")
 _SETTINGS = (
-    *_CALL_SETTINGS, "base_url", "timeout", "on_status", "raise_for_status", "trusted_origins",
-    "secret_headers", "strict",
+    *_CALL_SETTINGS, "base_url", "timeout", "on_status", "raise_for_status", "rate_limit",
+    "trusted_origins", "secret_headers", "strict",
 )  # fmt: skip

@@ -27,6 +27,7 @@ from httpkit._typing import (
 from httpkit.auth import as_signer
 from httpkit.dispatch import StatusDispatch, as_dispatch
 from httpkit.errors import ConfigurationError
+from httpkit.limits import Pace, RateLimit
 from httpkit.response import Response
 from httpkit.retry import RetryPolicy, as_policy, check_seconds
 
@@ -66,6 +67,7 @@ class SessionOptions(TypedDict, total=False):
     on_status: StatusTable
     raise_for_status: bool
     max_body: int | None
+    rate_limit: RateLimit
     trusted_origins: Sequence[str]
     allow_http_auth: bool
     redirect_body: bool
@@ -133,6 +135,23 @@ class UploadOptions(FetchOptions, total=False):
     idempotency_key: bool | str | None
     redirect_body: bool
     allow_http_auth: bool
+
+
+class OperationOptions(TypedDict, total=False):
+    """What `graphql` passes on to `request`."""
+
+    params: Params
+    headers: HeadersLike
+    cookies: Cookies
+    auth: Auth
+    timeout: Timeout
+    proxies: dict[str, str] | None
+    verify: Verify
+    cert: Cert
+    retry: RetryPolicy | int | None
+    deadline: float | None
+    max_body: int | None
+    idempotency_key: bool | str | None
 
 
 class GetOptions(_CallOptions, total=False):
@@ -232,6 +251,11 @@ def _check_max_body(_: str, size: object) -> None:
         raise ConfigurationError(f"max_body={size!r} must be a number of bytes above 0, or None")
 
 
+def _check_rate_limit(_: str, rate_limit: Any) -> None:
+    if rate_limit is not None:
+        Pace(rate_limit)
+
+
 def _check_origins(_: str, origins: Any) -> None:
     if isinstance(origins, str) or not isinstance(origins, Sequence):
         raise ConfigurationError("trusted_origins must be a sequence of URLs")
@@ -272,6 +296,7 @@ _CHECKS: Mapping[str, Callable[[str, Any], None]] = {
     "timeout": _check_timeout,
     "deadline": _check_deadline,
     "max_body": _check_max_body,
+    "rate_limit": _check_rate_limit,
     "trusted_origins": _check_origins,
     "secret_headers": _check_names,
     "raise_for_status": _check_flag,

@@ -20,14 +20,14 @@ FLOORS = (
     ("_models", "_secrets"),
     ("_headers", "_urls", "events", "identity"),
     ("errors",),
-    ("checksums", "part", "response"),
+    ("checksums", "part", "response", "travel"),
     ("bodies",),
     ("multipart",),
     ("request",),
     ("auth", "dispatch", "limits", "pagination", "progress", "redirects", "retry", "tokens"),
-    ("download", "resource", "sandbox", "settings", "upload"),
+    ("download", "graphql", "parallel", "resource", "sandbox", "settings", "upload"),
     ("delivery", "preparation", "resumable", "verbs"),
-    ("transfers",),
+    ("operations", "transfers"),
     ("session", "testing"),
     ("oauth",),
     ("__init__",),
@@ -38,6 +38,7 @@ IMPORTERS = {
     "msgspec": "_models",
     "tqdm": "progress",
     "requests_toolbelt": "multipart",
+    "pyrate_limiter": "limits",
 }
 
 HOUSE = Path(httpkit.__file__).parent

@@ -1387,3 +1387,44 @@ def test_an_answer_is_not_held_back_by_delayed_acknowledgements(sandbox):
     # Measured: 0.01 s, and 1.1 s when Nagle's algorithm waits for each acknowledgement.
     assert time.monotonic() - before < 0.5
     connection.close()
+
+
+def test_graphql_echoes_the_operation(sandbox, client):
+    sent = {"query": "{a}", "variables": {"n": 1}, "operationName": "A"}
+
+    answer = client.post(f"{sandbox.url}/graphql", json=sent)
+
+    assert answer.json() == {"data": sent}
+    assert answer.headers["content-type"] == "application/json"
+
+
+def test_graphql_speaks_its_own_media_type_to_who_accepts_it(sandbox, client):
+    kind = "application/graphql-response+json"
+
+    answer = client.post(f"{sandbox.url}/graphql", json={"query": "{a}"}, headers={"Accept": kind})
+
+    assert answer.headers["content-type"] == kind
+
+
+def test_graphql_reports_as_many_errors_as_are_asked_for(sandbox, client):
+    url = f"{sandbox.url}/graphql?errors=2&data=0&status=400"
+
+    answer = client.post(url, json={"query": "{a}"})
+
+    assert answer.status_code == 400
+    assert answer.json()["data"] is None
+    assert [one["message"] for one in answer.json()["errors"]] == ["error 1", "error 2"]
+
+
+@pytest.mark.parametrize("body", ["", "[]", "{}", '{"query": 1}'])
+def test_graphql_refuses_what_is_no_operation(sandbox, client, body):
+    answer = client.post(f"{sandbox.url}/graphql", data=body)
+
+    assert answer.status_code == 400
+    assert "query" in answer.json()["errors"][0]["message"]
+
+
+def test_graphql_is_a_post(sandbox, client):
+    answer = client.get(f"{sandbox.url}/graphql")
+
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")

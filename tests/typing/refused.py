@@ -44,6 +44,15 @@ def misspelt_keywords(api: httpkit.Session) -> None:
     RetryPolicy(attempt=5)  # type: ignore[call-arg]
 
 
+def many(api: httpkit.Session) -> None:
+    api.map(len, [1, 2])  # type: ignore[arg-type]
+    api.map(len, ["a"], errors="ignore")  # type: ignore[call-overload]
+    api.map(len, ["a"], worker=2)  # type: ignore[call-overload]
+    api.graphql("{a}", ["id"])  # type: ignore[call-overload]
+    api.graphql("{a}", files={})  # type: ignore[call-overload]
+    httpkit.Session(rate_limit=[10])  # type: ignore[arg-type]
+
+
 class Misspelt(httpkit.Session, retries=5):  # type: ignore[call-arg]
     """A class keyword that nobody knows."""
 
