@@ -333,8 +333,8 @@ class OpenFile:
 
     @property
     def fingerprint(self) -> list[int | str]:
-        """What is known of the file: where it begins, and when it was written."""
-        return [self._start or 0, *_noted(self._file)]
+        """When the file was written, and where it begins; of what is no file, its sum."""
+        return [self._start or 0, *(_noted(self._file) or [_sum(self)])]
 
     @property
     def _what(self) -> str:
@@ -414,7 +414,6 @@ class Blocks:
     """
 
     name: str | None = None
-    fingerprint: Sequence[int | str] = ()
 
     def __init__(
         self, source: Iterable[bytes] | Callable[[], Iterable[bytes]], size: int | None = None
@@ -426,6 +425,11 @@ class Blocks:
         self.refusal = why if is_once else None
         self._was_read = False
         self._memory = _Memory()
+
+    @property
+    def fingerprint(self) -> list[int | str]:
+        """The sum of the blocks."""
+        return [_sum(self)]
 
     def blocks(self, start: int = 0) -> Iterator[bytes]:
         """Give the bytes from a position to the end.
@@ -498,6 +502,13 @@ def _other() -> TransferError:
     return TransferError("the source gives other bytes than the first time")
 
 
+def _sum(source: Source) -> str:
+    digest = sha256()
+    for block in source.blocks():
+        digest.update(block)
+    return digest.hexdigest()
+
+
 def _from(start: int, blocks: Iterator[bytes]) -> Iterator[bytes]:
     for block in blocks:
         if start < len(block):
@@ -533,7 +544,11 @@ class Summed:
         self.source = source
         self._expected = expected
         self.size, self.refusal, self.name = source.size, source.refusal, source.name
-        self.fingerprint = [*source.fingerprint, expected.hexdigest]
+
+    @property
+    def fingerprint(self) -> Sequence[int | str]:
+        """The source's."""
+        return self.source.fingerprint
 
     def blocks(self, start: int = 0) -> Iterator[bytes]:
         """Give the bytes from a position to the end.
@@ -562,7 +577,11 @@ class Span:
         self._start = start
         self.size = stop - start
         self.refusal, self.name = source.refusal, source.name
-        self.fingerprint = source.fingerprint
+
+    @property
+    def fingerprint(self) -> Sequence[int | str]:
+        """The source's."""
+        return self._source.fingerprint
 
     def blocks(self, start: int = 0) -> Iterator[bytes]:
         """Give the bytes from a position to the end."""

@@ -20,7 +20,6 @@ from typing import Any, Protocol, cast
 from urllib.parse import urljoin, urlsplit
 
 import requests
-from requests.utils import get_auth_from_url
 
 from httpkit import _headers, _secrets, _urls, errors, retry, upload
 from httpkit._typing import is_mapping
@@ -123,8 +122,8 @@ class _Exchange:
         if _urls.origin(place) not in self.homes:  # it gets the body, and nothing else
             given = _headers.travelling(given)
             asked = {name: v for name, v in asked.items() if name not in {"auth", "cookies"}}
-        elif any(ambient := get_auth_from_url(self.url)):
-            asked.setdefault("auth", ambient)
+        else:
+            place = _with_userinfo(place, self.url)
         own = {name.lower() for name in (*fields, *_headers.CONTENT_FIELDS)}
         headers = {**{n: v for n, v in given.items() if n.lower() not in own}, **fields}
         asked |= {"headers": headers, "on_status": None, "raise_for_status": False}
@@ -141,6 +140,13 @@ class _Exchange:
                 f"the server wants the upload at {_urls.spell_origin(_urls.origin(place))}: pass"
                 " redirect_body=True, or add it to trusted_origins, if it may have it"
             )
+
+
+def _with_userinfo(place: str, url: str) -> str:
+    """Return an address with the user and password of a URL: it never has its own."""
+    userinfo, at, _ = urlsplit(url).netloc.rpartition("@")
+    parts = urlsplit(place)
+    return parts._replace(netloc=f"{userinfo}{at}{parts.netloc}").geturl()
 
 
 # What belongs to the request that creates an upload.
@@ -467,12 +473,14 @@ class _State:
     def __init__(self, exchange: _Exchange) -> None:
         self._exchange = exchange
         self._path = Path(exchange.wishes.state) if exchange.wishes.state is not None else None
+        if self._path is None:
+            return
         self._facts = {
             "protocol": exchange.wishes.resumable,
             "endpoint": stand_for(exchange.url),
             "content": [exchange.size, exchange.wishes.checksum, *exchange.content.fingerprint],
         }
-        if self._path is not None and not self._path.parent.is_dir():
+        if not self._path.parent.is_dir():
             raise TransferError(f"the folder of state={str(self._path)!r} does not exist")
 
     def load(self) -> str | None:
