@@ -14,8 +14,9 @@ from typing import Any, cast
 from requests.utils import guess_filename, to_key_val_list
 
 from httpkit._typing import is_list, is_mapping, is_tuple
-from httpkit.bodies import BLOCK, OpenFile, Outgoing, Source, Watcher
+from httpkit.bodies import Outgoing, Watcher
 from httpkit.errors import ConfigurationError
+from httpkit.sources import BLOCK, OpenFile, Source
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
     create -> send -> (cut) -> ask what arrived -> send the rest
 
-Two protocols tell it: `content-range` (Google, YouTube, OneDrive) and `tus` (tus.io, 1.0).
 Rule: only the server's own word counts as arrived.
 """
 
@@ -10,32 +9,28 @@ import json
 import os
 import re
 import time
-from base64 import b64encode
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
-from urllib.parse import urljoin, urlsplit
+from typing import Any, cast
 
 import requests
 
-from httpkit import _headers, _secrets, _urls, errors, retry, upload
-from httpkit._typing import is_mapping
+from httpkit import _headers, _secrets, errors, retry, upload
 from httpkit._urls import Origin
-from httpkit.bodies import Outgoing, Source, Span, Summed
+from httpkit.bodies import Outgoing
 from httpkit.errors import ConfigurationError, IncompleteError, RedirectError, TransferError
 from httpkit.identity import stand_for
 from httpkit.progress import Reporter
 from httpkit.response import Response
+from httpkit.sources import Span, Summed
 from httpkit.upload import Send, UploadSource, Wishes
+from httpkit.upload_protocols import DIALECTS, Arrived, Exchange, is_address
 
-_RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,18})", re.IGNORECASE)
-_NEXT_RANGE = re.compile(r"([0-9]{1,18})-[0-9]*")
+# What a server adds to an address so that nobody guesses it.
 _TOKEN = re.compile(r"[\w.~-]{16,}")
-_METADATA_KEY = re.compile(r"[!-+\--~]+")
-_COUNT = re.compile(r"[0-9]{1,18}")
 # What Google demands of every chunk but the last; OneDrive's 320 KiB is told by its own error.
 _GRAIN = 256 << 10
 # The server is busy, or has the upload locked (423) from the connection that was cut.
@@ -43,218 +38,6 @@ _BUSY = frozenset({408, 423, 425, 429, 500, 502, 503, 504})
 # It has another offset than we (409, 412, 416), or no such upload any more (404, 410).
 _OUT_OF_STEP = frozenset({409, 412, 416})
 _GONE = frozenset({404, 410})
-
-
-@dataclass(frozen=True, slots=True)
-class Arrived:
-    """What a server says it has.
-
-    Attributes:
-        size: Bytes from the beginning.
-        final: The answer that ends the upload; None while it goes on.
-    """
-
-    size: int
-    final: Response | None = None
-
-
-class _Dialect(Protocol):
-    """How a protocol spells its three requests."""
-
-    def create(self) -> str:
-        """Begin an upload; return its address."""
-        ...
-
-    def send(self, place: str, body: Outgoing | bytes, start: int) -> Response:
-        """Send bytes from a position."""
-        ...
-
-    def ask(self, place: str) -> Response:
-        """Ask how much arrived."""
-        ...
-
-    def read(self, answer: Response) -> Arrived | None:
-        """Read how much arrived; None when the answer does not say."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Exchange:
-    """What the requests of one upload have in common.
-
-    Attributes:
-        send: Sends one request.
-        options: The caller's, for the first request.
-        wishes: What the caller wants.
-        content: The bytes.
-        media_type: Of the file.
-        size: Bytes of the file.
-        url: Where uploads begin, whole.
-        homes: The origins that may have the body, and what the call itself holds.
-        may_leave: Whether the body may go elsewhere, without the rest.
-    """
-
-    send: Send
-    options: Mapping[str, Any]
-    wishes: Wishes
-    content: Source
-    media_type: str
-    size: int
-    url: str
-    homes: frozenset[Origin]
-    may_leave: bool
-
-    def first(self, fields: Mapping[str, str], **changed: Any) -> Response:
-        """Send the request that creates the upload; an error status is raised."""
-        headers: dict[str, Any] = {**fields, **(self.options.get("headers") or {})}
-        asked: dict[str, Any] = {
-            **self.options,
-            "headers": headers,
-            "on_status": None,
-            "raise_for_status": True,
-        }
-        return self.send(self.wishes.method or "POST", **{**asked, **changed})
-
-    def later(self, method: str, place: str, fields: Mapping[str, str], **changed: Any) -> Response:
-        """Send another request of the upload, to the address the server gave."""
-        asked = {name: v for name, v in self.options.items() if name not in _OF_THE_FIRST}
-        given: dict[str, Any] = dict(self.options.get("headers") or {})
-        if _urls.origin(place) not in self.homes:  # it gets the body, and nothing else
-            given = _headers.travelling(given)
-            asked = {name: v for name, v in asked.items() if name not in {"auth", "cookies"}}
-        else:
-            place = _with_userinfo(place, self.url)
-        own = {name.lower() for name in (*fields, *_headers.CONTENT_FIELDS)}
-        headers = {**{n: v for n, v in given.items() if n.lower() not in own}, **fields}
-        asked |= {"headers": headers, "on_status": None, "raise_for_status": False}
-        return self.send(method, place, **{**asked, "allow_redirects": False, **changed})
-
-    def check_place(self, place: str) -> None:
-        """Refuse an address at which the body has no business.
-
-        Raises:
-            RedirectError: It belongs to another origin.
-        """
-        if not self.may_leave and _urls.origin(place) not in self.homes:
-            raise RedirectError(
-                f"the server wants the upload at {_urls.spell_origin(_urls.origin(place))}: pass"
-                " redirect_body=True, or add it to trusted_origins, if it may have it"
-            )
-
-
-def _with_userinfo(place: str, url: str) -> str:
-    """Return an address with the user and password of a URL: it never has its own."""
-    userinfo, at, _ = urlsplit(url).netloc.rpartition("@")
-    parts = urlsplit(place)
-    return parts._replace(netloc=f"{userinfo}{at}{parts.netloc}").geturl()
-
-
-# What belongs to the request that creates an upload.
-_OF_THE_FIRST = frozenset({"params", "path", "headers", "idempotency_key"})
-
-
-class _ContentRange:
-    """RFC 9110 section 14.4 put to another use; 308 is "resume incomplete"."""
-
-    def __init__(self, exchange: _Exchange) -> None:
-        self._exchange = exchange
-        self._total = exchange.size
-
-    def create(self) -> str:
-        """Ask for an address; what is known of the file goes along as JSON."""
-        fields = {
-            "X-Upload-Content-Type": self._exchange.media_type,
-            "X-Upload-Content-Length": str(self._total),
-        }
-        about: Any = self._exchange.wishes.data
-        if about is None:
-            answer = self._exchange.first(fields, data=b"")
-        else:
-            answer = self._exchange.first(fields, json=dict(about))
-        place = answer.headers.get("location") or _member(answer, "uploadUrl")
-        return _absolute(answer, place)
-
-    def send(self, place: str, body: Outgoing | bytes, start: int) -> Response:
-        size = len(body) if isinstance(body, bytes) else cast("int", body.len)
-        span = f"{start}-{start + size - 1}" if size else "*"
-        fields = {"Content-Range": f"bytes {span}/{self._total}"}
-        return self._exchange.later("PUT", place, fields, data=body, retry=None)
-
-    def ask(self, place: str) -> Response:
-        fields = {"Content-Range": f"bytes */{self._total}"}
-        return self._exchange.later("PUT", place, fields, data=b"")
-
-    def read(self, answer: Response) -> Arrived | None:
-        status = answer.status_code
-        if status == 308:
-            field = answer.headers.get("range")
-            found = _RANGE.fullmatch(field.strip()) if field else None
-            if field and not found:
-                return None
-            return Arrived(int(found[1]) + 1 if found else 0)
-        if not 200 <= status < 300:
-            return None
-        # OneDrive says 202, and what it misses.
-        missing = _member(answer, "nextExpectedRanges")
-        if isinstance(missing, list) and missing:
-            found = _NEXT_RANGE.fullmatch(str(cast("Any", missing[0])))
-            return Arrived(int(found[1])) if found else None
-        return Arrived(self._total, answer)
-
-
-_TUS_VERSION = {"Tus-Resumable": "1.0.0"}
-
-
-class _Tus:
-    """The core protocol of tus 1.0, and its creation extension."""
-
-    def __init__(self, exchange: _Exchange) -> None:
-        self._exchange = exchange
-        self._total = exchange.size
-
-    def create(self) -> str:
-        fields = {**_TUS_VERSION, "Upload-Length": str(self._total)}
-        if described := self._described():
-            fields["Upload-Metadata"] = described
-        answer = self._exchange.first(fields, data=b"")
-        return _absolute(answer, answer.headers.get("location"))
-
-    def _described(self) -> str:
-        wishes, name = self._exchange.wishes, self._exchange.content.name
-        about: dict[str, object] = {"filetype": self._exchange.media_type}
-        if wishes.filename or name:
-            about["filename"] = wishes.filename or name
-        about |= dict(cast("Any", wishes.data or {}))
-        if not all(_METADATA_KEY.fullmatch(key) for key in about):
-            raise ConfigurationError("a key of data= holds a space, a comma or no ASCII")
-        return ",".join(
-            f"{key} {b64encode(str(value).encode()).decode('ascii')}"
-            for key, value in about.items()
-        )
-
-    def send(self, place: str, body: Outgoing | bytes, start: int) -> Response:
-        fields = {
-            **_TUS_VERSION,
-            "Upload-Offset": str(start),
-            "Content-Type": "application/offset+octet-stream",
-        }
-        return self._exchange.later("PATCH", place, fields, data=body, retry=None)
-
-    def ask(self, place: str) -> Response:
-        return self._exchange.later("HEAD", place, _TUS_VERSION)
-
-    def read(self, answer: Response) -> Arrived | None:
-        field = answer.headers.get("upload-offset", "").strip()
-        if not 200 <= answer.status_code < 300 or not _COUNT.fullmatch(field):
-            return None
-        size = int(field)
-        return Arrived(size, answer if size == self._total else None)
-
-
-_DIALECTS: dict[str, Callable[[_Exchange], _Dialect]] = {
-    "content-range": _ContentRange,
-    "tus": _Tus,
-}
 
 
 def upload_in_steps(
@@ -295,7 +78,7 @@ def upload_in_steps(
     name = wishes.filename or content.name
     media_type = wishes.content_type or upload.guess_type(name)
     size = content.size or 0
-    exchange = _Exchange(send, options, wishes, content, media_type, size, url, homes, may_leave)
+    exchange = Exchange(send, options, wishes, content, media_type, size, url, homes, may_leave)
     reporter = Reporter(wishes.progress, name or "upload")
     try:
         return _Upload(exchange, reporter).run()
@@ -306,9 +89,9 @@ def upload_in_steps(
 class _Upload:
     """One resumable upload on its way."""
 
-    def __init__(self, exchange: _Exchange, reporter: Reporter) -> None:
+    def __init__(self, exchange: Exchange, reporter: Reporter) -> None:
         self._exchange = exchange
-        self._dialect = _DIALECTS[cast("str", exchange.wishes.resumable)](exchange)
+        self._dialect = DIALECTS[cast("str", exchange.wishes.resumable)](exchange)
         self._reporter = reporter
         self._state = _State(exchange)
         self._place: str | None = None
@@ -470,7 +253,7 @@ class _State:
     owner may read the file.
     """
 
-    def __init__(self, exchange: _Exchange) -> None:
+    def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._path = Path(exchange.wishes.state) if exchange.wishes.state is not None else None
         if self._path is None:
@@ -492,7 +275,7 @@ class _State:
             place = stored.pop("place")
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
-        if stored != self._facts or not isinstance(place, str) or not _is_address(place):
+        if stored != self._facts or not isinstance(place, str) or not is_address(place):
             return None
         try:
             self._exchange.check_place(place)
@@ -524,39 +307,3 @@ class _State:
         if self._path is not None:
             with suppress(OSError):
                 self._path.unlink()
-
-
-def _absolute(answer: Response, place: object) -> str:
-    """Return the address that the server gave, resolved against the request's.
-
-    Raises:
-        TransferError: It gave none, or no legible one.
-    """
-    what = errors.describe(answer.request, answer.url)
-    if not isinstance(place, str) or not place.strip():
-        raise TransferError(f"{what}: {answer.status_code} names no address for the upload")
-    base = urlsplit(answer.url)
-    here = base._replace(netloc=base.netloc.rpartition("@")[2]).geturl()
-    whole = urljoin(here, place.strip())
-    if not _is_address(whole):
-        raise RedirectError(f"{what} names no address to which an upload may go")
-    return whole
-
-
-def _is_address(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        _urls.origin(url)
-    except (ValueError, requests.RequestException):
-        return False
-    return parts.scheme in {"http", "https"} and bool(parts.hostname) and "@" not in parts.netloc
-
-
-def _member(answer: Response, name: str) -> Any:
-    if "json" not in answer.headers.get("content-type", "").lower():
-        return None
-    try:
-        document: Any = answer.json()
-    except errors.DecodeError:
-        return None
-    return document.get(name) if is_mapping(document) else None

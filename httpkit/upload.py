@@ -10,10 +10,11 @@ from typing import Any, Literal, TypeAlias, cast
 
 from httpkit import _headers, checksums, multipart
 from httpkit._typing import SupportsItems, SupportsRead, is_mapping
-from httpkit.bodies import Blocks, Memory, NamedFile, OpenFile, Outgoing, Source, Summed
+from httpkit.bodies import Outgoing
 from httpkit.errors import ConfigurationError
 from httpkit.progress import ProgressLike, Reporter, check_progress
 from httpkit.response import Response
+from httpkit.sources import Blocks, Memory, NamedFile, OpenFile, Source, Summed
 
 UploadSource: TypeAlias = (
     str
