@@ -89,7 +89,9 @@ def _content(part: Any) -> bytes | Source:
     body = part.body
     if hasattr(body, "getvalue"):
         return bytes(body.getvalue()[body.tell() :])
-    return OpenFile(body.fd) if hasattr(body, "fd") else OpenFile(body, body.len)
+    if hasattr(body, "fd"):
+        return OpenFile(body.fd)
+    return OpenFile(body, len(body) if hasattr(body, "__len__") else body.len)
 
 
 class _Monitored:

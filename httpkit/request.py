@@ -235,7 +235,9 @@ class PreparedRequest(requests.PreparedRequest):
             # requests takes the number of blocks for the number of bytes.
             self.headers.pop("Content-Length", None)
             self.headers["Transfer-Encoding"] = "chunked"
-        elif "Transfer-Encoding" not in self.headers:
+        elif "Transfer-Encoding" in self.headers:
+            self.headers.pop("Content-Length", None)  # RFC 9112 section 6.2: never both
+        else:
             super().prepare_content_length(body)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -106,11 +106,12 @@ class _Upload:
         self._sent = self._exchange.size if self._place else 0
         self._is_in_step = self._place is None
         while True:
+            is_question = not self._is_in_step
             arrived, cause = self._attempt()
             if arrived and arrived.final is not None:
                 self._state.remove()
                 return arrived.final
-            self._count(arrived)
+            self._count(arrived, is_answered=is_question and cause is None)
             most = self._exchange.wishes.max_stalls
             if self._stalls > most or self._forgotten > most:
                 raise self._incomplete(cause) from cause
@@ -134,11 +135,11 @@ class _Upload:
         self._is_in_step = True
         return arrived, None
 
-    def _count(self, arrived: Arrived | None) -> None:
-        """Count the requests in a row that brought nothing new."""
+    def _count(self, arrived: Arrived | None, *, is_answered: bool) -> None:
+        """Count the requests in a row that brought nothing new; a question that is answered not."""
         if arrived:
             self._arrived = arrived.size
-        self._stalls = 0 if self._arrived > self._best else self._stalls + 1
+        self._stalls = 0 if self._arrived > self._best else self._stalls + (not is_answered)
         self._best = max(self._best, self._arrived)
 
     def _forget(self) -> None:

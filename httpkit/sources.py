@@ -102,7 +102,8 @@ class NamedFile:
         self._path = path
         with self._opened() as file:
             self._stat = os.fstat(file.fileno())
-        if not stat.S_ISREG(self._stat.st_mode):
+            has_no_size = self._stat.st_size == 0 and bool(_read(file, 1, path))  # as in /proc
+        if has_no_size or not stat.S_ISREG(self._stat.st_mode):
             raise TransferError(f"{path} is no regular file: open it and pass the file object")
         if size is not None and size > self._stat.st_size:
             raise TransferError(f"{path} has {self._stat.st_size} bytes, not size={size}")
@@ -198,7 +199,7 @@ class OpenFile:
     """
 
     def __init__(self, file: Any, size: int | None = None) -> None:
-        if isinstance(file, io.TextIOBase):
+        if isinstance(file, io.TextIOBase) or hasattr(file, "encoding"):
             raise ConfigurationError("the file is opened as text: open it in binary mode ('rb')")
         if getattr(file, "closed", False):
             raise ConfigurationError("the file is closed")
@@ -206,6 +207,7 @@ class OpenFile:
         self._start = _position(file)
         self.refusal: str | None = None
         self._was_read = self._may_grow = False
+        self._memory = _Memory()
         self.size = size
         if self._start is None:
             self.refusal = f"the source ({type(file).__name__}) can be read only once"
@@ -264,7 +266,10 @@ class OpenFile:
             with _readable(self._what):
                 self._file.seek(self._start + start)
         if self.size is not None:
-            yield from self._counted(self.size - start)
+            blocks = self._counted(self.size - start)
+            # What has no date may have been written to; a span of it is not looked at.
+            is_dated = bool(_noted(self._file)) or start > 0
+            yield from blocks if is_dated else self._memory.checked(blocks)
             return
         while block := _read(self._file, BLOCK, self._what):
             yield block

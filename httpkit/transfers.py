@@ -153,7 +153,7 @@ class Transfers(Verbs):
                 for "content-range", Upload-Metadata for "tus".
             filename: In the form; None: the name of the source.
             content_type: The file's; None guesses by the name.
-            size: Bytes of the source, where it cannot say; or the first bytes of it to send.
+            size: Bytes of the source, where it cannot say; of a file, how many of it to send.
                 None: all. An iterable without a size is sent in chunks.
             checksum: "sha256:<hex>" of the source, or another algorithm of hashlib: the last
                 bytes leave only if it is right, and the server is told (Content-Digest, RFC

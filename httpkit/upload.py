@@ -92,8 +92,9 @@ class Wishes:
         for name, is_wrong in wrong.items():
             if is_wrong:
                 raise ConfigurationError(f"{name} goes with {without[name]}")
-        if self.field is not None and not self.field:
-            raise ConfigurationError("field= is empty")
+        for name in ("field", "state"):
+            if getattr(self, name) is not None and not str(getattr(self, name)):
+                raise ConfigurationError(f"{name}= is empty")
 
 
 def _check_count(name: str, value: object, *, is_optional: bool = False) -> None:

@@ -25,6 +25,7 @@ from httpkit.upload import Send, Wishes
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,18})", re.IGNORECASE)
 _NEXT_RANGE = re.compile(r"([0-9]{1,18})-[0-9]*")
 _METADATA_KEY = re.compile(r"[!-+\--~]+")
+_NOT_UNDERSTOOD = frozenset({400, 405, 411, 501})
 _COUNT = re.compile(r"[0-9]{1,18}")
 
 
@@ -165,7 +166,10 @@ class _ContentRange:
 
     def ask(self, place: str) -> Response:
         fields = {"Content-Range": f"bytes */{self._total}"}
-        return self._exchange.later("PUT", place, fields, data=b"")
+        answer = self._exchange.later("PUT", place, fields, data=b"")
+        if answer.status_code in _NOT_UNDERSTOOD:  # OneDrive is asked with a GET
+            answer = self._exchange.later("GET", place, {})
+        return answer
 
     def read(self, answer: Response) -> Arrived | None:
         status = answer.status_code
@@ -251,8 +255,8 @@ def _absolute(answer: Response, place: object) -> str:
         raise TransferError(f"{what}: {answer.status_code} names no address for the upload")
     base = urlsplit(answer.url)
     here = base._replace(netloc=base.netloc.rpartition("@")[2]).geturl()
-    whole = urljoin(here, place.strip())
-    if not is_address(whole):
+    named, whole = urlsplit(place.strip()), urljoin(here, place.strip())
+    if not is_address(whole) or (named.scheme and not named.netloc):
         raise RedirectError(f"{what} names no address to which an upload may go")
     return whole
 
