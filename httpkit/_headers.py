@@ -98,6 +98,37 @@ def first(headers: Mapping[str, str], names: Iterable[str]) -> str | None:
     return next((value for name in names if (value := headers.get(name))), None)
 
 
+def links(field: str) -> list[tuple[str, dict[str, str]]]:
+    r"""Return the targets and parameters of a Link field (RFC 8288 section 3 and appendix B).
+
+    Names are in lower case; of a repeated parameter the first counts (section 3.3). What is
+    no link is passed over.
+
+    >>> links('<a?x=1,2>; rel="next last"; title="a, \\"b\\"", <b>; rel=prev')
+    [('a?x=1,2', {'rel': 'next last', 'title': 'a, "b"'}), ('b', {'rel': 'prev'})]
+    """
+    found: list[tuple[str, dict[str, str]]] = []
+    place = 0
+    while (target := _LINK_TARGET.search(field, place)) is not None:
+        place = target.end()
+        parameters: dict[str, str] = {}
+        while (parameter := _LINK_PARAMETER.match(field, place)) is not None:
+            place = parameter.end()
+            name, quoted, plain = parameter.groups()
+            value = plain or "" if quoted is None else _ESCAPED.sub(r"\1", quoted)
+            parameters.setdefault(name.lower(), value)
+        found.append((target[1].strip(), parameters))
+    return found
+
+
+# Each begins where the one before ended, so that a comma in a URL or a quoted text splits nothing.
+_LINK_TARGET = re.compile(r"<([^<>]*)>")
+_LINK_PARAMETER = re.compile(
+    r"\s*;\s*([^\s=;,<]*)\s*(?:=\s*(?:\"((?:[^\"\\]|\\.)*)\"?|([^\s;,]*)))?"
+)
+_ESCAPED = re.compile(r"\\(.)")
+
+
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """Return the seconds a server asks to wait, 0 or more; None when it says nothing legible.
 

@@ -5,10 +5,12 @@ Rule: no I/O. A mismatch is a ValueError here; the rooms above say for which res
 
 import dataclasses
 import enum
+import re
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+import typing_extensions
 from requests.exceptions import InvalidJSONError
 
 from httpkit._typing import is_mapping
@@ -21,10 +23,23 @@ _LEFT_ALONE = (str, int, float, list, tuple, set, frozenset, bytes, bytearray, m
 _MODEL_MARKS = ("__dataclass_fields__", "__attrs_attrs__", "__struct_fields__")
 # Classes of these modules mean a JSON value to msgspec; other plain classes are called.
 _VALUE_MODULES = frozenset({"builtins", "datetime", "decimal", "uuid", "typing", "types"})
+_INDEX = re.compile(r"-?\d{1,9}", re.ASCII)
+# The end of msgspec's message, such as "- at `$[6].userId`".
+_ITEM = re.compile(r"- at `\$\[(\d+)\]")
+# A message names the members of a document that is not as expected; a few tell enough.
+_MOST_NAMES, _LONGEST_NAME = 8, 40
 
 
 class MismatchError(ValueError):
-    """The document is not JSON, or not of the model."""
+    """The document is not JSON, or not of the model.
+
+    Attributes:
+        item: The place of the item in question in its array, from 0; None when there is none.
+    """
+
+    def __init__(self, message: str, *, item: int | None = None) -> None:
+        super().__init__(message)
+        self.item = item
 
 
 def decode(body: bytes, model: Callable[..., T]) -> T:
@@ -100,7 +115,7 @@ def _is_native(model: object) -> bool:
     kind: Any = model
     return (
         any(hasattr(model, mark) for mark in _MODEL_MARKS)
-        or typing.is_typeddict(model)
+        or typing_extensions.is_typeddict(model)
         or issubclass(model, enum.Enum)
         or hasattr(kind, "_fields")  # NamedTuple
         or model.__module__ in _VALUE_MODULES
@@ -158,37 +173,130 @@ def _nullable_struct_fields(kind: Any) -> list[tuple[str, str]]:
 
 
 def dig(body: bytes, path: str) -> bytes:
-    """Return the document that a dotted path names in a JSON object ("data.users").
+    """Return the document that a dotted path names in a JSON document ("data.users").
 
-    It is not decoded on the way, so that numbers stay as they are written.
+    A number names an entry of an array ("data.-1.id"), and a member whose name holds dots
+    ("@odata.nextLink") is found, too. Nothing is decoded on the way, so that numbers stay as
+    they are written.
 
     Raises:
-        MismatchError: There is nothing at the path, or it leads through no object.
+        MismatchError: There is nothing at the path; the message names what there is.
     """
-    import msgspec
-
-    current = body
-    for key in path.split("."):
+    current, rest = body, path
+    while rest:
         try:
-            members: dict[str, Any] = _decode_native(current, dict[str, msgspec.Raw])
+            current, rest = _descend(current, rest)
         except MismatchError as error:
             raise MismatchError(f"nothing at {path!r}: {error}") from error
-        if key not in members:
-            raise MismatchError(f"nothing at {path!r}")
-        current = bytes(members[key])
     return current
 
 
+def find(body: bytes, path: str) -> bytes | None:
+    """Return what `dig` returns; None when there is nothing at the path."""
+    try:
+        return dig(body, path)
+    except MismatchError:
+        return None
+
+
+def _descend(body: bytes, path: str) -> tuple[bytes, str]:
+    """Return what the beginning of a path names, and the rest of the path."""
+    import msgspec
+
+    first, _, rest = path.partition(".")
+    if _INDEX.fullmatch(first) and body.lstrip()[:1] == b"[":
+        entries: list[msgspec.Raw] = _decode_native(body, list[msgspec.Raw])
+        place = int(first)
+        if not -len(entries) <= place < len(entries):
+            raise MismatchError(f"there are {len(entries)} entries")
+        return bytes(entries[place]), rest
+    members: dict[str, msgspec.Raw] = _decode_native(body, dict[str, msgspec.Raw])
+    key = path
+    while key and key not in members:  # "a.b.c", then "a.b", then "a"
+        key = key.rpartition(".")[0]
+    if not key:
+        raise MismatchError(f"there is {_list_names(members)}")
+    return bytes(members[key]), path[len(key) + 1 :]
+
+
+def _list_names(members: Mapping[str, object]) -> str:
+    shown = [repr(name[:_LONGEST_NAME]) for name in list(members)[:_MOST_NAMES]]
+    more = ", ..." if len(members) > _MOST_NAMES else ""
+    return ", ".join(shown) + more if shown else "no member"
+
+
+def scalar(body: bytes) -> str | None:
+    """Return a JSON value as text, numbers as they are written; None for null.
+
+    Raises:
+        MismatchError: It is an object or an array.
+    """
+    raw = body.strip()
+    if raw[:1] in {b"{", b"["}:
+        raise MismatchError("there is no single value")
+    if raw[:1] == b'"':
+        return typing.cast("str", _decode_native(raw, str))
+    return None if raw == b"null" else raw.decode()
+
+
 def decode_list(body: bytes, model: Callable[..., T]) -> list[T]:
-    """Decode a JSON array of models; see `decode`. A message names the item's place."""
+    """Decode a JSON array of models; see `decode`.
+
+    Raises:
+        MismatchError: It is no array, or an item is not of the model: it has the item's place.
+    """
     if _is_native(model) and not hasattr(model, "model_validate"):
         kind: Any = model
-        items: list[T] = _decode_native(body, list[kind])
+        try:
+            items: list[T] = _decode_native(body, list[kind])
+        except MismatchError as error:
+            raise _placed(error, body) from error
         return items
     built: list[T] = []
-    for number, item in enumerate(_decode_native(body, list[Any])):
+    for number, item in enumerate(_entries(body)):
         try:
             built.append(build(item, model))
         except MismatchError as error:
-            raise MismatchError(f"item [{number}]: {error}") from error
+            raise MismatchError(f"item [{number}]: {error}", item=number) from error
     return built
+
+
+def _entries(body: bytes) -> list[Any]:
+    try:
+        entries: list[Any] = _decode_native(body, list[Any])
+    except MismatchError as error:
+        raise _placed(error, body) from error
+    return entries
+
+
+def _placed(error: MismatchError, body: bytes) -> MismatchError:
+    """Return the error with the place of its item; of an object, with the names of its members."""
+    import msgspec
+
+    if found := _ITEM.search(str(error)):
+        return MismatchError(str(error), item=int(found[1]))
+    try:
+        members: dict[str, msgspec.Raw] = _decode_native(body, dict[str, msgspec.Raw])
+    except MismatchError:
+        return error
+    return MismatchError(f"{error} with {_list_names(members)}")
+
+
+def row(item: object) -> Any:
+    """Return the fields of a model object as a dict, its values as they are; else the item."""
+    if names := field_names(type(item)):
+        return {name: getattr(item, name, None) for name in names}
+    return dict(item) if is_mapping(item) else item
+
+
+def field_names(kind: object) -> Sequence[str]:
+    """Return the names of a model's fields; none for what is no class of fields."""
+    if typing_extensions.is_typeddict(kind):
+        return list(getattr(kind, "__annotations__", {}))
+    if dataclasses.is_dataclass(kind):
+        return [field.name for field in dataclasses.fields(kind)]
+    for mark in ("__struct_fields__", "model_fields", "_fields"):
+        if names := getattr(kind, mark, None):
+            return list(names)
+    attributes: Any = getattr(kind, "__attrs_attrs__", ())
+    return [attribute.name for attribute in attributes]

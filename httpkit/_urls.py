@@ -4,10 +4,19 @@ Rule: text in, text out; no I/O here.
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from ipaddress import ip_address
-from urllib.parse import quote, unquote
+from urllib.parse import (
+    parse_qsl,
+    quote,
+    unquote,
+    unquote_plus,
+    urlencode,
+    urljoin,
+    urlsplit,
+    urlunsplit,
+)
 
 from requests.exceptions import InvalidURL, MissingSchema
 from urllib3.exceptions import LocationParseError
@@ -44,6 +53,17 @@ def origin(url: str) -> Origin:
         raise InvalidURL("the URL cannot be parsed") from error
     scheme = (parsed.scheme or "").lower()
     return scheme, (parsed.host or "").lower(), parsed.port or DEFAULT_PORTS.get(scheme, 0)
+
+
+def home_of(base: str | None, url: str, trusted: Collection[str]) -> frozenset[Origin]:
+    """Return the origins that may see a session's credentials on a call to a URL.
+
+    Args:
+        base: The session's base URL; None: the URL's own origin is at home.
+        url: Absolute.
+        trusted: URLs of further origins.
+    """
+    return frozenset(map(origin, (url if base is None else base, *trusted)))
 
 
 def spell_origin(place: Origin) -> str:
@@ -171,3 +191,66 @@ def _segment(name: str, value: object) -> str:
     if value is None or not text or text in _DOT_SEGMENTS:
         raise InvalidURL(f"the path value {name}={value!r} cannot be a segment of a URL")
     return encoded
+
+
+def resolve(here: str, reference: str) -> str:
+    """Return where a reference on a page or in a redirect leads (RFC 3986 section 5).
+
+    Args:
+        here: The absolute URL that gave the reference.
+        reference: As it is spelled there.
+
+    Raises:
+        InvalidURL: It leads to no http(s) URL, holds userinfo, or cannot be parsed; the
+            message says so without showing it, as what follows "its link".
+    """
+    page = urlsplit(here)
+    base = urlunsplit(page._replace(netloc=page.netloc.rpartition("@")[2]))
+    try:
+        given = urlsplit(reference.strip())
+        target = urljoin(base, reference.strip())
+        parts = urlsplit(target)
+        _ = parts.port  # raises for what is no port
+        scheme, host, _ = origin(target)
+    except ValueError as error:  # InvalidURL is one, too
+        raise InvalidURL("cannot be parsed") from error
+    if scheme not in DEFAULT_PORTS:
+        raise InvalidURL(f"leads to a {scheme or 'relative'!r} URL")
+    if not host or (given.scheme in DEFAULT_PORTS and not given.netloc):
+        raise InvalidURL("has no host")
+    if "@" in parts.netloc:
+        raise InvalidURL("holds a user name or password")
+    return target
+
+
+def query_of(url: str) -> list[tuple[str, str]]:
+    """Return the decoded pairs of a URL's query, empty values included."""
+    return parse_qsl(_query_text(url), keep_blank_values=True)
+
+
+def without_pairs(url: str, is_unwanted: Callable[[str, str], bool]) -> str:
+    """Return a URL without some pairs of its query; the others stay as they are spelled.
+
+    Args:
+        url: Relative or absolute, without a fragment.
+        is_unwanted: Asked with the decoded name and value of each pair.
+    """
+    path, mark, query = url.partition("?")
+    pairs = [pair for pair in query.split("&") if not is_unwanted(*_decoded_pair(pair))]
+    return f"{path}{mark}{'&'.join(pairs)}" if pairs else path
+
+
+def with_query(url: str, query: str | Mapping[str, object]) -> str:
+    """Return a URL with more at the end of its query: text as it is, or names and values."""
+    text = query if isinstance(query, str) else urlencode(query, doseq=True)
+    separator = ("&" if _query_text(url) else "") if "?" in url else "?"
+    return f"{url}{separator}{text}" if text else url
+
+
+def _query_text(url: str) -> str:
+    return url.partition("?")[2].partition("#")[0]
+
+
+def _decoded_pair(pair: str) -> tuple[str, str]:
+    name, _, value = pair.partition("=")
+    return unquote_plus(name), unquote_plus(value)

@@ -120,8 +120,7 @@ def as_text(url: object) -> str:
 
 def home_of(owner: Owner, url: str) -> frozenset[Origin]:
     """Return the origins that may see the session's credentials on a call to this URL."""
-    typed = owner.base_url if owner.base_url is not None else url
-    return frozenset(map(_urls.origin, (typed, *owner.trusted_origins)))
+    return _urls.home_of(owner.base_url, url, owner.trusted_origins)
 
 
 def _signer(request: requests.Request, owner: Owner, url: str, *, is_home: bool) -> auth.Signer:

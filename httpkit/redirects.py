@@ -5,7 +5,7 @@ and what was dropped on the way does not come back.
 """
 
 from dataclasses import replace
-from urllib.parse import urljoin, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import requests
 from requests.cookies import (
@@ -70,29 +70,12 @@ def _why(target: str) -> str:
 
 def _target(response: requests.Response, request: PreparedRequest, location: str) -> str:
     try:
-        given = urlsplit(location.strip())
-        if given.scheme in _urls.DEFAULT_PORTS and not given.netloc:
-            raise _refusal(response, "its Location has no host")
-        parts = urlsplit(urljoin(_without_userinfo(response.url), location.strip()))
+        parts = urlsplit(_urls.resolve(response.url, location))
         if not parts.fragment:  # RFC 9110 section 10.2.2: the fragment is inherited
             parts = parts._replace(fragment=urlsplit(request.url or "").fragment)
-        target = requote_uri(urlunsplit(parts))
-        _ = parts.port  # raises for what is no port
-        scheme, host, _ = _urls.origin(target)
-    except (ValueError, InvalidURL) as error:
-        raise _refusal(response, "its Location cannot be parsed") from error
-    if scheme not in _urls.DEFAULT_PORTS:
-        raise _refusal(response, f"it leads to a {scheme or 'relative'!r} URL")
-    if not host:
-        raise _refusal(response, "its Location has no host")
-    if "@" in parts.netloc:
-        raise _refusal(response, "its Location holds a user name or password")
-    return target
-
-
-def _without_userinfo(url: str) -> str:
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+        return requote_uri(urlunsplit(parts))
+    except InvalidURL as error:
+        raise _refusal(response, f"its Location {error}") from error
 
 
 def _refusal(response: requests.Response, why: str) -> errors.RedirectError:

@@ -15,8 +15,10 @@ import attrs
 import msgspec
 import pytest
 import requests
+import typing_extensions
 
 import httpkit
+from httpkit import _models
 from httpkit.testing import Sandbox
 
 NOON = datetime(2024, 2, 29, 12, 30, tzinfo=UTC)
@@ -563,3 +565,15 @@ def test_the_fields_of_a_subclass_are_left_out_too(created):
 
     assert created(Longer("Ada")) == {"name": "Ada"}
     assert [f.name for f in dataclasses.fields(Longer)] == ["name", "born", "died"]
+
+
+class Checkable(typing_extensions.TypedDict):
+    """On Python 3.11 not what typing calls a TypedDict."""
+
+    title: str
+
+
+def test_a_typed_dict_of_typing_extensions_is_checked_too():
+    assert _models.decode(b'{"title": "a"}', Checkable) == {"title": "a"}
+    with pytest.raises(_models.MismatchError, match=r"\$\.title"):
+        _models.decode(b'{"title": 5}', Checkable)
