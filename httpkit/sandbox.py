@@ -10,6 +10,8 @@ b'{}'
 | Route | Answers |
 |---|---|
 | `/posts`, `/posts/1`, `/users` | stored objects: GET, POST, PUT, PATCH, DELETE; see `Sandbox` |
+| `/users/1/posts`, `/users/1/posts/2` | the posts whose `userId` is 1, of any two collections |
+| `/wrapped/posts?_limit=2&_cursor=...` | a page with `items total has_more next_cursor next` |
 | `/bearer/...`, `/basic/...`, `/key/...` | 401, or the rest of the path when the secret is right |
 | `/token?expires_in=60` | a token for `/bearer`, by the OAuth 2.0 grants; see `Sandbox` |
 | `/echo/...` | what the server received, as JSON |
@@ -41,7 +43,7 @@ import socketserver
 import sys
 import threading
 import time
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
@@ -79,7 +81,8 @@ _NO_BREAKS = str.maketrans("\r\n\0", "   ")
 # RFC 9110 section 14.1.2, one range; a list of them may be ignored, and so may absurd numbers.
 _RANGE = re.compile(r"bytes=(?=\d|-\d)(\d{0,18})-(\d{0,18})", re.ASCII | re.IGNORECASE)
 # The parameters of a collection that page or authenticate; every other one filters.
-_NOT_FILTERS = frozenset({"_page", "_limit", "api_key"})
+_PAGING = frozenset({"_page", "_offset", "_limit", "_cursor"})
+_NOT_FILTERS = _PAGING | {"api_key"}
 # The members a new object cannot go without, by collection.
 _REQUIRED: Mapping[str, tuple[str, ...]] = {"posts": ("title",)}
 
@@ -153,9 +156,11 @@ class SeenRequest:
 class Sandbox:
     """A server on two loopback ports that starts in milliseconds and leaves nothing behind.
 
-    A POST with an Idempotency-Key stores once, and its repeats get the first answer again. A query
-    parameter of a collection filters, except `_page` (from 1) and `_limit` (10 unless given): with
-    either, the answer is one page with an RFC 8288 Link header. A new post needs a title.
+    A POST stores an object, or each of a list; with an Idempotency-Key it stores once, and its
+    repeats get the first answer again. A query parameter of a collection filters, except `_page`
+    (from 1), `_offset` (from 0) and `_limit` (10 unless given): with any of them, the answer is one
+    page with an RFC 8288 Link header and X-Total-Count. A stored object has an ETag, and a change
+    with another one in If-Match is refused. A new post needs a title.
 
     `/token` grants client_credentials and refresh_token (RFC 6749) to the client, whose secret is
     in the header or in the form. `/bearer` accepts what it granted for `expires_in` seconds, an
@@ -415,56 +420,117 @@ class _Collection:
         if key.isdecimal():
             self.newest = max(self.newest, int(key))
 
-    def select(self, request: SeenRequest) -> _Answer:
+    def select(self, request: SeenRequest, within: _Row) -> _Answer:
         """Answer the rows that pass every filter, whole or one page of them."""
-        filters = {name: v for name, v in request.query.items() if name not in _NOT_FILTERS}
-        found = [
-            row
-            for row in self.rows.values()
-            if all(name in row and str(row[name]) in v for name, v in filters.items())
-        ]
-        if not {"_page", "_limit"} & request.query.keys():
+        filters, found = self.found(request, within)
+        if not _PAGING & request.query.keys():
             return _json(found)
-        page = _asked(request, "_page", 1, least=1)
         limit = _asked(request, "_limit", 10, least=1)
-        last = page * limit
-        neighbours = {"next": (page + 1, last < len(found)), "prev": (page - 1, page > 1)}
-        here = f"http://{request.headers.get('host', f'127.0.0.1:{request.port}')}{request.path}"
+        is_offset = "_offset" in request.query
+        by, first, step = ("_offset", 0, limit) if is_offset else ("_page", 1, 1)
+        here = _asked(request, by, first, least=first)
+        start = here if is_offset else (here - 1) * limit
+        neighbours = {
+            "next": (here + step, start + limit < len(found)),
+            "prev": (max(here - step, first), here > first),
+        }
+        path = f"{_origin(request)}{request.path}"
         links = ", ".join(
-            f'<{_with_query(here, {**filters, "_page": [number], "_limit": [limit]})}>; rel="{rel}"'
+            f'<{_with_query(path, {**filters, by: [number], "_limit": [limit]})}>; rel="{rel}"'
             for rel, (number, exists) in neighbours.items()
             if exists
         )
-        return _json(found[last - limit : last], headers=(("Link", links),) if links else ())
+        headers = (("X-Total-Count", str(len(found))), *((("Link", links),) if links else ()))
+        return _json(found[start : start + limit], headers=headers)
 
-    def create(self, request: SeenRequest) -> _Answer:
-        """Store a new row, once for each idempotency key."""
+    def wrap(self, request: SeenRequest) -> _Answer:
+        """Answer one page of the rows in an object, with a cursor and a URL that lead on."""
+        filters, found = self.found(request, {})
+        limit = _asked(request, "_limit", 10, least=1)
+        start = _asked(request, "_offset", 0)
+        if cursor := request.query.get("_cursor", [""])[0]:
+            start = _number(_read_cursor(cursor), "_cursor", int, most=sys.maxsize)
+        end = start + limit
+        following = b64encode(f"after {end}".encode()).decode() if end < len(found) else None
+        query: dict[str, list[Any]] = {**filters, "_limit": [limit], "_cursor": [following]}
+        page = {
+            "items": found[start:end],
+            "total": len(found),
+            "has_more": following is not None,
+            "next_cursor": following,
+            "next": _with_query(f"{_origin(request)}{request.path}", query) if following else None,
+        }
+        return _json(page)
+
+    def found(self, request: SeenRequest, within: _Row) -> tuple[dict[str, list[str]], list[_Row]]:
+        """Return the filters of a query, and the rows that pass them."""
+        filters = {name: v for name, v in request.query.items() if name not in _NOT_FILTERS}
+        asked = {**filters, **{name: [str(value)] for name, value in within.items()}}
+        found = [
+            row
+            for row in self.rows.values()
+            if all(name in row and str(row[name]) in v for name, v in asked.items())
+        ]
+        return filters, found
+
+    def create(self, request: SeenRequest, within: _Row) -> _Answer:
+        """Store a new row, or several, once for each idempotency key."""
         key = request.headers.get("idempotency-key")
         if key in self.first_answers:
             return self.first_answers[key]
-        row = _object(request)
-        if missing := [name for name in _REQUIRED.get(self.name, ()) if not row.get(name)]:
-            errors = [{"field": name, "message": "is required"} for name in missing]
-            raise _RefusalError(422, f"{missing[0]} is required", errors=errors)
-        self.keep({**row, "id": self.newest + 1})
-        location = f"{request.path}/{self.newest}"
-        answer = _json(self.rows[str(self.newest)], status=201, headers=(("Location", location),))
+        many = _decoded(request.body)
+        given = cast("list[object]", many if isinstance(many, list) else []) or [_object(request)]
+        stored: list[_Row] = []
+        for row in [self.checked(row) for row in given]:
+            self.keep({**row, **within, "id": self.newest + 1})
+            stored.append(self.rows[str(self.newest)])
+        location = (("Location", f"{request.path}/{self.newest}"),)
+        answer = _json(stored, status=201)
+        if not isinstance(many, list):
+            answer = _json(stored[0], status=201, headers=location)
         if key is not None:
             self.first_answers[key] = answer
         return answer
 
-    def change(self, request: SeenRequest, key: str) -> _Answer:
-        """Read, replace, merge or delete one row."""
+    def checked(self, row: object) -> _Row:
+        if not isinstance(row, dict):
+            raise _RefusalError(400, "the body must be a JSON object, or a list of them")
+        given = cast("_Row", row)
+        if missing := [name for name in _REQUIRED.get(self.name, ()) if not given.get(name)]:
+            errors = [{"field": name, "message": "is required"} for name in missing]
+            raise _RefusalError(422, f"{missing[0]} is required", errors=errors)
+        return given
+
+    def change(self, request: SeenRequest, key: str, within: _Row) -> _Answer:
+        """Read, replace, merge or delete one row, if it is as If-Match says."""
         row = self.rows.get(key)
-        if row is None:
+        if row is None or not within.items() <= row.items():
             raise _RefusalError(404, f"no {self.name} with id {key}")
+        wanted = request.headers.get("if-match", "*")
+        # RFC 9110 section 13.1.1: any one of the list, compared strongly.
+        if wanted != "*" and _etag(row) not in {tag.strip() for tag in wanted.split(",")}:
+            raise _RefusalError(412, f"{self.name} {key} has changed")
         if request.method == "DELETE":
             del self.rows[key]
             return _Answer(204)
         if request.method in {"PUT", "PATCH"}:
-            kept = row if request.method == "PATCH" else {}
+            kept = row if request.method == "PATCH" else within
             row = self.rows[key] = {**kept, **_object(request), "id": row["id"]}
-        return _json(row)
+        return _json(row, headers=(("ETag", _etag(row)),))
+
+
+def _origin(request: SeenRequest) -> str:
+    return f"http://{request.headers.get('host', f'127.0.0.1:{request.port}')}"
+
+
+def _etag(row: _Row) -> str:
+    return f'"{hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest()[:16]}"'
+
+
+def _read_cursor(cursor: str) -> str:
+    with suppress(ValueError):
+        return b64decode(cursor, validate=True).decode().removeprefix("after ")
+    raise _RefusalError(400, "_cursor must be one that a page gave")
 
 
 def _object(request: SeenRequest) -> _Row:
@@ -742,8 +808,12 @@ class _Call:
     def asked_seconds(self) -> float:
         return _asked(self.request, "seconds", 1.0, most=_LONGEST_WAIT)
 
-    def collection(self, name: str) -> _Answer:
-        if name not in self.site.collections or not re.fullmatch("(/[^/]+)?", self.path):
+    def collection(self, name: str, within: _Row | None = None) -> _Answer:
+        if name not in self.site.collections:
+            raise self.lost()
+        if nested := re.fullmatch("/([^/]+)/([^/]+)((?:/[^/]+)?)", self.path):
+            return self.nested(name, *map(unquote, nested.groups()[:2]), rest=nested[3])
+        if not re.fullmatch("(/[^/]+)?", self.path):
             raise self.lost()
         allowed = _ITEM_METHODS if self.path else _COLLECTION_METHODS
         if self.request.method not in allowed:
@@ -753,10 +823,28 @@ class _Call:
         with self.site.lock:
             collection = self.site.collections[name]
             if self.path:
-                return collection.change(self.request, unquote(self.path[1:]))
+                return collection.change(self.request, unquote(self.path[1:]), within or {})
             if self.request.method == "POST":
-                return collection.create(self.request)
-            return collection.select(self.request)
+                return collection.create(self.request, within or {})
+            return collection.select(self.request, within or {})
+
+    def nested(self, name: str, key: str, inner: str, *, rest: str) -> _Answer:
+        """Answer with what belongs to one row: `/users/1/posts` has the posts of userId 1."""
+        if inner not in self.site.collections:
+            raise self.lost()
+        with self.site.lock:
+            row = self.site.collections[name].rows.get(key)
+        if row is None:
+            raise _RefusalError(404, f"no {name} with id {key}")
+        within = {f"{name.removesuffix('s')}Id": row["id"]}
+        return replace(self, path=rest).collection(inner, within)
+
+    def wrapped(self) -> _Answer:
+        name = unquote(self.path[1:])
+        if name not in self.site.collections:
+            raise self.lost()
+        with self.site.lock:
+            return self.site.collections[name].wrap(self.request)
 
     def bearer(self) -> _Answer:
         given = self.credentials("bearer")
@@ -1105,6 +1193,7 @@ _BRANCHES: Mapping[str, _Route] = {
     "resumable": _Call.resumable,
     "status": _Call.status,
     "tus": _Call.tus,
+    "wrapped": _Call.wrapped,
 }
 # Every other name is a collection, if there is one of that name.
 _COLLECTION_METHODS = ("GET", "HEAD", "POST")

@@ -503,6 +503,96 @@ def test_pages_are_linked(client, query, ids, links):
         }
 
 
+@pytest.mark.parametrize(
+    ("query", "ids", "links"),
+    [
+        pytest.param("_offset=0", range(1, 11), {"next": "_offset=10&_limit=10"}, id="first"),
+        pytest.param(
+            "_offset=15&_limit=5",
+            range(16, 21),
+            {"next": "_offset=20&_limit=5", "prev": "_offset=10&_limit=5"},
+            id="middle",
+        ),
+        pytest.param(
+            "_offset=3&_limit=50", range(4, 26), {"prev": "_offset=0&_limit=50"}, id="last"
+        ),
+        pytest.param("_offset=99", [], {"prev": "_offset=89&_limit=10"}, id="beyond"),
+    ],
+)
+def test_pages_may_begin_at_any_offset(client, query, ids, links):
+    with Sandbox({"books": BOOKS}) as sandbox:
+        page = client.get(f"{sandbox.url}/books?{query}")
+
+        assert [book["id"] for book in page.json()] == list(ids)
+        assert page.headers["X-Total-Count"] == "25"
+        assert {rel: link["url"] for rel, link in page.links.items()} == {
+            rel: f"{sandbox.url}/books?{following}" for rel, following in links.items()
+        }
+
+
+def test_a_wrapped_page_leads_on_by_cursor_and_by_url(client):
+    with Sandbox({"books": BOOKS}) as sandbox:
+        url = f"{sandbox.url}/wrapped/books"
+        first = client.get(url, params={"_limit": 10, "shelf": "a"}).json()
+        query = {"_limit": 10, "shelf": "a", "_cursor": first["next_cursor"]}
+        by_cursor = client.get(url, params=query).json()
+        by_url = client.get(first["next"]).json()
+
+    assert [book["id"] for book in first["items"]] == list(range(2, 21, 2))
+    assert (first["total"], first["has_more"]) == (12, True)
+    assert [book["id"] for book in by_cursor["items"]] == [22, 24]
+    assert by_cursor == by_url
+    assert (by_url["has_more"], by_url["next_cursor"], by_url["next"]) == (False, None, None)
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/wrapped/nothing", 404),
+        ("/wrapped", 404),
+        ("/wrapped/posts?_cursor=x", 400),
+        ("/wrapped/posts?_cursor=YWZ0ZXIgeA==", 400),
+        ("/users/9/posts", 404),
+        ("/users/1/nothing", 404),
+        ("/users/2/posts/1", 404),
+        ("/users/1/posts/1/users", 404),
+    ],
+)
+def test_what_is_not_there_is_refused(sandbox, client, path, status):
+    assert client.get(sandbox.url + path).status_code == status
+
+
+def test_what_belongs_to_a_row_is_below_it(sandbox, client):
+    found = client.get(f"{sandbox.url}/users/1/posts?title=First+post").json()
+    made = client.post(f"{sandbox.url}/users/1/posts", json={"title": "New", "userId": 7}).json()
+    client.put(f"{sandbox.url}/users/1/posts/{made['id']}", json={"title": "Newer"})
+
+    assert [post["id"] for post in found] == [1]
+    assert client.get(f"{sandbox.url}/posts/4").json() == {"id": 4, "title": "Newer", "userId": 1}
+
+
+def test_a_list_is_stored_as_a_whole_or_not_at_all(sandbox, client):
+    made = client.post(f"{sandbox.url}/posts", json=[{"title": "a"}, {"title": "b"}])
+    refused = client.post(f"{sandbox.url}/posts", json=[{"title": "c"}, {"body": "no title"}])
+    strange = client.post(f"{sandbox.url}/posts", json=[3])
+
+    assert (made.status_code, [post["id"] for post in made.json()]) == (201, [4, 5])
+    assert (refused.status_code, strange.status_code) == (422, 400)
+    assert len(client.get(f"{sandbox.url}/posts").json()) == 5
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
+def test_a_change_of_an_older_version_is_refused(sandbox, client, method):
+    url = f"{sandbox.url}/posts/1"
+    tag = client.get(url).headers["ETag"]
+    newer = client.patch(url, json={"body": "x"}, headers={"If-Match": tag}).headers["ETag"]
+
+    refused = client.request(method, url, json={}, headers={"If-Match": tag})
+    done = client.request(method, url, json={}, headers={"If-Match": f'"x", {newer}'})
+
+    assert (refused.status_code, done.ok) == (412, True)
+
+
 def test_a_link_stays_behind_its_guard_without_the_key(sandbox, client):
     page = client.get(f"{sandbox.url}/key/posts?_limit=2&api_key={sandbox.api_key}")
 
