@@ -45,13 +45,21 @@ from httpkit.errors import (
 )
 from httpkit.events import Event
 from httpkit.oauth import ClientCredentialsAuth, RefreshTokenAuth
-from httpkit.pagination import Pages
+from httpkit.pages import Pages
+from httpkit.pagination import (
+    CursorPages,
+    LinkPages,
+    NextURLPages,
+    NumberedPages,
+    OffsetPages,
+)
 from httpkit.progress import Progress
-from httpkit.resource import Resource
+from httpkit.resource import Fetched, Resource
 from httpkit.response import Response
 from httpkit.retry import RetryEvent, RetryPolicy
 from httpkit.session import Session
 from httpkit.tokens import TokenSet
+from httpkit.walk import Page
 
 __all__ = [
     "NO_AUTH",
@@ -67,10 +75,12 @@ __all__ = [
     "ConfigurationError",
     "ConflictError",
     "ContentTooLargeError",
+    "CursorPages",
     "DeadlineExceededError",
     "DecodeError",
     "Download",
     "Event",
+    "Fetched",
     "ForbiddenError",
     "GatewayTimeoutError",
     "GoneError",
@@ -78,8 +88,13 @@ __all__ = [
     "HTTPKitError",
     "IncompleteError",
     "InternalServerError",
+    "LinkPages",
     "MethodNotAllowedError",
+    "NextURLPages",
     "NotFoundError",
+    "NumberedPages",
+    "OffsetPages",
+    "Page",
     "Pages",
     "PaginationError",
     "PreconditionFailedError",

@@ -49,10 +49,13 @@ class HTTPKitError(requests.RequestException):
     Attributes:
         attempts: How often the request was sent, 1 or more; 0 when it was not sent.
         stop_reason: Why it was not sent again, in words; None when that was no question.
+        next_url: The page of a list to go on with, for `Pages.resume`; None when it was not
+            about a page.
     """
 
     attempts: int = 0
     stop_reason: str | None = None
+    next_url: str | None = None
 
 
 class ConfigurationError(HTTPKitError, ValueError):
@@ -235,7 +238,7 @@ class ChecksumError(TransferError):
 
 
 class PaginationError(HTTPKitError):
-    """The pages of a list do not lead to an end."""
+    """The pages of a list do not lead to an end, or lead to where they must not."""
 
 
 class GraphQLError(HTTPKitError):

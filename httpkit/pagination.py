@@ -1,29 +1,387 @@
-"""Given a page of a list, which request comes next?"""
+"""Given a page of a list, which request comes next?
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
-from typing import Generic, TypeVar
+Rule: a pager is a value. What an iteration knows (which page, how many items so far) is in the
+`Reading` that it is given, so that one pager serves any number of iterations at once.
 
-T = TypeVar("T")
+A place in an answer is a dotted path into its body ("meta.next", "data.-1.id",
+"@odata.nextLink"), or "header:" and the name of a header field.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from requests.exceptions import InvalidURL
+
+from httpkit import _headers, _models, _urls
+from httpkit.errors import ConfigurationError, PaginationError
+from httpkit.response import Response
+
+_HEADER = "header:"
 
 
-class Pages(Generic[T]):
-    """The items of a list, fetched when they are asked for.
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Reading:
+    """One page, as a pager sees it.
 
-    Every `for` loop begins anew: nothing is kept between two of them. There is no `len`,
-    because it would have to fetch everything.
+    Attributes:
+        answer: The response, its body in memory.
+        params: The pager's own parameters in the request of this page.
+        count: Items on this page, 0 or more.
+        received: Items of this iteration so far, those of this page included.
     """
 
-    def __init__(self, fetch: Callable[[], Sequence[T]], description: str) -> None:
-        self._fetch = fetch
-        self._description = description
+    answer: Response
+    params: Mapping[str, str]
+    count: int
+    received: int
 
-    def __iter__(self) -> Iterator[T]:
-        yield from self._fetch()
+    def text(self, place: str) -> str | None:
+        """Return what stands at a place, numbers as they are written; None for nothing or null.
 
-    def first(self, count: int) -> list[T]:
-        """Return the first items, at most this many."""
-        return list(islice(self, count))
+        Raises:
+            PaginationError: There is an object or an array.
+        """
+        if place.startswith(_HEADER):
+            return self.answer.headers.get(place.removeprefix(_HEADER))
+        found = _models.find(self.answer.content, place)
+        try:
+            return None if found is None else _models.scalar(found)
+        except _models.MismatchError as error:
+            raise PaginationError(f"at {place!r} {error}", response=self.answer) from error
 
-    def __repr__(self) -> str:
-        return f"<Pages of {self._description}>"
+    def number(self, place: str | None) -> int | None:
+        """Return the whole number at a place; None for nothing, null, or no place.
+
+        Raises:
+            PaginationError: There is something else.
+        """
+        text = self.text(place) if place else None
+        if not text:
+            return None
+        if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
+            raise PaginationError(f"at {place!r} there is no number", response=self.answer)
+        return int(text)
+
+    def flag(self, place: str | None) -> bool | None:
+        """Return whether the page says yes at a place; None when it says nothing there."""
+        text = self.text(place) if place else None
+        return None if text is None else text.lower() not in _NO
+
+
+# More is no count of anything, and int() would take long.
+_MOST_DIGITS = 18
+# How JSON, header fields and forms spell no.
+_NO = frozenset({"false", "0", "no", ""})
+
+
+class Pager(Protocol):
+    """What a way to page must answer; one of your own needs no base class.
+
+    It may have two more attributes: `is_counting` (a page equal to the one before means that
+    the server does not count along) and `end_status` (an error status that means "no such
+    page", and so the end).
+    """
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """The names of the query parameters that it sets."""
+        ...
+
+    def begin(self, given: Mapping[str, str]) -> Mapping[str, str]:
+        """Return its parameters for the first page.
+
+        Args:
+            given: Those that the caller gives; they beat its own.
+
+        Raises:
+            ConfigurationError: What is given cannot work.
+        """
+        ...
+
+    def following(self, page: Reading) -> str | Mapping[str, str] | None:
+        """Return where the next page is: a URL, its own parameters, or None after the last.
+
+        Raises:
+            PaginationError: The page contradicts itself.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Linked:
+    """A pager that follows the server's URLs.
+
+    Attributes:
+        keep_params: Whether the filters of the first request are added to a next URL that
+            does not name them; False for a server that wants its URL as it is.
+    """
+
+    keep_params: bool = True
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """None: the server's URL says it all."""
+        return ()
+
+    def begin(self, given: Mapping[str, str]) -> Mapping[str, str]:
+        """Return none."""
+        return given
+
+
+@dataclass(frozen=True, slots=True)
+class LinkPages(_Linked):
+    """The next page is in the Link header field (RFC 8288): GitHub, GitLab, Sentry, json-server.
+
+    Args:
+        rel: The relation that leads on.
+        keep_params: Whether filters are added to a next URL that does not name them.
+    """
+
+    rel: str = "next"
+
+    def following(self, page: Reading) -> str | None:
+        """Return the target of the first link with the relation."""
+        here = page.answer.url
+        for target, parameters in _headers.links(page.answer.headers.get("link", "")):
+            # Section 3.2: a link with another anchor is not about this page.
+            is_ours = "anchor" not in parameters or _is_same(here, parameters["anchor"])
+            relations = parameters.get("rel", "").lower().split()
+            if is_ours and self.rel.lower() in relations:
+                # Sentry links to a next page that is empty, and says so.
+                return None if parameters.get("results", "").lower() == "false" else target
+        return None
+
+
+def _is_same(here: str, anchor: str) -> bool:
+    try:
+        return _urls.resolve(here, anchor) == here
+    except InvalidURL:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class NextURLPages(_Linked):
+    """The next page's URL is in the body: Django REST framework, JSON:API, HAL, OData.
+
+    Args:
+        next: The place of the URL; an object there gives its "href". Nothing, null, false or
+            "" there ends the list.
+        keep_params: Whether filters are added to a next URL that does not name them.
+
+    Raises:
+        ConfigurationError: The place is empty.
+    """
+
+    next: str = "next"
+
+    def __post_init__(self) -> None:
+        _check_place("next", self.next, is_optional=False)
+
+    def following(self, page: Reading) -> str | None:
+        """Return the URL at the place."""
+        if not self.next.startswith(_HEADER):
+            found = _models.find(page.answer.content, self.next)
+            if found is not None and found.lstrip()[:1] == b"{":
+                return page.text(f"{self.next}.href") or None
+        url = page.text(self.next)
+        return None if url == "false" else url or None
+
+
+@dataclass(frozen=True, slots=True)
+class CursorPages:
+    """Each page holds a cursor that the request for the next one sends back.
+
+    Args:
+        cursor: The place of the cursor: "meta.next", "data.-1.id" (the last item's), or
+            "header:X-Next-Cursor". Nothing, null, false, 0 or "" there ends the list.
+        param: The query parameter that takes it.
+        more: The place that says whether there are more pages; False there ends the list,
+            whatever the cursor. None: the cursor alone says.
+
+    Raises:
+        ConfigurationError: A place or the name is empty.
+    """
+
+    cursor: str
+    param: str = "cursor"
+    more: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_place("cursor", self.cursor, is_optional=False)
+        _check_place("param", self.param, is_optional=False)
+        _check_place("more", self.more)
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """The cursor's."""
+        return (self.param,)
+
+    def begin(self, given: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the cursor that is given: the first page needs none."""
+        return given
+
+    def following(self, page: Reading) -> Mapping[str, str] | None:
+        """Return the cursor of the page.
+
+        Raises:
+            PaginationError: There are more pages, it says, and no cursor leads there.
+        """
+        has_more = page.flag(self.more)
+        cursor = page.text(self.cursor)
+        if has_more is False:
+            return None
+        if cursor and cursor not in {"0", "false"}:
+            return {self.param: cursor}
+        if has_more:
+            raise PaginationError(
+                f"it has more at {self.more!r} but no cursor at {self.cursor!r}",
+                response=page.answer,
+            )
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class NumberedPages:
+    """Pages have numbers: WordPress, Spring, Laravel.
+
+    Without `total`, `total_items` or `more`, or where the server leaves them out, an empty page
+    ends the list: a page that is merely short may come from a server that gives fewer items
+    than asked.
+
+    Args:
+        param: The query parameter that takes the number.
+        start: The number of the first page, 0 or more.
+        total: The place that says how many pages there are: "meta.last_page" or
+            "header:X-WP-TotalPages".
+        total_items: The place that says how many items there are in all: "total" or
+            "header:X-Total-Count".
+        more: The place that says whether there are more pages: "has_more".
+        end_status: An error status by which the server says that there is no such page; None:
+            an error is an error.
+
+    Raises:
+        ConfigurationError: A place or the name is empty, or the start below 0.
+    """
+
+    param: str = "page"
+    start: int = 1
+    total: str | None = None
+    total_items: str | None = None
+    more: str | None = None
+    end_status: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_place("param", self.param, is_optional=False)
+        _check_count("start", self.start, least=0)
+        for name in ("total", "total_items", "more"):
+            _check_place(name, getattr(self, name))
+
+    @property
+    def is_counting(self) -> bool:
+        """True: a page equal to the one before is a server that does not count along."""
+        return True
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """The number's."""
+        return (self.param,)
+
+    def begin(self, given: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the first number."""
+        return _numbers({self.param: str(self.start), **given})
+
+    def following(self, page: Reading) -> Mapping[str, str] | None:
+        """Return the next number, unless this page is the last."""
+        number = int(page.params[self.param]) + 1
+        total = page.number(self.total)
+        if total is not None:
+            is_last = number >= self.start + total
+        elif (has_more := page.flag(self.more)) is not None:
+            is_last = not has_more
+        else:
+            items = page.number(self.total_items)
+            is_last = page.count == 0 or (items is not None and page.received >= items)
+        return None if is_last else {self.param: str(number)}
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetPages:
+    """Each request says how many items to pass over, and how many to give.
+
+    The offset grows by what was received, so that a server that gives fewer items than asked
+    loses none. Without `total` or `more`, or where the server leaves them out, an empty page
+    ends the list.
+
+    Args:
+        param: The query parameter that takes the offset.
+        limit_param: The query parameter that takes the limit; None sends none.
+        limit: Items to ask for, 1 or more.
+        total: The place that says how many items there are in all.
+        more: The place that says whether there are more pages.
+        end_status: An error status by which the server says that there is no such page; None:
+            an error is an error.
+
+    Raises:
+        ConfigurationError: A place or a name is empty, or the limit below 1.
+    """
+
+    param: str = "offset"
+    limit_param: str | None = "limit"
+    limit: int = 100
+    total: str | None = None
+    more: str | None = None
+    end_status: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_place("param", self.param, is_optional=False)
+        for name in ("limit_param", "total", "more"):
+            _check_place(name, getattr(self, name))
+        _check_count("limit", self.limit, least=1)
+
+    @property
+    def is_counting(self) -> bool:
+        """True: a page equal to the one before is a server that does not count along."""
+        return True
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """The offset's and the limit's."""
+        return (self.param,) if self.limit_param is None else (self.param, self.limit_param)
+
+    def begin(self, given: Mapping[str, str]) -> Mapping[str, str]:
+        """Return offset 0 and the limit."""
+        usual = {self.param: "0", self.limit_param: str(self.limit)}
+        return _numbers({**{name: usual[name] for name in self.own}, **given})
+
+    def following(self, page: Reading) -> Mapping[str, str] | None:
+        """Return the next offset, unless this page is the last."""
+        # A page may be empty and not the last: of what it passed over, nothing is left.
+        limit = int(page.params.get(self.limit_param or "", "0")) or self.limit
+        offset = int(page.params[self.param]) + (page.count or limit)
+        total = page.number(self.total)
+        if total is not None:
+            is_last = offset >= total
+        elif (has_more := page.flag(self.more)) is not None:
+            is_last = not has_more
+        else:
+            is_last = page.count == 0
+        return None if is_last else {**page.params, self.param: str(offset)}
+
+
+def _numbers(params: Mapping[str, str]) -> Mapping[str, str]:
+    for name, text in params.items():
+        if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
+            raise ConfigurationError(f"{name}={text!r} must be a whole number, 0 or more")
+    return params
+
+
+def _check_place(name: str, place: object, *, is_optional: bool = True) -> None:
+    is_off = place is None and is_optional
+    if not is_off and (not isinstance(place, str) or not place.strip(".")):
+        raise ConfigurationError(f"{name}={place!r} must name something")
+
+
+def _check_count(name: str, number: object, *, least: int) -> None:
+    if not isinstance(number, int) or isinstance(number, bool) or number < least:
+        raise ConfigurationError(f"{name}={number!r} must be a whole number, {least} or more")

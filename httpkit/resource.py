@@ -1,23 +1,25 @@
-"""A collection of a REST API: list, get, create, replace, update, delete."""
+"""A collection of a REST API: list, get, create, replace, update, delete, actions of its own."""
 
+import builtins
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Generic, Self, TypeVar, cast, overload
 
 import requests
 from typing_extensions import Unpack
 
-from httpkit import _models
-from httpkit._typing import NOT_GIVEN, Caller, CallerOptions, NotGiven, Params
-from httpkit.errors import ConfigurationError, RedirectError, describe
-from httpkit.pagination import Pages
-from httpkit.response import Response, adopt
+from httpkit import _models, _secrets, _urls, settings
+from httpkit._typing import NOT_GIVEN, CallerOptions, NotGiven, Params
+from httpkit.errors import ConfigurationError, HTTPKitError, describe
+from httpkit.pages import Pages, listing
+from httpkit.pagination import LinkPages, Pager
+from httpkit.response import Response, settled
+from httpkit.walk import Turner
 
 T = TypeVar("T")
 D = TypeVar("D")
 
-
-_LEADING_NOWHERE = frozenset({301, 302, 303, 307, 308})
 
 # What `exists` makes of a status: the item is absent, or HEAD is not known here.
 _ABSENT = object()
@@ -32,6 +34,10 @@ _EXISTENCE: Mapping[int, Callable[[Any], object]] = {
     501: lambda _: _UNKNOWN_METHOD,
 }
 
+_ID = "{id}"
+# What every resource holds, so that a nested one of this name could not be reached.
+_FIELDS = frozenset({"path", "model", "items_at", "item_at", "item_path"})
+
 
 class _CallOptions(CallerOptions, total=False):
     """What one request of a resource takes."""
@@ -40,20 +46,64 @@ class _CallOptions(CallerOptions, total=False):
     json: object
 
 
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Fetched(Generic[T]):
+    """An item with the answer that it came in.
+
+    Attributes:
+        item: The item, decoded.
+        response: The answer: its status and header fields.
+    """
+
+    item: T
+    response: Response
+
+    @property
+    def etag(self) -> str:
+        """The version of the item (RFC 9110 section 8.8.3), for `if_match=`.
+
+        Raises:
+            HTTPKitError: The server named none: a change on condition of it is not possible.
+        """
+        tag = self.response.headers.get("etag")
+        if not tag:
+            what = describe(self.response.request, self.response.url)
+            raise HTTPKitError(f"the answer to {what} has no ETag", response=self.response)
+        return tag
+
+    def __repr__(self) -> str:
+        return f"<Fetched {self.item!r}>"
+
+
 class Resource(Generic[T]):
     """A collection, as a class attribute of a Session or made by `session.resource()`.
 
+    As an attribute of a Resource subclass it is nested: `blog.posts(1).comments` lives at
+    "posts/1/comments".
+
     Args:
-        path: Where the collection lives, relative to the session's base URL. A trailing slash
-            is kept for the items too ("posts/" has "posts/1/").
+        path: Where the collection lives, relative to the session's base URL or to the item of
+            the resource around it. A trailing slash is kept for the items too ("posts/" has
+            "posts/1/").
         model: What an item is decoded into: a dataclass, TypedDict, attrs, msgspec or
             pydantic class, or any callable given the parsed JSON. None: dicts.
         items_at: Where the items of a list are in its document ("data.users"); None: the
             document is the list.
+        pages: How the next page of a list is found. None: by Link header fields (RFC 8288),
+            which a server that does not page does not send.
+        item_at: Where an item is in the answers about one ("data"); None: the document is it.
+        item_path: Where an item lives ("post/{id}"), if not below the collection.
 
     Raises:
-        ConfigurationError: The path is empty.
+        ConfigurationError: The path is empty, or an item's has no place for its id; or a
+            subclass nests a resource under a name that every resource has.
     """
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for name, value in vars(cls).items():
+            if isinstance(value, Resource) and (hasattr(Resource, name) or name in _FIELDS):
+                raise ConfigurationError(f"{cls.__name__}.{name}: every resource has a {name!r}")
 
     @overload
     def __init__(
@@ -62,10 +112,20 @@ class Resource(Generic[T]):
         model: None = None,
         *,
         items_at: str | None = None,
+        pages: Pager | None = None,
+        item_at: str | None = None,
+        item_path: str | None = None,
     ) -> None: ...
     @overload
     def __init__(
-        self, path: str, model: Callable[..., T], *, items_at: str | None = None
+        self,
+        path: str,
+        model: Callable[..., T],
+        *,
+        items_at: str | None = None,
+        pages: Pager | None = None,
+        item_at: str | None = None,
+        item_path: str | None = None,
     ) -> None: ...
     def __init__(
         self,
@@ -73,50 +133,96 @@ class Resource(Generic[T]):
         model: Callable[..., Any] | None = None,
         *,
         items_at: str | None = None,
+        pages: Pager | None = None,
+        item_at: str | None = None,
+        item_path: str | None = None,
     ) -> None:
         if not path.strip("/"):
             raise ConfigurationError("a resource needs a path")
+        if item_path is not None and item_path.count(_ID) != 1:
+            raise ConfigurationError(f"item_path={item_path!r} must hold {_ID!r} once")
         self.path = path
         self.model = model
         self.items_at = items_at
-        self._caller: Caller | None = None
+        self.item_at = item_at
+        self.item_path = item_path
+        self._pager = pages
+        self._caller: Turner | None = None
+        self._around: Resource[Any] | None = None
+        self._id: object = NOT_GIVEN
 
-    def bind(self, caller: Caller) -> Self:
+    def bind(self, caller: Turner) -> Self:
         """Return this resource of one session."""
         bound = copy.copy(self)
         bound._caller = caller  # noqa: SLF001  # a copy of ourselves
         return bound
 
+    def __call__(self, id: object) -> Self:
+        """Return one item as the place of what is nested in it; nothing is sent.
+
+        Args:
+            id: Percent-encoded into the URLs.
+
+        Raises:
+            InvalidURL: The id is empty, None, "." or "..".
+        """
+        _urls.fill(_ID, {"id": id})
+        chosen = copy.copy(self)
+        chosen._id = id  # noqa: SLF001  # a copy of ourselves
+        return chosen
+
     @overload
     def __get__(self, instance: None, owner: type | None = None) -> Self: ...
     @overload
-    def __get__(self, instance: Caller, owner: type | None = None) -> Self: ...
-    def __get__(self, instance: Caller | None, owner: type | None = None) -> Self:
-        return self if instance is None else self.bind(instance)
+    def __get__(self, instance: "Turner | Resource[Any]", owner: type | None = None) -> Self: ...
+    def __get__(self, instance: "Turner | Resource[Any] | None", owner: type | None = None) -> Self:
+        if instance is None:
+            return self
+        if not isinstance(instance, Resource):
+            return self.bind(instance)
+        nested = copy.copy(self)
+        nested._caller = instance._caller  # noqa: SLF001  # a copy of ourselves, and one of us
+        nested._around = instance  # noqa: SLF001  # likewise
+        return nested
 
     def __repr__(self) -> str:
         model = f" of {_name(self.model)}" if self.model else ""
         state = "" if self._caller else " (not bound to a session)"
-        return f"<{type(self).__name__} {self.path!r}{model}{state}>"
+        chosen = "" if self._id is NOT_GIVEN else f", item {self._id!r}"
+        return f"<{type(self).__name__} {self._shown_path!r}{model}{chosen}{state}>"
+
+    @property
+    def _shown_path(self) -> str:
+        if (around := self._around) is None:
+            return self.path
+        chosen = around._id  # noqa: SLF001  # one of ourselves
+        item = _ID if chosen is NOT_GIVEN else chosen
+        return f"{around._shown_path.rstrip('/')}/{item}/{self.path.lstrip('/')}"  # noqa: SLF001  # likewise
 
     def list(self, *, params: Params = None, **options: Unpack[CallerOptions]) -> Pages[T]:
-        """Return the items, lazily: the request is sent by each loop over them.
+        """Return the items of all pages, lazily: the requests are sent by each loop over them.
 
         Args:
-            params: Filters, as query parameters.
-            **options: The keywords of `Session.request`.
+            params: Filters, as query parameters of every page.
+            **options: The keywords of `Session.request`, for each page.
 
         Raises:
+            TypeError: There is no such keyword, as with any function.
             StatusError: While looping: the server refuses.
             DecodeError: While looping: an item is not of the model.
+            PaginationError: While looping: the pages do not lead to an end.
         """
-        kept = _kept(params)  # an iterator would serve the first loop only
-
-        def fetch() -> Sequence[T]:
-            answer = self._call("GET", self.path, params=kept, **options)
-            return self._decode_list(answer)
-
-        return Pages(fetch, self.path)
+        settings.check_known(cast("dict[str, Any]", options), settings.PageOptions)
+        asked = listing(
+            self._owner,
+            self._collection,
+            self._pager or LinkPages(),
+            items_at=self.items_at,
+            model=self._kind,
+            params=params,
+            options=options,
+        )
+        return Pages(asked)
 
     @overload
     def get(self, id: object, *, params: Params = None, **options: Unpack[CallerOptions]) -> T: ...
@@ -146,15 +252,27 @@ class Resource(Generic[T]):
             DecodeError: The item is not of the model.
             InvalidURL: The id is empty, None, "." or "..".
         """
-        answer = self._call(
-            "GET",
-            self._item,
-            id,
-            {} if default is NOT_GIVEN else _ABSENCE,
-            params=params,
-            **options,
-        )
+        table = None if default is NOT_GIVEN else _ABSENCE
+        answer: object = self._call("GET", self._item, table or {}, id=id, params=params, **options)
         return cast("D", default) if answer is _ABSENT else self._decode(cast("Response", answer))
+
+    def fetch(
+        self, id: object, *, params: Params = None, **options: Unpack[CallerOptions]
+    ) -> Fetched[T]:
+        """Return one item with the answer that it came in, which knows its version.
+
+        `posts.replace(1, item, if_match=posts.fetch(1).etag)` changes what nobody else has
+        changed meanwhile.
+
+        Args:
+            id: Percent-encoded into the URL.
+            params: Query parameters.
+            **options: The keywords of `Session.request`.
+
+        Raises: as `get`.
+        """
+        answer = self._call("GET", self._item, id=id, params=params, **options)
+        return Fetched(self._decode(answer), answer)
 
     def create(self, item: object, *, params: Params = None, **options: Unpack[CallerOptions]) -> T:
         """Add an item (POST) and return it as the server stored it.
@@ -174,17 +292,59 @@ class Resource(Generic[T]):
             DecodeError: The answer is not of the model.
         """
         body = _models.encode(item, omit_unset=True)
-        answer = self._call("POST", self.path, json=body, params=params, **options)
+        answer = self._call("POST", self._collection, json=body, params=params, **options)
         return self._decode(answer) if answer.content else self._build(answer, body)
 
+    def create_many(
+        self, items: Iterable[object], *, params: Params = None, **options: Unpack[CallerOptions]
+    ) -> builtins.list[T]:
+        """Add items in one request (POST with a list) and return them as the server stored them.
+
+        It is for servers that take a list; whether they store all or none is theirs to say.
+
+        Args:
+            items: Dicts or model objects, as for `create`. Nothing is sent for none.
+            params: Query parameters.
+            **options: The keywords of `Session.request`; `idempotency_key=True` makes it
+                safe to repeat.
+
+        Returns:
+            The server's list, found where the items of a list are; what was sent, when the
+            server sends no body back.
+
+        Raises:
+            StatusError: The server refuses.
+            DecodeError: The answer is no list of the model.
+        """
+        body = [_models.encode(item, omit_unset=True) for item in items]
+        if not body:
+            return []
+        answer = self._call("POST", self._collection, json=body, params=params, **options)
+        if not answer.content:
+            return [self._build(answer, item) for item in body]
+        try:
+            return _models.decode_list(self._within(answer, self.items_at), self._kind)
+        except _models.MismatchError as error:
+            _secrets.scrub(error)  # validators quote what they refuse
+            raise answer.mismatch(self._kind, str(error)) from error
+
     def replace(
-        self, id: object, item: object, *, params: Params = None, **options: Unpack[CallerOptions]
+        self,
+        id: object,
+        item: object,
+        *,
+        if_match: str | None = None,
+        params: Params = None,
+        **options: Unpack[CallerOptions],
     ) -> T:
         """Replace an item as a whole (PUT) and return it.
 
         Args:
             id: Percent-encoded into the URL.
             item: A dict or a model object, sent as it is.
+            if_match: The version that this is a change of, an ETag (see `fetch`) or "*" for any
+                that exists; None asks for none. A 412 of a repeated request may be about our
+                own change, whose answer was lost: see `.attempts`.
             params: Query parameters.
             **options: The keywords of `Session.request`.
 
@@ -192,11 +352,13 @@ class Resource(Generic[T]):
             The server's item; what was sent, when the server sends no body back.
 
         Raises:
+            PreconditionFailedError: The item has another version than `if_match` says.
             StatusError: The server refuses.
             DecodeError: The answer is not of the model.
         """
         body = _models.encode(item)
-        answer = self._call("PUT", self._item, id, json=body, params=params, **options)
+        asked = _on_condition(options, if_match)
+        answer = self._call("PUT", self._item, id=id, json=body, params=params, **asked)
         return self._decode(answer) if answer.content else self._build(answer, body)
 
     def update(
@@ -204,6 +366,7 @@ class Resource(Generic[T]):
         id: object,
         changes: object,
         *,
+        if_match: str | None = None,
         params: Params = None,
         **options: Unpack[CallerOptions],
     ) -> T:
@@ -212,6 +375,7 @@ class Resource(Generic[T]):
         Args:
             id: Percent-encoded into the URL.
             changes: A dict or a model object, sent as it is.
+            if_match: As for `replace`.
             params: Query parameters.
             **options: The keywords of `Session.request`.
 
@@ -219,26 +383,41 @@ class Resource(Generic[T]):
             The server's item; when the server sends no body back it is asked for (GET).
 
         Raises:
+            PreconditionFailedError: The item has another version than `if_match` says.
             StatusError: The server refuses.
             DecodeError: The answer is not of the model.
         """
         body = _models.encode(changes)
-        answer = self._call("PATCH", self._item, id, json=body, params=params, **options)
+        asked = _on_condition(options, if_match)
+        answer = self._call("PATCH", self._item, id=id, json=body, params=params, **asked)
         if answer.content:
             return self._decode(answer)
         options.pop("idempotency_key", None)  # of the change
         return self.get(id, **options)
 
     def delete(
-        self, id: object, *, params: Params = None, **options: Unpack[CallerOptions]
+        self,
+        id: object,
+        *,
+        if_match: str | None = None,
+        params: Params = None,
+        **options: Unpack[CallerOptions],
     ) -> None:
         """Remove an item (DELETE).
 
+        Args:
+            id: Percent-encoded into the URL.
+            if_match: As for `replace`.
+            params: Query parameters.
+            **options: The keywords of `Session.request`.
+
         Raises:
             NotFoundError: There is no such item.
+            PreconditionFailedError: The item has another version than `if_match` says.
             StatusError: The server refuses.
         """
-        self._call("DELETE", self._item, id, params=params, **options)
+        asked = _on_condition(options, if_match)
+        self._call("DELETE", self._item, id=id, params=params, **asked)
 
     def exists(
         self, id: object, *, params: Params = None, **options: Unpack[CallerOptions]
@@ -248,23 +427,104 @@ class Resource(Generic[T]):
         Raises:
             StatusError: The server answers neither with success nor with 404 or 410.
         """
-        answer = self._call("HEAD", self._item, id, _EXISTENCE, params=params, **options)
+        answer = self._call("HEAD", self._item, _EXISTENCE, id=id, params=params, **options)
         if answer is _UNKNOWN_METHOD:
-            answer = self._call("GET", self._item, id, _ABSENCE, params=params, **options)
+            answer = self._call("GET", self._item, _ABSENCE, id=id, params=params, **options)
         return answer is not _ABSENT
+
+    def request(
+        self,
+        method: str,
+        url: str = "",
+        *,
+        id: object = NOT_GIVEN,
+        params: Params = None,
+        json: object = None,
+        **options: Unpack[CallerOptions],
+    ) -> Response:
+        """Send a request of one's own below the collection: what an action is made of.
+
+        `self.request("POST", "{id}/publish", id=1)` goes to the item, and
+        `self.request("GET", "search", params=...)` to the collection.
+
+        Args:
+            method: Any method.
+            url: Appended to the collection's path; "{id}" at its beginning is the item.
+            id: For "{id}", percent-encoded.
+            params: Query parameters.
+            json: What JSON can say, or a model object; None sends no body.
+            **options: The keywords of `Session.request`.
+
+        Raises:
+            StatusError: The server refuses.
+            ConfigurationError: "{id}" has no id, or the id no "{id}".
+            InvalidURL: The id is none, or the URL climbs.
+        """
+        is_of_item = url.partition("/")[0] == _ID
+        if is_of_item != (id is not NOT_GIVEN):
+            raise ConfigurationError(
+                f"{url!r} must begin with {_ID!r} if id= is given, and only so"
+            )
+        place = self._item if is_of_item else self._collection
+        below = url.removeprefix(_ID) if is_of_item else f"/{url.lstrip('/')}"
+        target = f"{place.rstrip('/')}{below}" if below.strip("/") else place
+        body = _models.encode(json)
+        return self._call(method, target, id=id, json=body, params=params, **options)
+
+    @property
+    def _collection(self) -> str:
+        """The path of the collection, below the item that it is nested in."""
+        if self._id is not NOT_GIVEN:
+            raise ConfigurationError(
+                f"{self!r} is one item: call the collection's methods before choosing it"
+            )
+        return self._path
+
+    @property
+    def _path(self) -> str:
+        around = self._around
+        if around is None:
+            return self.path
+        if around._id is NOT_GIVEN:  # noqa: SLF001  # one of ourselves
+            raise ConfigurationError(f"{self!r} is nested: choose an item of {around!r} first")
+        item = _urls.fill(around._template, {"id": around._id})  # noqa: SLF001  # likewise
+        return f"{item.rstrip('/')}/{self.path.lstrip('/')}"
 
     @property
     def _item(self) -> str:
-        slash = "/" if self.path.endswith("/") else ""
-        return f"{self.path.rstrip('/')}/{{id}}{slash}"
+        """The path of an item, with a place for its id."""
+        _ = self._collection  # refused where the item is chosen already
+        return self._template
+
+    @property
+    def _template(self) -> str:
+        path = self._path
+        if self.item_path is None:
+            return f"{path.rstrip('/')}/{_ID}{'/' if path.endswith('/') else ''}"
+        if self._around is None:
+            return self.item_path
+        return f"{path.removesuffix(self.path.lstrip('/'))}{self.item_path.lstrip('/')}"
+
+    @property
+    def _owner(self) -> Turner:
+        if self._caller is None:
+            raise ConfigurationError(
+                f"{self!r}: reach it through an instance, or bind it with session.resource()"
+            )
+        return self._caller
+
+    @property
+    def _kind(self) -> Callable[..., T]:
+        return cast("Callable[..., T]", self.model or dict)
 
     @overload
     def _call(
         self,
         method: str,
         url: str,
-        id: object = None,
         on_status: None = None,
+        *,
+        id: object = NOT_GIVEN,
         **options: Unpack[_CallOptions],
     ) -> Response: ...
     @overload
@@ -272,50 +532,37 @@ class Resource(Generic[T]):
         self,
         method: str,
         url: str,
-        id: object,
         on_status: Mapping[int, Callable[[Any], object]],
+        *,
+        id: object = NOT_GIVEN,
         **options: Unpack[_CallOptions],
     ) -> object: ...
     def _call(
         self,
         method: str,
         url: str,
-        id: object = None,
         on_status: Mapping[int, Callable[[Any], object]] | None = None,
+        *,
+        id: object = NOT_GIVEN,
         **options: Unpack[_CallOptions],
     ) -> object:
-        if self._caller is None:
-            raise ConfigurationError(
-                f"{self!r}: reach it through an instance, or bind it with session.resource()"
-            )
-        path = {"id": id} if url == self._item else None
-        answer = self._caller.request(
+        path = None if id is NOT_GIVEN else {"id": id}
+        answer = self._owner.request(
             method, url, path=path, on_status=on_status or {}, raise_for_status=True, **options
         )
-        if not isinstance(answer, requests.Response):
-            return answer
-        ours = adopt(answer)
-        ours.raise_for_status()  # a session's table may have returned an error's response
-        if ours.is_redirect or ours.status_code in _LEADING_NOWHERE:
-            raise RedirectError(
-                f"{describe(ours.request, ours.url)}: {ours.status_code} leads nowhere",
-                response=ours,
-            )
-        return ours
+        return settled(answer) if isinstance(answer, requests.Response) else answer
 
     def _decode(self, answer: Response) -> T:
-        return cast("T", answer.decode(self.model or dict))
-
-    def _decode_list(self, answer: Response) -> Sequence[T]:
-        model: Callable[..., T] = self.model or cast("Callable[..., T]", dict)
-        body = answer.content
+        if self.item_at is None:
+            return answer.decode(self._kind)
         try:
-            if self.items_at is not None:
-                body = _models.dig(body, self.items_at)
-            return _models.decode_list(body, model)
+            return _models.decode(self._within(answer, self.item_at), self._kind)
         except _models.MismatchError as error:
-            place = f" (looking at {self.items_at!r})" if self.items_at else ""
-            raise answer.mismatch(model, f"{error}{place}") from error
+            _secrets.scrub(error)  # validators quote what they refuse
+            raise answer.mismatch(self._kind, str(error)) from error
+
+    def _within(self, answer: Response, place: str | None) -> bytes:
+        return answer.content if place is None else _models.dig(answer.content, place)
 
     def _build(self, answer: Response, sent: object) -> T:
         """Return what was sent as a model: the server took it and sent nothing back."""
@@ -328,11 +575,13 @@ class Resource(Generic[T]):
             ) from error
 
 
-def _kept(params: Params) -> Params:
-    if params is None or isinstance(params, (str, bytes)):
-        return params
-    pairs: Any = params
-    return dict(pairs.items()) if hasattr(pairs, "items") else list(pairs)
+def _on_condition(options: CallerOptions, etag: str | None) -> CallerOptions:
+    """Return options with If-Match (RFC 9110 section 13.1.1)."""
+    if etag is None:
+        return options
+    if not isinstance(etag, str) or not etag.strip():  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
+        raise ConfigurationError(f"if_match={etag!r} must be an ETag or '*'")
+    return {**options, "headers": {**(options.get("headers") or {}), "If-Match": etag}}
 
 
 def _name(model: object) -> str:

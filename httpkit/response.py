@@ -322,6 +322,26 @@ def adopt(response: requests.Response) -> Response:
     return cast("Response", response)
 
 
+_LEADING_NOWHERE = frozenset({301, 302, 303, 307, 308})
+
+
+def settled(answer: requests.Response) -> Response:
+    """Return an answer that stands for what was asked for, as one of ours.
+
+    Raises:
+        StatusError: It is an error, which a session's table gave back.
+        RedirectError: It is a redirect that leads nowhere.
+    """
+    ours = adopt(answer)
+    ours.raise_for_status()
+    if ours.is_redirect or ours.status_code in _LEADING_NOWHERE:
+        raise errors.RedirectError(
+            f"{errors.describe(ours.request, ours.url)}: {ours.status_code} leads nowhere",
+            response=ours,
+        )
+    return ours
+
+
 def _join_classes(kind: type[requests.Response]) -> type[Response]:
     def reduce(self: Response) -> tuple[Any, ...]:
         state = self.__getstate__()  # first: it reads the body

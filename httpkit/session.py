@@ -11,7 +11,7 @@ import time
 import uuid
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Mapping, MutableMapping, Sequence
+from collections.abc import Generator, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from typing import Any, Self, TypeVar, cast, overload
@@ -55,9 +55,9 @@ from httpkit._typing import (
 )
 from httpkit.errors import ConfigurationError
 from httpkit.limits import Budget, HoldBack, Pace, RateLimit
+from httpkit.lists import Lists
 from httpkit.operations import Operations
 from httpkit.request import Call, PreparedRequest, session_cookies
-from httpkit.resource import Resource
 from httpkit.response import Response, adopt
 from httpkit.retry import RetryPolicy
 from httpkit.settings import JsonOptions, SessionOptions, StatusTable, Table
@@ -66,7 +66,7 @@ from httpkit.transfers import Transfers
 T = TypeVar("T")
 
 
-class Session(Operations, Transfers):
+class Session(Operations, Lists, Transfers):
     """A requests.Session that is finished: base URL, credentials, retries, typed errors.
 
     Every keyword can also be set in the class statement (`class Blog(Session, headers=…)`),
@@ -128,13 +128,9 @@ class Session(Operations, Transfers):
     _shares_pool: bool = False
     _verify_is_given: bool = False
 
-    def __init_subclass__(
-        cls, strict: bool | NotGiven = NOT_GIVEN, **keywords: Unpack[SessionOptions]
-    ) -> None:
+    def __init_subclass__(cls, **keywords: Unpack[SessionOptions]) -> None:
         super().__init_subclass__()
         given: dict[str, Any] = {n: settings.own(n, value) for n, value in keywords.items()}
-        if strict is not NOT_GIVEN:
-            given["strict"] = strict
         settings.check_known(given)
         settings.check(given)
         inherited: dict[str, Any] = {}
@@ -772,20 +768,6 @@ class Session(Operations, Transfers):
     def _homes_of(self, url: str) -> frozenset[_urls.Origin]:
         """Return the origins that may have what is meant for a URL."""
         return preparation.home_of(self, url) | {_urls.origin(url)}
-
-    @overload
-    def resource(
-        self, path: str, model: None = None, *, items_at: str | None = None
-    ) -> Resource[dict[str, Any]]: ...
-    @overload
-    def resource(
-        self, path: str, model: Callable[..., T], *, items_at: str | None = None
-    ) -> Resource[T]: ...
-    def resource(
-        self, path: str, model: Any = None, *, items_at: str | None = None
-    ) -> Resource[Any]:
-        """Return a resource of this session; `Resource` explains the arguments."""
-        return Resource(path, model, items_at=items_at).bind(self)
 
 
 def _draft(**parts: Any) -> requests.Request:

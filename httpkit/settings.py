@@ -72,6 +72,7 @@ class SessionOptions(TypedDict, total=False):
     allow_http_auth: bool
     redirect_body: bool
     secret_headers: Sequence[str]
+    strict: bool
 
 
 class _CallOptions(TypedDict, total=False):
@@ -154,6 +155,26 @@ class OperationOptions(TypedDict, total=False):
     idempotency_key: bool | str | None
 
 
+class PageOptions(TypedDict, total=False):
+    """What `paginate` passes on to `request`, for each page."""
+
+    headers: HeadersLike
+    cookies: Cookies
+    auth: Auth
+    timeout: Timeout
+    allow_redirects: bool
+    proxies: dict[str, str] | None
+    hooks: Hooks
+    verify: Verify
+    cert: Cert
+    path: Mapping[str, object] | None
+    retry: RetryPolicy | int | None
+    deadline: float | None
+    max_body: int | None
+    idempotency_key: bool | str | None
+    allow_http_auth: bool
+
+
 class GetOptions(_CallOptions, total=False):
     """What `get` takes beside its parameters."""
 
@@ -198,14 +219,17 @@ def merged(before: Mapping[str, Any], keywords: Mapping[str, Any]) -> dict[str, 
     return result
 
 
-def check_known(options: Mapping[str, Any]) -> None:
+def check_known(options: Mapping[str, Any], known: type = SessionOptions) -> None:
     """Refuse a misspelt keyword.
+
+    Args:
+        options: What is given.
+        known: A TypedDict of what can be.
 
     Raises:
         TypeError: There is no such setting, as with any function.
     """
-    known = SessionOptions.__annotations__.keys() | {"strict"}
-    if unknown := options.keys() - known:
+    if unknown := options.keys() - known.__annotations__.keys():
         raise TypeError(f"unexpected keyword: {', '.join(sorted(unknown))}")
 
 

@@ -2,6 +2,7 @@
 
 import pickle
 import threading
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -32,11 +33,35 @@ class Posts(httpkit.Resource[Post]):
         return self.update(id, {"title": title})
 
 
+class Echo(httpkit.Resource[dict]):
+    """What the server received: nested once, and once more."""
+
+    leaves = httpkit.Resource("leaves")
+
+    def publish(self, id, **options):
+        return self.request("POST", "{id}/publish", id=id, **options)
+
+
+class Tree(httpkit.Resource[dict]):
+    """A resource with others in it."""
+
+    branches = Echo("branches")
+    twigs = Echo("/twigs/", item_path="twig/{id}")
+
+
+class Users(httpkit.Resource[dict]):
+    """A resource of the Sandbox with another in it."""
+
+    posts = Posts("posts", Post)
+
+
 class Blog(httpkit.Session):
     posts = httpkit.Resource("posts", Post)
-    users = httpkit.Resource("users")
+    users = Users("users")
     echo = httpkit.Resource("echo")
     shelf = Posts("posts", Post)
+    echoes = Echo("echo")
+    tree = Tree("echo")
 
 
 @pytest.fixture(scope="module")
@@ -63,11 +88,12 @@ def resource(raw_server):
     """Return a resource of a server that answers like this, and the server."""
     sessions = []
 
-    def make(*answers, model=Post, items_at=None, **settings):
+    def make(*answers, model=Post, items_at=None, pages=None, item_at=None, **settings):
         server = raw_server(*answers)
         session = httpkit.Session(server.url, retry=None, **settings)
         sessions.append(session)
-        return session.resource("posts", model, items_at=items_at), server
+        places = {"items_at": items_at, "item_at": item_at}
+        return session.resource("posts", model, pages=pages, **places), server
 
     yield make
     for session in sessions:
@@ -264,6 +290,13 @@ def test_create_returns_what_was_sent_when_nothing_comes_back(resource, answer, 
     assert len(server.requests) == 1
 
 
+def test_what_was_sent_and_is_no_model_is_an_error_that_says_it_was_accepted(resource, answer):
+    posts, _ = resource(answer("204 No Content"))
+
+    with pytest.raises(httpkit.DecodeError, match=r"POST .* was accepted \(204\) .*not a Post"):
+        posts.create({"name": "no title"})
+
+
 @pytest.mark.parametrize("status", NOTHING)
 def test_replace_returns_what_was_sent_when_nothing_comes_back(resource, answer, status):
     posts, server = resource(answer(status))
@@ -311,6 +344,22 @@ def test_an_item_without_a_body_is_a_decode_error_that_says_so(resource, answer,
     posts, _ = resource(answer(status))
 
     with pytest.raises(httpkit.DecodeError, match="body is empty"):
+        call(posts)
+
+
+@pytest.mark.parametrize("status", ["302 Found", "307 Temporary Redirect"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        pytest.param(lambda posts: posts.get(1), id="get"),
+        pytest.param(lambda posts: posts.delete(1), id="delete"),
+        pytest.param(lambda posts: list(posts.list()), id="list"),
+    ],
+)
+def test_a_redirect_without_a_target_is_no_success(resource, answer, status, call):
+    posts, _ = resource(answer(status, b'{"title": "looks like a post"}'))
+
+    with pytest.raises(httpkit.RedirectError, match="leads nowhere"):
         call(posts)
 
 
@@ -766,7 +815,7 @@ def test_a_resource_without_a_session_says_how_to_reach_it(call):
     ("name", "shown"),
     [
         ("posts", "<Resource 'posts' of Post>"),
-        ("users", "<Resource 'users'>"),
+        ("users", "<Users 'users'>"),
         ("shelf", "<Posts 'posts' of Post>"),
     ],
 )
@@ -895,3 +944,415 @@ def test_threads_that_bind_resources_at_once_get_their_own_session(sandbox):
     assert {(seen.path, seen.headers["x-session"]) for seen in sandbox.seen} == {
         (f"/echo/{n}", str(n)) for n in range(8)
     }
+
+
+# Pages
+
+
+def test_a_list_follows_link_fields_by_itself(sandbox, blog):
+    posts = blog.posts.list(params={"_limit": 2})
+
+    assert [post.id for post in posts] == [1, 2, 3]
+    assert [seen.query.get("_page") for seen in sandbox.seen] == [None, ["2"]]
+
+
+def test_a_resource_has_its_own_way_to_page(sandbox, blog):
+    pages = httpkit.CursorPages("next_cursor", "_cursor", more="has_more")
+    posts = blog.resource("wrapped/posts", Post, items_at="items", pages=pages)
+
+    assert [post.id for post in posts.list(params={"_limit": 1})] == [1, 2, 3]
+    assert len(sandbox.seen) == 3
+
+
+def test_a_list_of_a_resource_goes_on_after_an_error(resource, answer):
+    posts, server = resource(
+        answer(body=b'[{"title": "a"}]', link="<?page=2>; rel=next"),
+        answer("500 Oops"),
+        answer(body=b'[{"title": "b"}]'),
+    )
+    listed = posts.list()
+
+    with pytest.raises(httpkit.InternalServerError) as caught:
+        list(listed)
+
+    assert list(listed.resume(caught.value)) == [Post("b")]
+    assert line(server.requests[2]) == "GET /posts?page=2 HTTP/1.1"
+
+
+def test_a_keyword_that_a_list_does_not_know_is_refused_at_once(blog):
+    with pytest.raises(TypeError, match="userId"):
+        blog.posts.list(userId=1)
+
+
+# Nested resources
+
+
+def test_a_nested_resource_lives_below_its_parents_item(sandbox, blog):
+    posts = list(blog.users(1).posts.list())
+    made = blog.users(2).posts.create(Post("Nested"))
+
+    assert [(post.id, post.userId) for post in posts] == [(1, 1), (2, 1)]
+    assert made.userId == 2
+    assert blog.users(2).posts.get(made.id).title == "Nested"
+    assert {seen.path for seen in sandbox.seen} == {
+        "/users/1/posts", "/users/2/posts", f"/users/2/posts/{made.id}"
+    }  # fmt: skip
+
+
+def test_a_nested_resource_keeps_the_methods_of_its_class(blog):
+    assert blog.users(1).posts.titles() == ["First post", "Second post"]
+    assert isinstance(blog.users(1).posts, Posts)
+
+
+@pytest.mark.parametrize(
+    ("call", "path"),
+    [
+        (lambda tree: tree(1).branches.delete(2), "/echo/1/branches/2"),
+        (lambda tree: tree("a/b").branches.delete("c/d"), "/echo/a%2Fb/branches/c%2Fd"),
+        (lambda tree: tree("{id}").branches.delete("%2F"), "/echo/%7Bid%7D/branches/%252F"),
+        (lambda tree: tree(1).branches(2).leaves.delete(3), "/echo/1/branches/2/leaves/3"),
+        (lambda tree: tree(1).branches.create({}), "/echo/1/branches"),
+        (lambda tree: tree(1).twigs.create({}), "/echo/1/twigs/"),
+        (lambda tree: tree(1).twigs.delete(2), "/echo/1/twig/2"),
+        (lambda tree: tree(1).twigs(2).leaves.delete(3), "/echo/1/twig/2/leaves/3"),
+        (lambda tree: tree(1).branches.publish(2), "/echo/1/branches/2/publish"),
+    ],
+    ids=[
+        "item", "odd ids", "braces", "twice", "collection", "slashes", "item path",
+        "below an item path", "action",
+    ],
+)  # fmt: skip
+def test_the_path_of_what_is_nested_follows_that_of_its_parents(sandbox, blog, call, path):
+    call(blog.tree)
+
+    assert [seen.path for seen in sandbox.seen] == [path]
+
+
+@pytest.mark.parametrize("id", [None, "", ".", "..", "\udc00"], ids=ascii)
+def test_a_parents_id_that_would_name_something_else_is_refused(sandbox, blog, id):
+    with pytest.raises(ValueError, match=r"."):
+        blog.tree(id)
+
+    assert sandbox.seen == []
+
+
+def test_what_is_nested_needs_an_item_of_its_parent(sandbox, blog):
+    with pytest.raises(httpkit.ConfigurationError, match="choose an item of <Tree 'echo'> first"):
+        blog.tree.branches.get(1)
+
+    assert sandbox.seen == []
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        pytest.param(lambda item: item.get(2), id="get"),
+        pytest.param(lambda item: item.list(), id="list"),
+        pytest.param(lambda item: item.create({}), id="create"),
+        pytest.param(lambda item: item.request("GET"), id="request"),
+    ],
+)
+def test_one_item_is_not_the_collection(sandbox, blog, call):
+    with pytest.raises(httpkit.ConfigurationError, match="'echo', item 1> is one item"):
+        call(blog.tree(1))
+
+    assert sandbox.seen == []
+
+
+def test_a_nested_resource_shows_where_it_is(blog):
+    assert repr(blog.tree(1).branches(2).leaves) == "<Resource 'echo/1/branches/2/leaves'>"
+    assert repr(blog.tree.branches) == "<Echo 'echo/{id}/branches'>"
+    assert repr(Tree.branches) == "<Echo 'branches' (not bound to a session)>"
+
+
+@pytest.mark.parametrize("name", ["path", "model", "list", "get", "request", "_item"])
+def test_a_nested_resource_cannot_hide_what_every_resource_has(name):
+    with pytest.raises(httpkit.ConfigurationError, match=f"Shelf.{name}"):
+        type("Shelf", (httpkit.Resource,), {name: httpkit.Resource("things")})
+
+
+def test_a_nested_resource_may_be_called_pages(sandbox, blog):
+    books = type("Books", (httpkit.Resource,), {"pages": httpkit.Resource("pages")})
+
+    books("echo", pages=httpkit.NumberedPages()).bind(blog)(1).pages.delete(2)
+
+    assert sandbox.seen[0].path == "/echo/1/pages/2"
+
+
+def test_choosing_an_item_changes_nothing_for_others(sandbox, blog):
+    tree = blog.tree
+
+    one, other = tree(1), tree(2)
+    other.branches.delete(9)
+    one.branches.delete(9)
+    tree.delete(9)
+
+    assert [seen.path for seen in sandbox.seen] == [
+        "/echo/2/branches/9", "/echo/1/branches/9", "/echo/9"
+    ]  # fmt: skip
+
+
+# Actions
+
+
+@pytest.mark.parametrize(
+    ("url", "options", "path"),
+    [
+        ("", {}, "/echo"),
+        ("search", {"params": {"q": "a"}}, "/echo/search?q=a"),
+        ("/search", {}, "/echo/search"),
+        ("search/", {}, "/echo/search/"),
+        ("{id}", {"id": 1}, "/echo/1"),
+        ("{id}/publish", {"id": "a/b"}, "/echo/a%2Fb/publish"),
+        ("{id}/publish/", {"id": 1}, "/echo/1/publish/"),
+        ("{id}/a/b", {"id": "{x}"}, "/echo/%7Bx%7D/a/b"),
+    ],
+)
+def test_an_action_goes_below_the_collection_or_an_item(sandbox, blog, url, options, path):
+    answer = blog.echoes.request("post", url, json=Post("a"), **options)
+
+    query = "&".join(f"{name}={v[0]}" for name, v in sandbox.seen[0].query.items())
+    assert sandbox.seen[0].path + (f"?{query}" if query else "") == path
+    assert sandbox.seen[0].method == "POST"
+    assert answer.json()["json"] == {"title": "a", "body": "", "userId": None, "id": None}
+
+
+def test_an_action_without_a_body_sends_none(sandbox, blog):
+    blog.echoes.publish(1, headers={"X-Tenant": "a"})
+
+    assert (sandbox.seen[0].body, sandbox.seen[0].headers["x-tenant"]) == (b"", "a")
+    assert "content-type" not in sandbox.seen[0].headers
+
+
+@pytest.mark.parametrize(
+    ("url", "options"),
+    [
+        ("{id}/publish", {}),
+        ("publish", {"id": 1}),
+        ("publish/{id}", {"id": 1}),
+        ("{id}x", {"id": 1}),
+        ("{other}", {}),
+        ("{id}", {"id": ".."}),
+        ("{id}", {"id": None}),
+        ("../users", {}),
+        ("{id}/../../users", {"id": 1}),
+    ],
+)
+def test_an_action_that_would_go_elsewhere_is_refused(sandbox, blog, url, options):
+    with pytest.raises(ValueError, match=r"."):
+        blog.echoes.request("POST", url, **options)
+
+    assert sandbox.seen == []
+
+
+def test_an_action_that_the_server_refuses_is_an_error(resource, answer):
+    posts, _ = resource(answer("409 Conflict", b'{"detail": "published already"}'))
+
+    with pytest.raises(httpkit.ConflictError, match="published already"):
+        posts.request("POST", "{id}/publish", id=1)
+
+
+# Where items are
+
+
+ENVELOPE = b'{"data": {"title": "a", "id": 1}}'
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        pytest.param(lambda posts: posts.get(1), id="get"),
+        pytest.param(lambda posts: posts.get(1, default=None), id="get with a default"),
+        pytest.param(lambda posts: posts.fetch(1).item, id="fetch"),
+        pytest.param(lambda posts: posts.create(Post("a")), id="create"),
+        pytest.param(lambda posts: posts.replace(1, Post("a")), id="replace"),
+        pytest.param(lambda posts: posts.update(1, {}), id="update"),
+    ],
+)
+def test_an_item_may_be_within_its_document(resource, answer, call):
+    posts, _ = resource(answer(body=ENVELOPE), item_at="data")
+
+    assert call(posts) == Post("a", id=1)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"post": {}}', "nothing at 'data': there is 'post'"),
+        (b'{"data": {"title": 5}}', r"is not a Post: .*\$\.title"),
+        (b"", "body is empty"),
+        (b"[]", "nothing at 'data'"),
+    ],
+    ids=["elsewhere", "another shape", "empty", "a list"],
+)
+def test_a_document_without_the_item_says_what_there_is(resource, answer, body, words):
+    posts, _ = resource(answer(body=body), item_at="data")
+
+    with pytest.raises(httpkit.DecodeError, match=words):
+        posts.get(1)
+
+
+def test_an_item_may_live_elsewhere_than_its_collection(sandbox, blog):
+    echo = blog.resource("echo/posts", item_path="echo/post/{id}/")
+
+    echo.create({})
+    echo.delete("a/b")
+    echo.request("POST", "{id}/publish", id=1)
+
+    assert [seen.path for seen in sandbox.seen] == [
+        "/echo/posts", "/echo/post/a%2Fb/", "/echo/post/1/publish"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("item_path", ["", "post", "post/{key}", "{id}/{id}"])
+def test_an_item_path_without_one_place_for_the_id_is_refused(item_path):
+    with pytest.raises(httpkit.ConfigurationError, match="item_path"):
+        httpkit.Resource("posts", item_path=item_path)
+
+
+# Many in one request
+
+
+def test_create_many_sends_one_list_and_returns_what_was_stored(sandbox, blog):
+    posts = blog.posts.create_many(iter([Post("a"), {"title": "b", "userId": 1}]))
+
+    assert posts == [Post("a", id=4), Post("b", userId=1, id=5)]
+    assert len(sandbox.seen) == 1
+    assert sandbox.seen[0].json == [{"title": "a", "body": ""}, {"title": "b", "userId": 1}]
+
+
+def test_create_many_of_none_sends_nothing(sandbox, blog):
+    assert blog.posts.create_many([]) == []
+    assert sandbox.seen == []
+
+
+@pytest.mark.parametrize("status", NOTHING)
+def test_create_many_returns_what_was_sent_when_nothing_comes_back(resource, answer, status):
+    posts, _ = resource(answer(status))
+
+    assert posts.create_many([Post("a"), {"title": "b"}]) == [Post("a"), Post("b")]
+
+
+def test_the_list_that_comes_back_may_be_within_its_document(resource, answer):
+    posts, _ = resource(answer("201 Created", b'{"data": [{"title": "a"}]}'), items_at="data")
+
+    assert posts.create_many([Post("a")]) == [Post("a")]
+
+
+@pytest.mark.parametrize("body", [b'{"created": 1}', b"[1]", b"<html>"], ids=ascii)
+def test_an_answer_that_is_no_list_of_the_model_is_a_decode_error(resource, answer, body):
+    posts, _ = resource(answer("207 Multi-Status", body))
+
+    with pytest.raises(httpkit.DecodeError):
+        posts.create_many([Post("a")])
+
+
+def test_create_many_is_sent_once_unless_it_has_a_key(sandbox):
+    with Blog(sandbox.url) as blog:
+        flaky = blog.resource("flaky/k?status=500&fail=1&then=204")
+        with pytest.raises(httpkit.InternalServerError):
+            flaky.create_many([{}])
+        other = blog.resource("flaky/l?status=500&fail=1&then=204")
+        other.create_many([{}], idempotency_key=True)
+
+    assert (len(sandbox.attempts("k")), len(sandbox.attempts("l"))) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        pytest.param(lambda posts: posts.create_many([{}]), id="create_many"),
+        pytest.param(lambda posts: posts.get(1), id="get"),
+    ],
+)
+def test_a_validator_that_quotes_a_secret_shows_none(resource, answer, call):
+    posts, _ = resource(
+        answer(body=b'[{"data": "tenant-token-1"}]'),
+        model=lambda item: int(item["data"]),
+        item_at="0",
+        auth=httpkit.BearerAuth("tenant-token-1"),
+    )
+
+    with pytest.raises(httpkit.DecodeError) as caught:
+        call(posts)
+
+    assert "tenant-token-1" not in "".join(traceback.format_exception(caught.value))
+
+
+# Versions
+
+
+CHANGES = [
+    pytest.param(lambda posts, **o: posts.replace(1, {"title": "x"}, **o), id="replace"),
+    pytest.param(lambda posts, **o: posts.update(1, {"title": "x"}, **o), id="update"),
+    pytest.param(lambda posts, **o: posts.delete(1, **o), id="delete"),
+]
+
+
+def test_fetch_returns_the_item_with_its_answer(blog):
+    found = blog.posts.fetch(1)
+
+    assert found.item == blog.posts.get(1)
+    assert found.etag == found.response.headers["ETag"]
+    assert repr(found).startswith("<Fetched Post(title='First post'")
+
+
+@pytest.mark.parametrize("call", CHANGES)
+def test_a_change_of_the_version_that_was_fetched_is_made(sandbox, blog, call):
+    etag = blog.posts.fetch(1).etag
+
+    call(blog.posts, if_match=etag, headers={"X-Tenant": "a"})
+
+    assert sandbox.seen[-1].headers["if-match"] == etag
+    assert sandbox.seen[-1].headers["x-tenant"] == "a"
+
+
+@pytest.mark.parametrize("call", CHANGES)
+def test_a_change_of_an_older_version_is_refused(blog, call):
+    etag = blog.posts.fetch(1).etag
+    blog.posts.update(1, {"title": "Somebody else was faster"})
+
+    with pytest.raises(httpkit.PreconditionFailedError):
+        call(blog.posts, if_match=etag)
+
+    assert blog.posts.get(1).title == "Somebody else was faster"
+
+
+@pytest.mark.parametrize("call", CHANGES)
+def test_any_version_will_do(sandbox, blog, call):
+    call(blog.posts, if_match="*")
+
+    assert sandbox.seen[0].headers["if-match"] == "*"
+
+
+@pytest.mark.parametrize("call", CHANGES)
+def test_a_change_asks_for_no_version_by_itself(sandbox, blog, call):
+    call(blog.posts)
+
+    assert "if-match" not in sandbox.seen[0].headers
+
+
+@pytest.mark.parametrize("etag", ["", " ", 5, b'"a"'], ids=repr)
+@pytest.mark.parametrize("call", CHANGES)
+def test_a_version_that_is_none_is_refused(sandbox, blog, call, etag):
+    with pytest.raises(httpkit.ConfigurationError, match="if_match"):
+        call(blog.posts, if_match=etag)
+
+    assert sandbox.seen == []
+
+
+def test_update_asks_for_the_item_without_the_version(resource, answer):
+    posts, server = resource(answer("204 No Content"), answer(body=b'{"title": "New"}'))
+
+    posts.update(1, {}, if_match='"v1"')
+
+    assert b'If-Match: "v1"' in server.requests[0]
+    assert b"If-Match" not in server.requests[1]
+
+
+def test_a_server_without_versions_is_an_error_and_not_a_change_of_any(resource, answer):
+    posts, _ = resource(answer(body=b'{"title": "a"}'))
+    found = posts.fetch(1)
+
+    with pytest.raises(httpkit.HTTPKitError, match=r"GET http.*/posts/1 has no ETag"):
+        posts.replace(1, {}, if_match=found.etag)

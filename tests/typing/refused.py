@@ -14,6 +14,9 @@ from httpkit import (
     BasicAuth,
     BearerAuth,
     ClientCredentialsAuth,
+    CursorPages,
+    LinkPages,
+    NumberedPages,
     RefreshTokenAuth,
     Resource,
     RetryEvent,
@@ -125,6 +128,23 @@ def resources_are_typed(blog: Blog) -> None:
     len(blog.posts.list())  # type: ignore[arg-type]
     _ = blog.posts.list()[0]  # type: ignore[index]
     _ = blog.comments  # type: ignore[attr-defined]
+    _ = blog.posts(1).comments  # type: ignore[attr-defined]
+    blog.posts.replace(1, {}, if_match=5)  # type: ignore[arg-type]
+    blog.posts.create_many(5)  # type: ignore[arg-type]
+    blog.posts.request("POST", "publish", on_status={})  # type: ignore[call-arg]
+    Resource("posts", Post, pages="next")  # type: ignore[call-overload]
+
+
+def pages_are_typed(api: httpkit.Session) -> None:
+    api.paginate("users", "next")  # type: ignore[call-overload]
+    api.paginate("users", LinkPages)  # type: ignore[call-overload]
+    api.paginate("users", userId=1)  # type: ignore[call-overload]
+    api.paginate("users", stream=True)  # type: ignore[call-overload]
+    api.paginate("users").first("3")  # type: ignore[arg-type]
+    api.paginate("users").resume(3)  # type: ignore[arg-type]
+    CursorPages()  # type: ignore[call-arg]
+    NumberedPages(start="1")  # type: ignore[arg-type]
+    LinkPages().rel = "other"  # type: ignore[misc]
 
 
 def events_are_frozen(event: RetryEvent, policy: RetryPolicy) -> None:

@@ -7,7 +7,18 @@ from typing import Any, TypedDict, assert_type
 import msgspec
 
 import httpkit
-from httpkit import Pages, Resource
+from httpkit import (
+    CursorPages,
+    Fetched,
+    LinkPages,
+    NextURLPages,
+    NumberedPages,
+    OffsetPages,
+    Page,
+    Pages,
+    Resource,
+    Response,
+)
 
 
 @dataclass
@@ -35,10 +46,34 @@ def first_word(document: dict[str, str]) -> str:
     return document["title"].split()[0]
 
 
+class Replies(Resource[Film]):
+    """A collection nested in a nested one."""
+
+
+class Comments(Resource[User]):
+    """A nested collection with a method of its own, and another in it."""
+
+    replies = Replies("replies", Film)
+
+    def hide(self, id: int) -> User:
+        """Send an action."""
+        answer = self.request("POST", "{id}/hide", id=id, json={"why": "spam"})
+        assert_type(answer, Response)
+        return answer.decode(User)
+
+
+class Posts(Resource[Post]):
+    """A collection with others in it."""
+
+    comments = Comments("comments", User)
+    tags = Resource("tags", items_at="data", pages=NumberedPages(total="pages"))
+
+
 class Blog(httpkit.Session, base_url="https://api.example.com"):
     """An SDK."""
 
     posts = Resource("posts", Post)
+    shelf = Posts("posts", Post, pages=CursorPages("next"), item_at="data", item_path="post/{id}")
     users = Resource("users", User)
     films = Resource("films", Film, items_at="data.films")
     words = Resource("posts", first_word)
@@ -90,6 +125,45 @@ def lists_are_typed(blog: Blog) -> None:
     for post in blog.posts.list():
         assert_type(post, Post)
     assert_type([user["name"] for user in blog.users.list()], list[str])
+
+
+def nested_resources_are_typed(blog: Blog) -> None:
+    assert_type(blog.shelf, Posts)
+    assert_type(blog.shelf(1), Posts)
+    assert_type(blog.shelf(1).comments, Comments)
+    assert_type(blog.shelf(1).comments.list(), Pages[User])
+    assert_type(blog.shelf(1).comments.get(2), User)
+    assert_type(blog.shelf(1).comments.hide(2), User)
+    assert_type(blog.shelf(1).comments(2).replies.get(3), Film)
+    assert_type(blog.shelf("a").tags.list(), Pages[dict[str, Any]])
+    assert_type(Posts.comments, Comments)
+
+
+def versions_and_batches_are_typed(blog: Blog) -> None:
+    found = blog.posts.fetch(1)
+    assert_type(found, Fetched[Post])
+    assert_type(found.item, Post)
+    assert_type(found.etag, str)
+    assert_type(blog.posts.replace(1, found.item, if_match=found.etag), Post)
+    assert_type(blog.posts.update(1, {}, if_match="*"), Post)
+    blog.posts.delete(1, if_match=found.etag)
+    assert_type(blog.posts.create_many([Post("a"), {"title": "b"}]), list[Post])
+
+
+def pages_are_typed(api: httpkit.Session) -> None:
+    assert_type(api.paginate("users"), Pages[dict[str, Any]])
+    assert_type(api.paginate("users", model=User), Pages[User])
+    assert_type(api.paginate("users", NextURLPages("next"), model=first_word), Pages[str])
+    assert_type(api.paginate("ids", LinkPages(), model=int, params={"q": "a"}), Pages[int])
+    found = api.paginate("users", OffsetPages(), items_at="data", model=Post, timeout=5)
+    assert_type(found.limit(5), Pages[Post])
+    assert_type(found.resume("users?offset=5"), Pages[Post])
+    assert_type([post.title for post in found], list[str])
+    for page in found.pages():
+        assert_type(page, Page[Post])
+        assert_type(page.items, list[Post])
+        assert_type(page.response, Response)
+        assert_type(page.next_url, str | None)
 
 
 def options_of_a_call(blog: Blog) -> None:

@@ -1,0 +1,124 @@
+"""Lists and collections: what a caller may say of them."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast, overload
+
+from typing_extensions import Unpack
+
+from httpkit import preparation, settings
+from httpkit._typing import Params
+from httpkit.pages import Pages, listing
+from httpkit.pagination import LinkPages, Pager
+from httpkit.resource import Resource
+from httpkit.settings import PageOptions
+from httpkit.verbs import Verbs
+from httpkit.walk import Turner
+
+T = TypeVar("T")
+
+
+class Lists(Verbs):
+    """The lists and collections of a session."""
+
+    @overload
+    def paginate(
+        self,
+        url: str | bytes,
+        pages: Pager = ...,
+        *,
+        items_at: str | None = None,
+        model: None = None,
+        params: Params = None,
+        **options: Unpack[PageOptions],
+    ) -> Pages[dict[str, Any]]: ...
+    @overload
+    def paginate(
+        self,
+        url: str | bytes,
+        pages: Pager = ...,
+        *,
+        items_at: str | None = None,
+        model: Callable[..., T],
+        params: Params = None,
+        **options: Unpack[PageOptions],
+    ) -> Pages[T]: ...
+    def paginate(
+        self,
+        url: str | bytes,
+        pages: Pager = LinkPages(),  # noqa: B008  # a frozen value
+        *,
+        items_at: str | None = None,
+        model: Any = None,
+        params: Params = None,
+        **options: Unpack[PageOptions],
+    ) -> Pages[Any]:
+        """Return the items of a list that comes in pages, lazily: each loop asks anew.
+
+        A next page at another origin is asked for without the session's and the call's
+        credentials; one that leads from https to http, or to no http(s) URL, is an error.
+
+        Args:
+            url: As for `request`.
+            pages: How the next page is found: LinkPages, NextURLPages, CursorPages,
+                NumberedPages or OffsetPages.
+            items_at: Where the items are in a page ("data.users"); None: the page is the list.
+            model: As for `Resource`; None: dicts.
+            params: Query parameters of every page; what a next URL names already is not said
+                twice. A pager's own parameter here is where it begins.
+            **options: Keywords of `request`, for each page: headers, path, auth, timeout, ...
+
+        Raises:
+            ConfigurationError: An argument cannot work.
+            RequestException: While looping; see `Pages.pages`.
+        """
+        given: dict[str, Any] = dict(options)
+        settings.check_known(given, settings.PageOptions)
+        kind: Callable[..., Any] = model or dict
+        asked = listing(
+            cast("Turner", self),
+            preparation.as_text(url),
+            pages,
+            items_at=items_at,
+            model=kind,
+            params=params,
+            options=given,
+        )
+        return Pages(asked)
+
+    @overload
+    def resource(
+        self,
+        path: str,
+        model: None = None,
+        *,
+        items_at: str | None = None,
+        pages: Pager | None = None,
+        item_at: str | None = None,
+        item_path: str | None = None,
+    ) -> Resource[dict[str, Any]]: ...
+    @overload
+    def resource(
+        self,
+        path: str,
+        model: Callable[..., T],
+        *,
+        items_at: str | None = None,
+        pages: Pager | None = None,
+        item_at: str | None = None,
+        item_path: str | None = None,
+    ) -> Resource[T]: ...
+    def resource(
+        self,
+        path: str,
+        model: Any = None,
+        *,
+        items_at: str | None = None,
+        pages: Pager | None = None,
+        item_at: str | None = None,
+        item_path: str | None = None,
+    ) -> Resource[Any]:
+        """Return a resource of this session; `Resource` explains the arguments."""
+        resource = Resource[Any](
+            path, model, items_at=items_at, pages=pages, item_at=item_at, item_path=item_path
+        )
+        return resource.bind(cast("Turner", self))

@@ -1,0 +1,196 @@
+"""A list that is longer than one answer: its items, when they are asked for."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from urllib.parse import urldefrag
+
+from httpkit import _models, _secrets, _urls
+from httpkit._typing import Params, is_list
+from httpkit.errors import ConfigurationError
+from httpkit.pagination import Pager
+from httpkit.walk import Listing, Page, Turner, Walk
+
+if TYPE_CHECKING:
+    import pandas as pd  # type: ignore[import-not-found,import-untyped,unused-ignore]
+    import polars as pl  # type: ignore[import-not-found,unused-ignore]
+
+T = TypeVar("T")
+
+
+class Pages(Generic[T]):
+    """The items of a list, page by page, fetched when they are asked for.
+
+    Every `for` loop begins anew: nothing is kept between two of them, and loops that run at
+    the same time do not meet. There is no `len`, because it would have to fetch everything.
+    """
+
+    def __init__(
+        self, listing: Listing[T], *, start: str | None = None, limit: int | None = None
+    ) -> None:
+        self._listing = listing
+        self._start = start
+        self._limit = limit
+
+    def __iter__(self) -> Iterator[T]:
+        for page in self.pages():
+            yield from page.items
+
+    def pages(self) -> Iterator[Page[T]]:
+        """Return the pages, each asked for when its turn comes.
+
+        A page is given whole or not at all. When one fails, the error's note names it, and
+        `resume(error)` goes on with it; when only the way on from a page is wrong, the page
+        is given first.
+
+        Raises:
+            PaginationError: The pages lead in a circle, or to where they must not.
+            StatusError: The server refuses.
+            DecodeError: A page has no list at the items' place, or an item is not of the
+                model; the message says which item.
+        """
+        left = self._limit
+        if left == 0:
+            return
+        for page in Walk(self._listing).pages(self._start):
+            if left is None:
+                yield page
+                continue
+            if len(page.items) > left:
+                yield replace(page, items=page.items[:left], next_url=None)
+                return
+            yield page
+            left -= len(page.items)
+            if left == 0:
+                return
+
+    def first(self, count: int) -> list[T]:
+        """Return the first items, and ask for no page beyond them.
+
+        Args:
+            count: At most so many, 0 or more.
+
+        Raises:
+            ConfigurationError: The count is below 0.
+        """
+        return list(self.limit(count))
+
+    def limit(self, count: int) -> "Pages[T]":
+        """Return the same list, ending after so many items.
+
+        Args:
+            count: At most so many, 0 or more; the smaller of two limits counts.
+
+        Raises:
+            ConfigurationError: The count is below 0.
+        """
+        _check_count(count)
+        limit = count if self._limit is None else min(count, self._limit)
+        return Pages(self._listing, start=self._start, limit=limit)
+
+    def resume(self, at: str | BaseException) -> "Pages[T]":
+        """Return the same list from a page on; a limit counts anew.
+
+        Args:
+            at: The error that ended a loop, for the page that failed; or what
+                `Page.next_url` said, now or in an earlier run. Only a URL that this list
+                gave: it gets the credentials of the call.
+
+        Raises:
+            ConfigurationError: It says nothing about a page.
+        """
+        place: object = getattr(at, "next_url", None) if isinstance(at, BaseException) else at
+        if not isinstance(place, str) or not place:
+            raise ConfigurationError(f"{type(at).__name__} names no page to go on from")
+        return Pages(self._listing, start=place, limit=self._limit)
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return all items as a data frame, a column for each field of the model.
+
+        Raises:
+            ConfigurationError: pandas is not installed; nothing was sent.
+        """
+        try:
+            import pandas as pd  # type: ignore[import-not-found,import-untyped,unused-ignore]
+        except ImportError as error:
+            raise ConfigurationError("to_pandas() needs pandas: pip install pandas") from error
+        rows, columns = self._table()
+        return pd.DataFrame(rows, columns=columns)
+
+    def to_polars(self) -> "pl.DataFrame":
+        """Return all items as a data frame, a column for each field of the model.
+
+        Raises:
+            ConfigurationError: polars is not installed; nothing was sent.
+        """
+        try:
+            import polars as pl  # type: ignore[import-not-found,unused-ignore]
+        except ImportError as error:
+            raise ConfigurationError("to_polars() needs polars: pip install polars") from error
+        rows, columns = self._table()
+        # All rows are looked at: a column that is null in the first hundred has a type, too.
+        return pl.DataFrame(rows, schema=columns, infer_schema_length=None)
+
+    def _table(self) -> tuple[list[Any], list[str] | None]:
+        columns = list(_models.field_names(self._listing.model))
+        return [_models.row(item) for item in self], columns or None
+
+    def __repr__(self) -> str:
+        listing = self._listing
+        limit = "" if self._limit is None else f", at most {self._limit}"
+        return f"<Pages of {_secrets.redact_url(listing.url)}{limit}>"
+
+
+def _check_count(count: object) -> None:
+    if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+        raise ConfigurationError(f"{count!r} items: a whole number, 0 or more, is needed")
+
+
+def listing(
+    session: Turner,
+    url: str,
+    pager: Pager,
+    *,
+    items_at: str | None,
+    model: Callable[..., T],
+    params: Params,
+    options: Mapping[str, Any],
+) -> Listing[T]:
+    """Return what is asked for, checked.
+
+    Raises:
+        ConfigurationError: The pager is none, or a place or the parameters cannot be.
+        InvalidURL: A placeholder of the URL has no value.
+    """
+    if isinstance(pager, type) or not hasattr(pager, "following"):
+        raise ConfigurationError(f"{pager!r} is no way to page: LinkPages() is one")
+    if items_at is not None and (not isinstance(items_at, str) or not items_at.strip(".")):  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
+        raise ConfigurationError(f"items_at={items_at!r} must name a place in the document")
+    kept = dict(options)
+    url = urldefrag(_urls.fill(url, kept.pop("path", None))).url
+    if isinstance(params, bytes):
+        params = params.decode("utf-8", "replace")
+    if isinstance(params, str):  # spelled by the caller: as it is
+        url, params = _urls.with_query(url, params), None
+    return Listing(session, url, pager, items_at, model, _grouped(params), kept)
+
+
+def _grouped(params: Any) -> dict[str, Any]:
+    """Return parameters by name, with their values as a list where there may be several."""
+    try:
+        pairs = params.items() if hasattr(params, "items") else params or ()
+        grouped: dict[str, Any] = {}
+        for name, value in pairs:
+            key = name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
+            is_many = hasattr(value, "__iter__") and not isinstance(value, (str, bytes))
+            values = list(value) if is_many else value
+            if key in grouped:
+                values = [*_as_list(grouped[key]), *_as_list(values)]
+            grouped[key] = values
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"params={type(params).__name__} must be pairs") from error
+    return grouped
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if is_list(value) else [value]

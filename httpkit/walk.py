@@ -1,0 +1,331 @@
+"""Turning the pages of a list: which request comes next, and what may travel with it.
+
+Rule: nothing here knows how a server counts; a pager does. Nothing here sends; a session does.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+from urllib.parse import urldefrag
+
+import requests
+from requests.exceptions import InvalidURL
+
+from httpkit import _headers, _models, _secrets, _urls
+from httpkit._typing import Caller, is_list, is_mapping
+from httpkit.errors import PaginationError
+from httpkit.pagination import Pager, Reading
+from httpkit.response import Response, settled
+
+T = TypeVar("T")
+
+# A server that goes on and on without an item is broken; some pass over a hundred pages that a
+# filter has emptied (DynamoDB and search engines behind cursors).
+_MOST_EMPTY_PAGES = 1000
+# What a call says of itself that must not follow a link to another origin.
+_OF_ONE_ORIGIN = frozenset({"auth", "cookies", "cert", "idempotency_key"})
+# No origin at all (RFC 6761 section 6.4): for a session with this base URL all are foreign.
+_NOWHERE = "https://nowhere.invalid"
+
+
+class Turner(Caller, Protocol):
+    """What turning pages needs of a session."""
+
+    @property
+    def base_url(self) -> str | None:
+        """What relative URLs are appended to."""
+        ...
+
+    @property
+    def trusted_origins(self) -> Sequence[str]:
+        """Further origins that may see the session's credentials."""
+        ...
+
+    def with_options(
+        self, *, base_url: str, trusted_origins: Sequence[str], strict: bool
+    ) -> Caller:
+        """Return a clone that takes every origin for a foreign one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Page(Generic[T]):
+    """One page of a list.
+
+    Attributes:
+        items: What is on it, decoded.
+        response: The answer that held it.
+        number: Its place in this iteration, from 1.
+        next_url: Where the page after it is: what `Pages.resume` takes, in this run or in a
+            later one. None: it is the last, or cut by a limit.
+    """
+
+    items: list[T]
+    response: Response
+    number: int
+    next_url: str | None
+
+    def __repr__(self) -> str:
+        return f"<Page {self.number}: {len(self.items)} items>"
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Listing(Generic[T]):
+    """What is asked of whom; it does not change while pages are turned.
+
+    Attributes:
+        session: Who sends.
+        url: The collection's URL, relative or absolute, its placeholders filled.
+        pager: Which request comes next.
+        items_at: The place of the items in a page; None: the page is the list.
+        model: What an item is decoded into.
+        filters: The query parameters of every request; None takes one of the session's away.
+        options: Further keywords of every request.
+    """
+
+    session: Turner
+    url: str
+    pager: Pager
+    items_at: str | None
+    model: Callable[..., T]
+    filters: Mapping[str, Any]
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class _Turn:
+    """The request for a page: a URL, with the pager's own parameters apart."""
+
+    url: str
+    own: tuple[tuple[str, str], ...]
+
+
+@dataclass(slots=True, repr=False, eq=False)
+class Walk(Generic[T]):
+    """One iteration: which page, what was seen, and whether it has left home.
+
+    Attributes:
+        listing: What is asked for.
+        begun: The URL that the caller gave, without the pager's own parameters.
+        home: The origins that may see the credentials.
+        is_home: Whether no page came from elsewhere; once one did, no credential is sent, as
+            with redirects.
+        number: The present page, from 1.
+        received: Items so far.
+        empty: Pages without items, in a row.
+        seen: The requests so far, to notice a circle; by hash, for there may be millions.
+        echo: The present page's items as sent, by length and hash; a page that has the same
+            is none.
+        held: What the caller or the session put into the query, of what is secret: it is sent
+            again anyway, so a link that repeats it carries it nowhere, nor does an error.
+    """
+
+    listing: Listing[T]
+    begun: str = ""
+    home: frozenset[_urls.Origin] = frozenset()
+    is_home: bool = True
+    number: int = 0
+    received: int = 0
+    empty: int = 0
+    seen: set[int] = field(default_factory=set[int])
+    echo: tuple[int, int] | None = None
+    held: frozenset[tuple[str, str]] = frozenset()
+
+    def pages(self, start: str | None) -> Iterator[Page[T]]:
+        """Return the pages, from the beginning or from where a page or an error said."""
+        turn: _Turn | None = self._first(start)
+        while turn is not None:
+            self.number += 1
+            self.seen.add(self._signature(turn))
+            try:
+                answer = self._ask(turn)
+                if answer is None:
+                    return
+                items = self._read(answer)
+            except Exception as error:
+                _annotate(error, self._name(), self._address(turn))
+                raise
+            following, wrong = None, None
+            try:
+                following = self._following(turn, answer, len(items))
+            except PaginationError as error:
+                wrong = error
+            next_url = self._address(following) if following else None
+            yield Page(items, answer, self.number, next_url)
+            if wrong is not None:
+                raise wrong
+            turn = following
+
+    def _first(self, start: str | None) -> _Turn:
+        listing, own = self.listing, self.listing.pager.own
+        typed = self._absolute(listing.url)
+        self.home = _urls.home_of(listing.session.base_url, typed, listing.session.trusted_origins)
+        if _urls.origin(typed) not in self.home:
+            self.home = frozenset({_urls.origin(typed)})  # pointed there by the caller
+        self.begun = _without(listing.url, own)
+        self.held = _secret_pairs(self.begun)
+        url = listing.url if start is None else start
+        filters = {n: v if is_list(v) else [v] for n, v in listing.filters.items() if n in own}
+        given = {name: str(values[-1]) for name, values in filters.items() if values}
+        given |= {name: value for name, value in _urls.query_of(url) if name in own}
+        return _Turn(_without(url, own), tuple(listing.pager.begin(given).items()))
+
+    def _absolute(self, url: str) -> str:
+        return _urls.join(self.listing.session.base_url, url)
+
+    def _ask(self, turn: _Turn) -> Response | None:
+        """Send the request; None: the server says that there is no such page."""
+        session: Caller = self.listing.session
+        options = dict(self.listing.options)
+        if not self.is_home or _urls.origin(self._absolute(turn.url)) not in self.home:
+            self.is_home = False
+            session = self.listing.session.with_options(
+                base_url=_NOWHERE, trusted_origins=(), strict=True
+            )
+            options = {n: value for n, value in options.items() if n not in _OF_ONE_ORIGIN}
+            options["headers"] = _headers.travelling(options.get("headers") or {})
+        ending = getattr(self.listing.pager, "end_status", None) if self.number > 1 else None
+        answer = session.request(
+            "GET",
+            turn.url,
+            self._params(turn),
+            on_status={} if ending is None else {ending: lambda _: None},
+            raise_for_status=True,
+            **options,
+        )
+        if not isinstance(answer, requests.Response):
+            return None
+        ours = settled(answer)
+        if self.number == 1:
+            sent = (ours.history or [ours])[0].request.url or ""
+            given = frozenset({*_urls.query_of(turn.url), *turn.own})  # by the server, once
+            self.held |= _secret_pairs(sent) - given
+        self.is_home = self.is_home and _urls.origin(ours.url) in self.home
+        return ours
+
+    def _params(self, turn: _Turn) -> dict[str, Any]:
+        """Return the parameters beside the URL: what it names already is not said twice."""
+        named = {name for name, _ in _urls.query_of(turn.url)}
+        filters: Mapping[str, Any] = {}
+        if turn.url == self.begun:
+            filters = self.listing.filters
+        elif self.is_home:
+            filters = self._kept(named)
+        # None keeps the session's parameter of the same name away.
+        return {**dict.fromkeys(named), **filters, **dict(turn.own)}
+
+    def _kept(self, named: set[str]) -> dict[str, Any]:
+        """Return what a link has forgotten; a key is no filter, and is always kept."""
+        keeps = getattr(self.listing.pager, "keep_params", True)
+        asked = {**_grouped(self.begun), **self.listing.filters}
+        return {
+            name: value
+            for name, value in asked.items()
+            if name not in named and (keeps or _secrets.is_secret_parameter(name))
+        }
+
+    def _signature(self, turn: _Turn) -> int:
+        """Return the request as a number that the order of its parameters does not change."""
+        params = {n: v for n, v in self._params(turn).items() if v is not None}
+        url = _urls.with_query(self._absolute(turn.url), params)
+        return hash((url.partition("?")[0], *sorted(_urls.query_of(url))))
+
+    def _address(self, turn: _Turn) -> str:
+        """Return the request as one URL, without what is sent again anyway and secret."""
+        url = _urls.without_pairs(turn.url, lambda name, value: (name, value) in self.held)
+        return _urls.with_query(url, dict(turn.own))
+
+    def _read(self, answer: Response) -> list[T]:
+        if answer.status_code == requests.codes.no_content:
+            return []
+        place, model = self.listing.items_at, self.listing.model
+        body = answer.content
+        try:
+            body = body if place is None else _models.dig(body, place)
+            items = _models.decode_list(body, model)
+        except _models.MismatchError as error:
+            _secrets.scrub(error)  # validators quote what they refuse
+            raise answer.mismatch(model, f"{error} ({self._place(error, body)})") from error
+        before, self.echo = self.echo, (len(body), hash(body))
+        if items and self.echo == before and getattr(self.listing.pager, "is_counting", False):
+            own = ", ".join(map(repr, self.listing.pager.own))
+            raise self._wrong(
+                answer, f"it is the page before once more: the server takes no notice of {own}"
+            )
+        self.received += len(items)
+        return items
+
+    def _place(self, error: _models.MismatchError, body: bytes) -> str:
+        page, place = f"page {self.number}", self.listing.items_at
+        if error.item is not None:
+            page = f"item {error.item + 1} of {page}"
+        if place is not None:
+            return f"{page}, looking at {place!r}"
+        is_object = error.item is None and body.lstrip()[:1] == b"{"
+        return f"{page}; items_at= says where the list is" if is_object else page
+
+    def _following(self, turn: _Turn, answer: Response, count: int) -> _Turn | None:
+        reading = Reading(answer, dict(turn.own), count, self.received)
+        try:
+            step = self.listing.pager.following(reading)
+        except PaginationError as error:
+            raise self._wrong(answer, str(error)) from error
+        if step is None:
+            return None
+        if is_mapping(step):
+            following = _Turn(turn.url, tuple(step.items()))
+        else:
+            following = _Turn(self._target(answer, step), ())
+        if self._signature(following) in self.seen:
+            raise self._wrong(answer, "its next page was asked for before: they run in a circle")
+        self.empty = 0 if count else self.empty + 1
+        if self.empty >= _MOST_EMPTY_PAGES:
+            raise self._wrong(answer, f"it is empty, as are {self.empty - 1} before it")
+        return following
+
+    def _target(self, answer: Response, link: str) -> str:
+        try:
+            target = urldefrag(_urls.resolve(answer.url, link)).url
+        except InvalidURL as error:
+            why = f"the link to its next page is not followed: it {error}"
+            raise self._wrong(answer, why) from error
+        target = _urls.without_pairs(target, lambda name, value: (name, value) in self.held)
+        if answer.url[:6].lower() == "https:" and target[:5].lower() == "http:":
+            wrong = self._wrong(
+                answer, "the link to its next page is not followed: it leads from https to http"
+            )
+            wrong.next_url = target
+            raise wrong
+        return target
+
+    def _name(self) -> str:
+        return f"page {self.number} of {_secrets.redact_url(self.listing.url)}"
+
+    def _wrong(self, answer: Response, why: str) -> PaginationError:
+        wrong = PaginationError(f"{self._name()}: {why}", response=answer)
+        wrong.attempts = answer.attempts
+        return wrong
+
+
+def _without(url: str, own: Sequence[str]) -> str:
+    return _urls.without_pairs(url, lambda name, _: name in own)
+
+
+def _grouped(url: str) -> dict[str, list[str]]:
+    grouped: dict[str, list[str]] = {}
+    for name, value in _urls.query_of(url):
+        grouped.setdefault(name, []).append(value)
+    return grouped
+
+
+def _secret_pairs(url: str) -> frozenset[tuple[str, str]]:
+    pairs = _urls.query_of(url)
+    return frozenset(pair for pair in pairs if _secrets.is_secret_parameter(pair[0]))
+
+
+def _annotate(error: Exception, page: str, address: str) -> None:
+    """Say which page it was, and leave what `Pages.resume` needs."""
+    error.add_note(f"{page}: Pages.resume(error) goes on with it")
+    with suppress(AttributeError, TypeError):  # a caller's own class may have no room
+        error.next_url = address  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]  # HTTPKitError declares it
