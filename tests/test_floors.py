@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -78,6 +79,19 @@ def test_a_module_imports_lower_floors_only(module):
     not_below = {room for room in rooms(MODULES[module]) if FLOOR_OF[room] >= floor}
 
     assert not not_below, f"{module} is on floor {floor}"
+
+
+def test_the_page_of_the_house_shows_every_floor():
+    page = (HOUSE.parent / "docs/explanation/house.md").read_text("utf-8")
+
+    rooms_shown = re.findall(r"^\| ([0-9 ]+) \| `(\w+)` \|", page, re.MULTILINE)
+
+    expected = [
+        (str(number) if place == 0 else " ", name)
+        for number, names in reversed([*enumerate(FLOORS)])
+        for place, name in enumerate(names)
+    ]
+    assert rooms_shown == expected
 
 
 def test_the_sandbox_imports_nothing_of_the_house_it_judges():
