@@ -14,9 +14,9 @@ from requests.cookies import RequestsCookieJar, cookiejar_from_dict, merge_cooki
 from requests.exceptions import InvalidURL
 from requests.sessions import merge_hooks
 from requests.structures import CaseInsensitiveDict
-from requests.utils import get_auth_from_url, get_netrc_auth, select_proxy
+from requests.utils import get_auth_from_url, select_proxy
 
-from httpkit import _headers, _secrets, _urls, auth, settings
+from httpkit import _headers, _secrets, _urls, auth, environment, settings
 from httpkit._typing import Auth, Carrier, Hook
 from httpkit._urls import Origin
 from httpkit.errors import ConfigurationError
@@ -134,7 +134,7 @@ def _signer(request: requests.Request, owner: Owner, url: str, *, is_home: bool)
     user_and_password = get_auth_from_url(url)
     if any(user_and_password):
         return auth.as_signer(user_and_password)
-    ambient = get_netrc_auth(url) if owner.trust_env and is_private(url) else None
+    ambient = environment.password(url) if owner.trust_env and is_private(url) else None
     return auth.as_signer(ambient) if ambient else auth.NO_AUTH
 
 

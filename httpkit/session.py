@@ -20,7 +20,6 @@ import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.cookies import RequestsCookieJar, cookiejar_from_dict, merge_cookies
 from requests.structures import CaseInsensitiveDict
-from requests.utils import get_environ_proxies
 from typing_extensions import Unpack
 from urllib3.util import Retry
 
@@ -31,6 +30,7 @@ from httpkit import (
     _urls,
     delivery,
     dispatch,
+    environment,
     preparation,
     settings,
     travel,
@@ -379,16 +379,18 @@ class Session(Operations, Lists, Transfers):
             return super().merge_environment_settings(url, proxies, stream, verify, cert)
         if verify is None and (self._verify_is_given or self.verify is not True):
             verify = self.verify
-        is_explicit = verify is not None
-        merged = super().merge_environment_settings(url, {}, stream, verify, cert)
-        if is_explicit:
-            merged["verify"] = verify
-        merged["proxies"] = self._proxies(url, {**self.proxies, **(proxies or {})})
-        return merged
+        if verify is None:
+            verify = (environment.ca_bundle() if self.trust_env else None) or self.verify
+        return {
+            "proxies": self._proxies(url, {**self.proxies, **(proxies or {})}),
+            "stream": self.stream if stream is None else stream,
+            "verify": verify,
+            "cert": self.cert if cert is None else cert,
+        }
 
     def _proxies(self, url: str, explicit: dict[str, Any]) -> dict[str, Any]:
         no_proxy = explicit.get("no_proxy")
-        ambient = get_environ_proxies(url, no_proxy=no_proxy) if self.trust_env else {}
+        ambient = environment.proxies(url, no_proxy) if self.trust_env else {}
         return preparation.merge_proxies(url, explicit, ambient)
 
     def rebuild_proxies(
