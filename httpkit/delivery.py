@@ -407,6 +407,5 @@ def begin(request: PreparedRequest, call: Call, *, follows: bool) -> PreparedReq
     ends_at = call.ends_at
     if ends_at is None and call.deadline is not None:
         ends_at = time.monotonic() + call.deadline
-    mine = request.copy()
-    mine.call = replace(call, ends_at=ends_at, follows=call.follows or follows)
-    return mine
+    request.call = replace(call, ends_at=ends_at, follows=call.follows or follows)
+    return request

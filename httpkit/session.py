@@ -472,7 +472,7 @@ class Session(Operations, Lists, Transfers):
     def _ours(self, request: requests.PreparedRequest) -> PreparedRequest:
         """Return the request as one that knows its call, and note that it is being sent."""
         if not isinstance(request, PreparedRequest) or request.call is None:
-            return self._adopted(request)
+            return self._adopted(request)  # a copy
         mine = request.copy()
         if request.call.sign and _urls.origin(mine.url or "") not in request.call.home:
             # requests' own redirects, or a caller's hand, led it away from home.
@@ -540,8 +540,10 @@ class Session(Operations, Lists, Transfers):
                 resp, req, proxies=proxies, yield_requests=yield_requests, **options
             )
             return
+        if delivery.ATTEMPTING.get():  # requests' own send looks for `.next`: it is found later
+            return
         mine = self._adopted(req)
-        parcel = self._parcel(mine, {**options, "proxies": proxies or {}}, follows=True)
+        parcel = self._parcel(mine.copy(), {**options, "proxies": proxies or {}}, follows=True)
         if yield_requests:
             if (onward := parcel.peek(resp)) is not None:
                 yield onward
@@ -551,6 +553,7 @@ class Session(Operations, Lists, Transfers):
     def _parcel(
         self, request: PreparedRequest, options: dict[str, Any], *, follows: bool
     ) -> delivery.Delivery:
+        """Return what delivers a request of its own: its clock is started."""
         return delivery.Delivery(
             session=self,
             transmit=super().send,
