@@ -20,7 +20,7 @@ from requests.cookies import RequestsCookieJar
 from requests.exceptions import TooManyRedirects
 from urllib3.exceptions import HTTPError as WireError
 
-from httpkit import errors, limits, redirects, response, retry, settings
+from httpkit import errors, limits, redirects, response, retry, settings, transport
 from httpkit.bodies import Outgoing, SourceError
 from httpkit.request import Call, PreparedRequest
 
@@ -279,7 +279,7 @@ class Delivery:
             if leads_on and self.is_strict:
                 response.drain(answer, self._check_deadline)
             elif self.options["stream"]:
-                return
+                transport.lift_deadline(answer.raw, self.options["timeout"])
             elif self.is_strict or self._call.max_body is not None:
                 limit = self._call.max_body
                 response.receive(answer, limit=limit, check=self._check_deadline)

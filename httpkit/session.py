@@ -62,6 +62,7 @@ from httpkit.response import Response, adopt
 from httpkit.retry import RetryPolicy
 from httpkit.settings import JsonOptions, SessionOptions, StatusTable, Table
 from httpkit.transfers import Transfers
+from httpkit.transport import Adapter
 
 T = TypeVar("T")
 
@@ -192,6 +193,9 @@ class Session(Operations, Lists, Transfers):
         self.cookies: RequestsCookieJar = _headers.Jar()
         self._budget, self._hold_back = Budget(), HoldBack()
         if self.strict:
+            for prefix, stock in list(self.adapters.items()):
+                if type(stock) is HTTPAdapter:  # a mixin may have mounted one of its own
+                    self.mount(prefix, Adapter())
             self.headers["User-Agent"] = f"httpkit/{_VERSION} {self.headers['User-Agent']}"
         ours = {
             "auth": auth,

@@ -1,0 +1,403 @@
+"""The adapter and its connections: deadlines on the socket, answers by the letter.
+
+    Adapter -> pool -> connection -> Message (wire) -> HTTPResponse
+
+Rule: only here is urllib3's private interface touched. Where it is not as expected, another
+version or somebody's patch, requests' own path serves in our place.
+"""
+
+import socket
+import ssl
+import sys
+from collections.abc import Generator, Iterable, Mapping
+from http.client import HTTPConnection as StandardConnection
+from http.client import ResponseNotReady
+from typing import Any
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3 import connection as stock
+from urllib3 import connectionpool, poolmanager
+from urllib3 import response as stock_response
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    DecodeError,
+    LocationParseError,
+    NameResolutionError,
+    NewConnectionError,
+    ReadTimeoutError,
+    ResponseNotChunked,
+)
+from urllib3.util import connection as dialling
+from urllib3.util.ssltransport import SSLTransport
+
+from httpkit._typing import is_tuple
+from httpkit.request import Call
+from httpkit.wire import EXCHANGE, UNLIMITED, Exchange, Message
+
+# urllib3 sends files in blocks of 16 KiB, which takes twice the time of this (1 GiB over
+# loopback, 2026-11); with more, nothing is gained.
+_BLOCK = 128 << 10
+
+
+class HTTPResponse(urllib3.HTTPResponse):
+    """urllib3's response, of which the end is demanded also of what was compressed."""
+
+    def lift_deadline(self, timeout: Any) -> None:
+        """Let the rest of the body take its time: a caller reads it as a stream.
+
+        Args:
+            timeout: Seconds to wait for each block, as requests takes it.
+        """
+        message = self._original_response
+        if isinstance(message, Message):
+            message.wire.exchange = UNLIMITED
+            if not isinstance(timeout, urllib3.Timeout):
+                message.wire.timeout = _read_part(timeout)
+
+    def release_conn(self) -> None:
+        """Give the connection back; one that is out of step is closed first."""
+        message, connection = self._original_response, self._connection
+        if connection is not None and isinstance(message, Message):
+            is_unread = not message.isclosed() and message.length != 0
+            if message.is_tainted or is_unread:
+                connection.close()
+        super().release_conn()
+
+    def read(
+        self,
+        amt: int | None = None,
+        decode_content: bool | None = None,
+        cache_content: bool = False,
+    ) -> bytes:
+        """Read as urllib3 does. Raises: DecodeError also for compression without an end."""
+        block = super().read(amt, decode_content, cache_content)
+        if amt is None or amt < 0 or (not block and amt):
+            self._demand_end()
+        return block
+
+    def read1(self, amt: int | None = None, decode_content: bool | None = None) -> bytes:
+        """Read as urllib3 does. Raises: DecodeError also for compression without an end."""
+        block = super().read1(amt, decode_content)
+        if not block and amt != 0:
+            self._demand_end()
+        return block
+
+    def stream(
+        self, amt: int | None = 1 << 16, decode_content: bool | None = None
+    ) -> Generator[bytes]:
+        """Read as urllib3 does. Raises: DecodeError also for compression without an end."""
+        yield from super().stream(amt, decode_content)
+        if amt != 0:
+            self._demand_end()
+
+    def read_chunked(
+        self, amt: int | None = None, decode_content: bool | None = None
+    ) -> Generator[bytes]:
+        """Give a chunked body as its chunks come in; urllib3's own way with our framing.
+
+        Raises:
+            ResponseNotChunked: It is not chunked.
+            ProtocolError: The framing is broken or cut.
+            DecodeError: The compression is broken or has no end.
+        """
+        if not self.chunked:
+            raise ResponseNotChunked("the response is not chunked")
+        self._init_decoder()
+        most = None if amt is None or amt < 0 else amt
+        with self._error_catcher():
+            while most != 0:
+                block = b""
+                if not (self._decoder and self._decoder.has_unconsumed_tail):
+                    block = self._next_chunk(most)
+                    if not block:
+                        break
+                decoded = self._decode(block, decode_content, flush_decoder=False, max_length=most)
+                if decoded:
+                    yield decoded
+        if most != 0:
+            self._demand_end()
+
+    def _next_chunk(self, most: int | None) -> bytes:
+        message: Any = self._fp
+        block: bytes = message.read_chunk(most)
+        self._uncached_read_occurred = True
+        self._fp_bytes_read += len(block)
+        return block
+
+    def _demand_end(self) -> None:
+        """Refuse compressed content that stops before its own end, or goes on after it."""
+        if not self._has_decoded_content or not self._fp_bytes_read:  # no body at all is one
+            return
+        if not _is_whole(self._decoder):
+            raise DecodeError("the compressed content is cut, or followed by something else")
+
+
+def _is_whole(decoder: Any) -> bool:
+    """Say whether a decoder has seen the end of what it decodes, and nothing after it."""
+    if decoder is None:
+        return True
+    if parts := getattr(decoder, "_decoders", None):
+        return all(_is_whole(part) for part in parts)
+    if getattr(decoder, "_state", None) == stock_response.GzipDecoderState.SWALLOW_DATA:
+        return False
+    engine = getattr(decoder, "_obj", None)
+    if callable(is_finished := getattr(engine, "is_finished", None)):  # brotli
+        return bool(is_finished())
+    return bool(getattr(engine, "eof", True))
+
+
+def _blocks(data: Any) -> Iterable[Any]:
+    """Cut what is large into blocks, without copying it."""
+    if not issubclass(type(data), (bytes, bytearray, memoryview)):
+        return (data,)
+    view = memoryview(data)
+    if view.nbytes <= _BLOCK or not view.c_contiguous:
+        return (data,)
+    view = view.cast("B")
+    return (view[start : start + _BLOCK] for start in range(0, len(view), _BLOCK))
+
+
+class HTTPConnection(stock.HTTPConnection):
+    """A connection whose every wait ends with the deadline of the exchange it is in."""
+
+    response_class = Message
+
+    def _new_conn(self) -> socket.socket:
+        """Connect to the first address that answers; all of them within the deadline.
+
+        Resolving the name cannot be interrupted.
+        """
+        exchange = EXCHANGE.get()
+        if exchange.ends_at is None or dialling.create_connection is not _DIAL:
+            return super()._new_conn()
+        try:
+            sock = self._dial(exchange)
+        except socket.gaierror as error:
+            raise NameResolutionError(self.host, self, error) from error
+        except TimeoutError as error:
+            raise ConnectTimeoutError(
+                self, f"Connection to {self.host} timed out. (connect timeout={self.timeout})"
+            ) from error
+        except OSError as error:
+            raise NewConnectionError(
+                self, f"Failed to establish a new connection: {error}"
+            ) from error
+        sys.audit("http.client.connect", self, self.host, self.port)
+        return sock
+
+    def _dial(self, exchange: Exchange) -> socket.socket:
+        host = self._dns_host.strip("[]")
+        try:
+            host.encode("idna")
+        except UnicodeError:  # it would hold the name, and requests does not know it
+            raise LocationParseError(f"'{host}', label empty or too long") from None
+        family = dialling.allowed_gai_family()
+        failure = OSError("the name has no address")
+        for *_, place in socket.getaddrinfo(host, self.port, family, socket.SOCK_STREAM):
+            limit = exchange.clip(self.timeout)
+            try:
+                sock = dialling.create_connection(
+                    (str(place[0]), int(place[1])), limit, self.source_address, self.socket_options
+                )
+            except OSError as error:
+                failure = error
+            else:
+                sock.settimeout(exchange.clip(self.timeout))  # for the handshake
+                return sock
+        raise failure
+
+    def connect(self) -> None:
+        """Connect, through a tunnel and with TLS where that is asked for.
+
+        Raises:
+            ConnectTimeoutError: It took too long: no request was sent.
+            NewConnectionError: The connection broke: likewise.
+        """
+        try:
+            super().connect()
+        except (TimeoutError, ReadTimeoutError) as error:
+            raise ConnectTimeoutError(
+                self, f"Connection to {self.host} timed out. (connect timeout={self.timeout})"
+            ) from error
+        except ConnectionError as error:
+            raise NewConnectionError(
+                self, f"Failed to establish a new connection: {error}"
+            ) from error
+        if isinstance(self.sock, (ssl.SSLSocket, SSLTransport)):
+            # The standard library takes a cut for an end unless told not to.
+            self.sock.suppress_ragged_eofs = False  # type: ignore[union-attr]  # pyright: ignore[reportAttributeAccessIssue]  # public, but not in the stubs
+
+    def _tunnel(self) -> None:
+        super()._tunnel()
+        self.sock.settimeout(EXCHANGE.get().clip(self.timeout))  # for the handshake within
+
+    def send(self, data: Any) -> None:
+        """Send bytes, in blocks: each may take one read timeout, and all the deadline.
+
+        urllib3 gives the whole of a body one connect timeout.
+
+        Raises:
+            ReadTimeoutError: The server took nothing for so long.
+        """
+        if self.sock is None and self.auto_open:  # pyright: ignore[reportUnnecessaryComparison]  # it starts as None
+            self.connect()
+        exchange = EXCHANGE.get()
+        try:
+            for block in _blocks(data):
+                self._apply(exchange)
+                super().send(block)
+        except TimeoutError as error:
+            raise ReadTimeoutError(self, "", "the request could not be sent in time") from error  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # it shows it, no more
+
+    def _apply(self, exchange: Exchange) -> None:
+        limit = exchange.clip(exchange.send_timeout)
+        if limit != self.sock.gettimeout():
+            self.sock.settimeout(limit)
+
+    def getresponse(self) -> HTTPResponse:  # type: ignore[override]
+        """Read the head of the answer.
+
+        Raises:
+            HTTPException: It is malformed.
+            TimeoutError: It did not come whole within the read timeout, or the deadline passed.
+        """
+        options = self._response_options
+        if options is None:
+            raise ResponseNotReady
+        self._response_options = None
+        self.sock.settimeout(self.timeout)
+        shutdown = getattr(self.sock, "shutdown", None)
+        message: Any = StandardConnection.getresponse(self)
+        answer = HTTPResponse(
+            body=message,
+            headers=urllib3.HTTPHeaderDict(message.fields),
+            status=message.status,
+            version=message.version,
+            version_string=getattr(self, "_http_vsn_str", "HTTP/?"),
+            reason=message.reason,
+            preload_content=options.preload_content,
+            decode_content=options.decode_content,
+            original_response=message,
+            enforce_content_length=options.enforce_content_length,
+            request_method=options.request_method,
+            request_url=options.request_url,
+            sock_shutdown=shutdown,
+        )
+        answer.chunked = message.chunked
+        answer.length_remaining = message.length
+        return answer
+
+
+class HTTPSConnection(HTTPConnection, stock.HTTPSConnection):
+    """The same, with TLS."""
+
+
+class HTTPConnectionPool(connectionpool.HTTPConnectionPool):
+    """A pool of our connections, or of those that somebody put in the place of urllib3's."""
+
+    @property
+    def ConnectionCls(self) -> Any:  # type: ignore[override]  # noqa: N802  # urllib3's name
+        """Return the class of new connections; VCR and its like patch the stock pool's."""
+        current: Any = connectionpool.HTTPConnectionPool.ConnectionCls
+        return HTTPConnection if current is stock.HTTPConnection else current
+
+
+class HTTPSConnectionPool(connectionpool.HTTPSConnectionPool):
+    """The same, with TLS."""
+
+    @property
+    def ConnectionCls(self) -> Any:  # type: ignore[override]  # noqa: N802  # urllib3's name
+        """Return the class of new connections."""
+        current: Any = connectionpool.HTTPSConnectionPool.ConnectionCls
+        return HTTPSConnection if current is stock.HTTPSConnection else current
+
+
+class Adapter(HTTPAdapter):
+    """requests' adapter over our connections; its arguments and its pickle are requests' own."""
+
+    def init_poolmanager(
+        self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: Any
+    ) -> None:
+        """Make the pools."""
+        pool_kwargs.setdefault("blocksize", _BLOCK)
+        super().init_poolmanager(connections, maxsize, block, **pool_kwargs)
+        _furnish(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: str, **proxy_kwargs: Any) -> Any:
+        """Return the pools of a proxy; those of SOCKS are urllib3's own."""
+        is_new = proxy not in self.proxy_manager
+        proxy_kwargs.setdefault("blocksize", _BLOCK)
+        manager = super().proxy_manager_for(proxy, **proxy_kwargs)
+        if is_new and not proxy.lower().startswith("socks"):
+            _furnish(manager)
+        return manager
+
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,
+        timeout: Any = None,
+        verify: Any = True,
+        cert: Any = None,
+        proxies: Any = None,
+    ) -> requests.Response:
+        """Send a request within the deadline of its call. Raises: as requests does."""
+        call = getattr(request, "call", None)
+        ends_at = call.ends_at if isinstance(call, Call) else None
+        outer = EXCHANGE.set(Exchange(ends_at, _read_part(timeout)))
+        try:
+            return super().send(request, stream, timeout, verify, cert, proxies)
+        finally:
+            EXCHANGE.reset(outer)
+
+
+def lift_deadline(raw: object, timeout: Any) -> None:
+    """Let a body take its time, if it came over our connections: it is read as a stream.
+
+    Args:
+        raw: What a requests.Response has as `raw`.
+        timeout: Seconds to wait for each block, as requests takes it.
+    """
+    if isinstance(raw, HTTPResponse):
+        raw.lift_deadline(timeout)
+
+
+def _read_part(timeout: Any) -> float | None:
+    """Return the read timeout of what requests takes for one."""
+    if isinstance(timeout, urllib3.Timeout):
+        timeout = timeout._read  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # its property needs a clock that runs
+    elif is_tuple(timeout):
+        timeout = timeout[1] if len(timeout) == 2 else None
+    return timeout if isinstance(timeout, (int, float)) else None
+
+
+# What of urllib3's private interface is used here, each on something that has it.
+_USED: Mapping[object, tuple[str, ...]] = {
+    stock.HTTPConnection("localhost"): (
+        "_new_conn", "_tunnel", "_dns_host", "_response_options", "source_address",
+        "socket_options", "auto_open",
+    ),
+    urllib3.HTTPResponse(): (
+        "_error_catcher", "_init_decoder", "_decoder", "_decode", "_has_decoded_content", "_fp",
+        "_fp_bytes_read", "_uncached_read_occurred", "_original_response", "_connection",
+        "length_remaining", "chunked",
+    ),
+    stock_response.GzipDecoderState: ("SWALLOW_DATA",),
+}  # fmt: skip
+_DIAL = dialling.create_connection
+
+
+def missing(used: Mapping[object, tuple[str, ...]]) -> list[str]:
+    """Return the names that things lack although they are used here."""
+    return [name for thing, names in used.items() for name in names if not hasattr(thing, name)]
+
+
+_IS_SUPPORTED = not missing(_USED)
+
+
+def _furnish(manager: Any) -> None:
+    """Give a manager our pools, if urllib3 is as we know it and nobody gave it others."""
+    if _IS_SUPPORTED and manager.pool_classes_by_scheme == poolmanager.pool_classes_by_scheme:
+        manager.pool_classes_by_scheme = {"http": HTTPConnectionPool, "https": HTTPSConnectionPool}

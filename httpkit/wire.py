@@ -1,0 +1,463 @@
+"""One answer off a socket, by the letter of RFC 9112; what breaks the letter is an error.
+
+A client that guesses what a broken answer means will sooner or later guess otherwise than the
+proxy before it, and then take part of one answer for another. So nothing is guessed here.
+
+Rule: this module knows sockets and the standard library's http.client, and neither urllib3
+nor anything of the house.
+"""
+
+import io
+import re
+import ssl
+import time
+from contextvars import ContextVar
+from dataclasses import dataclass
+from http.client import HTTPException, HTTPMessage, HTTPResponse, IncompleteRead, RemoteDisconnected
+from socket import socket
+from typing import Any, Protocol
+
+# Bounds of what is kept while framing is read: bytes of one line, as http.client has it; fields
+# of one head, and bytes of them all, as curl has it (300 KiB). Real heads have 10 to 40 fields.
+_LONGEST_LINE = 1 << 16
+_MOST_FIELDS = 256
+_LARGEST_HEAD = 300 << 10
+# RFC 9110 section 15.2: "one or more" may come before the answer; more than this is a flood.
+_MOST_INTERIM = 16
+# RFC 9112 section 7.1.1: "A recipient [...] ought to limit the total length of chunk extensions".
+_LONGEST_CHUNK_LINE = 4096
+# A chunk may cost this much framing beyond twice its data before it counts as fishy, and a body
+# this much in all (the bound that Go's net/http has).
+_FREE_CHUNK_OVERHEAD = 16
+_LARGEST_CHUNK_OVERHEAD = 16 << 10
+# A length that lies must not reserve memory: more than this is asked for in pieces.
+_LARGEST_READ = 1 << 20
+
+_STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: ([^\0\r\n]*))?")
+_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_LENGTH = re.compile(r"[0-9]{1,18}")  # an exabyte has 19 digits
+_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\0\r\n]*)?\r\n")
+
+_SWITCHING = 101
+_BODILESS = frozenset({204, 304})
+
+
+class MalformedError(HTTPException):
+    """An answer that is not HTTP/1.1; what went wrong, never the bytes that did."""
+
+
+class Readable(Protocol):
+    """What is asked of a socket: urllib3's TLS within TLS is none by inheritance."""
+
+    def makefile(self, mode: Any, buffering: Any = ...) -> Any:
+        """Return a file that keeps the socket open."""
+        ...
+
+    def recv_into(self, buffer: Any, nbytes: int = ..., flags: int = ...) -> int:
+        """Receive bytes."""
+        ...
+
+    def gettimeout(self) -> float | None:
+        """Return the seconds that an operation may take."""
+        ...
+
+    def settimeout(self, value: float | None, /) -> None:
+        """Set the seconds that an operation may take."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """How long one request and its answer may take.
+
+    Attributes:
+        ends_at: When its deadline passes, on the monotonic clock; None is never.
+        send_timeout: Seconds for the server to take a block; None is no limit.
+    """
+
+    ends_at: float | None = None
+    send_timeout: float | None = None
+
+    def clip(self, seconds: float | None) -> float | None:
+        """Shorten a timeout to what is left of the deadline.
+
+        Raises:
+            TimeoutError: Nothing is left.
+        """
+        if self.ends_at is None:
+            return seconds
+        left = self.ends_at - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the deadline passed")
+        return left if seconds is None else min(seconds, left)
+
+
+UNLIMITED = Exchange()
+# How a deadline gets past urllib3 and http.client, whose calls have no room for one.
+EXCHANGE: ContextVar[Exchange] = ContextVar("exchange", default=UNLIMITED)
+
+
+class Wire(io.RawIOBase):
+    """The receiving end of a socket: each wait ends with the timeout or the deadline.
+
+    Attributes:
+        exchange: Whose deadline it is.
+        timeout: Seconds for one wait; None is no limit.
+        is_cut: Whether the TLS stream ended without close_notify: what came may not be all.
+    """
+
+    def __init__(self, sock: Readable, exchange: Exchange) -> None:
+        self._sock = sock
+        self._file = sock.makefile("rb", buffering=0)  # the socket stays open as long as this
+        self.exchange = exchange
+        self.timeout = self._applied = sock.gettimeout()
+        self.is_cut = False
+        self._is_whole = self._is_frozen = False
+        self._whole_by: float | None = None
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        """Return the buffer that http.client reads from."""
+        return io.BufferedReader(self)
+
+    def readable(self) -> bool:
+        """Say that it can be read."""
+        return True
+
+    def fileno(self) -> int:
+        """Return the descriptor of the socket."""
+        return int(self._file.fileno())
+
+    def expect(self, *, whole: bool) -> None:
+        """Say whether what comes next must come as a whole within one timeout.
+
+        A body may take its time as long as it moves. A head or a chunk's size has no size to
+        speak of: one that drips is an attack or a fault, and the timeout is for all of it.
+        The clock starts with the first wait.
+        """
+        self._is_whole, self._whole_by = whole, None
+
+    def readinto(self, buffer: Any) -> int | None:
+        """Receive what there is, waiting for the first byte.
+
+        Raises:
+            TimeoutError: Nothing came within the timeout, or the deadline passed.
+        """
+        if self._is_frozen:
+            return None
+        limit = self._limit()
+        if limit != self._applied:
+            self._sock.settimeout(limit)
+            self._applied = limit
+        try:
+            return self._sock.recv_into(buffer)
+        except ssl.SSLEOFError:
+            self.is_cut = True
+            return 0
+
+    def _limit(self) -> float | None:
+        limit = self.timeout
+        if limit is not None and self._is_whole:
+            now = time.monotonic()
+            if self._whole_by is None:
+                self._whole_by = now + limit
+            limit = self._whole_by - now
+            if limit <= 0:
+                raise TimeoutError("the head did not come whole within the timeout")
+        return self.exchange.clip(limit)
+
+    def has_more(self, buffered: io.BufferedReader) -> bool:
+        """Say whether bytes were received that nobody asked for, without waiting for any."""
+        self._is_frozen = True
+        tls: Any = getattr(self._sock, "sslobj", self._sock)  # urllib3's, of TLS within TLS
+        pending = getattr(tls, "pending", None)  # what TLS holds, no system call shows
+        return (pending is not None and pending() > 0) or buffered.peek(1) != b""
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        if not self.closed:
+            self._file.close()
+        super().close()
+
+
+class Message(HTTPResponse):
+    """http.client's response with a parser that believes nothing.
+
+    Attributes:
+        wire: Where it comes from.
+        fields: Names and values as they came, in order.
+        is_tainted: Whether more came than the message had: the connection is out of step, and
+            the rest would be taken for the next answer.
+    """
+
+    fp: Any
+    length: Any
+    chunked: bool
+    chunk_left: int | None
+    will_close: bool
+    version: Any
+
+    def __init__(
+        self, sock: socket, debuglevel: int = 0, method: str | None = None, url: str | None = None
+    ) -> None:
+        self.wire = Wire(sock, EXCHANGE.get())
+        self.fields: list[tuple[str, str]] = []
+        self.is_tainted = False
+        self._overhead = 0
+        self._failure: Exception | None = None
+        super().__init__(self.wire, debuglevel, method, url)  # type: ignore[arg-type]  # it asks for makefile only
+        self.wire.expect(whole=True)
+
+    # The head
+
+    def begin(self) -> None:
+        """Read the head, and learn from it where the body ends.
+
+        Raises:
+            HTTPException: It is malformed, too large, or there is none.
+        """
+        if self.headers is not None:  # pyright: ignore[reportUnnecessaryComparison]  # http.client's own guard
+            return
+        version, status, reason = self._read_status()
+        self.version = 10 if version == "HTTP/1.0" else 11
+        self.code = self.status = status
+        self.reason = reason
+        self.fields = self._read_fields()
+        self.headers = self.msg = HTTPMessage()
+        for name, value in self.fields:
+            self.headers.set_raw(name, value)
+        self._frame()
+        self.wire.expect(whole=False)
+
+    def _read_status(self) -> tuple[str, int, str]:
+        """Return the status line of the answer itself; those before it are passed over.
+
+        RFC 9110 section 15.2: a client must be able to parse one or more 1xx responses before
+        the final one, even if it does not expect them. Each starts the timeout anew.
+        """
+        for _ in range(_MOST_INTERIM + 1):
+            version, status, reason = self._read_status_line()
+            if status == _SWITCHING:  # RFC 9110 section 7.8: only to what the client asked for
+                raise MalformedError("101 switches to a protocol that was not asked for")
+            if status >= 200:
+                return version, status, reason
+            self._read_fields()
+            self.wire.expect(whole=True)
+        raise MalformedError(f"more than {_MOST_INTERIM} interim responses")
+
+    def _read_status_line(self) -> tuple[str, int, str]:
+        line = self.fp.readline(_LONGEST_LINE + 1)
+        if not line:
+            # In the words, and the class, by which others know a closed connection.
+            raise RemoteDisconnected("Remote end closed connection without response")
+        # RFC 9112 section 4: HTTP-version SP status-code SP [ reason-phrase ]
+        found = _STATUS_LINE.fullmatch(self._content(line, "status line"))
+        if found is None:
+            raise MalformedError("the status line is none of HTTP/1.1")
+        minor, status, reason = found.groups(b"")
+        return f"HTTP/1.{minor.decode()}", int(status), reason.strip().decode("latin-1")
+
+    def _content(self, line: bytes, what: str) -> bytes:
+        """Return a line without its end (RFC 9112 section 2.2: LF alone may be accepted)."""
+        if line[-1:] != b"\n":
+            if len(line) > _LONGEST_LINE:
+                raise MalformedError(f"a {what} is longer than {_LONGEST_LINE} bytes")
+            raise MalformedError(f"the connection ended within a {what}")
+        return line[:-2] if line[-2:-1] == b"\r" else line[:-1]
+
+    def _read_fields(self) -> list[tuple[str, str]]:
+        fields: list[tuple[str, str]] = []
+        size = 0
+        while line := self._content(self.fp.readline(_LONGEST_LINE + 1), "header field"):
+            fields.append(_parse_field(line))
+            size += len(line)
+            if len(fields) > _MOST_FIELDS or size > _LARGEST_HEAD:
+                raise MalformedError(
+                    f"a head is larger than {_MOST_FIELDS} fields or {_LARGEST_HEAD} bytes"
+                )
+        return fields
+
+    def _values(self, name: str) -> list[str]:
+        return [value for field, value in self.fields if field.lower() == name]
+
+    def _frame(self) -> None:
+        """Find the length of the body, in the order of RFC 9112 section 6.3."""
+        codings = self._values("transfer-encoding")
+        lengths = self._values("content-length")
+        self.chunked, self.chunk_left = False, None
+        self.will_close = bool(self._check_close())  # type: ignore[attr-defined]  # http.client's own
+        if codings and lengths:  # item 3: "ought to be handled as an error"
+            raise MalformedError("there are both Content-Length and Transfer-Encoding")
+        self.length = _parse_lengths(lengths)
+        is_chunked = _parse_codings(codings)
+        if self._method == "HEAD" or self.status in _BODILESS:  # type: ignore[attr-defined]  # item 1
+            self.length = 0
+        elif is_chunked:
+            self.chunked = True
+            # Section 6.1: in an answer of HTTP/1.0 it is faulty; nothing after it is trusted.
+            self.will_close = self.will_close or self.version == 10
+        elif self.length is None:  # item 8: until the connection closes
+            self.will_close = True
+
+    # The body
+
+    def read(self, amt: int | None = None) -> bytes:
+        """Return so many bytes, fewer at the end; None is all.
+
+        Raises:
+            IncompleteRead: The connection ended early; what came before was returned.
+            MalformedError: The framing is broken.
+        """
+        is_all = amt is None or amt < 0
+        blocks: list[bytes] = []
+        left = _LARGEST_READ if amt is None or is_all else amt
+        try:
+            while left and (block := self.read_chunk(left)):
+                blocks.append(block)
+                left -= 0 if is_all else len(block)
+        except (HTTPException, OSError) as error:
+            if is_all or not blocks:
+                raise
+            self._failure = error  # what came is returned first, and lost by nobody
+        return blocks[0] if len(blocks) == 1 else b"".join(blocks)
+
+    def read_chunk(self, most: int | None = None) -> bytes:
+        """Return the rest of the current chunk, or of the body when it has none.
+
+        Args:
+            most: Bytes to return at most; None is a mebibyte.
+
+        Raises: as `read`.
+        """
+        return self._take(_LARGEST_READ if most is None else most, at_once=False)
+
+    def read1(self, n: int = -1) -> bytes:
+        """Return what there is, after at most one wait for the body. Raises: as `read`."""
+        return self._take(_LARGEST_READ if n < 0 else n, at_once=True)
+
+    def _take(self, most: int, *, at_once: bool) -> bytes:
+        if self._failure is not None:
+            raise self._failure
+        if self.fp is None or most == 0:
+            return b""
+        left: int | None = self._next_chunk() if self.chunked else self.length
+        size = min(most, _LARGEST_READ) if left is None else min(most, left, _LARGEST_READ)
+        if size == 0:
+            self._close_conn()
+            return b""
+        block: bytes = self.fp.read1(size) if at_once else self.fp.read(size)
+        if not block:
+            self._end(left)
+        elif left is not None:
+            self._advance(left - len(block))
+        return block
+
+    def _advance(self, left: int) -> None:
+        if self.chunked:
+            self.chunk_left = left
+            return
+        self.length = left
+        if not left:
+            self._close_conn()
+
+    def _end(self, missing: int | None) -> None:
+        """Judge the end of the connection: of a body without a length it may be the end."""
+        is_cut = self.wire.is_cut
+        self._close_conn()
+        if missing is not None:
+            raise IncompleteRead(b"", missing)
+        if is_cut:  # RFC 9112 section 9.8: an attacker can close a connection, not this
+            raise MalformedError("the TLS stream ended without close_notify: it may be cut")
+
+    def _next_chunk(self) -> int:
+        """Return the bytes left of the current chunk; 0 after the last (RFC 9112 section 7.1)."""
+        if self.chunk_left:
+            return self.chunk_left
+        self.wire.expect(whole=True)
+        if self.chunk_left == 0 and self.fp.read(2) != b"\r\n":
+            raise MalformedError("a chunk is longer than its size, or cut")
+        self.chunk_left = self._read_chunk_size()
+        if self.chunk_left == 0:
+            self._read_fields()  # the trailer section; nobody reads it
+        self.wire.expect(whole=False)
+        return self.chunk_left
+
+    def _read_chunk_size(self) -> int:
+        line = self.fp.readline(_LONGEST_CHUNK_LINE + 1)
+        found = _CHUNK_LINE.fullmatch(line)
+        if found is None:
+            if not line.endswith(b"\n") and len(line) <= _LONGEST_CHUNK_LINE:
+                raise IncompleteRead(b"", 1)
+            raise MalformedError("a chunk's size is no number, or too long")
+        size = int(found[1], 16)
+        spent = len(line) - _FREE_CHUNK_OVERHEAD - 2 * size
+        self._overhead = max(0, self._overhead + spent)
+        if self._overhead > _LARGEST_CHUNK_OVERHEAD:
+            raise MalformedError("the chunks have more extensions than data")
+        return size
+
+    def readinto(self, b: Any) -> int:
+        """Fill a buffer, not wholly at the end. Raises: as `read`."""
+        block = self.read(len(b))
+        b[: len(block)] = block
+        return len(block)
+
+    def peek(self, n: int = -1) -> bytes:
+        """Return bytes that the next read will return, without taking them."""
+        if self.fp is None:
+            return b""
+        left = self._next_chunk() if self.chunked else self.length
+        waiting: bytes = self.fp.peek(n) if left != 0 else b""
+        return waiting[:left]
+
+    def readline(self, limit: int | None = -1) -> bytes:
+        """Return a line of the body. Raises: as `read`."""
+        return io.BufferedIOBase.readline(self, limit)
+
+    def _close_conn(self) -> None:
+        """Let go of the connection; http.client calls it so."""
+        buffered, self.fp = self.fp, None
+        if buffered is not None:
+            self.is_tainted = self.wire.has_more(buffered)
+            buffered.close()
+
+
+def _parse_field(line: bytes) -> tuple[str, str]:
+    """Return name and value of a field line (RFC 9112 section 5).
+
+    Refused are obs-fold (section 5.2), space before the colon (5.1), and bare CR and NUL
+    (RFC 9110 section 5.5).
+    """
+    name, colon, value = line.partition(b":")
+    if not colon or not _NAME.fullmatch(name):
+        if line[:1] in {b" ", b"\t"}:
+            raise MalformedError("a header field is folded over two lines")
+        raise MalformedError("a header field has no name, or one that is no token")
+    if b"\r" in value or b"\0" in value:
+        raise MalformedError("a header field holds a NUL or a bare CR")
+    return name.decode("ascii"), value.strip(b" \t").decode("latin-1")
+
+
+def _parse_lengths(values: list[str]) -> int | None:
+    """Return the one length that all say (RFC 9110 section 8.6); None when none says one."""
+    lengths = {length.strip(" \t") for value in values for length in value.split(",")}
+    if not lengths:
+        return None
+    if len(lengths) > 1:
+        raise MalformedError("the lengths in Content-Length differ")
+    (length,) = lengths
+    if not _LENGTH.fullmatch(length):
+        raise MalformedError("Content-Length is no number, or too large")
+    return int(length)
+
+
+def _parse_codings(values: list[str]) -> bool:
+    """Say whether the body is chunked (RFC 9112 section 6.1).
+
+    No other coding was asked for by a TE field, so none may be used; "identity" meant "none"
+    in RFC 2616.
+    """
+    listed = {coding.strip(" \t").lower() for value in values for coding in value.split(",")}
+    codings = listed - {"", "identity"}
+    if codings - {"chunked"} or sum(v.lower().count("chunked") for v in values) > 1:
+        raise MalformedError("there is a Transfer-Encoding other than chunked, once")
+    return bool(codings)
