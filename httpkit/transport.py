@@ -10,6 +10,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Generator, Iterable, Mapping
+from dataclasses import replace
 from http.client import HTTPConnection as StandardConnection
 from http.client import ResponseNotReady
 from typing import Any
@@ -221,7 +222,7 @@ class HTTPConnection(stock.HTTPConnection):
             raise ConnectTimeoutError(
                 self, f"Connection to {self.host} timed out. (connect timeout={self.timeout})"
             ) from error
-        except ConnectionError as error:
+        except (ConnectionError, ssl.SSLEOFError) as error:
             raise NewConnectionError(
                 self, f"Failed to establish a new connection: {error}"
             ) from error
@@ -230,8 +231,13 @@ class HTTPConnection(stock.HTTPConnection):
             self.sock.suppress_ragged_eofs = False  # type: ignore[union-attr]  # pyright: ignore[reportAttributeAccessIssue]  # public, but not in the stubs
 
     def _tunnel(self) -> None:
-        super()._tunnel()
-        self.sock.settimeout(EXCHANGE.get().clip(self.timeout))  # for the handshake within
+        exchange = EXCHANGE.get()
+        outer = EXCHANGE.set(replace(exchange, send_timeout=self.timeout))
+        try:
+            super()._tunnel()
+        finally:
+            EXCHANGE.reset(outer)
+        self.sock.settimeout(exchange.clip(self.timeout))  # for the handshake within
 
     def send(self, data: Any) -> None:
         """Send bytes, in blocks: each may take one read timeout, and all the deadline.

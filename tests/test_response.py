@@ -367,7 +367,7 @@ def test_an_empty_body_is_no_model_and_says_so(got):
     [
         "utf-8", "UTF-8", '"utf-8"', "no-such-charset", "hex", "base64", "zlib", "bz2", "rot13",
         "quopri", "uu", "idna", "punycode", "undefined", "mbcs", "utf-16", "utf-32", "utf-7",
-        "ascii", "latin-1", "x" * 5000, "a\x00b", "../../etc/passwd", "", "\xfc",
+        "ascii", "latin-1", "x" * 5000, "a\x01b", "../../etc/passwd", "", "\xfc",
     ],
 )  # fmt: skip
 def test_no_charset_makes_text_raise(got, charset):
@@ -378,7 +378,7 @@ def test_no_charset_makes_text_raise(got, charset):
     assert "na" in response.text or charset.startswith("utf-")
 
 
-@pytest.mark.parametrize("charset", ["no-such-charset", "hex", "idna", "undefined", "a\x00b"])
+@pytest.mark.parametrize("charset", ["no-such-charset", "hex", "idna", "undefined", "a\x01b"])
 def test_text_of_a_charset_that_is_none_is_read_as_utf_8(got, charset):
     response = got("na\u00efve \u20ac".encode(), content_type=f"text/plain; charset={charset}")
 
