@@ -204,10 +204,17 @@ class HTTPConnection(stock.HTTPConnection):
                 )
             except OSError as error:
                 failure = error
-            else:
+                continue
+            try:
                 sock.settimeout(exchange.clip(self.timeout))  # for the handshake
-                return sock
-        raise failure
+            except TimeoutError:
+                sock.close()
+                raise
+            return sock
+        try:
+            raise failure
+        finally:
+            del failure  # its traceback holds this frame, and with it itself
 
     def connect(self) -> None:
         """Connect, through a tunnel and with TLS where that is asked for.

@@ -522,7 +522,7 @@ def test_compressed_content_is_whole(raw_server, coding, is_chunked, read):
 
 @however_read
 @framing
-@pytest.mark.parametrize("lost", [1, 9, 60])
+@pytest.mark.parametrize("lost", [1, 60])
 @coded
 def test_compressed_content_that_is_cut_is_an_error(raw_server, coding, is_chunked, lost, read):
     body = CODINGS[coding](TEXT)[:-lost]
@@ -736,7 +736,7 @@ def test_a_server_that_drips_cannot_hold_a_call_beyond_its_deadline(raw_server, 
 
     with (
         limited(),
-        httpkit.Session(server.url, deadline=2.5 * SHORT, retry=None) as api,
+        httpkit.Session(server.url, deadline=SHORT, retry=None) as api,
         pytest.raises(httpkit.DeadlineExceededError),
     ):
         api.get("x")
@@ -882,8 +882,8 @@ def test_a_body_that_moves_may_take_longer_than_the_connect_timeout(raw_server, 
     received = []
 
     def serve(connection):
-        for _ in range(5):
-            time.sleep(SHORT)
+        for _ in range(3):
+            time.sleep(SHORT / 2)
             received.append(len(connection.recv(1 << 16)))
         while block := connection.recv(1 << 20):
             received.append(len(block))
@@ -955,6 +955,7 @@ def test_a_handshake_that_stalls_was_never_sent_and_is_tried_again(stalling, wai
 
 
 def reset(connection: socket.socket) -> None:
+    connection.recv(65536)  # later than the handshake begins: before, ssl leaks the socket
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
