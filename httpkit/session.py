@@ -171,8 +171,6 @@ class Session(Operations, Lists, Transfers):
         strict: bool | NotGiven = NOT_GIVEN,
     ) -> None:
         super().__init__()
-        for prefix in ("https://", "http://"):
-            self.mount(prefix, HTTPAdapter(pool_maxsize=_MOST_IDLE))
         given = {
             "base_url": base_url,
             "timeout": timeout,
@@ -189,13 +187,14 @@ class Session(Operations, Lists, Transfers):
             "strict": strict,
         }
         self._configure({n: value for n, value in given.items() if value is not NOT_GIVEN})
+        kind = Adapter if self.strict else HTTPAdapter
+        for prefix, mounted in list(self.adapters.items()):
+            if type(mounted) is HTTPAdapter:  # a mixin may have mounted one of its own
+                self.mount(prefix, kind(pool_maxsize=_MOST_IDLE))
         self.headers: CaseInsensitiveDict[str] = _headers.Headers(self.headers)
         self.cookies: RequestsCookieJar = _headers.Jar()
         self._budget, self._hold_back = Budget(), HoldBack()
         if self.strict:
-            for prefix, stock in list(self.adapters.items()):
-                if type(stock) is HTTPAdapter:  # a mixin may have mounted one of its own
-                    self.mount(prefix, Adapter())
             self.headers["User-Agent"] = f"httpkit/{_VERSION} {self.headers['User-Agent']}"
         ours = {
             "auth": auth,

@@ -229,7 +229,7 @@ class HTTPConnection(stock.HTTPConnection):
             raise ConnectTimeoutError(
                 self, f"Connection to {self.host} timed out. (connect timeout={self.timeout})"
             ) from error
-        except (ConnectionError, ssl.SSLEOFError) as error:
+        except ConnectionError as error:
             raise NewConnectionError(
                 self, f"Failed to establish a new connection: {error}"
             ) from error
@@ -262,7 +262,7 @@ class HTTPConnection(stock.HTTPConnection):
                 self._apply(exchange)
                 super().send(block)
         except TimeoutError as error:
-            raise ReadTimeoutError(self, "", "the request could not be sent in time") from error  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # it shows it, no more
+            raise ReadTimeoutError(self, "", "sending the request timed out") from error  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # it shows it, no more
 
     def _apply(self, exchange: Exchange) -> None:
         limit = exchange.clip(exchange.send_timeout)

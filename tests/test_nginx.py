@@ -327,10 +327,6 @@ def etag_of(path):
     return f'"{int(stat.st_mtime):x}-{stat.st_size:x}"'
 
 
-HEADS_ARE_NOT_SEEN_TO_END = pytest.mark.xfail(
-    strict=True, reason="http.client takes a head that ends early for a whole one"
-)
-
 # Whole files
 
 
@@ -456,7 +452,7 @@ def test_a_connection_that_breaks_again_and_again_only_costs_attempts(
     [
         ("http", 0),
         ("http", 10),
-        pytest.param("http", 100, marks=HEADS_ARE_NOT_SEEN_TO_END),
+        ("http", 100),
         ("https", 0),
         ("https", 700),
         ("https", 2000),

@@ -959,15 +959,10 @@ def reset(connection: socket.socket) -> None:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-def hang_up(connection: socket.socket) -> None:
-    connection.recv(65536)
-
-
-@pytest.mark.parametrize("serve", [reset, hang_up])
-def test_a_handshake_that_breaks_was_never_sent_and_is_tried_again(serve):
+def test_a_handshake_that_is_reset_was_never_sent_and_is_tried_again():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         for _ in range(3):
-            threading.Thread(target=serve_one, args=(listener, serve), daemon=True).start()
+            threading.Thread(target=serve_one, args=(listener, reset), daemon=True).start()
 
         with (
             httpkit.Session(f"https://127.0.0.1:{listener.getsockname()[1]}") as api,

@@ -20,6 +20,7 @@ from httpkit import (
     raising,
 )
 from httpkit.testing import Sandbox, no_waiting, recorded_waits
+from httpkit.transport import Adapter
 
 
 class Blog(
@@ -190,3 +191,12 @@ def tests_of_an_sdk() -> None:
         assert_type(sandbox.url, str)
         assert_type(waits, list[float])
         assert_type(sandbox.seen[0].body, bytes)
+
+
+def adapters(api: httpkit.Session, request: requests.PreparedRequest) -> None:
+    """Ours takes what requests' own takes."""
+    adapter = Adapter(pool_maxsize=20, max_retries=0)
+    api.mount("https://", adapter)
+    assert_type(adapter.send(request, timeout=(5, 60)), requests.Response)
+    old: HTTPAdapter = adapter
+    api.mount("http://", old)
