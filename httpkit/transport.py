@@ -37,6 +37,10 @@ from httpkit._typing import is_tuple
 from httpkit.request import Call
 from httpkit.wire import EXCHANGE, UNLIMITED, Exchange, Message
 
+# As they were at import: whoever patches them, VCR say, shall be heard.
+_GENUINE = (stock.HTTPConnection, stock.HTTPSConnection)
+_DIAL = dialling.create_connection
+
 # urllib3 sends files in blocks of 16 KiB, which takes twice the time of this (1 GiB over
 # loopback, 2026-11); with more, nothing is gained.
 _BLOCK = 128 << 10
@@ -314,7 +318,7 @@ class HTTPConnectionPool(connectionpool.HTTPConnectionPool):
     def ConnectionCls(self) -> Any:  # type: ignore[override]  # noqa: N802  # urllib3's name
         """Return the class of new connections; VCR and its like patch the stock pool's."""
         current: Any = connectionpool.HTTPConnectionPool.ConnectionCls
-        return HTTPConnection if current is stock.HTTPConnection else current
+        return HTTPConnection if current is _GENUINE[0] else current
 
 
 class HTTPSConnectionPool(connectionpool.HTTPSConnectionPool):
@@ -324,7 +328,7 @@ class HTTPSConnectionPool(connectionpool.HTTPSConnectionPool):
     def ConnectionCls(self) -> Any:  # type: ignore[override]  # noqa: N802  # urllib3's name
         """Return the class of new connections."""
         current: Any = connectionpool.HTTPSConnectionPool.ConnectionCls
-        return HTTPSConnection if current is stock.HTTPSConnection else current
+        return HTTPSConnection if current is _GENUINE[1] else current
 
 
 class Adapter(HTTPAdapter):
@@ -399,7 +403,6 @@ _USED: Mapping[object, tuple[str, ...]] = {
     ),
     stock_response.GzipDecoderState: ("SWALLOW_DATA",),
 }  # fmt: skip
-_DIAL = dialling.create_connection
 
 
 def missing(used: Mapping[object, tuple[str, ...]]) -> list[str]:

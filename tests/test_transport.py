@@ -1175,6 +1175,7 @@ def test_a_connection_class_put_into_urllib3_is_used(monkeypatch, scheme):
     stock = pools[scheme].ConnectionCls
     recorder = type("Recorder", (stock,), {})
     monkeypatch.setattr(pools[scheme], "ConnectionCls", recorder)
+    monkeypatch.setattr(urllib3.connection, stock.__name__, recorder)  # as VCR does
 
     with httpkit.Session() as api:
         pool = api.get_adapter(f"{scheme}://x").poolmanager.connection_from_url(f"{scheme}://x")
