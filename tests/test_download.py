@@ -783,6 +783,17 @@ def test_a_body_whose_chunks_are_announced_oddly_is_read_as_chunks(api, dest, ra
     assert dest.read_bytes() == OLD
 
 
+@pytest.mark.parametrize("cut", [1, 8, 200], ids="{} bytes".format)
+def test_a_compressed_body_without_its_end_is_no_file(api, dest, raw_server, cut):
+    body = gzip.compress(OLD)[:-cut]
+    server = raw_server(whole(body, content_encoding="gzip"))
+
+    with pytest.raises(requests.exceptions.ContentDecodingError):
+        api.download(server.url, dest)
+
+    assert not dest.exists()
+
+
 # Another URL
 
 
