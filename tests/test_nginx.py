@@ -73,6 +73,8 @@ http {{
         location /slowing/ {{
             alias files/; limit_rate_after 2m; limit_rate 3m; sendfile_max_chunk 128k;
         }}
+        location /taken/ {{ dav_methods PUT; create_full_put_path on; client_max_body_size 100m; }}
+        location /narrow/ {{ dav_methods PUT; client_max_body_size 1k; }}
         location /slow/ {{ alias files/; limit_rate 1m; sendfile_max_chunk 64k; }}
     }}
 }}
@@ -759,3 +761,33 @@ def test_a_body_in_memory_is_decoded(api, origin, text):
     response = api.get(f"{origin}/zipped/{text}")
 
     assert response.content.decode() == TEXT
+
+
+# Uploads
+
+
+@pytest.mark.parametrize("size", [0, 1, 64 * KIB, 3 * MIB + 1], ids="{} bytes".format)
+def test_a_file_is_put(api, nginx, origin, tmp_path, size):
+    (tmp_path / "up.bin").write_bytes(noise(size, size))
+
+    answer = api.upload(f"{origin}/taken/put-{size}", tmp_path / "up.bin")
+
+    assert answer.status_code in {201, 204}
+    assert (nginx.prefix / f"files/taken/put-{size}").read_bytes() == noise(size, size)
+
+
+def test_an_iterable_is_put_in_chunks(api, nginx, origin):
+    blocks = [noise(number, 50_000) for number in range(20)]
+
+    api.upload(f"{origin}/taken/chunks", blocks)
+
+    assert (nginx.prefix / "files/taken/chunks").read_bytes() == b"".join(blocks)
+
+
+def test_a_file_that_nginx_finds_too_large_is_told_so(api, origin, tmp_path):
+    path = tmp_path / "large.bin"
+    path.touch()
+    os.truncate(path, 16 * MIB)
+
+    with pytest.raises(httpkit.ContentTooLargeError):
+        api.upload(f"{origin}/narrow/large", path)
