@@ -9,7 +9,7 @@ version or somebody's patch, requests' own path serves in our place.
 import socket
 import ssl
 import sys
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import replace
 from http.client import HTTPConnection as StandardConnection
 from http.client import ResponseNotReady
@@ -153,15 +153,12 @@ def _is_whole(decoder: Any) -> bool:
     return bool(getattr(engine, "eof", True))
 
 
-def _blocks(data: Any) -> Iterable[Any]:
-    """Cut what is large into blocks, without copying it."""
+def _as_large(data: Any) -> memoryview | None:
+    """Return bytes that take more than one send; None for anything else."""
     if not issubclass(type(data), (bytes, bytearray, memoryview)):
-        return (data,)
+        return None
     view = memoryview(data)
-    if view.nbytes <= _BLOCK or not view.c_contiguous:
-        return (data,)
-    view = view.cast("B")
-    return (view[start : start + _BLOCK] for start in range(0, len(view), _BLOCK))
+    return view.cast("B") if view.nbytes > _BLOCK and view.c_contiguous else None
 
 
 class HTTPConnection(stock.HTTPConnection):
@@ -251,9 +248,9 @@ class HTTPConnection(stock.HTTPConnection):
         self.sock.settimeout(exchange.clip(self.timeout))  # for the handshake within
 
     def send(self, data: Any) -> None:
-        """Send bytes, in blocks: each may take one read timeout, and all the deadline.
+        """Send bytes: the server must take some within each read timeout, all by the deadline.
 
-        urllib3 gives the whole of a body one connect timeout.
+        urllib3 gives the whole of what it sends at once one connect timeout.
 
         Raises:
             ReadTimeoutError: The server took nothing for so long.
@@ -262,9 +259,15 @@ class HTTPConnection(stock.HTTPConnection):
             self.connect()
         exchange = EXCHANGE.get()
         try:
-            for block in _blocks(data):
+            self._apply(exchange)
+            if (view := _as_large(data)) is None:
+                super().send(data)
+                return
+            sys.audit("http.client.send", self, data)
+            sock: Any = self.sock
+            while view:  # `sendall` has one timeout for all of it
+                view = view[sock.send(view) :]
                 self._apply(exchange)
-                super().send(block)
         except TimeoutError as error:
             raise ReadTimeoutError(self, "", "sending the request timed out") from error  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # it shows it, no more
 
