@@ -61,6 +61,15 @@ def remember_names(names: Iterable[str]) -> None:
     _added_names.update(name.lower() for name in names)
 
 
+class Hidden(str):
+    """A secret on its way: a variable that holds it shows nothing in a traceback."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return MASK
+
+
 def remember(*values: str) -> None:
     """Hide these values, and their percent-encoded forms, from now on wherever they appear."""
     with _lock:

@@ -161,7 +161,9 @@ class Delivery:
         if answer.status_code < 400:
             self.budget.earn(self._host)
         answer.__dict__.update(
-            attempts=trial.attempts, stop_reason=trial.stop_reason, withheld=call.withheld
+            attempts=trial.attempts,
+            stop_reason=trial.stop_reason or trial.unrenewed,
+            withheld=call.withheld,
         )
         return answer
 
@@ -193,6 +195,7 @@ class Delivery:
             return answer
         call.renewing.reject(attempt)  # whatever this body allows: the next call needs it
         if trial.body_refusal:
+            trial.unrenewed = f"not signed again: {trial.body_refusal}"
             return answer
         try:
             renewed = _signed(self.request.copy(), call.sign, trial)
@@ -245,6 +248,12 @@ class Delivery:
         if self.pace is None:
             return
         seconds = self.pace.wait(self._host, retry.WAITING.clock(), self._remaining())
+        if seconds is None and self._call.deadline is None:
+            raise errors.DeadlineExceededError(
+                f"rate_limit={self.pace.rate_limit!r} gave no place: nothing was sent for"
+                f" {errors.describe(self.request)}",
+                request=self.request,
+            )
         if seconds is None:
             raise self._no_time(f"its turn at rate_limit={self.pace.rate_limit!r}")
         if seconds:

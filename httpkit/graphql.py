@@ -114,12 +114,23 @@ def _document(answer: Response) -> tuple[Mapping[str, Any], str]:
 
 
 def _reported(document: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """Return the errors of a GraphQL response; other APIs list errors too, in other forms."""
+    """Return the errors of a GraphQL response, each with a message.
+
+    Other APIs have errors too, in other forms: without "data" beside them only the form of
+    the specification counts. With it, whatever stands there means that the data is not whole.
+    """
     listed = document.get("errors")
-    if not is_list(listed):
-        return ()
-    is_graphql = all(is_mapping(one) and isinstance(one.get("message"), str) for one in listed)
-    return listed if is_graphql else ()
+    given: list[Any] = listed if is_list(listed) else [listed] if listed else []
+    is_graphql = all(is_mapping(one) and isinstance(one.get("message"), str) for one in given)
+    if is_graphql and is_list(listed):
+        return given
+    return [_with_message(one) for one in given] if "data" in document else ()
+
+
+def _with_message(reported: Any) -> Mapping[str, Any]:
+    members: dict[str, Any] = dict(reported) if is_mapping(reported) else {}
+    told = members.get("message")
+    return {**members, "message": told if isinstance(told, str) else str(reported)}
 
 
 def _modelled(answer: Response, model: Callable[..., T]) -> T:

@@ -201,6 +201,11 @@ class Pace(_Shared):
                 lane = self._lanes[host] = self._make(host)
             return lane.book(now, longest)
 
+    def renew_lock(self) -> None:
+        """Replace the lock, and the places, which have locks of their own."""
+        super().renew_lock()
+        self._lanes = {}
+
     def _forget_idle(self, now: float) -> None:
         if len(self._lanes) >= _MOST_HOSTS:
             since = now - self._rate.seconds

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from typing import Any, TypeVar, cast, overload
 
+import requests
 from typing_extensions import Unpack
 
 from httpkit import preparation, settings
 from httpkit._typing import Params
+from httpkit.errors import ConfigurationError
 from httpkit.pages import Pages, listing
 from httpkit.pagination import LinkPages, Pager
 from httpkit.resource import Resource
@@ -19,6 +21,17 @@ T = TypeVar("T")
 
 class Lists(Verbs):
     """The lists and collections of a session."""
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        ours = [kind for kind in cls.__mro__ if kind.__module__.startswith("httpkit.")]
+        taken = {*requests.Session.__attrs__, *(dir(ours[0]) if ours else ())}
+        for name, value in vars(cls).items():
+            if isinstance(value, Resource) and name in taken:
+                raise ConfigurationError(
+                    f"{cls.__name__}.{name} would hide what every session has: give it another"
+                    f" name; its path stays {value.path!r}"
+                )
 
     @overload
     def paginate(

@@ -215,7 +215,7 @@ class ClientCredentialsAuth(_TokenAuth):
 
     def _fetch(self, carrier: Carrier | None, within: float) -> tuple[TokenSet, float]:
         grant = [("grant_type", "client_credentials")]
-        return self._exchange(grant, auth.text_of(self.client_secret, _SECRET), carrier, within)
+        return self._exchange(grant, _hidden(self.client_secret, _SECRET), carrier, within)
 
 
 @dataclass(frozen=True, repr=False)
@@ -284,12 +284,12 @@ class RefreshTokenAuth(_TokenAuth):
         return f"RefreshTokenAuth({_shown_client(self)}, {auth.shown(self.refresh_token)})"
 
     def _fetch(self, carrier: Carrier | None, within: float) -> tuple[TokenSet, float]:
-        given = auth.text_of(self.refresh_token, _REFRESH)
-        latest = self._latest.get(given, given)
+        given = _hidden(self.refresh_token, _REFRESH)
+        latest = _secrets.Hidden(self._latest.get(given, given))
         secret = self.client_secret
         granted, age = self._exchange(
             [("grant_type", "refresh_token"), ("refresh_token", latest)],
-            None if secret is None else auth.text_of(secret, _SECRET),
+            None if secret is None else _hidden(secret, _SECRET),
             carrier,
             within,
         )
@@ -305,6 +305,10 @@ class RefreshTokenAuth(_TokenAuth):
 
 def _token_of(request: requests.PreparedRequest) -> str:
     return str(request.headers.get("Authorization", "")).removeprefix("Bearer ")
+
+
+def _hidden(secret: Secret, what: str) -> _secrets.Hidden:
+    return _secrets.Hidden(auth.text_of(secret, what))
 
 
 def _end(call: Call) -> float:

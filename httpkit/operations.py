@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 from typing_extensions import Unpack
 
 from httpkit import graphql, parallel
+from httpkit.errors import ConfigurationError
 from httpkit.progress import ProgressLike
 from httpkit.response import adopt
 from httpkit.retry import RetryPolicy, as_policy
-from httpkit.settings import OperationOptions
+from httpkit.settings import OperationOptions, check_known
 from httpkit.verbs import Verbs
 
 T = TypeVar("T")
@@ -74,6 +75,9 @@ class Operations(Verbs):
                 407, 408, 429 or from 500, whatever the body reports.
             DecodeError: The answer is no GraphQL response, or its data is not of the model.
         """
+        check_known(options, OperationOptions)
+        if not isinstance(path, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # elsewhere it holds the values of a URL
+            raise ConfigurationError(f"path={path!r} must be the endpoint, as text")
         sent = graphql.payload(query, variables, operation_name)
         asked: dict[str, Any] = {**options}
         policy = as_policy(asked.pop("retry", self.retry))

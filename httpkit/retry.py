@@ -242,6 +242,7 @@ class Trial:
         attempts: How often it was sent.
         was_renewed: Whether a rejected signature was replaced once already.
         is_unsigned: Whether the last attempt failed while it was signed.
+        unrenewed: Why a rejected signature was not replaced; None when it was, or needed not.
         stop_reason: Why it is not sent again; None while that is open.
     """
 
@@ -254,6 +255,7 @@ class Trial:
     attempts: int = 0
     was_renewed: bool = False
     is_unsigned: bool = False
+    unrenewed: str | None = None
     stop_reason: str | None = None
     _wait: float = field(default=0.0, repr=False)
 

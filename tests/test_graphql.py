@@ -384,3 +384,31 @@ class TestStrawberry:
     def test_a_variable_that_is_missing(self, films):
         with pytest.raises(httpkit.GraphQLError, match=r"\$id"):
             films.graphql("query($id: Int!) { film(id: $id) { title } }")
+
+
+@pytest.mark.parametrize(
+    "errors",
+    [[{"message": "denied"}, None], [{"errorType": "denied"}], ["denied"], "denied"],
+    ids=["one of them malformed", "no message", "texts", "no list"],
+)
+def test_data_beside_errors_of_any_form_is_never_taken_for_whole(raw_server, answer, errors):
+    body = json.dumps({"data": {"film": None}, "errors": errors}).encode()
+    server = raw_server(answer(body=body, content_type="application/json"))
+
+    with httpkit.Session(server.url) as api, pytest.raises(httpkit.GraphQLError) as caught:
+        api.graphql("{ film }")
+
+    assert "denied" in str(caught.value)
+    assert caught.value.data == {"film": None}
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [({"on_status": {200: lambda _: 1}}, TypeError), ({"path": {"id": 1}}, ValueError)],
+    ids=["a table", "a path that is no text"],
+)
+def test_what_cannot_work_is_refused_before_a_mutation_is_sent(sandbox, api, options, error):
+    with pytest.raises(error):
+        api.graphql("mutation { add }", **options)
+
+    assert sandbox.seen == []

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pyrate_limiter
 import pytest
+import requests
 
 import httpkit
 from httpkit import limits
@@ -401,3 +402,17 @@ def test_an_interrupt_ends_a_wait_for_ones_turn(sandbox, monkeypatch):
         monkeypatch.setattr(httpkit.retry.WAITING, "sleep", interrupt)
         with pytest.raises(KeyboardInterrupt):
             api.get("posts")
+
+
+def test_a_limiter_that_says_no_is_not_blamed_on_a_deadline_that_does_not_exist(sandbox):
+    class Full:
+        def try_acquire(self, name="", weight=1, blocking=True, timeout=-1):
+            return False
+
+    with (
+        httpkit.Session(sandbox.url, rate_limit=Full(), deadline=None) as api,
+        pytest.raises(requests.Timeout, match="gave no place"),
+    ):
+        api.get("posts/1")
+
+    assert sandbox.seen == []

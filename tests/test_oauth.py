@@ -1251,3 +1251,32 @@ def test_a_refresh_that_cannot_work_is_refused_at_once(options):
 )
 def test_http_is_permitted_on_this_machine(url):
     assert both(url)
+
+
+def test_a_token_that_is_refused_shows_no_secret_in_the_locals_of_a_traceback(sandbox):
+    secret = "c4n4ry-cl13nt-s3cret"
+    auth = ClientCredentialsAuth(f"{sandbox.url}/token", "nobody", secret)
+
+    with httpkit.Session(sandbox.url, auth=auth) as api, pytest.raises(TokenError) as caught:
+        api.get("posts/1")
+
+    shown = [  # what crash reporters, rich and `pytest -l` print
+        repr(value)
+        for frame, _ in traceback.walk_tb(caught.value.__traceback__)
+        if frame.f_globals["__name__"].startswith("httpkit.")
+        for value in frame.f_locals.values()
+    ]
+    assert shown
+    assert not any(secret in text for text in shown)
+
+
+def test_an_error_says_why_a_rejected_token_was_not_replaced(sandbox):
+    auth = ClientCredentialsAuth(f"{sandbox.url}/token", sandbox.client_id, sandbox.client_secret)
+    with httpkit.Session(f"{sandbox.url}/bearer", auth=auth) as api:
+        api.get("posts/1")
+        sandbox.revoke_tokens()
+
+        with pytest.raises(httpkit.UnauthorizedError) as caught:
+            api.post("posts", data=iter([b"{}"]))
+
+    assert "read only once" in (caught.value.stop_reason or "")

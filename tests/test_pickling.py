@@ -485,3 +485,35 @@ class TestForks:
         assert children == [True] * 10
         assert all(len(paths) == 1 for paths in by_port.values())
         assert sum(path == "/child" for _, path in server.seen) == 30
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows cannot fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork.*:DeprecationWarning")
+def test_a_rate_that_another_thread_was_keeping_does_not_stop_a_child(sandbox):
+    with httpkit.Session(sandbox.url, rate_limit="100/s") as api:
+        api.get("posts/1")
+        (lane,) = api._pace._lanes.values()
+        held, done = threading.Event(), threading.Event()
+
+        def keep_the_rate():
+            with api._pace._lock, lane.bucket._lock:  # as `Pace.wait` holds both
+                held.set()
+                done.wait(10)
+
+        thread = threading.Thread(target=keep_the_rate)
+        thread.start()
+        assert held.wait(10)
+        if not (child := os.fork()):
+            api.get("posts/1")
+            os._exit(0)
+        ends_at, ended = time.monotonic() + 5, (0, 0)
+        while ended == (0, 0) and time.monotonic() < ends_at:
+            ended = os.waitpid(child, os.WNOHANG)
+            time.sleep(0.01)
+        if ended == (0, 0):
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        done.set()
+        thread.join()
+
+    assert ended == (child, 0)

@@ -1797,3 +1797,9 @@ def test_strict_false_keeps_what_is_given_explicitly(sandbox):
             api.get("status/404")
 
     assert answer.attempts == 3
+
+
+@pytest.mark.parametrize("name", ["auth", "verify", "request", "get", "options", "map", "close"])
+def test_a_resource_cannot_hide_what_every_session_has(name):
+    with pytest.raises(ConfigurationError, match=name):
+        type("Api", (httpkit.Session,), {name: httpkit.Resource(name)})
