@@ -151,6 +151,49 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     return max(0.0, due - (now if sent is None else sent))
 
 
+def asked_wait(status: int, headers: Mapping[str, str], now: float) -> float | None:
+    """Return the seconds an answer asks to wait; None when it does not.
+
+    Of 403 and 429 that is Retry-After, or else when a spent rate limit is full again: with any
+    other status the one has nothing to do with the other.
+
+    Args:
+        status: The answer's.
+        headers: Its fields, looked up without regard to case.
+        now: Seconds since the epoch, for a moment in a response without Date.
+    """
+    asked = retry_after(headers, now)
+    if asked is None and status in _RATE_LIMITED:
+        return rate_limit_reset(headers, now)
+    return asked
+
+
+_RATE_LIMITED = frozenset({403, 429})
+# What GitHub, GitLab and the drafts of the IETF (RateLimit header fields, 03 to 07) call it.
+_RATE_LIMIT_FIELDS = ("x-ratelimit", "ratelimit")
+# A moment or a span? GitHub and GitLab send seconds since the epoch, the drafts seconds from
+# now. No span is as long as the thirty years that this is, and no moment as long ago.
+_LONGEST_SPAN = 1e9
+
+
+def rate_limit_reset(headers: Mapping[str, str], now: float) -> float | None:
+    """Return the seconds until a spent rate limit is full again; None when it is not spent.
+
+    Args:
+        headers: The response's fields, looked up without regard to case.
+        now: Seconds since the epoch, for a moment in a response without Date.
+    """
+    for name in _RATE_LIMIT_FIELDS:
+        reset = _number(headers.get(f"{name}-reset"))
+        if reset is None or _number(headers.get(f"{name}-remaining")) != 0:
+            continue
+        if reset < _LONGEST_SPAN:
+            return reset
+        sent = _date(headers.get("date"))
+        return max(0.0, reset - (now if sent is None else sent))
+    return None
+
+
 def _number(value: str | None) -> float | None:
     # More digits than a float holds become infinity: longer than any limit, but a number.
     return max(0.0, float(value)) if value and _NUMBER.fullmatch(value.strip()) else None

@@ -150,6 +150,7 @@ class Caller(Protocol):
         params: Params = ...,
         *,
         path: Mapping[str, object] | None = ...,
+        data: Data = ...,
         json: Json = ...,
         on_status: Mapping[Any, Callable[[Any], T]],
         raise_for_status: bool = ...,

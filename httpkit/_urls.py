@@ -29,7 +29,8 @@ Origin = tuple[str, str, int]
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+# RFC 6570 sections 3.2.2 and 3.2.3: a segment, or with "+" as many as there are.
+_PLACEHOLDER = re.compile(r"\{(\+?)(\w+)\}")
 _STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _DOT_SEGMENTS = frozenset({".", ".."})
 
@@ -145,17 +146,19 @@ def _refuse_climbing(url: str) -> None:
 def fill(template: str, values: Mapping[str, object] | None) -> str:
     """Put percent-encoded values into the `{name}` placeholders of a URL's path.
 
-    Nothing is safe in a value: "a/b" becomes "a%2Fb", one segment.
+    Nothing is safe in a value: "a/b" becomes "a%2Fb", one segment. In one of a `{+name}`
+    placeholder a slash is: "a/b" are two segments. RFC 6570 section 3.2.3 lets "?" and "#"
+    pass there as well, and so a value change the query; here they are encoded.
 
     Args:
         template: The URL, relative or absolute.
         values: One value a placeholder. None: a relative URL must have no placeholder.
 
     Raises:
-        InvalidURL: A value is missing, unused, None, empty, "." or "..".
+        InvalidURL: A value is missing, unused, None, empty, "." or "..", or has such a segment.
     """
     path, query_onwards = _split_path(template)
-    names = set(_PLACEHOLDER.findall(path))
+    names = {name for _, name in _PLACEHOLDER.findall(path)}
     if values is None:
         if names and not is_absolute(template):
             raise InvalidURL(f"the URL {shown(template)} needs {_path_hint(names)}")
@@ -168,8 +171,12 @@ def fill(template: str, values: Mapping[str, object] | None) -> str:
         raise InvalidURL(
             f"the URL {shown(template)} has no place for {', '.join(sorted(map(str, unused)))}"
         )
-    segments = {name: _segment(name, value) for name, value in values.items()}
-    return _PLACEHOLDER.sub(lambda found: segments[found[1]], path) + query_onwards
+
+    def filled(found: re.Match[str]) -> str:
+        is_several, name = found.groups()
+        return (_segments if is_several else _segment)(name, values[name])
+
+    return _PLACEHOLDER.sub(filled, path) + query_onwards
 
 
 def _path_hint(names: Collection[str]) -> str:
@@ -179,6 +186,16 @@ def _path_hint(names: Collection[str]) -> str:
 def _split_path(url: str) -> tuple[str, str]:
     found = re.search(r"[?#]", url)
     return (url[: found.start()], url[found.start() :]) if found else (url, "")
+
+
+def _segments(name: str, value: object) -> str:
+    if not isinstance(value, (str, bytes)):
+        return _segment(name, value)
+    parts = value.split("/") if isinstance(value, str) else value.split(b"/")
+    try:
+        return "/".join(_segment(name, part) for part in parts)
+    except InvalidURL as error:
+        raise InvalidURL(f"the path value {name}={value!r} cannot be segments of a URL") from error
 
 
 def _segment(name: str, value: object) -> str:

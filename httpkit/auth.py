@@ -212,56 +212,64 @@ class BasicAuth(Strategy):
     """User and password (RFC 7617), in UTF-8.
 
     Args:
-        user: It cannot hold a colon. APIs that take a key as the user name want it here.
+        user: It cannot hold a colon. APIs that take a key as the user name want it here. A text,
+            or a callable asked for every attempt.
         password: A text, possibly empty, or a callable asked for every attempt.
 
     Raises:
         ConfigurationError: Both are empty, or one holds what cannot be sent.
     """
 
-    user: str
+    user: Secret
     password: Secret = ""
 
     def __post_init__(self) -> None:
-        _check_basic_user(self.user)
-        if not callable(self.password):
-            self._credentials(self.password)
+        if not callable(self.user):
+            _check_basic_user(self.user)
+        if not (callable(self.user) or callable(self.password)):
+            self._credentials(self.user, self.password)
 
     @classmethod
-    def from_env(cls, user: str, password: str) -> Self:
+    def from_env(cls, user: str, password: str | None = None) -> Self:
         """Read user and password from the environment variables of these names.
+
+        Without a password the user name is the key, and is read for every attempt.
 
         Raises:
             ConfigurationError: One of them is not set or empty.
         """
-        return cls(secret_from_env(user)(), secret_from_env(password))
+        name = secret_from_env(user)
+        return cls(name) if password is None else cls(name(), secret_from_env(password))
 
     @property
     def can_change(self) -> bool:
-        """Whether the password is asked for anew each time."""
-        return callable(self.password)
+        """Whether user or password is asked for anew each time."""
+        return callable(self.user) or callable(self.password)
 
     def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
         """Sign the request in place and return it."""
+        user = self.user() if callable(self.user) else self.user
         password = self.password() if callable(self.password) else self.password
-        r.headers["Authorization"] = f"Basic {self._credentials(password)}"
+        r.headers["Authorization"] = f"Basic {self._credentials(user, password)}"
         return r
 
-    def _credentials(self, password: str) -> str:
+    def _credentials(self, user: str, password: str) -> str:
+        _check_basic_user(user)
         if not isinstance(password, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
             raise ConfigurationError(f"the password must be a str, not {type(password).__name__}")
-        if not self.user and not password:
+        if not user and not password:
             raise ConfigurationError("user and password are both empty")
-        both = self.user + password
+        both = user + password
         if _CONTROL.search(both) or not _is_encodable(both):
             raise ConfigurationError("user or password contains a character that cannot be sent")
-        encoded = _in_base64(self.user, password)
-        _secrets.remember(encoded, *([password] if password else [self.user]))
+        encoded = _in_base64(user, password)
+        _secrets.remember(encoded, *([password] if password else [user]))
         return encoded
 
     def __repr__(self) -> str:
         # Where there is no password, the user name is the key.
-        user = repr(self.user) if self.password else _secrets.MASK
+        is_named = self.password and not callable(self.user)
+        user = repr(self.user) if is_named else shown(self.user)
         return f"BasicAuth({user}, {shown(self.password)})"
 
 

@@ -70,9 +70,12 @@ class StatusError(HTTPKitError, requests.HTTPError):
         detail: The server's own words, redacted and capped; None when it said nothing.
         problem: The members of an RFC 9457 problem document; None when it was none.
         request_id: The server's name for this request, for its support; None when not sent.
-        retry_after: Seconds the server asks to wait; None when it does not.
+        retry_after: Seconds the server asks to wait, by Retry-After or, with a 403 or 429, until
+            a spent rate limit is full again; None when it does not.
+        response: The answer itself.
     """
 
+    response: requests.Response  # pyright: ignore[reportIncompatibleVariableOverride]  # there is one
     status_code: int = 0
     detail: str | None = None
     problem: Problem | None = None
@@ -289,12 +292,12 @@ def from_response(response: requests.Response, kind: type[E_]) -> E_:
     error = build(kind, "", response)
     if error is None:
         raise TypeError(f"{kind.__name__} must take one argument, the message")
-    error.status_code = response.status_code
+    status = error.status_code = response.status_code
     error.detail = detail
     error.problem = None if problem is None else _secrets.redact_document(problem)
     request_id = _headers.first(response.headers, _headers.REQUEST_ID_FIELDS)
     error.request_id = _cap(_one_line(request_id), _LONGEST_NAME) if request_id else None
-    error.retry_after = _headers.retry_after(response.headers, time.time())
+    error.retry_after = _headers.asked_wait(status, response.headers, time.time())
     error.attempts = getattr(response, "attempts", 1)
     error.stop_reason = getattr(response, "stop_reason", None)
     error.args = (_sentence(response, detail, error.request_id),)
@@ -440,6 +443,10 @@ _REASON_KEYS = (
 )  # fmt: skip
 
 
+# Where they say what an entry is about; RFC 9457 section 3 has a "pointer".
+_PLACE_KEYS = ("field", "loc", "path", "pointer")
+
+
 def _words(document: object, depth: int = 0) -> str:
     """Find the reason in a JSON document by the usual keys."""
     if isinstance(document, str):
@@ -457,11 +464,20 @@ def _words(document: object, depth: int = 0) -> str:
 def _words_of_object(document: Mapping[str, Any], depth: int) -> str:
     found = (_words(document[key], depth + 1) for key in _REASON_KEYS if document.get(key))
     words = next((text for text in found if text), "")
-    where: object = document.get("field") or document.get("loc") or document.get("path")
+    words = _with_entries(words, document.get("errors"), depth)
+    where: object = next((document[key] for key in _PLACE_KEYS if document.get(key)), None)
     if words and where and depth:
         place = ".".join(map(str, where)) if is_list(where) else str(where)
         return f"{place}: {words}"
     return words
+
+
+def _with_entries(words: str, entries: object, depth: int) -> str:
+    """Add the single errors to a summary: "Validation Failed" alone says nothing."""
+    if not words or not is_list(entries):
+        return words
+    single = _words(entries, depth + 1)
+    return words if not single or single in words else f"{words.rstrip('.: ')}: {single}"
 
 
 _PAGE = re.compile(r"\s*<(!doctype|html|head|body|\?xml)", re.IGNORECASE)

@@ -108,6 +108,8 @@ class Lists(Verbs):
         pages: Pager | None = None,
         item_at: str | None = None,
         item_path: str | None = None,
+        form: bool = False,
+        update_method: str = "PATCH",
     ) -> Resource[dict[str, Any]]: ...
     @overload
     def resource(
@@ -119,6 +121,8 @@ class Lists(Verbs):
         pages: Pager | None = None,
         item_at: str | None = None,
         item_path: str | None = None,
+        form: bool = False,
+        update_method: str = "PATCH",
     ) -> Resource[T]: ...
     def resource(
         self,
@@ -129,9 +133,18 @@ class Lists(Verbs):
         pages: Pager | None = None,
         item_at: str | None = None,
         item_path: str | None = None,
+        form: bool = False,
+        update_method: str = "PATCH",
     ) -> Resource[Any]:
         """Return a resource of this session; `Resource` explains the arguments."""
         resource = Resource[Any](
-            path, model, items_at=items_at, pages=pages, item_at=item_at, item_path=item_path
+            path,
+            model,
+            items_at=items_at,
+            pages=pages,
+            item_at=item_at,
+            item_path=item_path,
+            form=form,
+            update_method=update_method,
         )
         return resource.bind(cast("Turner", self))

@@ -9,8 +9,8 @@ from typing import Any, Generic, Self, TypeVar, cast, overload
 import requests
 from typing_extensions import Unpack
 
-from httpkit import _models, _secrets, _urls, settings
-from httpkit._typing import NOT_GIVEN, CallerOptions, NotGiven, Params
+from httpkit import _models, _secrets, _urls, forms, settings
+from httpkit._typing import NOT_GIVEN, CallerOptions, Data, NotGiven, Params
 from httpkit.errors import ConfigurationError, HTTPKitError, describe
 from httpkit.pages import Pages, listing
 from httpkit.pagination import LinkPages, Pager
@@ -35,14 +35,21 @@ _EXISTENCE: Mapping[int, Callable[[Any], object]] = {
 }
 
 _ID = "{id}"
+_IDS = frozenset({_ID, "{+id}"})  # how an item's path spells it
 # What every resource holds, so that a nested one of this name could not be reached.
-_FIELDS = frozenset({"path", "model", "items_at", "item_at", "item_path"})
+_FIELDS = frozenset({"path", "model", "items_at", "item_at", "item_path", "form", "update_method"})
 
 
-class _CallOptions(CallerOptions, total=False):
-    """What one request of a resource takes."""
+class _ItemOptions(CallerOptions, total=False):
+    """What sending an item takes beside it."""
 
     params: Params
+
+
+class _CallOptions(_ItemOptions, total=False):
+    """What one request of a resource takes."""
+
+    data: Data
     json: object
 
 
@@ -92,7 +99,11 @@ class Resource(Generic[T]):
         pages: How the next page of a list is found. None: by Link header fields (RFC 8288),
             which a server that does not page does not send.
         item_at: Where an item is in the answers about one ("data"); None: the document is it.
-        item_path: Where an item lives ("post/{id}"), if not below the collection.
+        item_path: Where an item lives ("post/{id}"), if not below the collection. In
+            "repos/{+id}" a slash in an id separates segments, as in "octocat/hello-world".
+        form: Whether items are sent as forms, with brackets for what is nested
+            ("metadata[order]"), and not as JSON.
+        update_method: What `update` sends; some APIs want "POST".
 
     Raises:
         ConfigurationError: The path is empty, or an item's has no place for its id; or a
@@ -115,6 +126,8 @@ class Resource(Generic[T]):
         pages: Pager | None = None,
         item_at: str | None = None,
         item_path: str | None = None,
+        form: bool = False,
+        update_method: str = "PATCH",
     ) -> None: ...
     @overload
     def __init__(
@@ -126,6 +139,8 @@ class Resource(Generic[T]):
         pages: Pager | None = None,
         item_at: str | None = None,
         item_path: str | None = None,
+        form: bool = False,
+        update_method: str = "PATCH",
     ) -> None: ...
     def __init__(
         self,
@@ -136,16 +151,20 @@ class Resource(Generic[T]):
         pages: Pager | None = None,
         item_at: str | None = None,
         item_path: str | None = None,
+        form: bool = False,
+        update_method: str = "PATCH",
     ) -> None:
         if not path.strip("/"):
             raise ConfigurationError("a resource needs a path")
-        if item_path is not None and item_path.count(_ID) != 1:
+        if item_path is not None and sum(map(item_path.count, _IDS)) != 1:
             raise ConfigurationError(f"item_path={item_path!r} must hold {_ID!r} once")
         self.path = path
         self.model = model
         self.items_at = items_at
         self.item_at = item_at
         self.item_path = item_path
+        self.form = form
+        self.update_method = update_method
         self._pager = pages
         self._caller: Turner | None = None
         self._around: Resource[Any] | None = None
@@ -166,7 +185,7 @@ class Resource(Generic[T]):
         Raises:
             InvalidURL: The id is empty, None, "." or "..".
         """
-        _urls.fill(_ID, {"id": id})
+        _urls.fill(self.item_path or _ID, {"id": id})
         chosen = copy.copy(self)
         chosen._id = id  # noqa: SLF001  # a copy of ourselves
         return chosen
@@ -195,9 +214,12 @@ class Resource(Generic[T]):
     def _shown_path(self) -> str:
         if (around := self._around) is None:
             return self.path
-        chosen = around._id  # noqa: SLF001  # one of ourselves
-        item = _ID if chosen is NOT_GIVEN else chosen
-        return f"{around._shown_path.rstrip('/')}/{item}/{self.path.lstrip('/')}"  # noqa: SLF001  # likewise
+        item = around._below(around._shown_path)  # noqa: SLF001  # one of ourselves
+        if (chosen := around._id) is not NOT_GIVEN:  # noqa: SLF001  # likewise
+            mark = next(mark for mark in _IDS if mark in item)
+            head, _, tail = item.rpartition(mark)
+            item = f"{head}{chosen}{tail}"
+        return f"{item.rstrip('/')}/{self.path.lstrip('/')}"
 
     def list(self, *, params: Params = None, **options: Unpack[CallerOptions]) -> Pages[T]:
         """Return the items of all pages, lazily: the requests are sent by each loop over them.
@@ -292,7 +314,7 @@ class Resource(Generic[T]):
             DecodeError: The answer is not of the model.
         """
         body = _models.encode(item, omit_unset=True)
-        answer = self._call("POST", self._collection, json=body, params=params, **options)
+        answer = self._send("POST", self._collection, body, params=params, **options)
         return self._decode(answer) if answer.content else self._build(answer, body)
 
     def create_many(
@@ -319,7 +341,7 @@ class Resource(Generic[T]):
         body = [_models.encode(item, omit_unset=True) for item in items]
         if not body:
             return []
-        answer = self._call("POST", self._collection, json=body, params=params, **options)
+        answer = self._send("POST", self._collection, body, params=params, **options)
         if not answer.content:
             return [self._build(answer, item) for item in body]
         try:
@@ -358,7 +380,7 @@ class Resource(Generic[T]):
         """
         body = _models.encode(item)
         asked = _on_condition(options, if_match)
-        answer = self._call("PUT", self._item, id=id, json=body, params=params, **asked)
+        answer = self._send("PUT", self._item, body, id=id, params=params, **asked)
         return self._decode(answer) if answer.content else self._build(answer, body)
 
     def update(
@@ -370,7 +392,7 @@ class Resource(Generic[T]):
         params: Params = None,
         **options: Unpack[CallerOptions],
     ) -> T:
-        """Change some fields of an item (PATCH) and return it.
+        """Change some fields of an item (PATCH, or `update_method`) and return it.
 
         Args:
             id: Percent-encoded into the URL.
@@ -389,7 +411,7 @@ class Resource(Generic[T]):
         """
         body = _models.encode(changes)
         asked = _on_condition(options, if_match)
-        answer = self._call("PATCH", self._item, id=id, json=body, params=params, **asked)
+        answer = self._send(self.update_method, self._item, body, id=id, params=params, **asked)
         if answer.content:
             return self._decode(answer)
         options.pop("idempotency_key", None)  # of the change
@@ -440,6 +462,7 @@ class Resource(Generic[T]):
         id: object = NOT_GIVEN,
         params: Params = None,
         json: object = None,
+        data: object = None,
         **options: Unpack[CallerOptions],
     ) -> Response:
         """Send a request of one's own below the collection: what an action is made of.
@@ -453,11 +476,13 @@ class Resource(Generic[T]):
             id: For "{id}", percent-encoded.
             params: Query parameters.
             json: What JSON can say, or a model object; None sends no body.
+            data: A mapping or a model object, sent as a form, with brackets for what is
+                nested; None sends none.
             **options: The keywords of `Session.request`.
 
         Raises:
             StatusError: The server refuses.
-            ConfigurationError: "{id}" has no id, or the id no "{id}".
+            ConfigurationError: "{id}" has no id, or the id no "{id}"; or there are two bodies.
             InvalidURL: The id is none, or the URL climbs.
         """
         is_of_item = url.partition("/")[0] == _ID
@@ -468,8 +493,13 @@ class Resource(Generic[T]):
         place = self._item if is_of_item else self._collection
         below = url.removeprefix(_ID) if is_of_item else f"/{url.lstrip('/')}"
         target = f"{place.rstrip('/')}{below}" if below.strip("/") else place
-        body = _models.encode(json)
-        return self._call(method, target, id=id, json=body, params=params, **options)
+        if data is None:
+            body = _models.encode(json)
+            return self._call(method, target, id=id, json=body, params=params, **options)
+        if json is not None:
+            raise ConfigurationError("json= and data= are two bodies: pass one")
+        pairs = forms.fields(data)
+        return self._call(method, target, id=id, data=pairs, params=params, **options)
 
     @property
     def _collection(self) -> str:
@@ -498,7 +528,10 @@ class Resource(Generic[T]):
 
     @property
     def _template(self) -> str:
-        path = self._path
+        return self._below(self._path)
+
+    def _below(self, path: str) -> str:
+        """Return the path of an item of the collection at a path, with a place for its id."""
         if self.item_path is None:
             return f"{path.rstrip('/')}/{_ID}{'/' if path.endswith('/') else ''}"
         if self._around is None:
@@ -516,6 +549,20 @@ class Resource(Generic[T]):
     @property
     def _kind(self) -> Callable[..., T]:
         return cast("Callable[..., T]", self.model or dict)
+
+    def _send(
+        self,
+        method: str,
+        url: str,
+        body: object,
+        *,
+        id: object = NOT_GIVEN,
+        **options: Unpack[_ItemOptions],
+    ) -> Response:
+        """Send an item the way this API takes them."""
+        if self.form:
+            return self._call(method, url, id=id, data=forms.fields(body), **options)
+        return self._call(method, url, id=id, json=body, **options)
 
     @overload
     def _call(

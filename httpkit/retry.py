@@ -265,7 +265,7 @@ class Trial:
 
     def is_settled(self, response: requests.Response) -> bool:
         """Say at a glance whether an answer needs no judgement: most do not."""
-        return self.policy is None or response.status_code not in self.policy.statuses
+        return self.policy is None or _meaning(response) not in self.policy.statuses
 
     def wants_more(self, outcome: requests.Response | BaseException) -> bool:
         """Judge the last attempt; sets the wait, or the reason to stop."""
@@ -293,7 +293,7 @@ class Trial:
         return self._refusal_of_wait(outcome, self.policy)
 
     def _refusal_of_status(self, response: requests.Response, policy: RetryPolicy) -> str | None:
-        status = response.status_code
+        status = _meaning(response)
         if self._may_repeat(policy) or status in _UNPROCESSED_STATUSES:
             return None
         if status == 503 and asked_wait(response) is not None:
@@ -317,8 +317,8 @@ class Trial:
         asked = asked_wait(outcome)
         if asked is not None and asked > policy.max_retry_after:
             limit = f"max_retry_after={policy.max_retry_after:g} s"
-            return f"Retry-After of {asked:g} s is longer than {limit}"
-        self._wait = max(backoff(policy, self.attempts, _status(outcome)), asked or 0.0)
+            return f"the server asks for {asked:g} s, longer than {limit}"
+        self._wait = max(backoff(policy, self.attempts, _meaning(outcome)), asked or 0.0)
         if self._wait >= self.remaining():
             return f"the deadline leaves no time for a wait of {self._wait:.2f} s"
         return self._refusal_of_budget(outcome, policy)
@@ -361,7 +361,8 @@ def pause_for_all(policy: RetryPolicy, answer: requests.Response) -> float:
 
     A pause that the policy would not wait for is none: the next request may ask again.
     """
-    if answer.status_code not in _OVERLOAD_STATUSES or answer.status_code not in policy.statuses:
+    status = _meaning(answer)
+    if status not in _OVERLOAD_STATUSES or status not in policy.statuses:
         return 0.0
     asked = asked_wait(answer) or 0.0
     return asked if asked <= policy.max_retry_after else 0.0
@@ -372,10 +373,19 @@ def _status(outcome: requests.Response | BaseException) -> int | None:
 
 
 def asked_wait(outcome: requests.Response | BaseException) -> float | None:
-    """Return the seconds that an answer asks to wait (Retry-After); None when it does not."""
+    """Return the seconds that an answer asks to wait; None when it does not."""
     if isinstance(outcome, requests.Response):
-        return _headers.retry_after(outcome.headers, time.time())
+        return _headers.asked_wait(outcome.status_code, outcome.headers, time.time())
     return None
+
+
+def _meaning(outcome: requests.Response | BaseException) -> int | None:
+    """Return the status to judge an answer by; None for an error.
+
+    A 403 that says when to come back is a 429: so GitHub answers whoever is over its limits.
+    """
+    status = _status(outcome)
+    return 429 if status == 403 and asked_wait(outcome) is not None else status
 
 
 def backoff(policy: RetryPolicy, failures: int, status: int | None) -> float:

@@ -381,6 +381,18 @@ def test_the_first_request_id_that_is_not_empty_counts(refused):
             {"detail": [{"loc": ["query", "q"], "msg": "one"}, {"loc": ["path", 0], "msg": "two"}]},
             "query.q: one; path.0: two",
         ),
+        (
+            {"message": "Invalid.", "errors": [{"field": "title", "code": "missing_field"}]},
+            "Invalid: title: missing_field",
+        ),
+        (
+            {"detail": "Bad", "errors": [{"detail": "too young", "pointer": "#/age"}, "late"]},
+            "Bad: #/age: too young; late",
+        ),
+        ({"error": {"message": "Bad", "errors": [{"message": "Bad"}]}}, "Bad"),
+        ({"message": "m", "errors": []}, "m"),
+        ({"message": "m", "errors": 5}, "m"),
+        ({"message": "m", "errors": [{}]}, "m"),
         (["one", "two"], "one; two"),
         ({"error": True, "message": "m"}, "m"),
         ({"error": 404, "message": "m"}, "m"),

@@ -21,7 +21,7 @@ FLOORS = (
     ("_models", "_secrets"),
     ("_headers", "_urls", "environment", "events", "identity"),
     ("errors",),
-    ("checksums", "part", "response", "travel", "wire"),
+    ("checksums", "forms", "part", "response", "travel", "wire"),
     ("sources",),
     ("bodies",),
     ("multipart",),

@@ -126,6 +126,15 @@ def test_no_hold_comes_of(api, waits, query, options):
     assert waits == []
 
 
+def test_a_403_that_says_when_to_come_back_holds_all_threads_back(api, waits):
+    api.get("flaky/told", params={"fail": 1, "status": 403, "retry_after": 5})
+    waits.clear()
+
+    in_a_thread(api.get, "posts")
+
+    assert len(waits) == 1
+
+
 def test_a_hold_ends(api, waits):
     be_told_to_wait(api, seconds=0.01)
     time.sleep(0.02)  # the thread that was told has waited in the record only

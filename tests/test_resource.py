@@ -1204,7 +1204,37 @@ def test_an_item_may_live_elsewhere_than_its_collection(sandbox, blog):
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("item_path", ["", "post", "post/{key}", "{id}/{id}"])
+def test_an_id_may_be_several_segments(sandbox, blog):
+    class Repos(httpkit.Resource[dict]):
+        issues = Echo("issues")
+
+    repos = Repos("echo/mine", item_path="echo/repos/{+id}").bind(blog)
+    repos.create({})
+    repos.get("octo cat/hello")
+    repos("octo/cat?#").issues.get("a/b")
+    repos("octo/cat").issues.publish(1)
+
+    assert [seen.path for seen in sandbox.seen] == [
+        "/echo/mine", "/echo/repos/octo%20cat/hello", "/echo/repos/octo/cat%3F%23/issues/a%2Fb",
+        "/echo/repos/octo/cat/issues/1/publish",
+    ]  # fmt: skip
+    assert repr(repos("octo/cat").issues) == "<Echo 'echo/repos/octo/cat/issues'>"
+
+
+@pytest.mark.parametrize(
+    "id", ["", "/", "a/", "/a", "a//b", "a/..", "../a", "./a", None, b"a/.."], ids=repr
+)
+def test_an_id_of_several_segments_cannot_climb(sandbox, blog, id):
+    repos = blog.resource("echo/mine", item_path="echo/repos/{+id}")
+
+    for act in (repos, repos.get):
+        with pytest.raises(requests.exceptions.InvalidURL, match="id="):
+            act(id)
+
+    assert sandbox.seen == []
+
+
+@pytest.mark.parametrize("item_path", ["", "post", "post/{key}", "{id}/{id}", "{id}/{+id}"])
 def test_an_item_path_without_one_place_for_the_id_is_refused(item_path):
     with pytest.raises(httpkit.ConfigurationError, match="item_path"):
         httpkit.Resource("posts", item_path=item_path)

@@ -838,6 +838,94 @@ def test_a_retry_after_date_is_never_read_in_local_time(raw_server, answer, wait
     assert waits == [expected]
 
 
+# A spent rate limit. A server says when it is full again by the clock of its Date.
+
+MOMENT = 1_784_111_777  # seconds since the epoch, in 2026
+SPENT = {
+    "a moment": ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(MOMENT + 30)}, 30),
+    "a moment that has passed": (
+        {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(MOMENT - 5)}, 0
+    ),
+    "a span": ({"RateLimit-Remaining": "0", "RateLimit-Reset": "30"}, 30),
+    "Retry-After beside it": (
+        {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(MOMENT + 30), "Retry-After": "5"},
+        5,
+    ),
+}  # fmt: skip
+NOT_SPENT = {
+    "no field": {},
+    "some left": {"X-RateLimit-Remaining": "7", "X-RateLimit-Reset": str(MOMENT + 30)},
+    "nothing said of what is left": {"X-RateLimit-Reset": str(MOMENT + 30)},
+    "no moment": {"X-RateLimit-Remaining": "0"},
+    "words": {"X-RateLimit-Remaining": "none", "X-RateLimit-Reset": "soon"},
+}
+
+
+def dated(fields):
+    return {
+        "Date": format_datetime(dt.datetime.fromtimestamp(MOMENT, dt.UTC), usegmt=True)
+    } | fields
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("status", ["403 Forbidden", "429 Too Many Requests"])
+@pytest.mark.parametrize(("fields", "expected"), SPENT.values(), ids=SPENT)
+def test_a_spent_rate_limit_is_waited_for(
+    raw_server, answer, waits, method, status, fields, expected
+):
+    server = raw_server(answer(status, **dated(fields)), answer())
+
+    with httpkit.Session(server.url, retry=httpkit.RetryPolicy(backoff=0)) as api:
+        response = api.request(method, "x")
+
+    assert (response.status_code, len(server.requests), waits) == (200, 2, [expected])
+
+
+@pytest.mark.parametrize("fields", NOT_SPENT.values(), ids=NOT_SPENT)
+def test_a_403_that_does_not_say_when_to_come_back_is_final(raw_server, answer, waits, fields):
+    server = raw_server(answer("403 Forbidden", **dated(fields)))
+
+    with httpkit.Session(server.url) as api, pytest.raises(httpkit.ForbiddenError) as caught:
+        api.get("x")
+
+    assert (caught.value.retry_after, len(server.requests), waits) == (None, 1, [])
+
+
+def test_a_limit_that_is_full_again_in_an_hour_is_an_error_that_says_so(raw_server, answer, waits):
+    fields = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(MOMENT + 3600)}
+    server = raw_server(answer("403 Forbidden", **dated(fields)))
+
+    with httpkit.Session(server.url) as api, pytest.raises(httpkit.ForbiddenError) as caught:
+        api.get("x")
+
+    assert (caught.value.retry_after, len(server.requests), waits) == (3600, 1, [])
+    assert caught.value.stop_reason == (
+        "the server asks for 3600 s, longer than max_retry_after=120 s"
+    )
+
+
+@pytest.mark.parametrize("status", ["404 Not Found", "500 Internal Server Error"])
+def test_a_spent_rate_limit_has_nothing_to_do_with_other_errors(raw_server, answer, waits, status):
+    fields, _ = SPENT["a span"]
+    server = raw_server(answer(status, **fields))
+
+    with httpkit.Session(server.url) as api, pytest.raises(httpkit.StatusError) as caught:
+        api.get("x")
+
+    assert caught.value.retry_after is None
+    assert 30 not in waits
+
+
+def test_a_403_is_repeated_only_where_a_429_is(raw_server, answer, waits):
+    server = raw_server(answer("403 Forbidden", retry_after="1"))
+    policy = httpkit.RetryPolicy(statuses={503})
+
+    with httpkit.Session(server.url, retry=policy) as api, pytest.raises(httpkit.ForbiddenError):
+        api.get("x")
+
+    assert (len(server.requests), waits) == (1, [])
+
+
 def test_retry_after_is_a_floor_not_the_wait(sandbox, waits):
     with httpkit.Session(sandbox.url) as api:
         api.get("flaky/a", params={"fail": 2, "status": 429, "retry_after": "1.5"})
@@ -871,7 +959,7 @@ def test_a_retry_after_beyond_the_limit_gives_up_at_once(sandbox, waits, status,
 
     assert (caught.value.attempts, len(sandbox.seen), waits) == (1, 1, [])
     assert caught.value.retry_after > 120
-    assert "Retry-After" in caught.value.stop_reason
+    assert "longer than max_retry_after=120 s" in caught.value.stop_reason
 
 
 def test_the_limit_for_retry_after_can_be_moved(sandbox, waits):
