@@ -437,7 +437,7 @@ def test_a_callable_that_gives_no_text_is_refused_before_anything_is_sent(sandbo
         "cookie key",
         "white token",
         "empty key",
-    ],  # fmt: skip
+    ],
 )
 def test_a_callable_cannot_inject_a_header(sandbox, auth):
     with (

@@ -1,0 +1,178 @@
+"""A payments API of Stripe's kind, as its documentation shows it: forms, cursors, keys."""
+
+import itertools
+import re
+from base64 import b64encode
+from urllib.parse import parse_qsl
+
+from fake_server import Answer, FakeServer
+
+KEY = "sk_test_4eC39HqLyjWDarjtT1zdp7dc"
+DECLINED = "pm_card_chargeDeclined"
+
+
+class FakePayments(FakeServer):
+    """The API. `intents` are the charges made; `drop` of them lose their answer."""
+
+    def __init__(self):
+        super().__init__()
+        self.drop = 0
+        self.customers = {f"cus_{n}": customer(n) for n in range(1, 6)}
+        self.intents = {}
+        self._answered = {}
+        self._request_ids = itertools.count(1)
+
+    def answer(self, seen):
+        answer = self._keyed(seen)
+        answer.headers = {
+            **answer.headers,
+            "Request-Id": f"req_{next(self._request_ids):014}",
+            "Stripe-Version": seen.headers.get("stripe-version", "2025-03-31.basil"),
+        }
+        if self.drop and seen.method == "POST":
+            self.drop -= 1
+            return None
+        return answer
+
+    def _keyed(self, seen):
+        """Answer a repetition of a request as the first time: that is what a key is for."""
+        if seen.headers.get("authorization") != f"Basic {b64encode(f'{KEY}:'.encode()).decode()}":
+            return error(401, "invalid_request_error", "Invalid API Key provided: sk_test_****zdp7")
+        key = seen.headers.get("idempotency-key")
+        if key is None or seen.method != "POST":
+            return self._routed(seen)
+        sent = (seen.path, seen.body)
+        before, answer = self._answered.get(key, (sent, None))
+        if before != sent:
+            message = (
+                "Keys for idempotent requests can only be used with the same parameters they"
+                " were first used with."
+            )
+            return error(400, "idempotency_error", message)
+        if answer is None:
+            answer = self._routed(seen)
+            self._answered[key] = (sent, answer)
+            return answer
+        return Answer(answer.status, answer.body, {"Idempotent-Replayed": "true"})
+
+    def _routed(self, seen):
+        for method, pattern, act in self._routes:
+            found = re.fullmatch(pattern, seen.path)
+            if found and method == seen.method:
+                return act(self, seen, *found.groups())
+        message = f"Unrecognized request URL ({seen.method}: {seen.path})."
+        return error(404, "invalid_request_error", message)
+
+    def _list(self, seen):
+        rows = list(self.customers.values())
+        size = int(seen.query.get("limit", ["10"])[0])
+        after = seen.query.get("starting_after", [None])[0]
+        if after is not None:
+            rows = rows[[row["id"] for row in rows].index(after) + 1 :]
+        page = {"object": "list", "url": "/v1/customers", "has_more": len(rows) > size}
+        return Answer(200, {**page, "data": rows[:size]})
+
+    def _create_customer(self, seen):
+        made = customer(len(self.customers) + 1) | nested(seen)
+        self.customers[made["id"]] = made
+        return Answer(200, made)
+
+    def _customer(self, seen, id):
+        return Answer(200, self.customers[id]) if id in self.customers else missing("customer", id)
+
+    def _change_customer(self, seen, id):
+        answer = self._customer(seen, id)
+        if answer.status == 200:
+            changes = nested(seen)
+            answer.body["metadata"].update(changes.pop("metadata", {}))
+            answer.body.update(changes)
+        return answer
+
+    def _delete_customer(self, seen, id):
+        if self.customers.pop(id, None) is None:
+            return missing("customer", id)
+        return Answer(200, {"id": id, "object": "customer", "deleted": True})
+
+    def _pay(self, seen):
+        order = nested(seen)
+        if "amount" not in order:
+            return error(
+                400, "invalid_request_error", "Missing required param: amount.",
+                code="parameter_missing", param="amount",
+            )  # fmt: skip
+        if order.get("payment_method") == DECLINED:
+            return error(
+                402, "card_error", "Your card was declined.",
+                code="card_declined", decline_code="generic_decline",
+                doc_url="https://stripe.com/docs/error-codes/card-declined",
+            )  # fmt: skip
+        made = {
+            "id": f"pi_{len(self.intents) + 1}", "object": "payment_intent",
+            "status": "requires_capture", "customer": None, "livemode": False,
+            **order, "amount": int(order["amount"]),
+        }  # fmt: skip
+        self.intents[made["id"]] = made
+        return Answer(200, made)
+
+    def _intent(self, seen, id):
+        if id not in self.intents:
+            return missing("payment_intent", id)
+        found = dict(self.intents[id])
+        if "customer" in seen.query.get("expand[]", []):
+            found["customer"] = self.customers[found["customer"]]
+        return Answer(200, found)
+
+    def _capture(self, seen, id):
+        if id not in self.intents:
+            return missing("payment_intent", id)
+        self.intents[id]["status"] = "succeeded"
+        return Answer(200, self.intents[id])
+
+    _routes = (
+        ("GET", "/v1/customers", _list),
+        ("POST", "/v1/customers", _create_customer),
+        ("GET", "/v1/customers/(\\w+)", _customer),
+        ("POST", "/v1/customers/(\\w+)", _change_customer),
+        ("DELETE", "/v1/customers/(\\w+)", _delete_customer),
+        ("POST", "/v1/payment_intents", _pay),
+        ("GET", "/v1/payment_intents/(\\w+)", _intent),
+        ("POST", "/v1/payment_intents/(\\w+)/capture", _capture),
+    )
+
+
+def customer(number):
+    return {
+        "id": f"cus_{number}", "object": "customer", "email": f"c{number}@example.com",
+        "metadata": {}, "created": 1680893993, "livemode": False,
+    }  # fmt: skip
+
+
+def nested(seen):
+    """Read a form as such servers do: a[b]=c is {"a": {"b": "c"}}, and a[]=c {"a": ["c"]}."""
+    if seen.body and seen.headers.get("content-type") != "application/x-www-form-urlencoded":
+        return {}
+    document = {}
+    for name, value in parse_qsl(seen.body.decode(), keep_blank_values=True):
+        first, *keys = re.findall(r"[^\[\]]+|(?<=\[)(?=\])", name)
+        if keys == [""]:
+            document.setdefault(first, []).append(value)
+        elif keys:
+            document.setdefault(first, {})[keys[0]] = value
+        else:
+            document[first] = value
+    return document
+
+
+def error(status, kind, message, **more):
+    return Answer(status, {"error": {"type": kind, "message": message, **more}})
+
+
+def missing(what, id):
+    message = f"No such {what}: '{id}'"
+    return error(404, "invalid_request_error", message, code="resource_missing", param="id")
+
+
+def busy():
+    """Return what is said while the first request with a key is still at work."""
+    message = "There is currently another in-progress request using this Idempotent Key."
+    return error(409, "idempotency_error", message, code="idempotency_key_in_use")
