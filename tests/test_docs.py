@@ -4,11 +4,16 @@ import re
 import runpy
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import requests
+from fake_github import FakeGitHub
+from fake_payments import FakePayments
+from fake_proxy import FakeProxy
+from fake_services import FakeLogin, FakeReceiver, FakeShop
 
-import httpkit
 from httpkit.testing import Sandbox
 
 ROOT = Path(__file__).parent.parent
@@ -17,22 +22,42 @@ BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 README_BLOCK = re.compile(r"<!-- run -->\n```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
+# Made-up and real hosts of the pages, and what runs in their place.
+FAKES = {
+    "https://api.github.com": FakeGitHub,
+    "https://api.stripe.com": FakePayments,
+    "https://shop.example.com": FakeShop,
+    "https://login.example.com": FakeLogin,
+    "https://hooks.example.com": FakeReceiver,
+    "@proxy.example.com:3128": FakeProxy,
+}
+
+
 def run(blocks: list[str], sandbox: Sandbox) -> None:
     """Run the blocks of a page one after the other, as a reader would."""
     names: dict[str, object] = {"__name__": "example"}
-    for block in blocks:
-        local = block.replace("https://api.example.com/v1", f"{sandbox.url}/bearer")
-        local = local.replace("https://auth.example.com", sandbox.url)
-        exec(compile(local, "<example>", "exec"), names)  # noqa: S102  # our own pages
-    for value in names.values():
-        if isinstance(value, httpkit.Session):
-            value.close()
+    hosts = {"https://api.example.com/v1": f"{sandbox.url}/bearer"}
+    hosts["https://auth.example.com"] = sandbox.url
+    with ExitStack() as stack:
+        for host, fake in FAKES.items():
+            if any(host in block for block in blocks):
+                place = stack.enter_context(fake()).url
+                hosts[host] = place.replace("http://", "@") if host.startswith("@") else place
+        for block in blocks:
+            local = block
+            for host, place in hosts.items():
+                local = local.replace(host, place)
+            exec(compile(local, "<example>", "exec"), names)  # noqa: S102  # our own pages
+        for value in names.values():
+            if isinstance(value, requests.Session):
+                value.close()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_example_of_a_page_runs(page, sandbox, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BLOG_TOKEN", sandbox.token)
+    monkeypatch.setenv("AUTHLIB_INSECURE_TRANSPORT", "1")  # to this machine
     blocks = BLOCK.findall(page.read_text("utf-8"))
 
     run(blocks, sandbox)
