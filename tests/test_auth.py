@@ -733,6 +733,15 @@ def test_a_rejected_secret_that_changed_is_replaced_outside_the_attempt_count(
     assert waits == []
 
 
+def test_a_rejected_user_that_changed_is_replaced(sandbox):
+    auth = BasicAuth(Tokens("stale-user", sandbox.user), sandbox.password)
+    with httpkit.Session(sandbox.url, auth=auth) as api:
+        response = api.get("basic/echo")
+
+    assert (response.attempts, len(sandbox.seen)) == (1, 2)
+    assert repr(auth) == "BasicAuth(<callable>, ***)"
+
+
 def test_a_variable_that_was_rotated_meanwhile_is_read_again(sandbox, monkeypatch):
     monkeypatch.setenv("BLOG_TOKEN", "stale-token")
     auth = BearerAuth.from_env("BLOG_TOKEN")

@@ -1061,6 +1061,7 @@ def test_one_item_is_not_the_collection(sandbox, blog, call):
 
 def test_a_nested_resource_shows_where_it_is(blog):
     assert repr(blog.tree(1).branches(2).leaves) == "<Resource 'echo/1/branches/2/leaves'>"
+    assert repr(blog.tree.branches(2).leaves) == "<Resource 'echo/{id}/branches/2/leaves'>"
     assert repr(blog.tree.branches) == "<Echo 'echo/{id}/branches'>"
     assert repr(Tree.branches) == "<Echo 'branches' (not bound to a session)>"
 

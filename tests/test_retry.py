@@ -916,6 +916,15 @@ def test_a_spent_rate_limit_has_nothing_to_do_with_other_errors(raw_server, answ
     assert 30 not in waits
 
 
+def test_a_403_that_says_at_once_is_waited_for_like_a_429(raw_server, answer, waits):
+    server = raw_server(answer("403 Forbidden", retry_after="0"), answer())
+
+    with httpkit.Session(server.url) as api:
+        api.get("x")
+
+    assert waits == [1.0]
+
+
 def test_a_403_is_repeated_only_where_a_429_is(raw_server, answer, waits):
     server = raw_server(answer("403 Forbidden", retry_after="1"))
     policy = httpkit.RetryPolicy(statuses={503})
