@@ -290,7 +290,7 @@ class HTTPConnection(stock.HTTPConnection):
         self.sock.settimeout(self.timeout)
         shutdown = getattr(self.sock, "shutdown", None)
         message: Any = StandardConnection.getresponse(self)
-        answer = HTTPResponse(
+        return HTTPResponse(
             body=message,
             headers=urllib3.HTTPHeaderDict(message.fields),
             status=message.status,
@@ -305,9 +305,6 @@ class HTTPConnection(stock.HTTPConnection):
             request_url=options.request_url,
             sock_shutdown=shutdown,
         )
-        answer.chunked = message.chunked
-        answer.length_remaining = message.length
-        return answer
 
 
 class HTTPSConnection(HTTPConnection, stock.HTTPSConnection):
@@ -402,7 +399,7 @@ _USED: Mapping[object, tuple[str, ...]] = {
     urllib3.HTTPResponse(): (
         "_error_catcher", "_init_decoder", "_decoder", "_decode", "_has_decoded_content", "_fp",
         "_fp_bytes_read", "_uncached_read_occurred", "_original_response", "_connection",
-        "length_remaining", "chunked",
+        "chunked",
     ),
     stock_response.GzipDecoderState: ("SWALLOW_DATA",),
 }  # fmt: skip
