@@ -7,15 +7,17 @@ socket take each other's answers.
 """
 
 import hashlib
+import io
 import os
 import pickle
 import uuid
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
-from threading import Lock
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping
+from threading import Lock, RLock
+from typing import Any, Protocol, cast
 
+import requests
 from requests.adapters import HTTPAdapter
 
 from httpkit._headers import Jar
@@ -24,6 +26,8 @@ from httpkit._headers import Jar
 _MOST_RESTORED = 32
 # Attributes of a session that a pickle leaves behind.
 TOKEN = "_pickle_token"  # noqa: S105  # the name of an attribute
+# The attribute of a session that was made and has no state yet: the lock of those who fill it.
+_HOLLOW = "_pickle_hollow"
 
 
 class Traveller(Protocol):
@@ -44,62 +48,99 @@ class Traveller(Protocol):
 
 _restored: OrderedDict[str, Traveller] = OrderedDict()
 _lock = Lock()
+_alive: weakref.WeakValueDictionary[int, Traveller] = weakref.WeakValueDictionary()
 
 
-def reduce(session: Traveller) -> tuple[Callable[..., Traveller], tuple[Any, ...]]:
-    """Return how a pickle makes this session again, and by which name it knows it."""
+def reduce(session: Traveller) -> tuple[Any, ...]:
+    """Return how a pickle makes this session again, and by which name it knows it.
+
+    The state comes after the session, and not as an argument of what makes it: its parts may
+    hold the session (a resource, a hook that is its method), and find it made already.
+    """
     state = session.__getstate__()
     state.pop(TOKEN, None)
-    token = session.__dict__.setdefault(TOKEN, uuid.uuid4().hex)  # one, whichever thread is first
-    return restore, (type(session), f"{token}-{_fingerprint(state)}", state)
+    name = f"{_token(session)}-{_fingerprint(session, state)}"
+    return restore, (type(session), name), state, None, None, fill
 
 
-def restore(kind: type[Traveller], name: str, state: dict[str, Any]) -> Traveller:
-    """Return the session that this process made of the same pickle before, else a new one."""
-    if (known := _known(kind, name)) is not None:
-        return known
-    session = kind.__new__(kind)
-    session.__setstate__(state)
+def restore(kind: type[Traveller], name: str) -> Traveller:
+    """Return the session that this process made of the same pickle before, else a hollow one.
+
+    Threads that load the same pickle at once get the same one, and one of them fills it.
+    """
     with _lock:
-        # The first of several threads wins; a class that was defined anew has no first yet.
         known = _restored.get(name)
-        if known is not None and type(known) is kind:
+        if known is not None and type(known) is kind:  # a class may have been defined anew
+            _restored.move_to_end(name)
             return known
+        session = kind.__new__(kind)
+        session.__dict__[_HOLLOW] = RLock()
         _restored[name] = session
         while len(_restored) > _MOST_RESTORED:
             _restored.popitem(last=False)
     return session
 
 
-def _known(kind: type[Traveller], name: str) -> Traveller | None:
-    with _lock:
-        known = _restored.get(name)
-        if type(known) is not kind:
-            return None
-        _restored.move_to_end(name)
-        return known
+def fill(session: Traveller, state: dict[str, Any]) -> None:
+    """Give a session its state, unless another thread has or it is an older one."""
+    lock = session.__dict__.get(_HOLLOW)
+    if lock is None:
+        return
+    with lock:
+        if _HOLLOW in session.__dict__:
+            session.__setstate__(state)
+            session.__dict__.pop(_HOLLOW, None)
 
 
-def _fingerprint(state: Mapping[str, Any]) -> str:
-    """Tell states apart, so that a session that was changed is not taken for its former self."""
+def _token(session: Traveller) -> str:
+    token: str = session.__dict__.setdefault(TOKEN, uuid.uuid4().hex)
+    return token  # one, whichever thread is first
+
+
+def _fingerprint(session: Traveller, state: Mapping[str, Any]) -> str:
+    """Tell states apart, so that a session that was changed is not taken for its former self.
+
+    The sessions that it holds are spelled after it, each once: they may hold it in turn.
+    """
     seen = hashlib.blake2b(digest_size=16)
-    for name, value in sorted(state.items()):
-        seen.update(name.encode())
-        seen.update(_spelling(value))
+    met = [session]
+    for current in met:  # it grows meanwhile
+        spelled = state if current is session else current.__getstate__()
+        for name, value in sorted(spelled.items()):
+            seen.update(name.encode())
+            seen.update(_spelling(value, met))
     return seen.hexdigest()
 
 
-def _spelling(value: object) -> bytes:
+def _spelling(value: object, met: list[Traveller]) -> bytes:
+    spelled = io.BytesIO()
     try:
-        return pickle.dumps(value)
+        _Speller(spelled, met).dump(value)
     except Exception:  # noqa: BLE001  # whatever a class of the caller's raises
         # A lambda, say, which cloudpickle sends; while the session lives nobody else has its id.
         return f"{os.getpid()} {id(value)}".encode()
+    return spelled.getvalue()
+
+
+class _Speller(pickle.Pickler):
+    """Spells a session by its name alone, and adds it to those that were met."""
+
+    def __init__(self, file: io.BytesIO, met: list[Traveller]) -> None:
+        super().__init__(file)
+        self._met = met
+
+    def reducer_override(self, obj: Any) -> Any:
+        """Return what stands for an object; `pickle` asks for all that are no plain values."""
+        if not isinstance(obj, requests.Session) or _alive.get(id(obj)) is not obj:
+            return NotImplemented
+        session = cast("Traveller", obj)
+        if not any(one is session for one in self._met):
+            self._met.append(session)
+        return str, (_token(session),)
 
 
 # ---- forks
 
-_alive: weakref.WeakValueDictionary[int, Traveller] = weakref.WeakValueDictionary()
 # What the parent's threads may hold locked for ever is kept rather than torn down: a pool
 # that is garbage takes its lock to close its sockets.
 _left_behind: list[object] = []
@@ -113,6 +154,9 @@ def watch(session: Traveller) -> None:
 def _let_go() -> None:
     global _lock  # noqa: PLW0603  # a thread that is not in the forked child may hold the old one
     _lock = Lock()
+    for name, session in list(_restored.items()):
+        if _HOLLOW in session.__dict__:  # by a thread that is not here
+            del _restored[name]
     sessions = list(_alive.values())
     adapters = {id(a): a for session in sessions for a in session.adapters.values()}
     for adapter in adapters.values():

@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
 
+import cloudpickle
 import loky
 import pytest
 from requests.adapters import HTTPAdapter
@@ -138,6 +139,79 @@ def test_a_session_that_was_changed_is_another_one(change):
     assert after is again(api)
 
 
+class Owner:
+    """A part of an SDK that knows its session."""
+
+    def __init__(self, session):
+        self.session = session
+
+
+class Whole(httpkit.Session):
+    """A session whose parts know it, each in its way."""
+
+    def __init__(self):
+        super().__init__("https://api.example.com")
+        self.itself = self
+        self.posts, self.users = self.resource("posts"), self.resource("users")
+        self.owners = [Owner(self), Owner(self)]
+        self.hooks["response"].append(self.noted)
+        self.other = httpkit.Session(auth=httpkit.BearerAuth(self.token))
+        self.other.back = self
+
+    def noted(self, answer, **_):
+        return answer
+
+    def token(self):
+        return "a-token-of-mine"
+
+
+WAYS = {
+    "pickle": again,
+    "the oldest protocol": lambda api: pickle.loads(pickle.dumps(api, 0)),
+    "pickle in Python": lambda api: pickle.loads(pickle._dumps(api)),
+    "cloudpickle": lambda api: pickle.loads(cloudpickle.dumps(api)),
+    "a deep copy": copy.deepcopy,
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_session_whose_parts_know_it_does_not_take_for_ever(way):
+    twin = WAYS[way](api := Whole())
+
+    assert twin is not api
+    assert twin.itself is twin
+    assert twin.posts._caller is twin.users._caller is twin
+    assert [owner.session for owner in twin.owners] == [twin, twin]
+    assert twin.hooks["response"][0].__self__ is twin
+    assert twin.other.auth.token.__self__ is twin.other.back is twin
+
+
+def test_a_part_of_a_session_brings_the_session():
+    api = Whole()
+
+    twin = again(api.owners[0]).session
+
+    assert twin.owners[0].session is twin is again(api)
+
+
+HELD = {
+    "a header of it": lambda api: api.other.headers.update({"X-Team": "b"}),
+    "another one alike": lambda api: setattr(api, "other", api.other.with_options()),
+    "what it holds in turn": lambda api: setattr(api.other, "back", None),
+}
+
+
+@pytest.mark.parametrize("change", HELD)
+def test_a_session_that_holds_one_that_was_changed_is_another_one(change):
+    api = Whole()
+    before = again(api)
+
+    HELD[change](api)
+
+    assert again(api) is not before
+    assert again(api) is again(api)
+
+
 def test_what_does_not_pickle_tells_states_apart_by_identity():
     api = httpkit.Session()
     api.on_status = {404: lambda _: None}
@@ -211,6 +285,52 @@ def test_threads_make_one_session_of_the_same_pickle():
     assert len(set(httpkit.Session().map(load, range(32), workers=32))) == 1
 
 
+class Slow(Whole):
+    """A session that takes its time to become whole."""
+
+    def __setstate__(self, state):
+        time.sleep(0.002)
+        super().__setstate__(state)
+
+
+def test_no_thread_gets_a_session_that_is_not_whole_yet():
+    pickles = [pickle.dumps(Slow()) for _ in range(10)]
+    together = threading.Barrier(8)
+
+    def load(_):
+        seen = []
+        for pickled in pickles:
+            together.wait(10)
+            twin = pickle.loads(pickled)
+            seen.append((id(twin), twin.base_url, twin.posts._caller is twin))
+        return seen
+
+    first, *others = httpkit.Session().map(load, range(8), workers=8)
+
+    assert others == [first] * 7
+    assert {state[1:] for state in first} == {("https://api.example.com", True)}
+
+
+class Unready(httpkit.Session):
+    """A session that cannot be loaded at first."""
+
+    is_ready = False
+
+    def __setstate__(self, state):
+        if not self.is_ready:
+            raise OSError("not yet")
+        super().__setstate__(state)
+
+
+def test_a_pickle_that_could_not_be_loaded_is_loaded_whole_later(monkeypatch):
+    pickled = pickle.dumps(Unready("https://api.example.com"))
+    with pytest.raises(OSError, match="not yet"):
+        pickle.loads(pickled)
+    monkeypatch.setattr(Unready, "is_ready", True)
+
+    assert pickle.loads(pickled).base_url == "https://api.example.com"
+
+
 def test_a_session_is_pickled_while_other_threads_use_it(server):
     with httpkit.Session(server.url) as api:
 
@@ -247,10 +367,13 @@ def test_a_class_that_was_defined_anew_gets_a_session_of_its_own():
     class Anew(httpkit.Session):
         pass
 
-    _, (_, name, state) = httpkit.Session().__reduce__()
-    travel.restore(httpkit.Session, name, state)
+    _, (_, name), *_ = httpkit.Session().__reduce__()
+    older = travel.restore(httpkit.Session, name)
 
-    assert type(travel.restore(Anew, name, state)) is Anew
+    newer = travel.restore(Anew, name)
+
+    travel.fill(newer, httpkit.Session().__getstate__())
+    assert (type(older), type(newer)) == (httpkit.Session, Anew)
 
 
 def test_copies_are_sessions_of_their_own():
@@ -456,6 +579,18 @@ class TestForks:
 
             with locked(*locks):
                 assert in_a_child(work)
+
+    def test_a_session_that_a_parents_thread_was_filling_does_not_stop_a_child(self):
+        api = httpkit.Session("https://api.example.com")
+        _, (_, name), *_ = api.__reduce__()
+        hollow = travel.restore(httpkit.Session, name)
+
+        def work():
+            assert again(api).base_url == "https://api.example.com"
+
+        with locked(hollow.__dict__[travel._HOLLOW]):
+            assert in_a_child(work)
+        travel.fill(hollow, api.__getstate__())
 
     def test_children_of_a_busy_process_work(self, server):
         stop = threading.Event()
