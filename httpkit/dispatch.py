@@ -126,7 +126,8 @@ class _Raising:
         wanted: type[BaseException] = kind
         own = errors.build(wanted, str(cause), response)
         if own is None:
-            cause.add_note(f"{kind.__name__} could not be made: it takes more than a message")
+            why = f"{kind.__name__} could not be made: it takes more than a message"
+            errors.add_note(cause, why)
             raise cause
         raise own from cause
 

@@ -274,7 +274,7 @@ class _Transfer:
             return self._start_over(error)
         except errors.StatusError as error:
             if isinstance(self._sink, Part) and self._sink.size:
-                error.add_note(f"what arrived before is kept in {self._sink.path}")
+                errors.add_note(error, f"what arrived before is kept in {self._sink.path}")
             raise
         except requests.RequestException as error:
             has_begun = self._sink is not None and (self._is_answered or self._sink.size)

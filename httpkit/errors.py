@@ -22,6 +22,7 @@ import json
 import re
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import requests
@@ -51,11 +52,14 @@ class HTTPKitError(requests.RequestException):
         stop_reason: Why it was not sent again, in words; None when that was no question.
         next_url: The page of a list to go on with, for `Pages.resume`; None when it was not
             about a page.
+        list_url: The beginning of that list, its credentials masked: another list is not gone
+            on with.
     """
 
     attempts: int = 0
     stop_reason: str | None = None
     next_url: str | None = None
+    list_url: str | None = None
 
 
 class ConfigurationError(HTTPKitError, ValueError):
@@ -547,4 +551,10 @@ def annotate(
     error.stop_reason = stop_reason  # type: ignore[attr-defined]  # likewise
     times = "1 attempt" if attempts == 1 else f"{attempts} attempts"
     note = f"{describe(request)}: {times} in {seconds:.2f} s"
-    error.add_note(f"{note}; {stop_reason}" if stop_reason else note)
+    add_note(error, f"{note}; {stop_reason}" if stop_reason else note)
+
+
+def add_note(error: BaseException, note: str) -> None:
+    """Add a note to an error of any class: one that takes none stays the error that it is."""
+    with suppress(Exception):
+        error.add_note(note)

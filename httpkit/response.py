@@ -1,6 +1,7 @@
 """What a caller sees of an answer, and how its body is read."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal, TypeVar, cast, overload
 
 import requests
@@ -165,11 +166,8 @@ class Response(requests.Response):
         Raises:
             DecodeError: It is not JSON, or not of the model; the message names the field.
         """
-        try:
+        with decoding(self, model):
             return _models.decode(self.content, model)
-        except _models.MismatchError as error:
-            _secrets.scrub(error)  # validators quote what they refuse
-            raise self.mismatch(model, str(error)) from error
 
     def blocks(self) -> Iterator[bytes]:
         """Return the decoded body in blocks, as they arrive; the connection is always freed.
@@ -453,6 +451,29 @@ def translated(response: requests.Response, read: Callable[[], T]) -> T:
         raise ChunkedEncodingError(error, request=request) from error
     except WireError as error:
         raise requests.ConnectionError(error, request=request) from error
+
+
+@contextmanager
+def decoding(
+    answer: Response,
+    model: object,
+    where: Callable[[_models.MismatchError], str] = str,
+) -> Generator[None, None, None]:
+    """Raise what does not match the model as an error about the answer.
+
+    Args:
+        answer: What is decoded.
+        model: What it is decoded into.
+        where: Returns what the error says of the mismatch.
+
+    Raises:
+        DecodeError: It is not JSON, or not of the model.
+    """
+    try:
+        yield
+    except _models.MismatchError as error:
+        _secrets.scrub(error)  # validators quote what they refuse
+        raise answer.mismatch(model, where(error)) from error
 
 
 def translated_all(response: requests.Response, chunks: Iterator[T]) -> Iterator[T]:
