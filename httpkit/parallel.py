@@ -15,7 +15,7 @@ from queue import SimpleQueue
 from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 from httpkit import _secrets
-from httpkit.errors import ConfigurationError
+from httpkit.errors import ConfigurationError, add_note
 from httpkit.progress import ProgressLike, Reporter, check_progress
 
 I_ = TypeVar("I_")
@@ -107,28 +107,49 @@ class _Flight:
         self._most = _IN_FLIGHT * plan.workers
         self._under_way: dict[Future[Any], tuple[int, object]] = {}
         self._landed: SimpleQueue[Future[Any]] = SimpleQueue()
+        self._wrong: Exception | None = None  # with the items, or with who runs the calls
 
     def next(self) -> list[Any] | None:
-        """Start what there is room for, and wait for a result; None after the last."""
-        for number, item in islice(self._items, self._most - len(self._under_way)):
-            future = self._submitter.submit(self._fn, item)
-            self._under_way[future] = number, item
-            if not self._plan.ordered:
-                future.add_done_callback(self._landed.put)
+        """Start what there is room for, and wait for a result; None after the last.
+
+        When the items or the executor fail, the results of what was begun come first.
+        """
+        self._start()
         if not self._under_way:
+            self._fail()
             return None
         future = next(iter(self._under_way)) if self._plan.ordered else self._landed.get()
         error = future.exception()  # it waits
         number, item = self._under_way.pop(future)
         if error is None:
             return [future.result()]
-        error.add_note(f"for item [{number}]: {_shown(item)}")
+        add_note(error, f"for item [{number}]: {_shown(item)}")
         if self._plan.errors == "return" and isinstance(error, Exception):
             return [error]
         try:
             raise error
         finally:
             del error, future  # or they would hold this frame, and this frame them
+
+    def _start(self) -> None:
+        if self._wrong is not None:
+            return
+        try:
+            for number, item in islice(self._items, self._most - len(self._under_way)):
+                future = self._submitter.submit(self._fn, item)
+                self._under_way[future] = number, item
+                if not self._plan.ordered:
+                    future.add_done_callback(self._landed.put)
+        except Exception as error:  # noqa: BLE001  # raised at the end; an interrupt is at once
+            self._wrong = error
+
+    def _fail(self) -> None:
+        wrong, self._wrong = self._wrong, None
+        try:
+            if wrong is not None:
+                raise wrong
+        finally:
+            del wrong  # or it would hold this frame, and this frame it
 
     def cancel(self) -> None:
         """Take back what was not begun."""

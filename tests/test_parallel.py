@@ -244,6 +244,80 @@ def test_an_error_of_the_items_is_raised_as_it_is(api):
         list(api.map(abs, items()))
 
 
+@pytest.mark.parametrize("errors", ["raise", "return"])
+@pytest.mark.parametrize("ordered", [True, False], ids=["ordered", "as done"])
+def test_what_was_begun_is_given_before_an_error_of_the_items(api, ordered, errors):
+    def items():
+        yield from (1, 2, 3)
+        raise LookupError("no more")
+
+    given = []
+    with pytest.raises(LookupError, match="no more"):
+        given.extend(api.map(abs, items(), workers=4, ordered=ordered, errors=errors))
+
+    assert sorted(given) == [1, 2, 3]
+
+
+def test_items_that_failed_are_not_asked_again(api):
+    class Failing:
+        asked = 0
+
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            self.asked += 1
+            if self.asked == 3:
+                raise LookupError("once")
+            return self.asked
+
+    items = Failing()
+    with pytest.raises(LookupError, match="once"):
+        list(api.map(abs, items, workers=4))
+
+    assert items.asked == 3
+
+
+def test_what_was_begun_is_given_before_an_executor_refuses_more(api):
+    def items():
+        yield from (1, 2)
+        pool.shutdown(wait=False)
+        yield 3
+
+    given = []
+    with ThreadPoolExecutor(2) as pool, pytest.raises(RuntimeError, match="after shutdown"):
+        given.extend(api.map(abs, items(), executor=pool))
+
+    assert given == [1, 2]
+
+
+def test_an_interrupt_of_the_items_is_raised_at_once(api, gate):
+    def items():
+        yield 1
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(api.map(gate, items()))
+
+    gate.opened.set()
+
+
+@pytest.mark.parametrize("errors", ["raise", "return"])
+def test_an_error_that_takes_no_notes_is_the_error_all_the_same(api, errors):
+    class Closed(Exception):  # noqa: N818  # as a caller may spell it
+        __notes__ = "none"
+
+    def fail(_):
+        raise Closed
+
+    results = api.map(fail, [1], errors=errors)
+    if errors == "raise":
+        with pytest.raises(Closed):
+            list(results)
+    else:
+        assert isinstance(next(results), Closed)
+
+
 class Unspeakable:
     def __repr__(self):
         raise RuntimeError
