@@ -98,6 +98,14 @@ def first(headers: Mapping[str, str], names: Iterable[str]) -> str | None:
     return next((value for name in names if (value := headers.get(name))), None)
 
 
+def as_utf8(value: str) -> str:
+    """Return a field as its server meant it: http.client reads UTF-8 as if it were Latin-1."""
+    try:
+        return value.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return value
+
+
 def links(field: str) -> list[tuple[str, dict[str, str]]]:
     r"""Return the targets and parameters of a Link field (RFC 8288 section 3 and appendix B).
 

@@ -9,7 +9,7 @@ from httpkit import _models, _secrets, _urls
 from httpkit._typing import Params, is_list
 from httpkit.errors import ConfigurationError
 from httpkit.pagination import Pager
-from httpkit.walk import Listing, Page, Turner, Walk
+from httpkit.walk import Listing, Page, Turner, Walk, beginning
 
 if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-not-found,import-untyped,unused-ignore]
@@ -97,11 +97,19 @@ class Pages(Generic[T]):
                 gave: it gets the credentials of the call.
 
         Raises:
-            ConfigurationError: It says nothing about a page.
+            ConfigurationError: It says nothing about a page, the list is at its end, or the
+                error is about a page of another list.
         """
+        if at is None:  # pyright: ignore[reportUnnecessaryComparison]  # the last page's next_url
+            raise ConfigurationError("the list is at its end: its last page has no next_url")
         place: object = getattr(at, "next_url", None) if isinstance(at, BaseException) else at
         if not isinstance(place, str) or not place:
             raise ConfigurationError(f"{type(at).__name__} names no page to go on from")
+        theirs, ours = getattr(at, "list_url", None), beginning(self._listing)
+        if theirs is not None and theirs != ours:
+            raise ConfigurationError(
+                f"{type(at).__name__} is about a page of {theirs}, not of {ours}"
+            )
         return Pages(self._listing, start=place, limit=self._limit)
 
     def to_pandas(self) -> "pd.DataFrame":
@@ -146,6 +154,19 @@ def _check_count(count: object) -> None:
         raise ConfigurationError(f"{count!r} items: a whole number, 0 or more, is needed")
 
 
+def check(pager: object, **places: object) -> None:
+    """Refuse what is no way to page, and places of a document that name nothing.
+
+    Raises:
+        ConfigurationError: One of them.
+    """
+    if isinstance(pager, type) or not hasattr(pager, "following"):
+        raise ConfigurationError(f"{pager!r} is no way to page: LinkPages() is one")
+    for name, place in places.items():
+        if place is not None and (not isinstance(place, str) or not place.strip(".")):
+            raise ConfigurationError(f"{name}={place!r} must name a place in the document")
+
+
 def listing(
     session: Turner,
     url: str,
@@ -162,10 +183,7 @@ def listing(
         ConfigurationError: The pager is none, or a place or the parameters cannot be.
         InvalidURL: A placeholder of the URL has no value.
     """
-    if isinstance(pager, type) or not hasattr(pager, "following"):
-        raise ConfigurationError(f"{pager!r} is no way to page: LinkPages() is one")
-    if items_at is not None and (not isinstance(items_at, str) or not items_at.strip(".")):  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
-        raise ConfigurationError(f"items_at={items_at!r} must name a place in the document")
+    check(pager, items_at=items_at)
     kept = dict(options)
     url = urldefrag(_urls.fill(url, kept.pop("path", None))).url
     if isinstance(params, bytes):

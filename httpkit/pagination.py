@@ -7,8 +7,9 @@ A place in an answer is a dotted path into its body ("meta.next", "data.-1.id",
 "@odata.nextLink"), or "header:" and the name of a header field.
 """
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from requests.exceptions import InvalidURL
@@ -43,7 +44,8 @@ class Reading:
             PaginationError: There is an object or an array.
         """
         if place.startswith(_HEADER):
-            return self.answer.headers.get(place.removeprefix(_HEADER))
+            field = self.answer.headers.get(place.removeprefix(_HEADER))
+            return None if field is None else _headers.as_utf8(field)
         found = _models.find(self.answer.content, place)
         try:
             return None if found is None else _models.scalar(found)
@@ -51,17 +53,20 @@ class Reading:
             raise PaginationError(f"at {place!r} {error}", response=self.answer) from error
 
     def number(self, place: str | None) -> int | None:
-        """Return the whole number at a place; None for nothing, null, or no place.
+        """Return the whole number at a place; None where the server does not know it.
+
+        That is nothing, null, false, a number below 0, or no place. 3.0 is 3: JSON knows one
+        kind of number.
 
         Raises:
             PaginationError: There is something else.
         """
         text = self.text(place) if place else None
-        if not text:
+        if not text or text == "false" or _BELOW_ZERO.fullmatch(text):
             return None
-        if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
+        if (found := _COUNT.fullmatch(text)) is None:
             raise PaginationError(f"at {place!r} there is no number", response=self.answer)
-        return int(text)
+        return int(found[1])
 
     def flag(self, place: str | None) -> bool | None:
         """Return whether the page says yes at a place; None when it says nothing there."""
@@ -71,6 +76,8 @@ class Reading:
 
 # More is no count of anything, and int() would take long.
 _MOST_DIGITS = 18
+_COUNT = re.compile(rf"(\d{{1,{_MOST_DIGITS}}})(?:\.0{{1,{_MOST_DIGITS}}})?", re.ASCII)
+_BELOW_ZERO = re.compile(r"-\d[\d.]*", re.ASCII)
 # How JSON, header fields and forms spell no.
 _NO = frozenset({"false", "0", "no", ""})
 
@@ -78,9 +85,10 @@ _NO = frozenset({"false", "0", "no", ""})
 class Pager(Protocol):
     """What a way to page must answer; one of your own needs no base class.
 
-    It may have two more attributes: `is_counting` (a page equal to the one before means that
-    the server does not count along) and `end_status` (an error status that means "no such
-    page", and so the end).
+    It may have more: `is_counting` (a page equal to the one before means that the server does
+    not count along), `end_status` (an error status that means "no such page", and so the end),
+    and `from_within()`, which returns the pager for a list that does not begin with what
+    `begin({})` asks for.
     """
 
     @property
@@ -143,7 +151,8 @@ class LinkPages(_Linked):
     def following(self, page: Reading) -> str | None:
         """Return the target of the first link with the relation."""
         here = page.answer.url
-        for target, parameters in _headers.links(page.answer.headers.get("link", "")):
+        field = _headers.as_utf8(page.answer.headers.get("link", ""))
+        for target, parameters in _headers.links(field):
             # Section 3.2: a link with another anchor is not about this page.
             is_ours = "anchor" not in parameters or _is_same(here, parameters["anchor"])
             relations = parameters.get("rel", "").lower().split()
@@ -241,6 +250,10 @@ class CursorPages:
         return None
 
 
+# How servers that count items answer to a page beyond the last (Django REST framework).
+_NOT_FOUND = 404
+
+
 @dataclass(frozen=True, slots=True)
 class NumberedPages:
     """Pages have numbers: WordPress, Spring, Laravel.
@@ -248,6 +261,10 @@ class NumberedPages:
     Without `total`, `total_items` or `more`, or where the server leaves them out, an empty page
     ends the list: a page that is merely short may come from a server that gives fewer items
     than asked.
+
+    Begun elsewhere than at its first page, by `params={"page": 5}` or `Pages.resume`, a list
+    cannot be compared with `total_items`: what came before is not known. It ends at an empty
+    page then, or at a 404 after a page.
 
     Args:
         param: The query parameter that takes the number.
@@ -259,6 +276,8 @@ class NumberedPages:
         more: The place that says whether there are more pages: "has_more".
         end_status: An error status by which the server says that there is no such page; None:
             an error is an error.
+        is_counting: Whether a page equal to the one before is a server that takes no notice
+            of the number, an error; False for a list whose pages may well be equal.
 
     Raises:
         ConfigurationError: A place or the name is empty, or the start below 0.
@@ -270,6 +289,7 @@ class NumberedPages:
     total_items: str | None = None
     more: str | None = None
     end_status: int | None = None
+    is_counting: bool = True
 
     def __post_init__(self) -> None:
         _check_place("param", self.param, is_optional=False)
@@ -278,14 +298,17 @@ class NumberedPages:
             _check_place(name, getattr(self, name))
 
     @property
-    def is_counting(self) -> bool:
-        """True: a page equal to the one before is a server that does not count along."""
-        return True
-
-    @property
     def own(self) -> tuple[str, ...]:
         """The number's."""
         return (self.param,)
+
+    def from_within(self) -> "NumberedPages":
+        """Return the pager for a list that does not begin with its first page."""
+        if self.total_items is None:
+            return self
+        is_told = self.total is not None or self.more is not None or self.end_status is not None
+        ending = self.end_status if is_told else _NOT_FOUND
+        return replace(self, total_items=None, end_status=ending)
 
     def begin(self, given: Mapping[str, str]) -> Mapping[str, str]:
         """Return the first number."""
@@ -321,6 +344,8 @@ class OffsetPages:
         more: The place that says whether there are more pages.
         end_status: An error status by which the server says that there is no such page; None:
             an error is an error.
+        is_counting: Whether a page equal to the one before is a server that takes no notice
+            of the offset, an error; False for a list whose pages may well be equal.
 
     Raises:
         ConfigurationError: A place or a name is empty, or the limit below 1.
@@ -332,17 +357,13 @@ class OffsetPages:
     total: str | None = None
     more: str | None = None
     end_status: int | None = None
+    is_counting: bool = True
 
     def __post_init__(self) -> None:
         _check_place("param", self.param, is_optional=False)
         for name in ("limit_param", "total", "more"):
             _check_place(name, getattr(self, name))
         _check_count("limit", self.limit, least=1)
-
-    @property
-    def is_counting(self) -> bool:
-        """True: a page equal to the one before is a server that does not count along."""
-        return True
 
     @property
     def own(self) -> tuple[str, ...]:

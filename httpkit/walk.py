@@ -7,16 +7,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
-from urllib.parse import urldefrag
+from urllib.parse import urldefrag, urlencode
 
 import requests
 from requests.exceptions import InvalidURL
 
 from httpkit import _headers, _models, _secrets, _urls
 from httpkit._typing import Caller, is_list, is_mapping
-from httpkit.errors import PaginationError
+from httpkit.errors import PaginationError, add_note
 from httpkit.pagination import Pager, Reading
-from httpkit.response import Response, settled
+from httpkit.response import Response, decoding, settled
 
 T = TypeVar("T")
 
@@ -107,30 +107,38 @@ class Walk(Generic[T]):
 
     Attributes:
         listing: What is asked for.
+        pager: The listing's, or what that says for a list that is begun elsewhere.
         begun: The URL that the caller gave, without the pager's own parameters.
         home: The origins that may see the credentials.
         is_home: Whether no page came from elsewhere; once one did, no credential is sent, as
             with redirects.
+        is_gone_on_with: Whether its first page is one that an earlier iteration said.
         number: The present page, from 1.
         received: Items so far.
         empty: Pages without items, in a row.
         seen: The requests so far, to notice a circle; by hash, for there may be millions.
         echo: The present page's items as sent, by length and hash; a page that has the same
             is none.
-        held: What the caller or the session put into the query, of what is secret: it is sent
-            again anyway, so a link that repeats it carries it nowhere, nor does an error.
+        held: What the caller or the session put into the query, of what is secret, and what
+            the signature added, whatever its name: it is sent again anyway, so a link that
+            repeats it carries it nowhere, nor does an error.
     """
 
     listing: Listing[T]
+    pager: Pager = field(init=False)
     begun: str = ""
     home: frozenset[_urls.Origin] = frozenset()
     is_home: bool = True
+    is_gone_on_with: bool = False
     number: int = 0
     received: int = 0
     empty: int = 0
     seen: set[int] = field(default_factory=set[int])
     echo: tuple[int, int] | None = None
     held: frozenset[tuple[str, str]] = frozenset()
+
+    def __post_init__(self) -> None:
+        self.pager = self.listing.pager
 
     def pages(self, start: str | None) -> Iterator[Page[T]]:
         """Return the pages, from the beginning or from where a page or an error said."""
@@ -144,7 +152,7 @@ class Walk(Generic[T]):
                     return
                 items = self._read(answer)
             except Exception as error:
-                _annotate(error, self._name(), self._address(turn))
+                self._annotate(error, turn)
                 raise
             following, wrong = None, None
             try:
@@ -165,11 +173,22 @@ class Walk(Generic[T]):
             self.home = frozenset({_urls.origin(typed)})  # pointed there by the caller
         self.begun = _without(listing.url, own)
         self.held = _secret_pairs(self.begun)
-        url = listing.url if start is None else start
-        filters = {n: v if is_list(v) else [v] for n, v in listing.filters.items() if n in own}
-        given = {name: str(values[-1]) for name, values in filters.items() if values}
+        turn = first = self._turn(listing.url)
+        if start is not None:
+            turn = self._turn(start)
+            self.is_gone_on_with = self._signature(turn) != self._signature(first)
+        within: Callable[[], Pager] | None = getattr(listing.pager, "from_within", None)
+        if within is not None and dict(turn.own) != listing.pager.begin({}):
+            self.pager = within()
+        return turn
+
+    def _turn(self, url: str) -> _Turn:
+        """Return the request for a page that a caller or an earlier iteration named."""
+        own, filters = self.pager.own, self.listing.filters
+        values = {n: v if is_list(v) else [v] for n, v in filters.items() if n in own}
+        given = {name: str(several[-1]) for name, several in values.items() if several}
         given |= {name: value for name, value in _urls.query_of(url) if name in own}
-        return _Turn(_without(url, own), tuple(listing.pager.begin(given).items()))
+        return _Turn(_without(url, own), tuple(self.pager.begin(given).items()))
 
     def _absolute(self, url: str) -> str:
         return _urls.join(self.listing.session.base_url, url)
@@ -185,7 +204,7 @@ class Walk(Generic[T]):
             )
             options = {n: value for n, value in options.items() if n not in _OF_ONE_ORIGIN}
             options["headers"] = _headers.travelling(options.get("headers") or {})
-        ending = getattr(self.listing.pager, "end_status", None) if self.number > 1 else None
+        ending = self._ending()
         answer = session.request(
             "GET",
             turn.url,
@@ -198,11 +217,25 @@ class Walk(Generic[T]):
             return None
         ours = settled(answer)
         if self.number == 1:
-            sent = (ours.history or [ours])[0].request.url or ""
-            given = frozenset({*_urls.query_of(turn.url), *turn.own})  # by the server, once
-            self.held |= _secret_pairs(sent) - given
+            self._hold((ours.history or [ours])[0].request.url or "", turn)
         self.is_home = self.is_home and _urls.origin(ours.url) in self.home
         return ours
+
+    def _ending(self) -> int | None:
+        """Return the status that ends the list here; on its first page it is an error."""
+        if self.number > 1:
+            return getattr(self.pager, "end_status", None)
+        return getattr(self.listing.pager, "end_status", None) if self.is_gone_on_with else None
+
+    def _hold(self, sent: str, turn: _Turn) -> None:
+        """Note what is secret in the query of the first request."""
+        linked = frozenset({*_urls.query_of(turn.url), *turn.own})  # by the server, once
+        of_session: object = getattr(self.listing.session, "params", None)
+        given = _spelled(self._params(turn))
+        if is_mapping(of_session):
+            given += _spelled(of_session)
+        signature = frozenset(_urls.query_of(sent)) - frozenset(given)
+        self.held |= (_secret_pairs(sent) | signature) - linked
 
     def _params(self, turn: _Turn) -> dict[str, Any]:
         """Return the parameters beside the URL: what it names already is not said twice."""
@@ -217,7 +250,7 @@ class Walk(Generic[T]):
 
     def _kept(self, named: set[str]) -> dict[str, Any]:
         """Return what a link has forgotten; a key is no filter, and is always kept."""
-        keeps = getattr(self.listing.pager, "keep_params", True)
+        keeps = getattr(self.pager, "keep_params", True)
         asked = {**_grouped(self.begun), **self.listing.filters}
         return {
             name: value
@@ -241,15 +274,12 @@ class Walk(Generic[T]):
             return []
         place, model = self.listing.items_at, self.listing.model
         body = answer.content
-        try:
+        with decoding(answer, model, lambda error: f"{error} ({self._place(error, body)})"):
             body = body if place is None else _models.dig(body, place)
             items = _models.decode_list(body, model)
-        except _models.MismatchError as error:
-            _secrets.scrub(error)  # validators quote what they refuse
-            raise answer.mismatch(model, f"{error} ({self._place(error, body)})") from error
         before, self.echo = self.echo, (len(body), hash(body))
-        if items and self.echo == before and getattr(self.listing.pager, "is_counting", False):
-            own = ", ".join(map(repr, self.listing.pager.own))
+        if items and self.echo == before and getattr(self.pager, "is_counting", False):
+            own = ", ".join(map(repr, self.pager.own))
             raise self._wrong(
                 answer, f"it is the page before once more: the server takes no notice of {own}"
             )
@@ -268,7 +298,7 @@ class Walk(Generic[T]):
     def _following(self, turn: _Turn, answer: Response, count: int) -> _Turn | None:
         reading = Reading(answer, dict(turn.own), count, self.received)
         try:
-            step = self.listing.pager.following(reading)
+            step = self.pager.following(reading)
         except PaginationError as error:
             raise self._wrong(answer, str(error)) from error
         if step is None:
@@ -295,17 +325,38 @@ class Walk(Generic[T]):
             wrong = self._wrong(
                 answer, "the link to its next page is not followed: it leads from https to http"
             )
-            wrong.next_url = target
+            wrong.next_url, wrong.list_url = target, beginning(self.listing)
             raise wrong
         return target
 
     def _name(self) -> str:
         return f"page {self.number} of {_secrets.redact_url(self.listing.url)}"
 
+    def _annotate(self, error: Exception, turn: _Turn) -> None:
+        """Say which page it was, and leave what `Pages.resume` needs."""
+        add_note(error, f"{self._name()}: Pages.resume(error) goes on with it")
+        with suppress(Exception):  # a caller's own class may have no room
+            error.next_url = self._address(turn)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]  # HTTPKitError declares it
+            error.list_url = beginning(self.listing)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]  # likewise
+
     def _wrong(self, answer: Response, why: str) -> PaginationError:
         wrong = PaginationError(f"{self._name()}: {why}", response=answer)
         wrong.attempts = answer.attempts
         return wrong
+
+
+def beginning(listing: Listing[Any]) -> str:
+    """Return what tells a list from others: its URL and filters, credentials masked."""
+    url = _without(_urls.join(listing.session.base_url, listing.url), listing.pager.own)
+    filters = {n: v for n, v in listing.filters.items() if n not in listing.pager.own}
+    pairs = sorted([*_urls.query_of(url), *_spelled(filters)])
+    return _secrets.redact_url(_urls.with_query(url.partition("?")[0], urlencode(pairs)))
+
+
+def _spelled(params: Mapping[Any, Any]) -> list[tuple[str, str]]:
+    """Return parameters as the pairs that a query has of them."""
+    given = {name: value for name, value in params.items() if value is not None}
+    return _urls.query_of(_urls.with_query("", given))
 
 
 def _without(url: str, own: Sequence[str]) -> str:
@@ -322,10 +373,3 @@ def _grouped(url: str) -> dict[str, list[str]]:
 def _secret_pairs(url: str) -> frozenset[tuple[str, str]]:
     pairs = _urls.query_of(url)
     return frozenset(pair for pair in pairs if _secrets.is_secret_parameter(pair[0]))
-
-
-def _annotate(error: Exception, page: str, address: str) -> None:
-    """Say which page it was, and leave what `Pages.resume` needs."""
-    error.add_note(f"{page}: Pages.resume(error) goes on with it")
-    with suppress(AttributeError, TypeError):  # a caller's own class may have no room
-        error.next_url = address  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]  # HTTPKitError declares it

@@ -249,6 +249,26 @@ def test_what_is_no_link_to_the_next_page_ends_the_list(listed, page, field):
     assert targets(server) == ["/list"]
 
 
+@pytest.mark.parametrize(
+    "field", ["</é?page=2>; rel=next", "</é?page=2>; rel=next".encode().decode("latin-1")],
+    ids=["Latin-1", "UTF-8"],
+)  # fmt: skip
+def test_a_link_in_any_alphabet_is_read_as_a_redirect_is(listed, page, field):
+    found, server = listed(page([1], link=field), page([2]))
+
+    assert ids(found) == [1, 2]
+    assert targets(server)[1] == "/%C3%A9?page=2"
+
+
+def test_a_cursor_in_a_header_field_may_be_in_any_alphabet(listed, page):
+    fields = {"next": "é".encode().decode("latin-1")}
+    pages = CursorPages("header:Next")
+    found, server = listed(page([1], **fields), page([2]), pages=pages)
+
+    assert ids(found) == [1, 2]
+    assert targets(server)[1] == "/list?cursor=%C3%A9"
+
+
 def test_the_next_link_may_be_in_the_second_field(listed, page):
     first = page([1], link="<?page=1>; rel=first")
     first = first.replace(b"\r\n\r\n", b"\r\nlink: <?page=2>; rel=next\r\n\r\n", 1)
@@ -547,8 +567,8 @@ def test_a_short_page_is_not_taken_for_the_last(listed, page):
 
 @pytest.mark.parametrize(
     "total",
-    [-1, 1.5, "many", [3], {"value": 3}, True, "9" * 5000],
-    ids=["negative", "fraction", "word", "list", "object", "true", "endless"],
+    [1.5, "many", [3], {"value": 3}, True, "9" * 5000],
+    ids=["fraction", "word", "list", "object", "true", "endless"],
 )
 @pytest.mark.parametrize(
     "pages", [NumberedPages(total="n"), NumberedPages(total_items="n"), OffsetPages(total="n")]
@@ -558,6 +578,36 @@ def test_a_total_that_is_no_number_is_an_error(listed, page, pages, total):
 
     with pytest.raises(httpkit.PaginationError, match="page 1 of list: at 'n'"):
         list(found)
+
+
+@pytest.mark.parametrize("total", [-1, -1.0, False, "-1", "", None], ids=repr)
+@pytest.mark.parametrize(
+    "pages", [NumberedPages(total="n"), NumberedPages(total_items="n"), OffsetPages(total="n")]
+)
+def test_a_total_that_the_server_does_not_know_ends_nothing(listed, page, pages, total):
+    bodies = [{"data": data, "n": total} for data in ([{"id": 1}], [{"id": 2}], [])]
+    found, _ = listed(*map(page, bodies), pages=pages, items_at="data")
+
+    assert ids(found) == [1, 2]
+
+
+@pytest.mark.parametrize("total", [2.0, "2", "2.000"], ids=repr)
+def test_a_whole_number_counts_however_it_is_written(listed, page, total):
+    bodies = [{"data": [{"id": n}], "n": total} for n in (1, 2)]
+    pages = NumberedPages(total="n")
+    found, server = listed(*map(page, bodies), pages=pages, items_at="data")
+
+    assert ids(found) == [1, 2]
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "pages", [NumberedPages(is_counting=False), OffsetPages(is_counting=False)], ids=repr
+)
+def test_pages_may_be_equal_where_that_is_said(listed, page, pages):
+    found, _ = listed(page([1]), page([1]), page([]), pages=pages)
+
+    assert ids(found) == [1, 1]
 
 
 @pytest.mark.parametrize("pages", [NumberedPages(), OffsetPages()], ids=repr)
@@ -595,6 +645,74 @@ def test_the_status_of_the_end_is_an_error_on_the_first_page(listed, page):
 
     with pytest.raises(httpkit.NotFoundError):
         list(found)
+
+
+@pytest.mark.parametrize(
+    "pages", [NumberedPages(end_status=404), OffsetPages(limit=1, end_status=404)], ids=repr
+)
+def test_the_status_of_the_end_ends_a_list_that_is_gone_on_with(listed, page, pages):
+    found, _ = listed(page([1]), page({}, "404 Not Found"), pages=pages)
+    (last,) = found.pages()
+
+    assert list(found.resume(last.next_url)) == []
+
+
+def test_going_on_at_the_beginning_is_no_way_past_its_error(listed, page):
+    found, _ = listed(
+        page({}, "404 Not Found"), pages=NumberedPages(end_status=404), params={"q": "a"}
+    )
+    with pytest.raises(httpkit.NotFoundError) as caught:
+        list(found)
+
+    with pytest.raises(httpkit.NotFoundError):
+        list(found.resume(caught.value))
+
+
+def counted(page):
+    """Ten items, three a page, and 404 beyond them, as Django REST framework answers."""
+    data = [list(range(10))[start : start + 3] for start in range(0, 10, 3)]
+    pages = [page({"count": 10, "results": [{"id": n} for n in part]}) for part in data]
+    return [*pages, page({}, "404 Not Found")]
+
+
+def test_a_total_of_items_ends_a_list_without_asking_further(listed, page):
+    pages = NumberedPages(total_items="count")
+    found, server = listed(*counted(page), pages=pages, items_at="results")
+
+    assert ids(found) == list(range(10))
+    assert len(server.requests) == 4
+
+
+@pytest.mark.parametrize("first", [2, 3, 4])
+def test_a_list_with_a_total_of_items_may_begin_anywhere(listed, page, first):
+    pages = NumberedPages(total_items="count")
+    answers = counted(page)[first - 1 :]
+
+    begun, _ = listed(*answers, pages=pages, items_at="results", params={"page": first})
+    resumed, _ = listed(*answers, pages=pages, items_at="results")
+
+    beyond = list(range(10))[3 * (first - 1) :]
+    assert ids(begun) == ids(resumed.resume(f"list?page={first}")) == beyond
+
+
+@pytest.mark.parametrize("first", [1, 3], ids=["from the start", "from within"])
+def test_a_page_that_is_missing_is_not_the_end_at_once(listed, page, first):
+    pages = NumberedPages(total_items="count")
+    found, _ = listed(page({}, "404 Not Found"), pages=pages, items_at="results")
+
+    with pytest.raises(httpkit.NotFoundError):
+        list(found.resume(f"list?page={first}"))
+
+
+@pytest.mark.parametrize(
+    "pages", [NumberedPages(total="n"), NumberedPages(total="n", total_items="count")], ids=repr
+)
+def test_a_404_is_no_end_where_the_number_of_pages_is_known(listed, page, pages):
+    answers = [page({"n": 9, "data": [{"id": 1}]}), page({}, "404 Not Found")]
+    found, _ = listed(*answers, pages=pages, items_at="data")
+
+    with pytest.raises(httpkit.NotFoundError):
+        list(found.resume("list?page=3"))
 
 
 def test_an_error_is_an_error_unless_said_otherwise(listed, page):
@@ -1033,6 +1151,22 @@ def test_a_key_that_a_server_repeats_in_its_links_goes_no_further(
     assert not any("secret-key-1" in (page.next_url or "") for page in pages)
 
 
+@pytest.mark.parametrize("name", ["appid", "subscription-key", "k"])
+@pytest.mark.parametrize("key", ["c4n4ry-k3y", "k3y"], ids=["long", "short"])
+def test_a_signature_of_any_name_that_a_server_repeats_goes_no_further(raw_server, page, name, key):
+    away = raw_server(page([2]))
+    echo = f"?{name}={key}&v=1&q=a&page=2"
+    home = raw_server(page([1], link=f"<{away.url}/more{echo}>; rel=next"))
+    auth = httpkit.APIKeyAuth(key, name, "query")
+
+    with httpkit.Session(home.url, retry=None, auth=auth, params={"v": 1}) as api:
+        pages = list(api.paginate("list", params={"q": ["a"]}).pages())
+
+    assert f"{name}={key}".encode() in home.requests[0]
+    assert targets(away) == ["/more?v=1&q=a&page=2"]
+    assert pages[0].next_url == f"{away.url}/more?v=1&q=a&page=2"
+
+
 @pytest.mark.parametrize(
     ("url", "options"),
     [("list?api_key=secret-key-1", {}), ("list", {"params": {"api_key": "secret-key-1"}})],
@@ -1175,7 +1309,54 @@ def test_an_error_of_the_callers_own_loop_says_nothing_of_pages(sandbox, api):
         found.resume(caught.value)
 
 
-@pytest.mark.parametrize("at", [None, "", 3, requests.ConnectionError(), httpkit.DecodeError()])
+def test_a_list_does_not_go_on_with_the_page_of_another_list(listed, page):
+    users, _ = listed(page([1], link="<?page=2>; rel=next"), page([2]), url="users")
+    posts, _ = listed(page({}, "500 Oops"), url="users/1/posts", params={"api_key": "s3cret-k3y"})
+    with pytest.raises(httpkit.InternalServerError) as caught:
+        [list(posts) for _ in users]
+
+    with pytest.raises(httpkit.ConfigurationError, match="is about a page of") as refused:
+        users.resume(caught.value)
+
+    assert "s3cret-k3y" not in f"{refused.value} {caught.value.list_url}"
+
+
+@pytest.mark.parametrize(
+    ("pages", "own"), [(LinkPages(), {}), (NumberedPages(), {"page": 1})], ids=["links", "numbers"]
+)
+def test_a_list_is_known_by_its_url_and_its_filters(api, pages, own):
+    error = requests.ConnectionError()
+    error.next_url, error.list_url = "things?page=2", f"{api.base_url}/things?kind=a&q=b"
+
+    same = api.paginate("things?q=b", pages, params={"kind": "a", **own})
+    other = api.paginate("things?q=b", pages, params={"kind": "b", **own})
+
+    assert same.resume(error)
+    with pytest.raises(httpkit.ConfigurationError, match="kind=a"):
+        other.resume(error)
+
+
+def test_the_last_page_says_that_the_list_is_at_its_end(api):
+    *_, last = api.paginate("things").pages()
+
+    with pytest.raises(httpkit.ConfigurationError, match="at its end"):
+        api.paginate("things").resume(last.next_url)
+
+
+def test_an_error_that_takes_no_notes_is_raised_all_the_same(listed, page):
+    class Closed(Exception):  # noqa: N818  # as a caller may spell it
+        __notes__ = "none"
+
+        def __setattr__(self, name, value):
+            raise TypeError(name)
+
+    found, _ = listed(page({}, "500 Oops"), settings={"on_status": {"5xx": Closed}})
+
+    with pytest.raises(Closed):
+        list(found)
+
+
+@pytest.mark.parametrize("at", ["", 3, requests.ConnectionError(), httpkit.DecodeError()])
 def test_there_is_no_going_on_from_nowhere(api, at):
     with pytest.raises(httpkit.ConfigurationError, match="names no page"):
         api.paginate("things").resume(at)
