@@ -2,6 +2,7 @@
 
 import builtins
 import copy
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Self, TypeVar, cast, overload
@@ -9,12 +10,12 @@ from typing import Any, Generic, Self, TypeVar, cast, overload
 import requests
 from typing_extensions import Unpack
 
-from httpkit import _models, _secrets, _urls, forms, settings
+from httpkit import _models, _urls, forms, settings
 from httpkit._typing import NOT_GIVEN, CallerOptions, Data, NotGiven, Params
 from httpkit.errors import ConfigurationError, HTTPKitError, describe
-from httpkit.pages import Pages, listing
+from httpkit.pages import Pages, check, listing
 from httpkit.pagination import LinkPages, Pager
-from httpkit.response import Response, settled
+from httpkit.response import Response, decoding, settled
 from httpkit.walk import Turner
 
 T = TypeVar("T")
@@ -34,8 +35,12 @@ _EXISTENCE: Mapping[int, Callable[[Any], object]] = {
     501: lambda _: _UNKNOWN_METHOD,
 }
 
+# What can be iterated over, and is one item or none.
+_SINGLE = (Mapping, str, bytes, bytearray, memoryview)
 _ID = "{id}"
 _IDS = frozenset({_ID, "{+id}"})  # how an item's path spells it
+# What an action of an item begins with: "{id}/publish", or "{id}:publish" as Google writes it.
+_OF_ITEM = re.compile(r"\{id\}(?=[/:]|\Z)")
 # What every resource holds, so that a nested one of this name could not be reached.
 _FIELDS = frozenset({"path", "model", "items_at", "item_at", "item_path", "form", "update_method"})
 
@@ -106,8 +111,9 @@ class Resource(Generic[T]):
         update_method: What `update` sends; some APIs want "POST".
 
     Raises:
-        ConfigurationError: The path is empty, or an item's has no place for its id; or a
-            subclass nests a resource under a name that every resource has.
+        ConfigurationError: The path or a place is empty, the pages are no way to page, or an
+            item's path has no place for its id; or a subclass nests a resource under a name
+            that every resource has.
     """
 
     def __init_subclass__(cls) -> None:
@@ -154,8 +160,9 @@ class Resource(Generic[T]):
         form: bool = False,
         update_method: str = "PATCH",
     ) -> None:
-        if not path.strip("/"):
-            raise ConfigurationError("a resource needs a path")
+        if not isinstance(path, str) or not path.strip("/"):  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
+            raise ConfigurationError(f"a resource needs a path, not {path!r}")
+        check(pages or LinkPages(), items_at=items_at, item_at=item_at)
         if item_path is not None and sum(map(item_path.count, _IDS)) != 1:
             raise ConfigurationError(f"item_path={item_path!r} must hold {_ID!r} once")
         self.path = path
@@ -335,20 +342,19 @@ class Resource(Generic[T]):
             server sends no body back.
 
         Raises:
+            ConfigurationError: It is one item, or text; nothing was sent.
             StatusError: The server refuses.
             DecodeError: The answer is no list of the model.
         """
+        _check_many(items)
         body = [_models.encode(item, omit_unset=True) for item in items]
         if not body:
             return []
         answer = self._send("POST", self._collection, body, params=params, **options)
         if not answer.content:
             return [self._build(answer, item) for item in body]
-        try:
+        with decoding(answer, self._kind):
             return _models.decode_list(self._within(answer, self.items_at), self._kind)
-        except _models.MismatchError as error:
-            _secrets.scrub(error)  # validators quote what they refuse
-            raise answer.mismatch(self._kind, str(error)) from error
 
     def replace(
         self,
@@ -467,8 +473,8 @@ class Resource(Generic[T]):
     ) -> Response:
         """Send a request of one's own below the collection: what an action is made of.
 
-        `self.request("POST", "{id}/publish", id=1)` goes to the item, and
-        `self.request("GET", "search", params=...)` to the collection.
+        `self.request("POST", "{id}/publish", id=1)` goes to the item, as does
+        "{id}:publish", and `self.request("GET", "search", params=...)` to the collection.
 
         Args:
             method: Any method.
@@ -485,7 +491,7 @@ class Resource(Generic[T]):
             ConfigurationError: "{id}" has no id, or the id no "{id}"; or there are two bodies.
             InvalidURL: The id is none, or the URL climbs.
         """
-        is_of_item = url.partition("/")[0] == _ID
+        is_of_item = _OF_ITEM.match(url) is not None
         if is_of_item != (id is not NOT_GIVEN):
             raise ConfigurationError(
                 f"{url!r} must begin with {_ID!r} if id= is given, and only so"
@@ -602,11 +608,8 @@ class Resource(Generic[T]):
     def _decode(self, answer: Response) -> T:
         if self.item_at is None:
             return answer.decode(self._kind)
-        try:
+        with decoding(answer, self._kind):
             return _models.decode(self._within(answer, self.item_at), self._kind)
-        except _models.MismatchError as error:
-            _secrets.scrub(error)  # validators quote what they refuse
-            raise answer.mismatch(self._kind, str(error)) from error
 
     def _within(self, answer: Response, place: str | None) -> bytes:
         return answer.content if place is None else _models.dig(answer.content, place)
@@ -620,6 +623,16 @@ class Resource(Generic[T]):
                 f"{describe(answer.request, answer.url)} was accepted ({answer.status_code}) and"
                 f" nothing was sent back; what was sent is not a {_name(self.model)}: {error}"
             ) from error
+
+
+def _check_many(items: object) -> None:
+    """Refuse one item: its fields, or its characters, would be sent as items."""
+    kind: type[object] = type(items)
+    is_model = bool(_models.field_names(kind))
+    if is_model or issubclass(kind, _SINGLE) or not issubclass(kind, Iterable):
+        raise ConfigurationError(
+            f"{kind.__name__} is no list of items: create(item) adds a single one"
+        )
 
 
 def _on_condition(options: CallerOptions, etag: str | None) -> CallerOptions:

@@ -6,6 +6,7 @@ import traceback
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 import pytest
@@ -470,10 +471,20 @@ def test_a_resource_lives_below_the_path_of_the_base_url(sandbox):
     assert sandbox.seen[0].path == "/echo/v1/posts/1"
 
 
-@pytest.mark.parametrize("path", ["", "/", "//"])
+@pytest.mark.parametrize("path", ["", "/", "//", None, b"posts", 3])
 def test_a_resource_without_a_path_is_refused(path):
     with pytest.raises(httpkit.ConfigurationError):
         httpkit.Resource(path)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"pages": httpkit.LinkPages}, {"pages": "next"}, {"items_at": ""}, {"item_at": "."}],
+    ids=repr,
+)
+def test_a_resource_that_could_find_nothing_is_refused_where_it_is_made(settings):
+    with pytest.raises(httpkit.ConfigurationError):
+        httpkit.Resource("posts", **settings)
 
 
 @pytest.mark.parametrize("path", ["../posts", "//host/posts", "%2e%2e/posts"])
@@ -1107,6 +1118,8 @@ def test_choosing_an_item_changes_nothing_for_others(sandbox, blog):
         ("{id}/publish", {"id": "a/b"}, "/echo/a%2Fb/publish"),
         ("{id}/publish/", {"id": 1}, "/echo/1/publish/"),
         ("{id}/a/b", {"id": "{x}"}, "/echo/%7Bx%7D/a/b"),
+        ("{id}:publish", {"id": "a/b"}, "/echo/a%2Fb:publish"),
+        ("{id}:publish/", {"id": 1}, "/echo/1:publish/"),
     ],
 )
 def test_an_action_goes_below_the_collection_or_an_item(sandbox, blog, url, options, path):
@@ -1132,6 +1145,8 @@ def test_an_action_without_a_body_sends_none(sandbox, blog):
         ("publish", {"id": 1}),
         ("publish/{id}", {"id": 1}),
         ("{id}x", {"id": 1}),
+        ("{id}:publish", {}),
+        (":publish/{id}", {"id": 1}),
         ("{other}", {}),
         ("{id}", {"id": ".."}),
         ("{id}", {"id": None}),
@@ -1255,6 +1270,29 @@ def test_create_many_sends_one_list_and_returns_what_was_stored(sandbox, blog):
 def test_create_many_of_none_sends_nothing(sandbox, blog):
     assert blog.posts.create_many([]) == []
     assert sandbox.seen == []
+
+
+class Pair(NamedTuple):
+    title: str
+    body: str
+
+
+@pytest.mark.parametrize(
+    "items",
+    [{"title": "One"}, "One", b"One", bytearray(b"One"), Post("One"), Pair("One", ""), 1, None],
+    ids=lambda items: type(items).__name__,
+)
+def test_one_item_is_not_taken_for_many(sandbox, blog, items):
+    with pytest.raises(httpkit.ConfigurationError, match="no list of items"):
+        blog.posts.create_many(items)
+
+    assert sandbox.seen == []
+
+
+def test_create_many_takes_whatever_gives_items(blog):
+    made = blog.posts.create_many(Post(title) for title in ("One", "Two"))
+
+    assert [post.title for post in made] == ["One", "Two"]
 
 
 @pytest.mark.parametrize("status", NOTHING)
