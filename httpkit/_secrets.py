@@ -156,7 +156,8 @@ def redact_document(document: Any, depth: int = 0) -> Any:
 def redact_headers(headers: Mapping[str, str | bytes]) -> dict[str, str | bytes]:
     """Copy headers with the values of the secret ones masked."""
     return {
-        name: MASK if is_secret(name) else _redact_value(value) for name, value in headers.items()
+        redact_values(name): MASK if is_secret(name) else _redact_value(value)
+        for name, value in headers.items()
     }
 
 

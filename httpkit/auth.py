@@ -136,17 +136,25 @@ def as_signer(auth: object) -> Signer:
         ConfigurationError: It is neither a tuple of two nor callable.
     """
     if is_tuple(auth) and len(auth) == 2:
-        if not _is_encodable(f"{auth[0]}{auth[1]}", "latin-1"):
-            raise ConfigurationError("requests sends pairs in Latin-1: use BasicAuth for others")
-        _secrets.remember(str(auth[1]), _in_base64(*auth))
-        return HTTPBasicAuth(*auth)
+        return _basic(*auth)
     if not callable(auth):
         raise ConfigurationError(f"auth cannot be {type(auth).__name__}: pass a strategy")
     return cast("Signer", auth)
 
 
-def _in_base64(user: object, password: object) -> str:
-    return b64encode(f"{user}:{password}".encode()).decode("ascii")
+def _basic(user: object, password: object) -> Signer:
+    """Return requests' own signer for a pair; it would send None as "None"."""
+    if not isinstance(user, (str, bytes)) or not isinstance(password, (str, bytes)):
+        raise ConfigurationError("auth=(user, password) must be two texts")
+    pair = [part if isinstance(part, str) else part.decode("latin-1") for part in (user, password)]
+    if not _is_encodable("".join(pair), "latin-1"):
+        raise ConfigurationError("requests sends pairs in Latin-1: use BasicAuth for others")
+    _secrets.remember(pair[1], _in_base64(*pair), _in_base64(*pair, encoding="latin-1"))
+    return HTTPBasicAuth(user, password)
+
+
+def _in_base64(user: str, password: str, encoding: str = "utf-8") -> str:
+    return b64encode(f"{user}:{password}".encode(encoding)).decode("ascii")
 
 
 @dataclass(frozen=True, repr=False)

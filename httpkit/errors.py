@@ -300,7 +300,8 @@ def from_response(response: requests.Response, kind: type[E_]) -> E_:
     error.detail = detail
     error.problem = None if problem is None else _secrets.redact_document(problem)
     request_id = _headers.first(response.headers, _headers.REQUEST_ID_FIELDS)
-    error.request_id = _cap(_one_line(request_id), _LONGEST_NAME) if request_id else None
+    named = _one_line(_secrets.redact_values(request_id)) if request_id else ""
+    error.request_id = _cap(named, _LONGEST_NAME) or None
     error.retry_after = _headers.asked_wait(status, response.headers, time.time())
     error.attempts = getattr(response, "attempts", 1)
     error.stop_reason = getattr(response, "stop_reason", None)

@@ -75,7 +75,8 @@ def stand_for(url: str) -> str:
     """
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
-    return sha256(f"{parts.scheme}://{host}{parts.path}".encode()).hexdigest()[:32]
+    text = f"{parts.scheme}://{host}{parts.path}"
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]  # the request refuses it
 
 
 def span(answer: requests.Response) -> tuple[int, int | None] | None:

@@ -129,7 +129,7 @@ def _signer(request: requests.Request, owner: Owner, url: str, *, is_home: bool)
     if given:
         return auth.as_signer(given)
     names = {*(request.headers or {}), *(owner.headers if is_home else ())}
-    if "authorization" in {name.lower() for name in names}:
+    if "authorization" in {str(name).lower() for name in names}:  # what is no name is refused later
         return auth.NO_AUTH
     user_and_password = get_auth_from_url(url)
     if any(user_and_password):
@@ -153,7 +153,12 @@ def _own_cookies(request: requests.Request) -> RequestsCookieJar | None:
     # Merging a dict into a jar would keep the session's cookie of the same name.
     given = request.cookies
     own = RequestsCookieJar()
-    merge_cookies(own, cookiejar_from_dict(given) if isinstance(given, dict) else given)
+    try:
+        merge_cookies(own, cookiejar_from_dict(given) if isinstance(given, dict) else given)
+    except (TypeError, AttributeError, ValueError):
+        given = None
+    if given is None:  # not raised above: that error may hold a cookie
+        raise ConfigurationError("cookies= must map names to texts, or be a jar")
     return own
 
 

@@ -204,7 +204,7 @@ class PreparedRequest(requests.PreparedRequest):
         is_text = True
         try:
             super().prepare_body(data, files, json)
-        except (TypeError, RecursionError) as error:
+        except (TypeError, AttributeError, RecursionError) as error:
             if json is None:
                 raise ConfigurationError(f"the body cannot be sent: {error}") from error
             raise requests.exceptions.InvalidJSONError(f"json= cannot be sent: {error}") from error

@@ -61,7 +61,7 @@ class Response(requests.Response):
     ]
 
     def __repr__(self) -> str:
-        reason = f" {self.reason}" if self.reason else ""
+        reason = f" {_secrets.redact_values(str(self.reason))}" if self.reason else ""
         return f"<Response [{self.status_code}{reason}]>"
 
     @property
@@ -100,6 +100,8 @@ class Response(requests.Response):
             _ = self.content
         if self._failure is not None:
             raise self._failure
+        if decode_unicode and self.encoding is not None:
+            self.encoding = _known(self.encoding)  # "hex" would fail with any class of error
         chunks: Iterator[Any] = super().iter_content(chunk_size, decode_unicode)
         return chunks if self._content_consumed else self._guarded(chunks)
 

@@ -234,19 +234,31 @@ class Session(Operations, Lists, Transfers):
 
     def _take(self, keywords: Mapping[str, Any]) -> None:
         """Apply what requests assigns in its own constructor: mappings are merged."""
-        settings.check({"auth": keywords.get("auth")})
+        settings.check({"auth": keywords.get("auth"), "proxies": keywords.get("proxies")})
         for name, value in keywords.items():
             if value is None:
                 continue
-            if name == "cookies":
-                jar = cookiejar_from_dict(dict(value)) if is_mapping(value) else value
-                merge_cookies(self.cookies, jar)
-            elif name in {"headers", "params", "proxies"}:
-                getattr(self, name).update(value)
+            if name in {"cookies", "headers", "params", "proxies"}:
+                self._add(name, value)
             elif name == "verify":
                 self.verify, self._verify_is_given = cast("bool | str", value), True
             else:
                 setattr(self, name, value)
+
+    def _add(self, name: str, value: Any) -> None:
+        """Add a mapping to one of requests' own containers."""
+        is_added = True
+        try:
+            if name == "cookies":
+                merge_cookies(
+                    self.cookies, cookiejar_from_dict(dict(value)) if is_mapping(value) else value
+                )
+            else:
+                getattr(self, name).update(value)
+        except (TypeError, AttributeError, ValueError):
+            is_added = False
+        if not is_added:  # not raised above: that error may hold a credential
+            raise ConfigurationError(f"{name}= must map names to values")
 
     def __repr__(self) -> str:
         place = f" {_secrets.redact_url(self.base_url)}" if self.base_url else ""
@@ -681,7 +693,7 @@ class Session(Operations, Lists, Transfers):
         )
         tables = self._tables(on_status)
         raises = self.raise_for_status if raise_for_status is NOT_GIVEN else raise_for_status
-        settings.check({"raise_for_status": raises})
+        settings.check({"raise_for_status": raises, "proxies": proxies})
         ends_at = None if call.deadline is None else time.monotonic() + call.deadline
         call = replace(call, ends_at=ends_at, proxies={**self.proxies, **(proxies or {})})
         drafted = _draft(

@@ -294,6 +294,14 @@ def _check_names(name: str, values: Any) -> None:
         raise ConfigurationError(f"{name} must be a sequence of str")
 
 
+def _check_proxies(name: str, proxies: Any) -> None:
+    if proxies is None:
+        return
+    is_known = is_mapping(proxies) and all(isinstance(scheme, str) for scheme in proxies)
+    if not is_known or not all(url is None or isinstance(url, str) for url in proxies.values()):
+        raise ConfigurationError(f"{name} must map schemes to URLs")  # they may hold passwords
+
+
 def _check_auth(_: str, auth: object) -> None:
     if auth is not None:
         as_signer(auth)
@@ -314,6 +322,7 @@ def _check_flag(name: str, flag: object) -> None:
 
 _CHECKS: Mapping[str, Callable[[str, Any], None]] = {
     "auth": _check_auth,
+    "proxies": _check_proxies,
     "base_url": _check_base_url,
     "retry": _check_retry,
     "on_status": _check_on_status,
