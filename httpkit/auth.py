@@ -146,11 +146,15 @@ def _basic(user: object, password: object) -> Signer:
     """Return requests' own signer for a pair; it would send None as "None"."""
     if not isinstance(user, (str, bytes)) or not isinstance(password, (str, bytes)):
         raise ConfigurationError("auth=(user, password) must be two texts")
-    pair = [part if isinstance(part, str) else part.decode("latin-1") for part in (user, password)]
-    if not _is_encodable("".join(pair), "latin-1"):
+    name, word = (_as_text(part) for part in (user, password))
+    if not _is_encodable(name + word, "latin-1"):
         raise ConfigurationError("requests sends pairs in Latin-1: use BasicAuth for others")
-    _secrets.remember(pair[1], _in_base64(*pair), _in_base64(*pair, encoding="latin-1"))
-    return HTTPBasicAuth(user, password)
+    _secrets.remember(word, _in_base64(name, word), _in_base64(name, word, encoding="latin-1"))
+    return HTTPBasicAuth(name, word)
+
+
+def _as_text(part: str | bytes) -> str:
+    return part.decode("latin-1") if isinstance(part, bytes) else part
 
 
 def _in_base64(user: str, password: str, encoding: str = "utf-8") -> str:

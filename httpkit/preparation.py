@@ -5,7 +5,9 @@ session's headers the harmless ones.
 """
 
 from collections.abc import MutableMapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from http.cookiejar import CookieJar
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
@@ -17,7 +19,7 @@ from requests.structures import CaseInsensitiveDict
 from requests.utils import get_auth_from_url, select_proxy
 
 from httpkit import _headers, _secrets, _urls, auth, environment, settings
-from httpkit._typing import Auth, Carrier, Hook
+from httpkit._typing import Auth, Carrier, Hook, is_mapping
 from httpkit._urls import Origin
 from httpkit.errors import ConfigurationError
 from httpkit.request import Call, PreparedRequest
@@ -153,13 +155,25 @@ def _own_cookies(request: requests.Request) -> RequestsCookieJar | None:
     # Merging a dict into a jar would keep the session's cookie of the same name.
     given = request.cookies
     own = RequestsCookieJar()
-    try:
-        merge_cookies(own, cookiejar_from_dict(given) if isinstance(given, dict) else given)
-    except (TypeError, AttributeError, ValueError):
-        given = None
-    if given is None:  # not raised above: that error may hold a cookie
-        raise ConfigurationError("cookies= must map names to texts, or be a jar")
+    merge_cookies(own, as_jar(given))
     return own
+
+
+def as_jar(cookies: Any) -> CookieJar:
+    """Return cookies as a jar; requests would pass over what is none.
+
+    Raises:
+        ConfigurationError: They are neither a jar nor names with texts.
+    """
+    if isinstance(cookies, CookieJar):
+        return cookies
+    jar = None
+    if is_mapping(cookies):
+        with suppress(TypeError, AttributeError, ValueError):
+            jar = cookiejar_from_dict(dict(cookies))
+    if jar is None:  # not raised from that error: it may hold a cookie
+        raise ConfigurationError("cookies= must map names to texts, or be a jar")
+    return jar
 
 
 def _holds_credentials(owner: Owner) -> bool:

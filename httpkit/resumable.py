@@ -30,7 +30,7 @@ from httpkit.upload import Send, UploadSource, Wishes
 from httpkit.upload_protocols import DIALECTS, Arrived, Exchange, is_address
 
 # What a server adds to an address so that nobody guesses it.
-_TOKEN = re.compile(r"[\w.~-]{16,}")
+_TOKEN = re.compile(r"[\w.~+%-]{16,}")
 # What Google demands of every chunk but the last; OneDrive's 320 KiB is told by its own error.
 _GRAIN = 256 << 10
 # The server is busy, or has the upload locked (423) from the connection that was cut.

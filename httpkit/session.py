@@ -12,13 +12,14 @@ import uuid
 import warnings
 from collections import OrderedDict
 from collections.abc import Generator, Mapping, MutableMapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from importlib.metadata import version
 from typing import Any, Self, TypeVar, cast, overload
 
 import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
-from requests.cookies import RequestsCookieJar, cookiejar_from_dict, merge_cookies
+from requests.cookies import RequestsCookieJar, merge_cookies
 from requests.structures import CaseInsensitiveDict
 from typing_extensions import Unpack
 from urllib3.util import Retry
@@ -51,7 +52,6 @@ from httpkit._typing import (
     Params,
     Timeout,
     Verify,
-    is_mapping,
 )
 from httpkit.errors import ConfigurationError
 from httpkit.limits import Budget, HoldBack, Pace, RateLimit
@@ -247,17 +247,14 @@ class Session(Operations, Lists, Transfers):
 
     def _add(self, name: str, value: Any) -> None:
         """Add a mapping to one of requests' own containers."""
-        is_added = True
-        try:
-            if name == "cookies":
-                merge_cookies(
-                    self.cookies, cookiejar_from_dict(dict(value)) if is_mapping(value) else value
-                )
-            else:
-                getattr(self, name).update(value)
-        except (TypeError, AttributeError, ValueError):
-            is_added = False
-        if not is_added:  # not raised above: that error may hold a credential
+        if name == "cookies":
+            merge_cookies(self.cookies, preparation.as_jar(value))
+            return
+        is_added = False
+        with suppress(TypeError, AttributeError, ValueError):
+            getattr(self, name).update(value)
+            is_added = True
+        if not is_added:  # not raised from that error: it may hold a credential
             raise ConfigurationError(f"{name}= must map names to values")
 
     def __repr__(self) -> str:
