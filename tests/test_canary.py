@@ -232,6 +232,20 @@ def test_what_a_server_repeats_of_a_request_is_not_shown(raw_server, canaries, b
     assert set(canaries.leaks(shown)) <= ({"part"} if is_form else set())
 
 
+@pytest.mark.parametrize("status", [200, 403])
+def test_a_token_in_a_reason_or_a_name_of_the_server_is_not_shown(
+    raw_server, answer, canaries, status
+):
+    token = canaries["token"]
+    server = raw_server(answer(f"{status} {token}", x_request_id=f"r-{token}"))
+    with httpkit.Session(server.url, auth=httpkit.BearerAuth(token)) as api:
+        response = api.get("x", raise_for_status=False)
+
+    error = httpkit.errors.from_response(response, httpkit.StatusError)
+    assert error.request_id == "r-***"
+    assert canaries.leaks(shown_of(response), printed(error), pickle.dumps([response, error])) == []
+
+
 def test_a_proxys_password_is_not_shown(raw_server, answer, canaries, logs):
     proxy = raw_server(answer("403 No", b"no"))
     password = quote(canaries["proxy password"], safe="")
@@ -344,6 +358,20 @@ def test_a_token_server_that_says_too_much_is_not_quoted(
     with httpkit.Session(sandbox.url, auth=auth) as api:
         error = raised_by(lambda: api.get("status/200"))
 
+    assert canaries.leaks(printed(error), logs(), pickle.dumps(error)) == []
+
+
+@pytest.mark.parametrize("client_auth", ["basic", "post"])
+def test_a_token_server_that_is_not_there_is_told_of_without_the_request(
+    sandbox, dead_url, canaries, logs, client_auth
+):
+    auth = httpkit.ClientCredentialsAuth(
+        dead_url, "me", canaries["client secret"], client_auth=client_auth
+    )
+    with httpkit.Session(sandbox.url, auth=auth) as api:
+        error = raised_by(lambda: api.get("status/200"))
+
+    assert getattr(error.request, "body", None) is None  # an error tracker may send it
     assert canaries.leaks(printed(error), logs(), pickle.dumps(error)) == []
 
 
