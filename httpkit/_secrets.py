@@ -145,7 +145,9 @@ def redact_document(document: Any, depth: int = 0) -> Any:
         return MASK
     if is_mapping(document):
         return {
-            name: MASK if is_secret(str(name)) else redact_document(value, depth + 1)
+            redact_values(name) if isinstance(name, str) else name: MASK
+            if is_secret(str(name))
+            else redact_document(value, depth + 1)
             for name, value in document.items()
         }
     if is_list(document):

@@ -32,6 +32,8 @@ _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 # RFC 6570 sections 3.2.2 and 3.2.3: a segment, or with "+" as many as there are.
 _PLACEHOLDER = re.compile(r"\{(\+?)(\w+)\}")
 _STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+# Whoever parses the URL next may drop these, as urllib.parse drops tabs and line breaks.
+_UNSEEN = re.compile(r"[\x00-\x20\x7f]")
 _DOT_SEGMENTS = frozenset({".", ".."})
 
 
@@ -139,7 +141,8 @@ def _refuse_climbing(url: str) -> None:
     if url.startswith(("//", "\\", "/\\")):
         raise InvalidURL(f"the URL {shown(url)} names another host: write it out with its scheme")
     path = re.split(r"[?#]", url, maxsplit=1)[0]
-    if any(unquote(segment) == ".." for segment in re.split(r"[/\\]|%2[fF]|%5[cC]", path)):
+    segments = re.split(r"[/\\]|%2[fF]|%5[cC]", path)
+    if any(_UNSEEN.sub("", unquote(segment)) == ".." for segment in segments):
         raise InvalidURL(f"the URL {shown(url)} climbs out of the base_url")
 
 

@@ -194,6 +194,8 @@ CORPUS = [
     b"\x16\x03\x01\x02\x00\x01\x00",
     b"",
 ]
+# Without the redirects: the next request may meet the connection just as the server closes it.
+ANSWERED_ONCE = [whole for whole in CORPUS if whole[9:10] != b"3" and len(whole) < 300]
 TOKENS = [
     b"\r\n", b"\n", b"\r", b"\x00", b"\xff", b"\xc3", b"\xed\xa0\x80", b" ", b"\t", b":", b";",
     b",", b'"', b"\\", b"%", b"%00", b"..", b"/", b"//", b"@", b"?", b"#", b"[", b"]", b"{", b"}",
@@ -297,13 +299,14 @@ class Post(TypedDict):
     title: str
 
 
-def session(server: Server, **options: Any) -> httpkit.Session:
+def session(server: Server) -> httpkit.Session:
     """Return a session that knows the secret, and the way to this server alone."""
     api = httpkit.Session(
         f"{server.url}/v1",
         params={"api_key": SECRET},
         timeout=(5, SILENCE),
-        **{"auth": httpkit.BearerAuth(SECRET), "retry": None, **options},
+        auth=httpkit.BearerAuth(SECRET),
+        retry=None,
     )
     api.adapters.clear()
     api.mount(f"{server.url}/", Adapter())
@@ -490,14 +493,12 @@ def check(error: Exception) -> None:
     assert type(pickle.loads(pickled)) is type(error)
 
 
-def outcome(
-    server: Server, reply: Reply, read: Callable[[httpkit.Session], object], **options: Any
-) -> object:
+def outcome(server: Server, reply: Reply, read: Callable[[httpkit.Session], object]) -> object:
     """Return what a reader makes of a reply: a value, or the class of its error."""
     server.reply = reply
     started = time.monotonic()
     try:
-        with session(server, **options) as api:
+        with session(server) as api:
             return read(api)
     except requests.RequestException as error:
         check(error)
@@ -524,13 +525,11 @@ def test_every_answer_of_the_corpus_is_a_value_or_a_typed_error(server, read):
 @pytest.mark.parametrize("read", [read_blocks, read_events, read_whole][: None if ASKED else 1])
 def test_an_answer_that_comes_byte_by_byte_is_the_same(server, read):
     with no_waiting():
-        for whole in CORPUS:
-            if len(whole) > 300:
-                continue
+        for whole in ANSWERED_ONCE:
             pieces = tuple(whole[at : at + 1] for at in range(len(whole)))
 
-            at_once = outcome(server, Reply((whole,)), read, retry=3)
-            slowly = outcome(server, Reply(pieces), read, retry=3)
+            at_once = outcome(server, Reply((whole,)), read)
+            slowly = outcome(server, Reply(pieces), read)
 
             assert (slowly, whole) == (at_once, whole)
 
@@ -539,11 +538,11 @@ def test_an_answer_that_comes_byte_by_byte_is_the_same(server, read):
 @pytest.mark.timeout(600)
 def test_an_answer_that_is_cut_in_two_anywhere_is_the_same(server):
     with no_waiting():
-        for whole in CORPUS:
-            at_once = outcome(server, Reply((whole,)), read_blocks, retry=3)
-            for at in range(1, min(len(whole), 300)):
+        for whole in ANSWERED_ONCE:
+            at_once = outcome(server, Reply((whole,)), read_blocks)
+            for at in range(1, len(whole)):
                 halves = Reply((whole[:at], whole[at:]))
-                assert (outcome(server, halves, read_blocks, retry=3), at) == (at_once, at)
+                assert (outcome(server, halves, read_blocks), at) == (at_once, at)
 
 
 @pytest.mark.parametrize("whole", [reply(body=b"abcdef"), chunked(b"abc", b"def", lines=(JSON,))])
