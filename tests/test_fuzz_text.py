@@ -343,8 +343,11 @@ def answer_of(status: int, fields: dict[str, str], body: bytes) -> httpkit.Respo
     answer.status_code, answer.url, answer.reason = status, f"{BASE}/x", "Reason"
     answer.headers = _headers.Headers(fields)
     answer.__dict__.update(_content=body, _content_consumed=True)
-    answer.request = httpkit.Session(BASE).prepare_request(requests.Request("GET", "x"))
+    answer.request = ASKED_FOR.copy()
     return answer
+
+
+ASKED_FOR = httpkit.Session(BASE).prepare_request(requests.Request("GET", "x"))
 
 
 # ---- Bodies

@@ -753,3 +753,14 @@ def test_json_of_a_callable_model_is_what_the_callable_returns(got):
     response = got(json.dumps({"a": [1, 2]}).encode())
 
     assert response.decode(lambda value: len(value["a"])) == 2
+
+
+@pytest.mark.parametrize("charset", ["hex", "rot13", "undefined", "nonesuch"])
+def test_a_stream_in_a_charset_that_is_none_of_text_is_read_as_utf_8(raw_server, answer, charset):
+    body = "zz\u20ac".encode()
+    server = raw_server(answer(body=body, content_type=f"text/plain; charset={charset}"))
+
+    with httpkit.Session(server.url) as api, api.get("x", stream=True) as response:
+        text = "".join(map(str, response.iter_content(2, decode_unicode=True)))
+
+    assert text == "zz\u20ac"

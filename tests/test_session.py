@@ -1803,3 +1803,22 @@ def test_strict_false_keeps_what_is_given_explicitly(sandbox):
 def test_a_resource_cannot_hide_what_every_session_has(name):
     with pytest.raises(ConfigurationError, match=name):
         type("Api", (httpkit.Session,), {name: httpkit.Resource(name)})
+
+
+@pytest.mark.parametrize("name", ["headers", "params", "cookies", "proxies"])
+@pytest.mark.parametrize("value", [["text"], 7, object()], ids=["list", "number", "object"])
+def test_a_mapping_that_is_none_is_refused_by_the_session_and_by_the_call(sandbox, name, value):
+    with pytest.raises(ConfigurationError, match=name):
+        Session(sandbox.url, **{name: value})
+    if name in {"cookies", "proxies"}:  # requests takes the others in more forms
+        with Session(sandbox.url) as api, pytest.raises(ConfigurationError, match=name):
+            api.get("status/200", **{name: value})
+
+    assert sandbox.seen == []
+
+
+def test_a_cookie_that_is_a_number_is_refused(sandbox):
+    with Session(sandbox.url) as api, pytest.raises(ConfigurationError, match="cookies"):
+        api.get("status/200", cookies={"a": 7})
+
+    assert sandbox.seen == []
