@@ -304,7 +304,7 @@ def session(server: Server) -> httpkit.Session:
     api = httpkit.Session(
         f"{server.url}/v1",
         params={"api_key": SECRET},
-        timeout=(5, SILENCE),
+        timeout=(5, SILENCE if server.reply.stays else LONGEST / 2),
         auth=httpkit.BearerAuth(SECRET),
         retry=None,
     )
@@ -508,7 +508,7 @@ def outcome(server: Server, reply: Reply, read: Callable[[httpkit.Session], obje
 
 
 @however_read
-@fuzzed(max(15, ASKED // len(READERS)))
+@fuzzed(max(10, ASKED // len(READERS)))
 @given(sent=replies())
 def test_any_answer_is_a_value_or_a_typed_error(server, read, sent):
     with no_waiting():
@@ -518,7 +518,7 @@ def test_any_answer_is_a_value_or_a_typed_error(server, read, sent):
 @however_read
 def test_every_answer_of_the_corpus_is_a_value_or_a_typed_error(server, read):
     with no_waiting():
-        for whole in CORPUS[:: 1 if ASKED else 2]:
+        for whole in CORPUS if ASKED else CORPUS[READERS.index(read) % 3 :: 3]:
             outcome(server, Reply((whole,)), read)
 
 

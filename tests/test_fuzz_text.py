@@ -46,7 +46,7 @@ pytestmark = pytest.mark.timeout(60 + ASKED // 10)
 
 def fuzzed(cases: int = 60):
     return settings(
-        max_examples=ASKED // 25 or cases // 2,
+        max_examples=ASKED // 25 or cases // 3,
         derandomize=not ASKED,
         database=None,
         deadline=None,
