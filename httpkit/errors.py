@@ -27,7 +27,7 @@ from typing import Any, TypeVar
 
 import requests
 
-from httpkit import _headers, _secrets
+from httpkit import _headers, _secrets, advice
 from httpkit._typing import is_list, is_mapping
 
 # An excerpt is for a line in a log; the whole body is on `.response`.
@@ -381,6 +381,7 @@ def _sentence(response: requests.Response, detail: str | None, request_id: str |
     text += f": {detail}" if detail else ""
     text += f" (request-id {request_id})" if request_id else ""
     hint = getattr(response, "withheld", None) if response.status_code == 401 else None
+    hint = advice.PROXY_CREDENTIALS if response.status_code == 407 else hint
     return _secrets.redact_values(text) + (f"; {hint}" if hint else "")
 
 
@@ -553,6 +554,8 @@ def annotate(
     times = "1 attempt" if attempts == 1 else f"{attempts} attempts"
     note = f"{describe(request)}: {times} in {seconds:.2f} s"
     add_note(error, f"{note}; {stop_reason}" if stop_reason else note)
+    if words := advice.advise(error):
+        add_note(error, words)
 
 
 def add_note(error: BaseException, note: str) -> None:

@@ -24,7 +24,7 @@ from requests.exceptions import (
     SSLError,
 )
 
-from httpkit import _headers, _secrets, errors
+from httpkit import _headers, _secrets, advice, errors
 from httpkit.errors import ConfigurationError
 
 RETRIED_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -188,7 +188,7 @@ def delivery(error: BaseException) -> Delivery:
     if is_of_source or isinstance(error, final):
         return "final"
     if isinstance(error, SSLError):
-        return "maybe sent" if _has_cause(error, _BROKEN_TLS) else "final"
+        return _delivery_of_tls(error)
     if isinstance(error, ConnectTimeout):
         return "never sent"
     if isinstance(error, (ReadTimeout, ChunkedEncodingError)):
@@ -199,6 +199,14 @@ def delivery(error: BaseException) -> Delivery:
     return "final"
 
 
+def _delivery_of_tls(error: BaseException) -> Delivery:
+    found = list(advice.causes(error))
+    if not any(isinstance(cause, _BROKEN_TLS) for cause in found):
+        return "final"
+    is_unsent = any(getattr(cause, "is_unsent", False) for cause in found)
+    return "never sent" if is_unsent else "maybe sent"
+
+
 def _delivery_of_connection(error: BaseException) -> Delivery:
     cause = error.args[0] if error.args else None
     if isinstance(cause, str) and "refused by Responses" in cause:
@@ -206,26 +214,14 @@ def _delivery_of_connection(error: BaseException) -> Delivery:
     reason = getattr(cause, "reason", cause)
     if isinstance(reason, urllib3.exceptions.ProxyError):
         reason = reason.original_error
+    if isinstance(reason, urllib3.exceptions.SSLError):  # in the handshake with a proxy
+        return _delivery_of_tls(error)
     if isinstance(reason, OSError) and not isinstance(reason, (ConnectionError, TimeoutError)):
         return "final"  # an unreadable certificate file, say: nothing that time will mend
     if isinstance(reason, (ValueError, urllib3.exceptions.LocationParseError)):
         return "final"  # a host that no resolver can be asked for
     never_sent = (urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.NewConnectionError)
     return "never sent" if isinstance(reason, never_sent) else "maybe sent"
-
-
-def _has_cause(error: BaseException, kind: tuple[type[BaseException], ...]) -> bool:
-    pending: list[object] = [error]
-    seen: set[int] = set()
-    while pending:
-        current = pending.pop()
-        if isinstance(current, kind):
-            return True
-        if isinstance(current, BaseException) and id(current) not in seen:
-            seen.add(id(current))
-            pending += [*current.args, current.__cause__, current.__context__]
-            pending.append(getattr(current, "reason", None))
-    return False
 
 
 @dataclass(slots=True)

@@ -6,13 +6,14 @@ Rule: only here is urllib3's private interface touched. Where it is not as expec
 version or somebody's patch, requests' own path serves in our place.
 """
 
+import errno
 import socket
 import ssl
 import sys
 from collections.abc import Generator, Mapping
 from dataclasses import replace
 from http.client import HTTPConnection as StandardConnection
-from http.client import ResponseNotReady
+from http.client import HTTPException, ResponseNotReady
 from typing import Any
 
 import requests
@@ -34,6 +35,7 @@ from urllib3.util import connection as dialling
 from urllib3.util.ssltransport import SSLTransport
 
 from httpkit._typing import is_tuple
+from httpkit.advice import TUNNEL_FAILED
 from httpkit.request import Call
 from httpkit.wire import EXCHANGE, UNLIMITED, Exchange, Message
 
@@ -44,6 +46,10 @@ _DIAL = dialling.create_connection
 # urllib3 sends files in blocks of 16 KiB, which takes twice the time of this (1 GiB over
 # loopback, 2026-11); with more, nothing is gained.
 _BLOCK = 128 << 10
+# A proxy that says one of these may lead there a moment later.
+_PASSING = frozenset({"408", "429", "500", "502", "503", "504"})
+# A reason phrase beyond this is no reason but a page.
+_LONGEST_REASON = 100
 
 
 class HTTPResponse(urllib3.HTTPResponse):
@@ -234,6 +240,9 @@ class HTTPConnection(stock.HTTPConnection):
             raise NewConnectionError(
                 self, f"Failed to establish a new connection: {error}"
             ) from error
+        except ssl.SSLError as error:
+            error.is_unsent = True  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]  # the retry policy asks
+            raise
         if isinstance(self.sock, (ssl.SSLSocket, SSLTransport)):
             # The standard library takes a cut for an end unless told not to.
             self.sock.suppress_ragged_eofs = False  # type: ignore[union-attr]  # pyright: ignore[reportAttributeAccessIssue]  # public, but not in the stubs
@@ -243,6 +252,11 @@ class HTTPConnection(stock.HTTPConnection):
         outer = EXCHANGE.set(replace(exchange, send_timeout=self.timeout))
         try:
             super()._tunnel()
+        except TimeoutError:
+            raise
+        except (HTTPException, OSError) as error:
+            self.close()  # or urllib3 takes it for a failure of the server
+            raise _no_tunnel(self, error) from None  # it may hold control characters, or a page
         finally:
             EXCHANGE.reset(outer)
         self.sock.settimeout(exchange.clip(self.timeout))  # for the handshake within
@@ -268,6 +282,10 @@ class HTTPConnection(stock.HTTPConnection):
             while view:  # `sendall` has one timeout for all of it
                 view = view[sock.send(view) :]
                 self._apply(exchange)
+        except ssl.SSLEOFError as error:
+            # As without TLS: urllib3 then looks for an answer. A server may say why it hung
+            # up, in an alert or with a status, and that is worth more than that it did.
+            raise BrokenPipeError(errno.EPIPE, "the server closed the TLS connection") from error
         except TimeoutError as error:
             raise ReadTimeoutError(self, "", "sending the request timed out") from error  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # it shows it, no more
 
@@ -305,6 +323,19 @@ class HTTPConnection(stock.HTTPConnection):
             request_url=options.request_url,
             sock_shutdown=shutdown,
         )
+
+
+def _no_tunnel(connection: HTTPConnection, error: Exception) -> Exception:
+    """Return what to raise for a proxy that led nowhere: what may pass is a failed connect."""
+    said = str(error)
+    if not said.startswith(TUNNEL_FAILED):
+        if isinstance(error, ssl.SSLError):
+            return error
+        return NewConnectionError(connection, f"the proxy's answer to CONNECT is none: {said}")
+    status, _, reason = said.removeprefix(TUNNEL_FAILED).partition(" ")
+    reason = "".join(c if c.isprintable() else " " for c in reason[:_LONGEST_REASON])
+    said = f"{TUNNEL_FAILED}{status} {reason}".rstrip()
+    return NewConnectionError(connection, said) if status in _PASSING else OSError(said)
 
 
 class HTTPSConnection(HTTPConnection, stock.HTTPSConnection):
@@ -350,6 +381,17 @@ class Adapter(HTTPAdapter):
         if is_new and not proxy.lower().startswith("socks"):
             _furnish(manager)
         return manager
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """Say whom a connection trusts: the server, or the proxy that is reached by https.
+
+        requests looks at the URL alone, and to such a proxy sends plain requests, with the
+        password for it, over TLS that nobody has verified.
+        """
+        proxy = getattr(conn, "proxy", None)
+        if not url.lower().startswith("https") and getattr(proxy, "scheme", "") == "https":
+            url, cert = str(proxy), None  # a client certificate is for the server
+        super().cert_verify(conn, url, verify, cert)
 
     def send(
         self,

@@ -1,10 +1,11 @@
 """Fixtures: the Sandbox, servers that say exactly what a test wants, and no waits."""
 
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import Self
+from typing import Any, Self
 
 import pytest
 
@@ -41,17 +42,29 @@ class RawServer:
     """A server that answers the n-th request with the n-th scripted bytes, then the last again.
 
     An answer is bytes (sent; the connection stays open if they hold "keep-alive"), None (the
-    connection is closed without an answer), or a callable given the socket.
+    connection is closed without an answer), or a callable given the socket. With `tls` it speaks
+    TLS; the handshakes that failed are in `refusals`.
     """
 
-    def __init__(self, answers: Sequence[Answer], *, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        answers: Sequence[Answer],
+        *,
+        host: str = "127.0.0.1",
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.requests: list[bytes] = []
+        self.refusals: list[OSError] = []
         self._answers = list(answers)
-        self._listener = socket.create_server((host, 0))
+        self._tls = tls
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listener = socket.create_server((host, 0), family=family)
         self._open: list[socket.socket] = []
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._accept, daemon=True)
-        self.url = f"http://{host}:{self._listener.getsockname()[1]}"
+        self.port = self._listener.getsockname()[1]
+        name = f"[{host}]" if ":" in host else host
+        self.url = f"{'https' if tls else 'http'}://{name}:{self.port}"
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -80,19 +93,35 @@ class RawServer:
         for worker in workers:
             worker.join(5)
 
+    @property
+    def connections(self) -> int:
+        return len(self._open)
+
+    def _secured(self, connection: socket.socket) -> socket.socket:
+        if self._tls is None:
+            return connection
+        secured = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        with self._lock:
+            self._open[self._open.index(connection)] = secured
+        try:
+            secured.do_handshake()
+        except OSError as error:
+            self.refusals.append(error)
+        return secured
+
     def _serve(self, connection: socket.socket) -> None:
-        with connection, suppress(OSError):
-            while received := _read_request(connection):
+        with self._secured(connection) as secured, suppress(OSError):
+            while received := _read_request(secured):
                 with self._lock:
                     self.requests.append(received)
                     number = min(len(self.requests), len(self._answers))
                 answer = self._answers[number - 1]
                 if callable(answer):
-                    answer(connection)
+                    answer(secured)
                     return
                 if answer is None:
                     return
-                connection.sendall(answer)
+                secured.sendall(answer)
                 if b"keep-alive" not in answer:
                     return
 
@@ -125,8 +154,8 @@ def raw_server() -> Iterator[Callable[..., RawServer]]:
     """Start servers: `raw_server(b"HTTP/1.1 200 OK...", None, ...)`; they stop by themselves."""
     started: list[RawServer] = []
 
-    def start(*answers: Answer) -> RawServer:
-        server = RawServer(answers).__enter__()
+    def start(*answers: Answer, **options: Any) -> RawServer:
+        server = RawServer(answers, **options).__enter__()
         started.append(server)
         return server
 

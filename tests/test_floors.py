@@ -19,7 +19,7 @@ from httpkit.auth import Strategy
 FLOORS = (
     ("_filenames", "_typing"),
     ("_models", "_secrets"),
-    ("_headers", "_urls", "environment", "events", "identity"),
+    ("_headers", "_urls", "advice", "environment", "events", "identity"),
     ("errors",),
     ("checksums", "forms", "part", "response", "travel", "wire"),
     ("sources",),
