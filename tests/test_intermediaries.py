@@ -514,23 +514,27 @@ def test_what_a_proxy_says_is_shown_short_and_without_control_characters(session
     assert len(str(caught.value)) < 500
 
 
-def test_a_proxy_that_recovers_is_used(session, raw_server, answer, origin, waits):
-    if origin.url.startswith("http:"):
-        pytest.skip("only https has tunnels")
-
-    def lead(connection: socket.socket) -> None:
-        connection.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
-        with socket.create_connection(("127.0.0.1", origin.port)) as server:
-            threading.Thread(target=pump, args=(connection, server), daemon=True).start()
-            pump(server, connection)
-
-    proxy = raw_server(says("503 Busy"), lead)
+@pytest.mark.parametrize("scheme", ["https"], indirect=True)
+def test_a_proxy_that_recovers_is_used(session, raw_server, origin, waits):
+    proxy = raw_server(says("503 Busy"), lead_to(origin.port))
     api = session(origin.url, proxies=both(proxy.url))
 
     response = api.post("x", data=b"order")
 
     assert (response.content, response.attempts, len(waits)) == (b"hi", 2, 1)
     assert len(origin.requests) == 1
+
+
+def lead_to(port: int) -> Callable:
+    """Answer CONNECT as asked, and pass on what comes."""
+
+    def lead(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
+        with socket.create_connection(("127.0.0.1", port)) as server:
+            threading.Thread(target=pump, args=(connection, server), daemon=True).start()
+            pump(server, connection)
+
+    return lead
 
 
 def pump(source: socket.socket, target: socket.socket) -> None:
@@ -584,3 +588,27 @@ def test_a_proxy_is_reached_by_https_and_its_certificate_is_checked(
     assert caught.value.attempts == 1
     assert any("the authority that signed" in note for note in caught.value.__notes__)
     assert PASSWORD not in words(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["https"], indirect=True)
+def test_a_tunnel_leads_through_a_proxy_that_is_reached_by_https(
+    session, raw_server, origin, context
+):
+    proxy = raw_server(lead_to(origin.port), tls=context)
+
+    response = session(origin.url, proxies=both(proxy.url)).post("x", data=b"order")
+
+    assert response.content == b"hi"
+    assert len(origin.requests) == 1
+
+
+def test_a_proxy_by_https_that_breaks_off_got_nothing_so_a_post_is_tried_again(
+    session, raw_server, context, waits
+):
+    proxy = raw_server(None, tls=context)
+
+    with pytest.raises(requests.ConnectionError) as caught:
+        session("https://h.test", proxies=both(proxy.url)).post("x", data=b"order")
+
+    assert (caught.value.attempts, len(waits)) == (3, 2)
+    assert all(head.startswith(b"CONNECT") for head in proxy.requests)

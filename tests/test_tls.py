@@ -481,10 +481,8 @@ def test_a_proxy_has_an_address_of_ipv6(raw_server, answer, session):
 
 
 @needs_ipv6
+@pytest.mark.parametrize("six", ["https"], indirect=True)
 def test_a_tunnel_leads_to_an_address_of_ipv6(six, raw_server, session):
-    if six.url.startswith("http:"):
-        pytest.skip("only https has tunnels")
-
     def lead(connection: socket.socket) -> None:
         connection.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
         with socket.create_connection(("::1", six.port)) as server:
