@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 
 import requests
 from requests.exceptions import ProxyError
+from urllib3.exceptions import NewConnectionError
 
 _CLOCK = "unless this machine's clock is wrong"
 _AUTHORITY = (
@@ -88,7 +89,8 @@ def _of_tls(error: ssl.SSLError) -> str | None:
 def _of_proxy(found: list[BaseException]) -> str | None:
     said = next((text for text in map(str, found) if text.startswith(TUNNEL_FAILED)), None)
     if said is None:
-        return _NO_PROXY_THERE
+        is_unmet = any(isinstance(cause, NewConnectionError) for cause in found)
+        return _NO_PROXY_THERE if is_unmet else None
     status = said.removeprefix(TUNNEL_FAILED)[:3]
     if status in {"401", "407"}:  # tinyproxy says 401 for a password that is wrong
         return PROXY_CREDENTIALS

@@ -252,7 +252,7 @@ class HTTPConnection(stock.HTTPConnection):
         outer = EXCHANGE.set(replace(exchange, send_timeout=self.timeout))
         try:
             super()._tunnel()
-        except TimeoutError:
+        except (TimeoutError, ssl.SSLError):
             raise
         except (HTTPException, OSError) as error:
             self.close()  # or urllib3 takes it for a failure of the server
@@ -329,8 +329,6 @@ def _no_tunnel(connection: HTTPConnection, error: Exception) -> Exception:
     """Return what to raise for a proxy that led nowhere: what may pass is a failed connect."""
     said = str(error)
     if not said.startswith(TUNNEL_FAILED):
-        if isinstance(error, ssl.SSLError):
-            return error
         return NewConnectionError(connection, f"the proxy's answer to CONNECT is none: {said}")
     status, _, reason = said.removeprefix(TUNNEL_FAILED).partition(" ")
     reason = "".join(c if c.isprintable() else " " for c in reason[:_LONGEST_REASON])

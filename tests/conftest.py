@@ -107,6 +107,10 @@ class RawServer:
             secured.do_handshake()
         except OSError as error:
             self.refusals.append(error)
+            secured.settimeout(0.2)  # a client without TLS waits for an answer
+            with suppress(OSError):
+                while socket.socket.recv(secured, 65536):  # or a reset would overtake the alert
+                    pass
         return secured
 
     def _serve(self, connection: socket.socket) -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 import requests
 import trustme
-from requests.exceptions import ConnectTimeout, ProxyError, SSLError
+from requests.exceptions import ConnectTimeout, ProxyError
 
 import httpkit
 
@@ -184,11 +184,13 @@ def both(proxy: str | None) -> dict:
 
 
 def test_a_proxy_with_a_password_leads_to_the_server(session, origin, tap, scheme):
-    api = session(origin.url, proxies=both(address(tap.port)))
+    options = {"proxies": both(address(tap.port))}
 
-    bodies = [api.get("x").content, api.post("x", data=b"order").content]
+    # tinyproxy closes connections without a word: a POST must not meet one that is closing.
+    first = session(origin.url, **options).get("x")
+    second = session(origin.url, **options).post("x", data=b"order")
 
-    assert bodies == [b"hi", b"hi"]
+    assert (first.content, second.content) == (b"hi", b"hi")
     assert [head.split()[0] for head in origin.requests] == [b"GET", b"POST"]
     expected = b"CONNECT 127.0.0.1:%d " if scheme == "https" else b"GET http://127.0.0.1:%d/x "
     assert tap.sent.startswith(expected % origin.port)
@@ -304,7 +306,7 @@ def test_downloads_and_uploads_go_through_the_proxy(session, sandbox, tap, tmp_p
     api.download("bytes/200000", dest)
 
     assert (sandbox.seen[0].body, dest.stat().st_size) == (source.read_bytes(), 200_000)
-    assert tap.sent.count(b"Proxy-Authorization") == len(sandbox.seen)
+    assert tap.sent.count(b"Proxy-Authorization") >= len(sandbox.seen)
 
 
 # Which proxy, if any
@@ -471,8 +473,12 @@ BAD_ANSWERS = {
     "an endless status line": (b"HTTP/1.1 200 " + b"a" * 70_000, ProxyError, 3),
     "an endless field": (b"HTTP/1.1 200 OK\r\nX: " + b"a" * 70_000 + b"\r\n\r\n", ProxyError, 3),
     "nothing": (None, ProxyError, 3),
-    "a page with 200": (says("200 OK", "Content-Type: text/html", body=PAGE), SSLError, 3),
-    "half a head": (b"HTTP/1.1 200 OK\r\nX: a", SSLError, 3),
+    "a page with 200": (
+        says("200 OK", "Content-Type: text/html", body=PAGE),
+        requests.ConnectionError,
+        3,
+    ),
+    "half a head": (b"HTTP/1.1 200 OK\r\nX: a", requests.ConnectionError, 3),
     "silence": (stay_silent, ConnectTimeout, 3),
     "endless fields": (never_end, (ConnectTimeout, ProxyError), 3),
 }
@@ -568,6 +574,7 @@ def test_a_proxy_that_drops_the_request_may_have_passed_it_on(session, raw_serve
 
     assert (caught.value.attempts, waits, len(proxy.requests)) == (1, [], 1)
     assert "it may have arrived" in caught.value.stop_reason
+    assert len(caught.value.__notes__) == 1
 
 
 # A proxy that is spoken to by https
@@ -612,3 +619,19 @@ def test_a_proxy_by_https_that_breaks_off_got_nothing_so_a_post_is_tried_again(
 
     assert (caught.value.attempts, len(waits)) == (3, 2)
     assert all(head.startswith(b"CONNECT") for head in proxy.requests)
+
+
+def test_a_proxy_by_https_that_wants_a_client_certificate_says_so(
+    session, raw_server, authority, waits
+):
+    demanding = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(demanding)
+    authority.configure_trust(demanding)
+    demanding.verify_mode = ssl.CERT_REQUIRED
+    proxy = raw_server(None, tls=demanding)
+
+    with pytest.raises(requests.ConnectionError) as caught:
+        session("https://h.test", proxies=both(proxy.url)).post("x", data=b"order")
+
+    assert "wants a client certificate" in said(caught.value)
+    assert (caught.value.attempts, waits, proxy.requests) == (1, [], [])
