@@ -29,12 +29,16 @@ Origin = tuple[str, str, int]
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+# Scheme and authority end at the same bytes for urllib3.
+_AUTHORITY = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\\/?#]*")
 # RFC 6570 sections 3.2.2 and 3.2.3: a segment, or with "+" as many as there are.
 _PLACEHOLDER = re.compile(r"\{(\+?)(\w+)\}")
 _STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 # Whoever parses the URL next may drop these, as urllib.parse drops tabs and line breaks.
 _UNSEEN = re.compile(r"[\x00-\x20\x7f]")
 _DOT_SEGMENTS = frozenset({".", ".."})
+# Origins that are remembered; more of them come from a crawler, which gains nothing.
+_MOST_KEPT = 256
 
 
 def is_absolute(url: str) -> bool:
@@ -50,8 +54,15 @@ def origin(url: str) -> Origin:
     Raises:
         InvalidURL: The URL cannot be parsed.
     """
+    found = _AUTHORITY.match(url)
+    return _origin(url.lstrip() if found is None else found[0])
+
+
+# Saves 40 us a call, which asks five times; only what stands before the path is remembered.
+@lru_cache(maxsize=_MOST_KEPT)
+def _origin(url: str) -> Origin:
     try:
-        parsed = parse_url(url.lstrip())
+        parsed = parse_url(url)
     except (LocationParseError, UnicodeError) as error:
         raise InvalidURL("the URL cannot be parsed") from error
     scheme = (parsed.scheme or "").lower()
@@ -66,7 +77,12 @@ def home_of(base: str | None, url: str, trusted: Collection[str]) -> frozenset[O
         url: Absolute.
         trusted: URLs of further origins.
     """
-    return frozenset(map(origin, (url if base is None else base, *trusted)))
+    return _homes((origin(url if base is None else base), *map(origin, trusted)))
+
+
+@lru_cache(maxsize=_MOST_KEPT)
+def _homes(places: tuple[Origin, ...]) -> frozenset[Origin]:
+    return frozenset(places)
 
 
 def spell_origin(place: Origin) -> str:
@@ -77,6 +93,7 @@ def spell_origin(place: Origin) -> str:
     )
 
 
+@lru_cache(maxsize=_MOST_KEPT)
 def is_loopback(host: str) -> bool:
     """Say whether a host is this machine (RFC 6761 section 6.3 for the name)."""
     if host == "localhost" or host.endswith(".localhost"):
@@ -114,7 +131,7 @@ def mend(url: str) -> str:
     requests, where it finds one, encodes every other percent sign again: "a%2Fb" would
     become "a%252Fb", another resource.
     """
-    return _STRAY_PERCENT.sub("%25", url)
+    return _STRAY_PERCENT.sub("%25", url) if "%" in url else url
 
 
 def join(base: str | None, url: str) -> str:
@@ -140,6 +157,8 @@ def join(base: str | None, url: str) -> str:
 def _refuse_climbing(url: str) -> None:
     if url.startswith(("//", "\\", "/\\")):
         raise InvalidURL(f"the URL {shown(url)} names another host: write it out with its scheme")
+    if ".." not in url and "%" not in url:  # nearly always; what follows takes 4 us
+        return
     path = re.split(r"[?#]", url, maxsplit=1)[0]
     segments = re.split(r"[/\\]|%2[fF]|%5[cC]", path)
     if any(_UNSEEN.sub("", unquote(segment)) == ".." for segment in segments):
@@ -160,6 +179,8 @@ def fill(template: str, values: Mapping[str, object] | None) -> str:
     Raises:
         InvalidURL: A value is missing, unused, None, empty, "." or "..", or has such a segment.
     """
+    if values is None and "{" not in template:
+        return template
     path, query_onwards = _split_path(template)
     names = {name for _, name in _PLACEHOLDER.findall(path)}
     if values is None:
