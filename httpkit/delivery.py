@@ -158,7 +158,7 @@ class Delivery:
                 stop_reason=trial.stop_reason,
             )
             raise
-        if answer.status_code < 400:
+        if answer.status_code < 400 and self.budget:
             self.budget.earn(self._host)
         answer.__dict__.update(
             attempts=trial.attempts,
@@ -416,5 +416,8 @@ def begin(request: PreparedRequest, call: Call, *, follows: bool) -> PreparedReq
     ends_at = call.ends_at
     if ends_at is None and call.deadline is not None:
         ends_at = time.monotonic() + call.deadline
-    request.call = replace(call, ends_at=ends_at, follows=call.follows or follows)
+    follows = follows or call.follows
+    if (ends_at, follows) != (call.ends_at, call.follows):
+        call = replace(call, ends_at=ends_at, follows=follows)
+    request.call = call
     return request

@@ -57,6 +57,9 @@ class Budget(_Shared):
         super().__init__()
         self._spent: dict[str, int] = {}
 
+    def __bool__(self) -> bool:
+        return bool(self._spent)
+
     def spend(self, host: str, cost: int, capacity: int) -> bool:
         """Take tokens for one retry; say whether there were enough."""
         with self._lock:

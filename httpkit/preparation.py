@@ -109,6 +109,8 @@ def as_text(url: object) -> str:
     """
     if url is None:
         raise ConfigurationError("the URL is None")
+    if isinstance(url, str) and url.isascii():
+        return url.lstrip()
     text: str | None
     try:
         text = url.decode("utf-8") if isinstance(url, bytes) else str(url)
@@ -140,13 +142,21 @@ def _signer(request: requests.Request, owner: Owner, url: str, *, is_home: bool)
     return auth.as_signer(ambient) if ambient else auth.NO_AUTH
 
 
-def _cookies(request: requests.Request, owner: Owner, *, is_home: bool) -> RequestsCookieJar:
+def _cookies(
+    request: requests.Request, owner: Owner, *, is_home: bool
+) -> RequestsCookieJar | None:
+    if not request.cookies and not (is_home and _holds_any(owner.cookies)):
+        return None
     jar = RequestsCookieJar()
     if is_home:
         merge_cookies(jar, owner.cookies)
     if (own := _own_cookies(request)) is not None:
         merge_cookies(jar, own)
     return jar
+
+
+def _holds_any(jar: CookieJar) -> bool:
+    return next(iter(jar), None) is not None  # its length counts them all
 
 
 def _own_cookies(request: requests.Request) -> RequestsCookieJar | None:
@@ -221,6 +231,8 @@ def merge_proxies(url: str, explicit: dict[str, Any], ambient: dict[str, Any]) -
         explicit: The session's proxies with the call's over them; None switches one off.
         ambient: The environment's.
     """
+    if not explicit:
+        return ambient
     chosen = {name: proxy for name, proxy in explicit.items() if proxy is not None}
     if select_proxy(url, chosen):
         return chosen

