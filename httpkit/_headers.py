@@ -81,7 +81,7 @@ class Outgoing(Headers):
         """Return a shallow copy of the same class, checked as far as this."""
         # Saves 34 us a call: a session's fields are checked once, and copied as they are.
         twin = Outgoing.__new__(Outgoing)
-        twin._store, twin.unchecked = self._store.copy(), self.unchecked.copy()
+        twin.__dict__.update(_store=self._store.copy(), unchecked=self.unchecked.copy())
         return twin
 
     def without_none(self) -> "Outgoing":

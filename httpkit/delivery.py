@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -119,7 +119,7 @@ class Delivery:
         except errors.RedirectError:
             return None
         # It is sent whenever the caller likes: its clock starts then.
-        onward.call = replace(onward.call or Call(), ends_at=None, follows=False)
+        onward.call = (onward.call or Call())._replace(ends_at=None, follows=False)
         return onward
 
     def _onward(
@@ -418,6 +418,6 @@ def begin(request: PreparedRequest, call: Call, *, follows: bool) -> PreparedReq
         ends_at = time.monotonic() + call.deadline
     follows = follows or call.follows
     if (ends_at, follows) != (call.ends_at, call.follows):
-        call = replace(call, ends_at=ends_at, follows=follows)
+        call = call._replace(ends_at=ends_at, follows=follows)
     request.call = call
     return request

@@ -8,6 +8,7 @@ import os
 import sys
 import urllib.request
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -88,7 +89,7 @@ def password(url: str) -> tuple[str, str] | None:
         found: tuple[str, str] | None = utils.get_netrc_auth(url)
         return found
     name = os.environ.get("NETRC")
-    paths = (name,) if name is not None else tuple(f"~/{file}" for file in utils.NETRC_FILES)
+    paths = _usual_paths(os.environ.get("HOME"), utils.NETRC_FILES) if name is None else (name,)
     stamps = tuple(map(_stamp, paths))
     if not any(stamps):
         return None
@@ -102,6 +103,11 @@ def password(url: str) -> tuple[str, str] | None:
 
 
 _netrc: dict[str, tuple[tuple[object, ...], tuple[str, str] | None]] = {}
+
+
+@lru_cache(maxsize=8)
+def _usual_paths(_home: str | None, names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(os.path.expanduser(f"~/{name}") for name in names)  # noqa: PTH111  # a str
 
 
 def _stamp(path: str) -> tuple[object, ...] | None:

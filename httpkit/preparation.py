@@ -6,7 +6,6 @@ session's headers the harmless ones.
 
 from collections.abc import MutableMapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from http.cookiejar import CookieJar
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
@@ -66,8 +65,7 @@ def prepare(request: requests.Request, owner: Owner, asked: Call) -> PreparedReq
     signer = _signer(request, owner, url, is_home=is_home)
     hooks = merge_hooks(request.hooks, owner.hooks)
     prepared = PreparedRequest()
-    prepared.call = replace(  # before it is signed: a strategy may ask for a token
-        asked,
+    prepared.call = asked._replace(  # before it is signed: a strategy may ask for a token
         home=home if is_home else frozenset({_urls.origin(url)}),
         uses_session=is_home,
         cookies=_own_cookies(request),
@@ -132,19 +130,17 @@ def _signer(request: requests.Request, owner: Owner, url: str, *, is_home: bool)
     given = request.auth if request.auth is not None else (owner.auth if is_home else None)
     if given:
         return auth.as_signer(given)
-    names = {*(request.headers or {}), *(owner.headers if is_home else ())}
-    if "authorization" in {str(name).lower() for name in names}:  # what is no name is refused later
+    if is_home and "Authorization" in owner.headers:
         return auth.NO_AUTH
-    user_and_password = get_auth_from_url(url)
-    if any(user_and_password):
+    if any(str(name).lower() == "authorization" for name in request.headers or ()):
+        return auth.NO_AUTH
+    if "@" in url and any(user_and_password := get_auth_from_url(url)):
         return auth.as_signer(user_and_password)
     ambient = environment.password(url) if owner.trust_env and is_private(url) else None
     return auth.as_signer(ambient) if ambient else auth.NO_AUTH
 
 
-def _cookies(
-    request: requests.Request, owner: Owner, *, is_home: bool
-) -> RequestsCookieJar | None:
+def _cookies(request: requests.Request, owner: Owner, *, is_home: bool) -> RequestsCookieJar | None:
     if not request.cookies and not (is_home and _holds_any(owner.cookies)):
         return None
     jar = RequestsCookieJar()

@@ -4,7 +4,6 @@ Rule: a redirect to another origin carries nothing that the caller bound to the 
 and what was dropped on the way does not come back.
 """
 
-from dataclasses import replace
 from urllib.parse import urlsplit, urlunsplit
 
 import requests
@@ -54,12 +53,12 @@ def follow(
         _keep_body(onward, response, call, crosses=not goes_home)
     if not goes_home:
         dropped = _strip(onward, call) or call.sign is not None
-        call = replace(call, home=frozenset(), uses_session=False, cookies=None, sign=None)
-        call = replace(call, withheld=call.withheld or (_why(target) if dropped else None))
+        call = call._replace(home=frozenset(), uses_session=False, cookies=None, sign=None)
+        call = call._replace(withheld=call.withheld or (_why(target) if dropped else None))
     jar = _cookies(onward, response, call, session_jar)
     onward.headers.pop("Cookie", None)
     onward.prepare_cookies(jar)
-    onward.call = replace(call, is_signed=False)
+    onward.call = call._replace(is_signed=False)
     return onward
 
 

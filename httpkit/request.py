@@ -1,10 +1,12 @@
 """What is about to be sent, and what its call asked for."""
 
 import io
+import re
 from collections import deque
 from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
+from urllib.parse import urlencode
 
 import requests
 from requests.cookies import RequestsCookieJar
@@ -20,6 +22,13 @@ from httpkit.errors import ConfigurationError
 if TYPE_CHECKING:
     from http.cookiejar import CookieJar
 
+# A URL that is spelled as requests would spell it: no other characters, no dot segments, no empty
+# ones, and a path; a port that is one.
+_PLAIN_URL = re.compile(
+    r"https?://[a-z0-9][a-z0-9.-]*(?::(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}))?(?=/)"
+    r"(?:/(?!\.)[A-Za-z0-9._~!$&'()*+,;=:@-]+)*/?(?:\?[A-Za-z0-9._~!$&'()*+,;=:@/?-]+)?"
+)
+_PLAIN_VALUES = frozenset({str, int, float})
 _LONGEST_REDACTED_BODY = 1 << 16
 _IN_MEMORY = (bytes, str, bytearray, memoryview)
 _EMPTY = frozenset({dict, list})  # what stands for no data
@@ -83,8 +92,7 @@ def _seekable_start(body: Any) -> int:
     return start
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):  # a dataclass takes four times as long to change
     """What one call asked for; it follows the request from hop to hop.
 
     Attributes:
@@ -118,17 +126,23 @@ class Call:
     allow_http_auth: bool = False
     home: frozenset[Origin] = frozenset()
     uses_session: bool = False
-    cookies: RequestsCookieJar | None = field(default=None, repr=False)
-    proxies: Mapping[str, Any] | None = field(default=None, repr=False)
-    sign: Callable[[requests.PreparedRequest], requests.PreparedRequest] | None = field(
-        default=None, repr=False
-    )
+    cookies: RequestsCookieJar | None = None
+    proxies: Mapping[str, Any] | None = None
+    sign: Callable[[requests.PreparedRequest], requests.PreparedRequest] | None = None
     is_signed: bool = False
-    renewing: Renewing | None = field(default=None, repr=False)
-    carrier: Carrier | None = field(default=None, repr=False)
+    renewing: Renewing | None = None
+    carrier: Carrier | None = None
     hooks: tuple[Hook, ...] = ()
     withheld: str | None = None
     follows: bool = False
+
+    def __repr__(self) -> str:
+        shown = (f"{name}={value!r}" for name, value in self._asdict().items() if name in _SHOWN)
+        return f"Call({', '.join(shown)})"
+
+
+# The others hold credentials.
+_SHOWN = frozenset(Call._fields) - {"cookies", "proxies", "sign", "renewing", "carrier"}
 
 
 class PreparedRequest(requests.PreparedRequest):
@@ -154,10 +168,11 @@ class PreparedRequest(requests.PreparedRequest):
         twin = PreparedRequest.__new__(PreparedRequest)  # saves 15 us: requests copies twice
         twin.__dict__.update(self.__dict__)
         headers: Any = self.headers  # None before it is prepared
-        twin.headers = None if headers is None else headers.copy()
+        twin.__dict__["headers"] = None if headers is None else headers.copy()
         jar = self.__dict__.get("_cookies")
         if jar is not None:
-            twin._cookies = jar.copy() if isinstance(jar, RequestsCookieJar) else super().copy()._cookies
+            is_ours = isinstance(jar, RequestsCookieJar)
+            twin.__dict__["_cookies"] = jar.copy() if is_ours else session_cookies(super().copy())
         if twin.body_start.source is not twin.body:
             twin.body_start = Body.of(twin.body)
         return twin
@@ -175,7 +190,11 @@ class PreparedRequest(requests.PreparedRequest):
         """
         is_text = True
         try:
-            super().prepare_url(url, params)
+            plain = _prepared_plainly(url, params)
+            if plain is None:
+                super().prepare_url(url, params)
+            else:
+                self.url = plain
         except UnicodeError:
             is_text = False
         except TypeError as error:
@@ -201,7 +220,7 @@ class PreparedRequest(requests.PreparedRequest):
         self._check_headers()
 
     @property
-    def _cookies(self) -> "CookieJar | None":  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]  # requests' own attribute, made late
+    def _cookies(self) -> "CookieJar | None":  # pyright: ignore[reportIncompatibleVariableOverride]  # requests' own attribute, made late
         if "_cookies" not in self.__dict__:
             self.__dict__["_cookies"] = RequestsCookieJar()
         jar: CookieJar | None = self.__dict__["_cookies"]
@@ -287,6 +306,30 @@ class PreparedRequest(requests.PreparedRequest):
             "_cookies": None,
             "_body_position": None,
         }
+
+
+def _prepared_plainly(url: Any, params: Any) -> str | None:
+    """Return a URL as requests would make it, where that takes no parsing; else None.
+
+    Saves 40 us: nearly every URL comes out of all the parsing as it went in.
+    """
+    if type(url) is not str or not _PLAIN_URL.fullmatch(url):
+        return None
+    query = _plain_query(params)
+    if not query:
+        return None if query is None else url
+    return f"{url}{'&' if '?' in url else '?'}{query}"
+
+
+def _plain_query(params: Any) -> str | None:
+    """Return parameters of the simplest kind, encoded as requests does; None for any other."""
+    if not params:
+        return "" if params is None or type(params) in _EMPTY else None
+    if type(params) is not dict:
+        return None
+    pairs: dict[Any, Any] = params
+    is_plain = all(type(n) is str and type(v) in _PLAIN_VALUES for n, v in pairs.items())
+    return urlencode(pairs) if is_plain else None
 
 
 def _check_data(data: Any) -> Any:

@@ -14,7 +14,6 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Generator, Mapping, MutableMapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from importlib.metadata import version
 from typing import Any, Self, TypeVar, cast, overload
 
@@ -366,8 +365,7 @@ class Session(Operations, Lists, Transfers):
         if is_ours:
             joined.auth = auth_room.NO_AUTH
         prepared = PreparedRequest.adopt(super().prepare_request(joined))
-        prepared.call = replace(
-            asked,
+        prepared.call = asked._replace(
             home=frozenset({_urls.origin(prepared.url or "")}),
             sign=auth_room.resigner(signer),
             is_signed=True,
@@ -493,10 +491,10 @@ class Session(Operations, Lists, Transfers):
         mine = request.copy()
         if request.call.sign and _urls.origin(mine.url or "") not in request.call.home:
             # requests' own redirects, or a caller's hand, led it away from home.
-            mine.call = replace(request.call, sign=None)
+            mine.call = request.call._replace(sign=None)
         # The signature made at prepare serves the first attempt only: it may have expired
         # by the time the same request is sent again.
-        request.call = replace(request.call, is_signed=False)
+        request.call = request.call._replace(is_signed=False)
         return mine
 
     def _adopted(self, request: requests.PreparedRequest) -> PreparedRequest:
@@ -508,8 +506,7 @@ class Session(Operations, Lists, Transfers):
         place, home = _urls.origin(mine.url or ""), preparation.home_of(self, mine.url or "")
         is_home = place in home
         jar = session_cookies(mine)
-        mine.call = replace(
-            self._call(),
+        mine.call = self._call()._replace(
             home=home if is_home else frozenset({place}),
             uses_session=is_home,
             cookies=jar if isinstance(jar, RequestsCookieJar) else None,
@@ -695,10 +692,10 @@ class Session(Operations, Lists, Transfers):
         )
         tables = self._tables(on_status)
         raises = self.raise_for_status if raise_for_status is NOT_GIVEN else raise_for_status
-        if proxies or (raises is not True and raises is not False):
+        if proxies is not None or (raises is not True and raises is not False):
             settings.check({"raise_for_status": raises, "proxies": proxies})
         ends_at = None if call.deadline is None else time.monotonic() + call.deadline
-        call = replace(call, ends_at=ends_at, proxies={**self.proxies, **(proxies or {})})
+        call = call._replace(ends_at=ends_at, proxies={**self.proxies, **(proxies or {})})
         drafted = _draft(
             method=method,
             url=self._filled(url, path),
@@ -757,7 +754,7 @@ class Session(Operations, Lists, Transfers):
         ours = self._adopted(prepared)
         asked = {name: getattr(call, name) for name in _KEPT}
         if ours.call is None or any(getattr(ours.call, n) is not v for n, v in asked.items()):
-            ours.call = replace(ours.call or call, **asked)  # another prepare_request lost it
+            ours.call = (ours.call or call)._replace(**asked)  # another prepare_request lost it
         return ours
 
     def _dispatched(

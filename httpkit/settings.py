@@ -396,9 +396,7 @@ def merge_params(session: Mapping[str, Any], call: Any) -> Any:
     return {name: value for name, value in merged.items() if value is not None}
 
 
-def merge_headers(
-    session: Mapping[str, Any], call: Mapping[str, Any] | None
-) -> _headers.Outgoing:
+def merge_headers(session: Mapping[str, Any], call: Mapping[str, Any] | None) -> _headers.Outgoing:
     """Put the call's headers over the session's; None in the call removes one."""
     if isinstance(session, _headers.Outgoing):
         with suppress(InvalidHeader):  # the call may take it away; it is told of what is left

@@ -135,9 +135,7 @@ def over_requests(api: Any, url: str) -> Calls:
 
     return {
         "small GET": lambda: api.get(f"{url}/small").json(),
-        "new URL each": (
-            lambda n=iter(range(1 << 40)): api.get(f"{url}/small?n={next(n)}").json()
-        ),
+        "new URL each": (lambda n=iter(range(1 << 40)): api.get(f"{url}/small?n={next(n)}").json()),
         "typed GET": lambda: Item(**api.get(f"{url}/small").json()),
         "10 KB": lambda: api.get(f"{url}/large").json(),
         "1 MB": lambda: api.get(f"{url}/huge").json(),
