@@ -4,7 +4,7 @@ Rule: no I/O and no clock here; the time comes as an argument.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, KeysView, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from threading import RLock
@@ -49,6 +49,18 @@ _MILLISECOND_FIELDS = ("retry-after-ms", "x-ms-retry-after-ms")
 class Headers(CaseInsensitiveDict[Any]):
     """Header fields whose repr shows no credential; otherwise requests' own class."""
 
+    @classmethod
+    def of(cls, fields: Iterable[tuple[str, str]]) -> "Headers":
+        """Return fields as they came; values of the same name are joined (RFC 9110 section 5.3)."""
+        made = cls.__new__(cls)
+        store: dict[str, tuple[str, str]] = {}
+        for name, value in fields:
+            key = name.lower()
+            first = store.get(key)
+            store[key] = (name, value) if first is None else (first[0], f"{first[1]}, {value}")
+        made.__dict__["_store"] = store
+        return made
+
     def __repr__(self) -> str:
         return str(_secrets.redact_headers(self))
 
@@ -83,6 +95,20 @@ class Outgoing(Headers):
         twin = Outgoing.__new__(Outgoing)
         twin.__dict__.update(_store=self._store.copy(), unchecked=self.unchecked.copy())
         return twin
+
+    def names(self) -> KeysView[str]:
+        """Return the names in lower case."""
+        names: KeysView[str] = self._store.keys()
+        return names
+
+    def spelled(self) -> str | None:
+        """Return the lines of a head; None when they are unchecked, or a value is no text."""
+        if self.unchecked:
+            return None
+        lines = [f"{n}: {v}\r\n" for n, v in self._store.values() if type(v) is str]
+        text = "".join(lines)
+        # Whatever went wrong before: a line break that nobody meant is not sent.
+        return text if text.count("\n") == text.count("\r") == len(self._store) else None
 
     def without_none(self) -> "Outgoing":
         """Take fields out whose value is None, which means that they are not sent."""

@@ -16,11 +16,12 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import requests
+from requests.adapters import BaseAdapter
 from requests.cookies import RequestsCookieJar
 from requests.exceptions import TooManyRedirects
 from urllib3.exceptions import HTTPError as WireError
 
-from httpkit import errors, limits, redirects, response, retry, settings, transport
+from httpkit import errors, express, limits, redirects, response, retry, settings, transport
 from httpkit.bodies import Outgoing, SourceError
 from httpkit.request import Call, PreparedRequest
 
@@ -37,6 +38,10 @@ class Sender(Protocol):
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         """Send a request; each hop of a redirect goes through it, so that overrides see it."""
+        ...
+
+    def get_adapter(self, url: str) -> BaseAdapter:
+        """Return what sends to a URL."""
         ...
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
@@ -62,6 +67,7 @@ class Delivery:
         budget: The session's tokens for retries.
         hold_back: Which hosts asked to be left alone for now.
         pace: The session's own rate; None is off.
+        may_hurry: Whether `transmit` is requests' own, which `express` may pass over.
         is_strict: Whether we read the body, under limits; requests reads it otherwise.
     """
 
@@ -72,6 +78,7 @@ class Delivery:
     budget: limits.Budget
     hold_back: limits.HoldBack
     pace: limits.Pace | None = None
+    may_hurry: bool = False
     is_strict: bool = True
 
     @property
@@ -222,7 +229,7 @@ class Delivery:
         inside = ATTEMPTING.set(True)
         try:
             with telling_sources():
-                answer = _closing(self.transmit, attempt, options)
+                answer = self._attempt(attempt, options)
             self._read(answer)
         except requests.Timeout as error:
             self._check_deadline(error)
@@ -237,6 +244,16 @@ class Delivery:
                 attempt.body.close()
         self._heed(answer)
         return answer
+
+    def _attempt(
+        self, attempt: requests.PreparedRequest, options: dict[str, Any]
+    ) -> requests.Response:
+        """Send once, the short way where it is plain."""
+        if self.may_hurry and isinstance(attempt, PreparedRequest):
+            answer = express.send(self.session, attempt, options)
+            if answer is not None:
+                return answer
+        return _closing(self.transmit, attempt, options)
 
     def _await_turn(self) -> None:
         """Wait while the host wants to be left alone, and for the session's own rate.

@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeVar, cast, overload
 
 import requests
 import urllib3
+from requests.cookies import RequestsCookieJar
 from requests.exceptions import (
     ChunkedEncodingError,
     ContentDecodingError,
@@ -63,6 +64,18 @@ class Response(requests.Response):
     def __repr__(self) -> str:
         reason = f" {_secrets.redact_values(str(self.reason))}" if self.reason else ""
         return f"<Response [{self.status_code}{reason}]>"
+
+    @property
+    def cookies(self) -> RequestsCookieJar:
+        """Return what the server set with this answer."""
+        jar: RequestsCookieJar | None = self.__dict__.get("cookies")
+        if jar is None:
+            jar = self.__dict__["cookies"] = _headers.Jar()
+        return jar
+
+    @cookies.setter
+    def cookies(self, jar: RequestsCookieJar) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]  # requests' own attribute, made late
+        self.__dict__["cookies"] = jar
 
     @property
     def content(self) -> bytes:
@@ -423,6 +436,8 @@ def _read(
     raw: urllib3.BaseHTTPResponse, most: int | None, check: Callable[[], None] | None
 ) -> tuple[bytes, bool]:
     """Return the body, or its first bytes when it is larger, and whether it is whole."""
+    if _comes_at_once(raw, most):  # saves 10 us, and half the time of a mebibyte
+        return cast("Any", raw).read_at_once(), True
     blocks: list[bytes] = []
     size = 0
     for block in arriving(raw, decode=True):
@@ -434,6 +449,17 @@ def _read(
             check()
     raw.release_conn()
     return b"".join(blocks), True
+
+
+def _comes_at_once(raw: urllib3.BaseHTTPResponse, most: int | None) -> bool:
+    """Say whether a body can be read in one go: its size is known, and its reads keep the time."""
+    size = raw.length_remaining
+    return (
+        size is not None
+        and (most is None or size <= most)
+        and getattr(raw, "keeps_deadline", False)
+        and "content-encoding" not in raw.headers
+    )
 
 
 def translated(response: requests.Response, read: Callable[[], T]) -> T:

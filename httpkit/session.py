@@ -568,9 +568,12 @@ class Session(Operations, Lists, Transfers):
         self, request: PreparedRequest, options: dict[str, Any], *, follows: bool
     ) -> delivery.Delivery:
         """Return what delivers a request of its own: its clock is started."""
+        transmit = super().send  # of whoever comes next: a mixin may have one
+        is_stock = getattr(transmit, "__func__", None) is requests.Session.send
         return delivery.Delivery(
             session=self,
-            transmit=super().send,
+            transmit=transmit,
+            may_hurry=is_stock and type(self).send is Session.send,
             request=delivery.begin(request, request.call or Call(), follows=follows),
             options=options,
             budget=self._budget,
@@ -722,14 +725,16 @@ class Session(Operations, Lists, Transfers):
 
     def _call(self, **given: Any) -> Call:
         """Return what a call asks for: what it gives, else what the session says."""
-        asked = {name: getattr(self, name) for name in _CALL_SETTINGS}
+        asked: dict[str, Any] = {}
+        asked.update(zip(_CALL_SETTINGS, _call_settings(self), strict=True))
         asked.update({name: value for name, value in given.items() if value is not NOT_GIVEN})
         kept = self._last_call
         # The very same objects were found good: saves 8 us.
         if kept is None or any(map(operator.is_not, kept[0], asked.values())):
             settings.check(asked)
             values = tuple(asked.values())
-            kept = values, Call(**{**asked, "retry": retry_room.as_policy(asked["retry"])})
+            policy = retry_room.as_policy(asked["retry"])
+            kept = values, Call()._replace(**{**asked, "retry": policy})
             self.__dict__["_last_call"] = kept
         return kept[1]
 
@@ -752,9 +757,9 @@ class Session(Operations, Lists, Transfers):
             _secrets.scrub(error)  # requests puts the whole URL into its messages
             raise
         ours = self._adopted(prepared)
-        asked = {name: getattr(call, name) for name in _KEPT}
-        if ours.call is None or any(getattr(ours.call, n) is not v for n, v in asked.items()):
-            ours.call = (ours.call or call)._replace(**asked)  # another prepare_request lost it
+        if ours.call is None or _kept(ours.call) != _kept(call):  # another prepare_request lost it
+            asked = dict(zip(_KEPT, _kept(call), strict=True))
+            ours.call = (ours.call or call)._replace(**asked)
         return ours
 
     def _dispatched(
@@ -846,7 +851,9 @@ _MOST_IDLE = 100
 _VERSION = version("requests-httpkit")
 _GOOD_TIMEOUT = Session.timeout
 _CALL_SETTINGS = ("retry", "deadline", "max_body", "redirect_body", "allow_http_auth")
+_call_settings = operator.attrgetter(*_CALL_SETTINGS)
 _KEPT = (*_CALL_SETTINGS, "ends_at", "proxies")
+_kept = operator.attrgetter(*_KEPT)
 _SETTINGS = (
     *_CALL_SETTINGS, "base_url", "timeout", "on_status", "raise_for_status", "rate_limit",
     "trusted_origins", "secret_headers", "strict",

@@ -37,7 +37,7 @@ FLOORS = (
         "tokens",
         "transport",
     ),
-    ("download", "graphql", "parallel", "sandbox", "settings", "upload", "walk"),
+    ("download", "express", "graphql", "parallel", "sandbox", "settings", "upload", "walk"),
     ("delivery", "pages", "preparation", "upload_protocols", "verbs"),
     ("resource", "resumable"),
     ("operations", "transfers"),

@@ -1,0 +1,299 @@
+"""The short way of a plain request over a connection that is open already.
+
+    send -> _is_plain -> _spell -> _idle -> _converse -> _made
+
+requests and urllib3 walk two thousand function calls from `Session.send` to the socket, nearly
+all of them to find out that nothing special was asked for. What is plain is seen at a glance
+here; everything else, and every first request to a host, takes their way.
+
+Rule: nothing of theirs is passed over that somebody replaced. A mock, a tracer or a patch is
+noticed at the next request. What is read of urllib3's private interface is listed in
+`transport`; without it there are no connections of ours, and this way is never taken.
+"""
+
+import logging
+import queue
+import re
+import ssl
+import sys
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import lru_cache
+from http.client import HTTPConnection, HTTPException
+from types import FunctionType
+from typing import Any, Protocol
+
+import requests
+from requests.adapters import BaseAdapter, HTTPAdapter
+from requests.cookies import RequestsCookieJar, extract_cookies_to_jar
+from requests.structures import CaseInsensitiveDict
+from requests.utils import get_encoding_from_headers
+from urllib3 import connection, connectionpool
+from urllib3.exceptions import LocationValueError, MaxRetryError, ProtocolError, ReadTimeoutError
+from urllib3.exceptions import SSLError as WireSSLError
+
+from httpkit import _headers, transport
+from httpkit.request import PreparedRequest
+from httpkit.response import Response
+from httpkit.wire import EXCHANGE, Exchange
+
+# What is not called on the short way, and where each is defined.
+_PASSED_OVER: Mapping[type, tuple[str, ...]] = {
+    requests.Session: ("send",),
+    HTTPAdapter: (
+        "send", "get_connection_with_tls_context", "build_connection_pool_key_attributes",
+        "cert_verify", "request_url", "add_headers", "build_response",
+    ),
+    connectionpool.HTTPConnectionPool: ("urlopen", "_make_request", "_get_conn", "_put_conn"),
+    connectionpool.HTTPSConnectionPool: ("_validate_conn",),
+    connection.HTTPConnection: ("request", "putrequest", "putheader"),
+    HTTPConnection: (
+        "request", "putrequest", "putheader", "endheaders", "_send_output", "send", "getresponse",
+    ),
+    transport.Adapter: ("send",),
+    transport.HTTPConnection: ("send", "getresponse"),
+}  # fmt: skip
+_OWNERS = [owner for owner, names in _PASSED_OVER.items() for _ in names]
+_NAMES = [name for names in _PASSED_OVER.values() for name in names]
+# On an adapter itself, where a test's patch may sit.
+_OF_ADAPTER = frozenset(_PASSED_OVER[HTTPAdapter])
+
+_POOLS = (transport.HTTPConnectionPool, transport.HTTPSConnectionPool)
+_CONNECTIONS = (transport.HTTPConnection, transport.HTTPSConnection)
+_TIMEOUTS = frozenset({tuple, float, int, type(None)})
+_CERTIFICATES = frozenset({bool, str, type(None)})
+# An origin without userinfo, and a target that no part of the way would spell otherwise.
+_PLAIN_URL = re.compile(
+    r"(https?://[a-z0-9][a-z0-9.-]*(?::[1-9][0-9]{0,4})?)"
+    r"(/(?!/)(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-F]{2})*"
+    r"(?:\?(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-F]{2})+)?)"
+)
+# urllib3 adds fields of its own where the one kind is missing, and reads the others.
+_EXPECTED = frozenset({"user-agent", "accept-encoding"})
+_UNEXPECTED = frozenset({"host", "transfer-encoding"})
+# More is sent by `transport` as it comes; less is copied behind the head, for one system call.
+_LARGEST_BODY = 1 << 16
+_BODIES = frozenset({bytes, type(None)})
+_BODILESS = frozenset({"GET", "HEAD"})
+_SKIPPED = "@@@SKIP_HEADER@@@"  # urllib3's word for a field that it leaves out
+# Origins and media types that are remembered.
+_MOST_KEPT = 256
+
+
+class Sender(Protocol):
+    """What is needed of a session."""
+
+    cookies: RequestsCookieJar
+
+    def get_adapter(self, url: str) -> BaseAdapter:
+        """Return what sends to a URL; mocks and callers put theirs in its place."""
+        ...
+
+
+def send(session: Sender, request: PreparedRequest, options: Mapping[str, Any]) -> Response | None:
+    """Send a request the short way; None, with nothing sent, when it needs the ordinary one.
+
+    Args:
+        session: Whose adapter and cookies are used.
+        request: Prepared and signed.
+        options: timeout, verify, cert and proxies.
+
+    Raises:
+        RequestException: As requests does.
+    """
+    found = _PLAIN_URL.fullmatch(request.url or "")
+    if found is None:
+        return None
+    origin, target = found.groups()
+    adapter: Any = session.get_adapter(found[0])
+    if not _is_plain(request, adapter, options) or (message := _spell(request)) is None:
+        return None
+    pool = _pool(adapter, origin, request, options)
+    if (line := _idle(pool)) is None:
+        return None
+    started = time.perf_counter()
+    raw = _converse(pool, line, request, target, message, transport.read_part(options["timeout"]))
+    raw.retries = adapter.max_retries
+    answer = _made(raw, request, adapter, time.perf_counter() - started)
+    if "set-cookie" in answer.headers:
+        extract_cookies_to_jar(session.cookies, request, raw)
+    return answer
+
+
+def _is_plain(request: PreparedRequest, adapter: Any, options: Mapping[str, Any]) -> bool:
+    """Say whether the request asks for nothing that only the ordinary way can do."""
+    return (
+        type(adapter) is transport.Adapter  # any other may do anything
+        and _OF_ADAPTER.isdisjoint(adapter.__dict__)
+        and not (adapter.max_retries.total or adapter.max_retries.read is not False)
+        and not request.hooks.get("response")  # they are called with what requests passes on
+        and not options["proxies"]
+        and type(options["timeout"]) in _TIMEOUTS  # urllib3's own has further parts
+        and type(options["verify"]) in _CERTIFICATES
+        and type(options["cert"]) in _CERTIFICATES
+        and not connectionpool.log.isEnabledFor(logging.DEBUG)  # it has a line for each request
+        and _is_genuine()
+    )
+
+
+_genuine: tuple[Any, ...] = ()
+
+
+def _is_genuine() -> bool:
+    """Say whether everything that is passed over is as it was defined."""
+    global _genuine  # noqa: PLW0603  # the last that was found so; every thread finds the same
+    current = tuple(map(getattr, _OWNERS, _NAMES))
+    if current == _genuine:
+        return True
+    if not all(map(_is_as_defined, current, _OWNERS)):
+        return False
+    _genuine = current
+    return True
+
+
+def _is_as_defined(function: object, owner: type) -> bool:
+    """Tell a function from its replacement: a wrapper may borrow its names, but not its globals."""
+    return (
+        type(function) is FunctionType
+        and function.__globals__ is vars(sys.modules[owner.__module__])
+        and not hasattr(function, "__wrapped__")
+    )
+
+
+def _spell(request: PreparedRequest) -> tuple[str, bytes] | None:
+    """Return the fields as urllib3 spells them, and the body; None when it would add to them.
+
+    Saves 30 us, and the second system call of a request with a body.
+    """
+    body: Any = request.body
+    if type(body) is str:
+        body = body.encode("utf-8")
+    headers: Any = request.headers
+    if type(headers) is not _headers.Outgoing or type(body) not in _BODIES:
+        return None
+    names = headers.names()
+    is_sized = "content-length" in names or (body is None and request.method in _BODILESS)
+    if not is_sized or not names >= _EXPECTED or not names.isdisjoint(_UNEXPECTED):
+        return None
+    fields = headers.spelled()
+    if fields is None or _SKIPPED in fields or len(body or b"") > _LARGEST_BODY:
+        return None
+    return fields, body or b""
+
+
+def _pool(adapter: Any, origin: str, request: PreparedRequest, options: Mapping[str, Any]) -> Any:
+    """Return the pool for an origin; saves 25 us for each time that it is asked for again."""
+    key = origin, options["verify"], options["cert"]
+    pool = adapter.known_pools.get(key)
+    if pool is None or pool.pool is None:  # closed: by the caller, or to make room for others
+        try:
+            pool = adapter.get_connection_with_tls_context(
+                request, options["verify"], proxies={}, cert=options["cert"]
+            )
+        except (ValueError, LocationValueError):  # the ordinary way says what is wrong
+            return None
+        if len(adapter.known_pools) >= _MOST_KEPT:
+            adapter.known_pools.clear()
+        adapter.known_pools[key] = pool
+    return pool
+
+
+def _idle(pool: Any) -> Any:
+    """Take a connection that waits for a request; None when there is none in good order."""
+    if type(pool) not in _POOLS or pool.pool is None:
+        return None
+    try:
+        line = pool.pool.get(block=False)
+    except queue.Empty:
+        return None
+    is_ready = (
+        type(line) in _CONNECTIONS
+        and line.is_idle()
+        and (line.is_verified or pool.scheme == "http")  # the other way warns of it
+    )
+    if is_ready:
+        return line
+    pool.give_back(line)
+    return None
+
+
+def _converse(
+    pool: Any,
+    line: Any,
+    request: PreparedRequest,
+    target: str,
+    message: tuple[str, bytes],
+    read_timeout: float | None,
+) -> Any:
+    """Send the request and read the head of its answer, with requests' errors.
+
+    As in urllib3 a connection that failed is closed, and one without a socket put in its place.
+    """
+    fields, body = message
+    method = request.method or "GET"
+    head = f"{method} {target} HTTP/1.1\r\nHost: {line.authority()}\r\n{fields}\r\n"
+    call = request.call
+    outer = EXCHANGE.set(Exchange(None if call is None else call.ends_at, read_timeout))
+    pool.num_requests += 1
+    try:
+        raw = line.converse(head.encode("latin-1") + body, method, target, read_timeout)
+    except BaseException as error:
+        line.close()
+        pool.give_back(None)
+        known = _translated(error, pool, request, read_timeout)
+        if known is None:
+            raise
+        raise known from error
+    finally:
+        EXCHANGE.reset(outer)
+    pool.lend(line, raw)
+    return raw
+
+
+def _translated(
+    error: BaseException, pool: Any, request: PreparedRequest, read_timeout: float | None
+) -> requests.RequestException | None:
+    """Return the error that urllib3 and requests make of one; None for what they let pass."""
+    if isinstance(error, TimeoutError):
+        text = f"Read timed out. (read timeout={read_timeout})"
+        error = ReadTimeoutError(pool, request.path_url, text)
+    if isinstance(error, ReadTimeoutError):
+        return requests.ReadTimeout(error, request=request)
+    if isinstance(error, ssl.SSLError):
+        refused = MaxRetryError(pool, request.path_url, WireSSLError(error))
+        return requests.exceptions.SSLError(refused, request=request)
+    if isinstance(error, (OSError, HTTPException)):
+        aborted = ProtocolError("Connection aborted.", error)
+        return requests.ConnectionError(aborted, request=request)
+    return None
+
+
+def _made(raw: Any, request: PreparedRequest, adapter: Any, seconds: float) -> Response:
+    """Return requests' response, and none of ours that is turned into one; saves 20 us."""
+    answer = Response.__new__(Response)
+    headers = _headers.Headers.of(raw.fields)
+    answer.__dict__.update(
+        _content=False,
+        _content_consumed=False,
+        _next=None,
+        status_code=raw.status,
+        headers=headers,
+        raw=raw,
+        url=request.url,
+        encoding=_encoding(headers.get("content-type")),
+        history=[],
+        reason=raw.reason,
+        elapsed=timedelta(seconds=seconds),
+        request=request,
+        connection=adapter,
+    )
+    if "set-cookie" in headers:  # else the jar is made when somebody looks for it
+        extract_cookies_to_jar(answer.cookies, request, raw)
+    return answer
+
+
+@lru_cache(maxsize=_MOST_KEPT)
+def _encoding(content_type: str | None) -> str | None:
+    fields = CaseInsensitiveDict({"content-type": content_type} if content_type else {})
+    return get_encoding_from_headers(fields)

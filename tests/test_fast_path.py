@@ -1,0 +1,425 @@
+"""The short way of a plain request: as the ordinary one for a server and a caller, but shorter.
+
+A session goes the short way over a connection that is open. One whose adapter is of another
+class goes the ordinary way, so both are driven here over the same cases.
+"""
+
+import functools
+import http.client
+import logging
+import sys
+
+import pytest
+import requests
+import requests_mock
+import responses
+from opentelemetry.instrumentation.requests import RequestsInstrumentor
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+import httpkit
+from httpkit.transport import Adapter
+
+# Function calls of one request, those into C included. requests alone takes 3,200; of ours 620
+# were counted (2026-11), and a release of Python may need some more.
+MOST_CALLS = 680
+ORDINARY = "adapters.py", "send"
+
+
+class Ordinary(Adapter):
+    """Another class, of which the short way knows nothing."""
+
+
+def keeping(answer, *args, **fields):
+    return answer(*args, connection="keep-alive", **fields)
+
+
+@pytest.fixture
+def server(raw_server, answer):
+    body = b'{"id": 1}'
+    return raw_server(keeping(answer, "200 OK", body, content_type="application/json"))
+
+
+@pytest.fixture
+def api(server):
+    """A session that has a connection open."""
+    with httpkit.Session(server.url) as session:
+        session.get("warm")
+        yield session
+
+
+def called(act):
+    """Return the functions of Python that an act calls in this thread, and the count of all."""
+    seen, count = set(), 0
+
+    def note(frame, event, _):
+        nonlocal count
+        if event in {"call", "c_call"}:
+            count += 1
+        if event == "call":
+            place = frame.f_code.co_filename.replace("\\", "/").rpartition("/")[2]
+            seen.add((place, frame.f_code.co_name))
+
+    sys.setprofile(note)
+    try:
+        act()
+    finally:
+        sys.setprofile(None)
+    return seen, count
+
+
+def goes_short(act):
+    return ORDINARY not in called(act)[0]
+
+
+# ---- how much work it is
+
+
+@pytest.mark.parametrize("variables", [10, 250])
+def test_a_plain_request_takes_few_function_calls_whatever_the_environment(
+    api, monkeypatch, variables
+):
+    for number in range(variables):
+        monkeypatch.setenv(f"VARIABLE_{number}", "x")
+    for _ in range(3):
+        api.get("items/1")
+
+    seen, count = called(lambda: api.get("items/1").json())
+
+    assert ORDINARY not in seen
+    assert count <= MOST_CALLS
+
+
+def test_the_environment_adds_no_function_call(api, monkeypatch):
+    counts = []
+    for variables in (10, 250):
+        for number in range(variables):
+            monkeypatch.setenv(f"VARIABLE_{number}", "x")
+        for _ in range(3):
+            api.get("items/1")
+        counts.append(called(lambda: api.get("items/1"))[1])
+
+    assert counts[0] == counts[1]
+
+
+# ---- the same for the server and for the caller
+
+
+CASES = {
+    "get": lambda api: api.get("x"),
+    "query": lambda api: api.get("x", params={"a": "1 ö&", "b": 2}),
+    "query in the url": lambda api: api.get("x?a=%2F&b=c", params={"d": "e"}),
+    "headers": lambda api: api.get("x", headers={"X-One": "1", "Accept": "text/html"}),
+    "bytes in a header": lambda api: api.get("x", headers={"X-One": b"1"}),
+    "header taken away": lambda api: api.get("x", headers={"Accept": None}),
+    "no user agent": lambda api: api.get("x", headers={"User-Agent": None}),
+    "host": lambda api: api.get("x", headers={"Host": "other.test"}),
+    "head": lambda api: api.head("x"),
+    "delete": lambda api: api.delete("x"),
+    "options": lambda api: api.options("x"),
+    "json": lambda api: api.post("x", json={"a": ["ö", None, 1.5]}),
+    "empty post": lambda api: api.post("x"),
+    "form": lambda api: api.post("x", data={"a": "b c", "d": ["1", "2"]}),
+    "bytes": lambda api: api.put("x", data=b"\0\xff"),
+    "text": lambda api: api.put("x", data="schön"),
+    "large": lambda api: api.put("x", data=b"x" * 200_000),
+    "parts": lambda api: api.post("x", data=iter([b"a", b"b"])),
+    "cookies": lambda api: api.get("x", cookies={"a": "b"}),
+    "bearer": lambda api: api.get("x", auth=httpkit.BearerAuth("token-12345")),
+    "basic": lambda api: api.get("x", auth=("user", "secret-word")),
+    "key in the query": lambda api: api.get("x", auth=httpkit.APIKeyAuth("key-1", where="query")),
+    "stream": lambda api: api.get("x", stream=True),
+    "timeout": lambda api: api.get("x", timeout=(3, 4)),
+    "dots": lambda api: api.get(f"{api.base_url}/a/../b/./c"),
+    "two slashes": lambda api: api.get(f"{api.base_url}//a//b"),
+    "bare host": lambda api: api.get(api.base_url),
+    "odd characters": lambda api: api.get("a b/ö/[1]/%7e/%2f?q=a b|c"),
+    "fragment": lambda api: api.get("x#here"),
+    "session parameters": lambda api: api.with_options(params={"a": "b"}).get("x"),
+}
+
+
+def told(answer):
+    """Return what a caller can see of an answer."""
+    return {
+        "status": (answer.status_code, answer.reason, answer.url, answer.encoding),
+        "headers": list(answer.headers.items()),
+        "body": answer.content,
+        "cookies": sorted((c.name, c.value, c.domain, c.path) for c in answer.cookies),
+        "history": [past.status_code for past in answer.history],
+        "sent": (answer.request.method, answer.request.url, list(answer.request.headers.items())),
+        "raw": (answer.raw.status, answer.raw.version, answer.raw.reason, answer.raw.tell()),
+        "raw fields": list(answer.raw.headers.items()),
+        "attempts": (answer.attempts, answer.stop_reason, type(answer.elapsed)),
+        "class": type(answer),
+        "state": sorted(name for name in answer.__getstate__()),
+    }
+
+
+def both(server, act, **options):
+    """Act over an open connection, the short way and the ordinary one.
+
+    Returns what the caller saw and what the server got, of the one and of the other.
+    """
+    found = []
+    for adapter in (Adapter(), Ordinary()):
+        with httpkit.Session(server.url, **options) as api:
+            api.mount("http://", adapter)
+            api.get("warm")
+            api.cookies.clear()
+            before = len(server.requests)
+            seen = told(act(api))
+            found.append((seen, server.requests[before:], sorted(c.name for c in api.cookies)))
+    return found
+
+
+@pytest.mark.parametrize("act", CASES.values(), ids=CASES.keys())
+def test_both_ways_send_the_same_bytes_and_give_the_same_answer(server, act):
+    short, ordinary = both(server, act)
+
+    assert short == ordinary
+    assert len(short[1]) == 1
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"HTTP/1.1 404 Nothing Here\r\ncontent-length: 4\r\nX-A: 1\r\nx-a: 2\r\n%s\r\n\r\ngone",
+        b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nset-cookie: c=d\r\ncontent-length: 0\r\n%s\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\n%s\r\n\r\n",
+        b"HTTP/1.1 200 \r\ntransfer-encoding: chunked\r\n%s\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        b"HTTP/1.0 200 OK\r\ncontent-length: 2\r\n%s\r\n\r\nhi",
+        b"HTTP/1.1 200 A\r\nContent-Type: a; charset=latin1\r\ncontent-length: 1\r\n%s\r\n\r\n\xf6",
+        b"HTTP/1.1 103 Early\r\nA: b\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n%s\r\n\r\n",
+    ],
+    ids=["404", "cookies", "204", "chunked", "1.0", "latin-1", "103"],
+)  # fmt: skip
+def test_both_ways_read_the_same_answer(raw_server, reply):
+    server = raw_server(reply.replace(b"%s", b"connection: keep-alive"))
+
+    short, ordinary = both(server, lambda api: api.get("x"), raise_for_status=False)
+
+    assert short == ordinary
+
+
+def test_both_ways_follow_a_redirect_alike(raw_server, answer):
+    there = keeping(answer, "302 Found", location="/there", set_cookie="a=b")
+    here = keeping(answer, "200 OK", b"here")
+    server = raw_server(here, there, here, here, there, here)
+
+    short, ordinary = both(server, lambda api: api.get("x"))
+
+    assert short == ordinary
+    assert b"Cookie: a=b" in short[1][1]
+
+
+@pytest.mark.parametrize(
+    ("reply", "options"),
+    [
+        (None, {}),
+        (b"nonsense keep-alive\r\n\r\n", {}),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\nx: keep-alive\r\n\r\ncut", {"timeout": 0.05}),
+        (b"HTTP/1.1 200 OK\r\nx: keep-alive\r\n", {"timeout": 0.05}),
+        (b"HTTP/1.1 200 OK\r\nx: keep-alive\r\n", {"deadline": 0.05}),
+        (b"HTTP/1.1 200 OK\r\na b: keep-alive\r\n\r\n", {}),
+        (b"HTTP/1.1 404 Gone\r\ncontent-length: 0\r\nx: keep-alive\r\n\r\n", {}),
+    ],
+    ids=["closed", "no head", "cut body", "cut head", "deadline", "malformed", "status"],
+)
+def test_both_ways_fail_alike(raw_server, answer, reply, options):
+    failures = []
+    for adapter in (Adapter(), Ordinary()):
+        server = raw_server(keeping(answer), reply)
+        with httpkit.Session(server.url, retry=None) as api:
+            api.mount("http://", adapter)
+            api.get("warm")
+            with pytest.raises(requests.RequestException) as caught:
+                api.get("x", **options)
+            cause = caught.value.args[0] if caught.value.args else None
+            reason = getattr(cause, "args", ("",))[-1]
+            failures.append((type(caught.value), type(cause), type(reason), caught.value.attempts))
+
+    assert failures[0] == failures[1]
+
+
+def test_a_failed_attempt_is_repeated(raw_server, answer, waits):
+    server = raw_server(keeping(answer), None, keeping(answer, "200 OK", b"again"))
+
+    with httpkit.Session(server.url) as api:
+        api.get("warm")
+        found = api.get("x")
+
+    assert (found.content, found.attempts, len(waits)) == (b"again", 2, 1)
+
+
+def test_a_connection_that_the_server_closed_is_replaced(raw_server, answer):
+    server = raw_server(answer(body=b"bye"), keeping(answer, "200 OK", b"hello"))
+
+    with httpkit.Session(server.url) as api:
+        bodies = [api.get("x").content for _ in range(3)]
+
+    assert bodies == [b"bye", b"hello", b"hello"]
+
+
+# ---- what changes between two calls counts at the next
+
+
+def test_a_plain_request_goes_the_short_way(api):
+    assert goes_short(lambda: api.get("x", params={"a": "b"}))
+    assert goes_short(lambda: api.post("x", json={}, auth=httpkit.BearerAuth("token-12345")))
+
+
+def test_a_proxy_set_between_two_calls_counts(api, raw_server, answer, monkeypatch):
+    proxy = raw_server(keeping(answer, "200 OK", b"by proxy"))
+    monkeypatch.setenv("HTTP_PROXY", proxy.url)
+
+    found = api.get("x")
+
+    assert found.content == b"by proxy"
+    assert proxy.requests[0].startswith(b"GET http://127.0.0.1:")
+
+
+def test_a_netrc_that_appears_between_two_calls_counts(api, server, monkeypatch, tmp_path):
+    netrc = tmp_path / "netrc"
+    monkeypatch.setenv("NETRC", str(netrc))
+    api.get("x")
+    netrc.write_text("machine 127.0.0.1 login user password secret-word\n", "ascii")
+
+    api.get("x")
+
+    assert b"Authorization" not in server.requests[-2]
+    assert b"Authorization: Basic " in server.requests[-1]
+
+
+def test_a_hook_added_between_two_calls_is_called(api):
+    seen = []
+    api.hooks["response"].append(lambda answer, **_: seen.append(answer.status_code))
+
+    api.get("x")
+
+    assert seen == [200]
+
+
+def test_a_header_changed_in_place_is_sent(api, server):
+    api.headers["X-One"] = "1"
+    api.get("x")
+    del api.headers["X-One"]
+    api.headers["x-two"] = "2"
+
+    api.get("x")
+
+    assert b"X-One: 1\r\n" in server.requests[-2]
+    assert b"x-two: 2\r\n" in server.requests[-1]
+    assert b"X-One" not in server.requests[-1]
+
+
+@pytest.mark.parametrize("value", ["1\r\nX-Two: 2", "1\n", "ö\u20ac", " 1"])
+def test_a_header_that_would_inject_another_is_refused(api, server, value):
+    api.headers["X-One"] = value
+
+    with pytest.raises(requests.exceptions.InvalidHeader):
+        api.get("x")
+
+    assert len(server.requests) == 1
+
+
+def test_a_cookie_of_a_late_answer_is_sent_with_the_next_request(raw_server, answer):
+    plain = keeping(answer)
+    server = raw_server(*[plain] * 9, keeping(answer, set_cookie="late=1"), plain)
+
+    with httpkit.Session(server.url) as api:
+        for _ in range(11):
+            api.get("x")
+
+    assert b"Cookie" not in server.requests[9]
+    assert b"Cookie: late=1\r\n" in server.requests[10]
+
+
+def test_an_adapter_mounted_between_two_calls_is_asked(api):
+    adapter = requests_mock.Adapter()
+    adapter.register_uri("GET", f"{api.base_url}/x", text="mounted")
+    api.mount(api.base_url, adapter)
+
+    assert api.get("x").text == "mounted"
+
+
+def test_responses_and_requests_mock_are_heard_between_two_calls(api):
+    with responses.RequestsMock() as mock:
+        mock.get(f"{api.base_url}/x", body="responses")
+        first = api.get("x").text
+    with requests_mock.Mocker() as mock:
+        mock.get(f"{api.base_url}/x", text="requests-mock")
+        second = api.get("x").text
+
+    assert (first, second) == ("responses", "requests-mock")
+    assert goes_short(lambda: api.get("x"))
+
+
+def test_a_tracer_installed_between_two_calls_sees_the_next(api):
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    instrumentor = RequestsInstrumentor()
+    instrumentor.instrument(tracer_provider=provider)
+    try:
+        api.get("x")
+    finally:
+        instrumentor.uninstrument()
+
+    assert len(exporter.get_finished_spans()) == 1
+    assert goes_short(lambda: api.get("x"))
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (requests.Session, "send"), (requests.adapters.HTTPAdapter, "send"),
+        (requests.adapters.HTTPAdapter, "build_response"), (Adapter, "send"),
+        (http.client.HTTPConnection, "putrequest"), (http.client.HTTPConnection, "getresponse"),
+    ],
+)  # fmt: skip
+def test_a_wrapper_around_what_is_passed_over_is_called(api, monkeypatch, owner, name):
+    seen = []
+    genuine = getattr(owner, name)
+
+    @functools.wraps(genuine)
+    def wrapper(*args, **kwargs):
+        seen.append(name)
+        return genuine(*args, **kwargs)
+
+    monkeypatch.setattr(owner, name, wrapper)
+
+    api.get("x")
+
+    assert seen == [name]
+
+
+def test_a_subclass_that_sends_by_itself_is_called(server):
+    seen = []
+
+    class Noting(httpkit.Session):
+        def send(self, request, **kwargs):
+            seen.append(request.url)
+            return super().send(request, **kwargs)
+
+    with Noting(server.url) as api:
+        api.get("x")
+        found = api.get("y")
+
+    assert (len(seen), type(found)) == (2, httpkit.Response)
+
+
+def test_urllib3_logs_each_request_for_who_wants_it(api, caplog):
+    caplog.set_level(logging.DEBUG, "urllib3.connectionpool")
+
+    api.get("x")
+
+    assert '"GET /x HTTP/1.1" 200' in caplog.text
+
+
+def test_a_closed_session_opens_another_connection(api, server):
+    api.close()
+
+    assert api.get("x").status_code == 200
+    assert len(server.requests) == 2
