@@ -1,0 +1,91 @@
+"""One fault played to one client: what came of it, and what the servers saw."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpkit
+from tests import fault_servers
+from tests.fault_table import Fault, Places
+
+# What the client holds; no stranger may ever see one, and no reader either.
+TOKEN, KEY, COOKIE = "canary-1-token", "canary-2-key", "canary-3-cookie"
+CANARY = "canary-"
+# Seconds: (connect and read timeout, deadline). What takes no time must not fail on a busy
+# machine; what takes time must not take long.
+PATIENT, HURRIED = (5.0, 10.0), (0.2, 0.5)
+# Seconds that a call may take beyond its deadline, on a machine that is busy.
+GRACE = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a fault.
+
+    Attributes:
+        value: What the call gave; None when it raised.
+        error: What it raised.
+        seconds: How long it took.
+        limit: How long it might have taken.
+        seen: The requests that the home server saw.
+        leaked: What of the client's secrets the stranger saw.
+        files: Files that are there, part files aside.
+    """
+
+    value: object
+    error: BaseException | None
+    seconds: float
+    limit: float
+    seen: list[bytes]
+    leaked: bytes
+    files: list[str]
+
+    @property
+    def posts(self) -> int:
+        """Return how many of the requests a server may not see twice."""
+        return sum(request.startswith((b"POST", b"PATCH")) for request in self.seen)
+
+
+Client = Callable[..., Any]
+
+
+def httpkit_client(fault: Fault, home: str, timeout: float, deadline: float) -> httpkit.Session:
+    """Return a session with secrets, as a caller has one."""
+    return httpkit.Session(
+        home,
+        auth=httpkit.BearerAuth(TOKEN),
+        headers={"X-API-Key": KEY},
+        cookies={"sid": COOKIE},
+        verify=fault_servers.trusted() if fault.tls else None,
+        timeout=timeout,
+        deadline=deadline,
+        **fault.options,
+    )
+
+
+def play(fault: Fault, folder: Path, make: Client = httpkit_client) -> Outcome:
+    """Serve a fault to a client, and close all."""
+    timeout, deadline = HURRIED if fault.hurries else PATIENT
+    value, error = None, None
+    with fault_servers.pair(
+        fault.home, fault.stranger, tls=fault.tls, greeting=fault.greeting
+    ) as (home, stranger):
+        at = Places(home.url, stranger.url, folder)
+        with make(fault, home.url, timeout, deadline) as api:
+            started = time.monotonic()
+            try:
+                value = fault.act(api, at)
+            except Exception as caught:  # noqa: BLE001  # that is what is judged
+                error = caught
+            seconds = time.monotonic() - started
+    return Outcome(
+        value=value,
+        error=error,
+        seconds=seconds,
+        limit=deadline + GRACE,
+        seen=home.requests,
+        leaked=b"".join(r for r in stranger.requests if CANARY.encode() in r),
+        files=[path.name for path in folder.iterdir() if ".part" not in path.name],
+    )

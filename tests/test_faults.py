@@ -1,0 +1,103 @@
+"""Every fault of the table meets its contract, and what holds for all holds for each."""
+
+import gc
+import os
+import pickle
+import subprocess
+import sys
+import threading
+import traceback
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.fault_table import HEAVY, TABLE, Gives
+from tests.fault_trial import CANARY, play
+
+# Bytes of memory that a fault may cost, whatever the server sends.
+MOST_MEMORY = 64 << 20
+ROOT = Path(__file__).parent.parent
+
+ROWS = [
+    pytest.param(fault, id=f"{group}: {fault.name}")
+    for group, faults in TABLE.items()
+    for fault in faults
+]
+
+
+def open_files() -> set[str]:
+    gc.collect()
+    found = set()
+    for number in os.listdir("/proc/self/fd") if Path("/proc/self/fd").exists() else ():
+        try:
+            found.add(os.readlink(f"/proc/self/fd/{number}"))
+        except OSError:  # that of the listing itself
+            continue
+    return found
+
+
+def check_contract(fault, outcome):
+    wanted, error = fault.wanted, outcome.error
+    if isinstance(wanted, Gives):
+        if error is not None:
+            raise AssertionError(f"{wanted} was wanted") from error
+        assert outcome.value == wanted.value
+        return
+    assert error is not None, f"{outcome.value!r} was taken for an answer"
+    if not isinstance(error, wanted.kind):
+        raise AssertionError(f"{wanted} was wanted, not {error!r}") from error
+    assert wanted.words.lower() in str(error).lower()
+
+
+def check_error(error):
+    """An error is typed, shows no secret, and survives a pickle."""
+    assert isinstance(error, (requests.RequestException, ValueError)), repr(error)
+    shown = "".join(traceback.format_exception(error))
+    kept = pickle.dumps(error)
+    assert type(pickle.loads(kept)) is type(error)
+    assert CANARY not in shown + repr(error)
+    assert CANARY.encode() not in kept
+
+
+@pytest.mark.parametrize("fault", ROWS)
+def test_a_fault_meets_its_contract(fault, tmp_path):
+    threads, files = threading.active_count(), open_files()
+
+    outcome = play(fault, tmp_path)
+
+    check_contract(fault, outcome)
+    if outcome.error is not None:
+        check_error(outcome.error)
+        assert outcome.files == []
+    assert outcome.seconds < outcome.limit
+    assert len(outcome.seen) <= fault.most
+    assert outcome.posts <= fault.posts
+    assert outcome.leaked == b""
+    assert threading.active_count() <= threads
+    assert open_files() - files == set()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the memory's peak from /proc")
+@pytest.mark.parametrize("fault", HEAVY, ids=lambda fault: fault.name)
+def test_a_flood_costs_little_memory(fault):
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.fault_trial", fault.name],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        cwd=ROOT,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    kind, grown = done.stdout.split()
+    assert kind == "kept"
+    assert int(grown) < MOST_MEMORY
+
+
+def test_the_table_is_as_large_as_the_page_says():
+    names = [row.id for row in ROWS] + [fault.name for fault in HEAVY]
+
+    assert len(names) == len(set(names))
+    assert len(names) >= 150
