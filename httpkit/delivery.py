@@ -17,8 +17,9 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import BaseAdapter
+from requests.auth import HTTPDigestAuth
 from requests.cookies import RequestsCookieJar
-from requests.exceptions import TooManyRedirects
+from requests.exceptions import InvalidHeader, TooManyRedirects
 from urllib3.exceptions import HTTPError as WireError
 
 from httpkit import errors, express, limits, redirects, response, retry, settings, transport
@@ -370,8 +371,9 @@ def _closing(
         attempt.hooks = {**attempt.hooks, "response": []}
         return transmit(attempt, **options)
     hooks = [hooks] if callable(hooks) else list(hooks)
+    guarded = [_Answering(h) if _is_of_digest(h) else h for h in hooks]
     seen: list[requests.Response] = []
-    attempt.hooks = {**attempt.hooks, "response": [_Seeing(seen), *hooks]}
+    attempt.hooks = {**attempt.hooks, "response": [_Seeing(seen), *guarded]}
     try:
         return transmit(attempt, **options)
     except BaseException:
@@ -386,6 +388,27 @@ def _too_many(answer: requests.Response, most: int) -> TooManyRedirects:
     error = TooManyRedirects(f"exceeded {most} redirects", response=answer)
     error.attempts = answer.__dict__.get("attempts", 1)  # type: ignore[attr-defined]  # as on all errors
     return error
+
+
+def _is_of_digest(hook: object) -> bool:
+    return isinstance(getattr(hook, "__self__", None), HTTPDigestAuth)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answering:
+    """The hook of requests' HTTPDigestAuth, which believes every challenge."""
+
+    hook: Callable[..., Any]
+
+    def __call__(self, answer: requests.Response, **options: Any) -> Any:
+        try:
+            return self.hook(answer, **options)
+        except (LookupError, TypeError, AttributeError) as error:
+            raise InvalidHeader(
+                f"the Digest challenge in WWW-Authenticate cannot be answered: {error!r}",
+                request=answer.request,
+                response=answer,
+            ) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,19 @@
 """Server-sent events, by the rules of the WHATWG HTML standard, section 9.2.6.
 
-Rule: bytes in, events out; blocks may be split at any byte.
+Rule: bytes in, events out; blocks may be split at any byte. What waits for the end of its line
+or event is held in memory, and so the caller may bound it.
 """
 
 import codecs
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from httpkit import _models
+
+Bound: TypeAlias = Callable[[int], None]
+"""Is told how much waits for the end of a line or an event; raises when that is too much."""
 
 # Digits only, as the rules say; so many that they are no time are ignored too.
 _RETRY = re.compile("[0-9]{1,15}")
@@ -40,13 +44,20 @@ class Event:
         return _models.decode(self.data.encode("utf-8"), Any)
 
 
-def split_lines(blocks: Iterable[bytes], encoding: str = "utf-8") -> Iterator[str]:
+def _unbounded(_: int) -> None:
+    pass
+
+
+def split_lines(
+    blocks: Iterable[bytes], encoding: str = "utf-8", bound: Bound = _unbounded
+) -> Iterator[str]:
     r"""Decode blocks into lines, without their ends: \n, \r\n or \r.
 
     Unlike `str.splitlines` it does not split at characters such as U+2028, which JSON and
     text hold unescaped. A last line without an end is given too.
     """
     pending: list[str] = []
+    waiting = 0
     was_cr = False
     for text in _decoded(blocks, encoding):
         # A \r ends its line at once; a \n that follows it belongs to that end.
@@ -56,8 +67,11 @@ def split_lines(blocks: Iterable[bytes], encoding: str = "utf-8") -> Iterator[st
         for line in lines:
             yield "".join([*pending, line])
             pending.clear()
+            waiting = 0
         if rest:
             pending.append(rest)
+            waiting += len(rest)
+            bound(waiting)
     if pending:
         yield "".join(pending)
 
@@ -69,16 +83,20 @@ def _decoded(blocks: Iterable[bytes], encoding: str) -> Iterator[str]:
         yield text
 
 
-def split_blocks(blocks: Iterable[bytes]) -> Iterator[bytes]:
+def split_blocks(blocks: Iterable[bytes], bound: Bound = _unbounded) -> Iterator[bytes]:
     r"""Split blocks into lines at \n alone, as newline-delimited JSON is; undecoded."""
     pending: list[bytes] = []
+    waiting = 0
     for block in blocks:
         *lines, rest = block.split(b"\n")
         for line in lines:
             yield b"".join([*pending, line])
             pending.clear()
+            waiting = 0
         if rest:
             pending.append(rest)
+            waiting += len(rest)
+            bound(waiting)
     if pending:
         yield b"".join(pending)
 
@@ -86,8 +104,10 @@ def split_blocks(blocks: Iterable[bytes]) -> Iterator[bytes]:
 class _Builder:
     """The event that is being received, and what outlives it: the last id and the delay."""
 
-    def __init__(self) -> None:
+    def __init__(self, bound: Bound) -> None:
+        self._bound = bound
         self._data: list[str] = []
+        self._size = 0
         self._kind = ""
         self._id = ""
         self._retry: float | None = None
@@ -97,6 +117,8 @@ class _Builder:
         value = value.removeprefix(" ")
         if name == "data":
             self._data.append(value)
+            self._size += len(value) + 1
+            self._bound(self._size)
         elif name == "event":
             self._kind = value
         elif name == "id" and "\x00" not in value:
@@ -107,17 +129,17 @@ class _Builder:
     def finish(self) -> Event | None:
         """Return the event that an empty line ends; None when it has no data."""
         data, kind = self._data, self._kind
-        self._data, self._kind = [], ""
+        self._data, self._kind, self._size = [], "", 0
         if not data:
             return None
         return Event("\n".join(data), kind or "message", self._id, self._retry)
 
 
-def parse(blocks: Iterable[bytes]) -> Iterator[Event]:
+def parse(blocks: Iterable[bytes], bound: Bound = _unbounded) -> Iterator[Event]:
     """Return the events of a stream; one that breaks off is dropped, as the rules say."""
-    builder = _Builder()
+    builder = _Builder(bound)
     is_first = True
-    for line in split_lines(blocks):
+    for line in split_lines(blocks, bound=bound):
         text = line.removeprefix("\ufeff") if is_first else line
         is_first = False
         if text:

@@ -51,6 +51,7 @@ class Response(requests.Response):
     withheld: str | None = None
     _is_cut: bool = False
     _failure: requests.RequestException | None = None
+    _is_left: bool = False
 
     __attrs__: list[str] = [  # noqa: RUF012  # requests declares it so
         *requests.Response.__attrs__,
@@ -118,9 +119,18 @@ class Response(requests.Response):
         chunks: Iterator[Any] = super().iter_content(chunk_size, decode_unicode)
         return chunks if self._content_consumed else self._guarded(chunks)
 
+    def close(self) -> None:
+        """Free the connection; what was not read by now can no longer be."""
+        if isinstance(self.raw, urllib3.BaseHTTPResponse) and not self._content_consumed:
+            self._is_left = self._is_left or not self.raw.closed
+        super().close()
+
     def _guarded(self, chunks: Iterator[Any]) -> Iterator[Any]:
         try:
-            yield from translated_all(self, chunks)
+            self._check_open()
+            for chunk in translated_all(self, chunks):
+                yield chunk
+                self._check_open()
         except requests.RequestException as error:
             errors.annotate(
                 error, self.request, attempts=self.attempts, seconds=0.0, stop_reason=None
@@ -128,6 +138,10 @@ class Response(requests.Response):
             self._failure = error
             self.close()
             raise
+
+    def _check_open(self) -> None:
+        if self._is_left:  # urllib3 would take it for the end of the body
+            raise StreamConsumedError("the response was closed before its body was read")
 
     @property
     def ok(self) -> bool:
@@ -213,9 +227,25 @@ class Response(requests.Response):
         r"""Return the lines of a text as they arrive, without their ends (\n, \r\n or \r).
 
         Text is decoded by the charset of the response, UTF-8 without one; bytes that it does
-        not know become U+FFFD. Errors are those of `blocks`.
+        not know become U+FFFD.
+
+        Raises:
+            BodyTooLargeError: A line is larger than `max_body`.
+            RequestException: As `blocks`.
         """
-        return events.split_lines(self.blocks(), self._charset())
+        return events.split_lines(self.blocks(), self._charset(), self._bound("line"))
+
+    def _bound(self, what: str) -> events.Bound:
+        """Return what refuses a line or an event over the call's `max_body`."""
+        limit: int | None = getattr(getattr(self.request, "call", None), "max_body", None)
+
+        def bound(size: int) -> None:
+            if limit is not None and size > limit:
+                raise errors.BodyTooLargeError(
+                    f"a {what} of the stream is larger than max_body={limit} bytes", response=self
+                )
+
+        return bound
 
     def _charset(self) -> str:
         # requests says ISO-8859-1 for a text without a charset, RFC 2616; RFC 7231 withdrew it.
@@ -235,9 +265,11 @@ class Response(requests.Response):
 
         Raises:
             DecodeError: A line is not JSON or not of the model; the message has its number.
+            BodyTooLargeError: A line is larger than `max_body`.
         """
         kind: Callable[..., Any] = model or cast("Callable[..., Any]", Any)
-        for number, line in enumerate(events.split_blocks(self.blocks()), 1):
+        lines = events.split_blocks(self.blocks(), self._bound("line"))
+        for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
             try:
@@ -251,8 +283,13 @@ class Response(requests.Response):
                 ) from error
 
     def events(self) -> Iterator[Event]:
-        """Return the server-sent events as they arrive. Errors are those of `blocks`."""
-        return events.parse(self.blocks())
+        """Return the server-sent events as they arrive.
+
+        Raises:
+            BodyTooLargeError: An event, or a line of one, is larger than `max_body`.
+            RequestException: As `blocks`.
+        """
+        return events.parse(self.blocks(), self._bound("line or event"))
 
     def mismatch(self, model: object, why: str) -> errors.DecodeError:
         """Return the error that says why this body is not of a model."""
@@ -382,7 +419,8 @@ def receive(
     Args:
         response: Its body may have been read already, by a hook.
         limit: The most bytes of decoded body; None for no limit. An error's body is cut at
-            1 MiB instead of refused, because its status is worth more than its body.
+            1 MiB instead of refused, because its status is worth more than its body; for the
+            same reason one that cannot be decoded fails only when it is asked for.
         check: Called between blocks; raises when the time is up.
 
     Raises:
@@ -400,7 +438,14 @@ def receive(
         return
     is_error = response.status_code >= 400
     most = min(limit or LARGEST_ERROR_BODY, LARGEST_ERROR_BODY) if is_error else limit
-    body, is_whole = translated(response, lambda: _read(raw, most, check))
+    try:
+        body, is_whole = translated(response, lambda: _read(raw, most, check))
+    except ContentDecodingError as broken:
+        if not is_error:
+            raise
+        raw.close()
+        response.__dict__.update(_content=b"", _content_consumed=True, _failure=broken)
+        return
     if not is_whole:
         raw.close()
         if not is_error:

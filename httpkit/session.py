@@ -92,7 +92,7 @@ class Session(Operations, Lists, Transfers):
             return a Response. None is off.
         raise_for_status: Whether an error status without a handler raises a StatusError.
         max_body: The most bytes of a body read into memory, above 0; None off. Streams are
-            not limited.
+            not limited, but each line and each event of one is.
         rate_limit: The most requests to each host: "10/s", "100/min", a number a second, or
             a limiter of pyrate-limiter; every attempt waits for its turn. None is off.
         trusted_origins: URLs of further origins that may see the session's credentials.

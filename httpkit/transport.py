@@ -499,6 +499,17 @@ class Adapter(HTTPAdapter):
             url, cert = str(proxy), None  # a client certificate is for the server
         super().cert_verify(conn, url, verify, cert)
 
+    def close(self) -> None:
+        """Close the idle connections, also of pools that a response still holds.
+
+        urllib3 closes a pool when nobody holds it any more; an error that is kept does.
+        """
+        for manager in (self.poolmanager, *self.proxy_manager.values()):
+            for key in list(manager.pools.keys()):
+                if (pool := manager.pools.get(key)) is not None:
+                    pool.close()
+        super().close()
+
     def send(
         self,
         request: requests.PreparedRequest,

@@ -190,8 +190,8 @@ class Message(HTTPResponse):
     Attributes:
         wire: Where it comes from.
         fields: Names and values as they came, in order.
-        is_tainted: Whether more came than the message had: the connection is out of step, and
-            the rest would be taken for the next answer.
+        is_tainted: Whether the connection cannot be used again: it has ended, or more came than
+            the message had, which would be taken for the next answer.
     """
 
     fp: Any
@@ -390,6 +390,7 @@ class Message(HTTPResponse):
         """Judge the end of the connection: of a body without a length it may be the end."""
         is_cut = self.wire.is_cut
         self._close_conn()
+        self.is_tainted = True  # nothing can follow on it
         if missing is not None:
             raise IncompleteRead(b"", missing)
         if is_cut:  # RFC 9112 section 9.8: an attacker can close a connection, not this

@@ -7,7 +7,7 @@ request gets the n-th answer, and every one after the last gets the last.
 Rule: the standard library and trustme, so that any client can be judged by them.
 """
 
-import datetime
+import datetime as dt
 import socket
 import ssl
 import struct
@@ -212,6 +212,12 @@ def then(first: bytes, act: Callable[[socket.socket], object]) -> Answer:
     return answer
 
 
+def reset_when_spoken_to(connection: socket.socket) -> None:
+    """Abort the connection once something came: before, the client may not have begun."""
+    connection.recv(1)
+    reset(connection)
+
+
 def silence(connection: socket.socket) -> None:
     """Say nothing until the client leaves, or far too long."""
     until_left(connection, _LONGEST_DRIP)
@@ -277,7 +283,7 @@ def trusted() -> str:
 @cache
 def certified(kind: str) -> ssl.SSLContext:
     """Return a server's TLS with a certificate that is "good", or bad in one way."""
-    past = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+    past = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
     certificate = {
         "good": lambda: authority().issue_cert("127.0.0.1"),
         "of another host": lambda: authority().issue_cert("somebody.example"),
@@ -295,6 +301,11 @@ def cut(connection: socket.socket) -> None:
         connection.shutdown(socket.SHUT_RDWR)
 
 
+def of(url: str) -> bytes:
+    """Return host and port."""
+    return url.partition("//")[2].encode()
+
+
 @contextmanager
 def pair(
     home: Sequence[Answer],
@@ -308,7 +319,7 @@ def pair(
     with Server(home, context=context, greeting=greeting) as ours, Server(stranger) as other:
         for server in (ours, other):
             server.addresses = {
-                HOME.encode(): ours.url.encode(),
-                STRANGER.encode(): other.url.encode(),
+                of(HOME): of(ours.url),
+                of(STRANGER): of(other.url),
             }
         yield ours, other

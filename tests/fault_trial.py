@@ -1,14 +1,25 @@
-"""One fault played to one client: what came of it, and what the servers saw."""
+"""One fault played to one client: what came of it, and what the servers saw.
 
+As a command it plays a flood in a process of its own: `python -m tests.fault_trial "a bomb"`.
+"""
+# ruff: noqa: T201 -- what it prints is what the command is for
+
+import resource
+import sys
+import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import requests
+
 import httpkit
+from httpkit.testing import no_waiting
 from tests import fault_servers
-from tests.fault_table import Fault, Places
+from tests.fault_table import HEAVY, Fault, Gives, Places
 
 # What the client holds; no stranger may ever see one, and no reader either.
 TOKEN, KEY, COOKIE = "canary-1-token", "canary-2-key", "canary-3-cookie"
@@ -69,9 +80,10 @@ def play(fault: Fault, folder: Path, make: Client = httpkit_client) -> Outcome:
     """Serve a fault to a client, and close all."""
     timeout, deadline = HURRIED if fault.hurries else PATIENT
     value, error = None, None
-    with fault_servers.pair(
-        fault.home, fault.stranger, tls=fault.tls, greeting=fault.greeting
-    ) as (home, stranger):
+    with fault_servers.pair(fault.home, fault.stranger, tls=fault.tls, greeting=fault.greeting) as (
+        home,
+        stranger,
+    ):
         at = Places(home.url, stranger.url, folder)
         with make(fault, home.url, timeout, deadline) as api:
             started = time.monotonic()
@@ -89,3 +101,32 @@ def play(fault: Fault, folder: Path, make: Client = httpkit_client) -> Outcome:
         leaked=b"".join(r for r in stranger.requests if CANARY.encode() in r),
         files=[path.name for path in folder.iterdir() if ".part" not in path.name],
     )
+
+
+def measure(name: str) -> None:
+    """Play a flood, and print whether its contract was kept, and the bytes that memory grew.
+
+    The server runs in the same process: what it sends is small, and the same again and again.
+    """
+    (fault,) = (row for row in HEAVY if row.name == name)
+    with no_waiting(), tempfile.TemporaryDirectory() as folder:
+        with httpkit.Session() as api, suppress(requests.ConnectionError):
+            api.get("http://127.0.0.1:1")  # what the first failure imports is not of the flood
+        before = peak()
+        outcome = play(fault, Path(folder))
+    wanted = fault.wanted
+    is_kept = (
+        outcome.value == wanted.value
+        if isinstance(wanted, Gives)
+        else isinstance(outcome.error, wanted.kind) and wanted.words in str(outcome.error)
+    )
+    print("kept" if is_kept else f"broken:{outcome}".replace(" ", "_")[:900], peak() - before)
+
+
+def peak() -> int:
+    """Return the most bytes of memory that this process ever had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+
+
+if __name__ == "__main__":
+    measure(sys.argv[1])

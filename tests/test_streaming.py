@@ -648,3 +648,84 @@ def test_a_stream_that_stalls_is_a_timeout_and_frees_the_connection(raw_server, 
 
         assert caught.value.request is response.request
         assert listener.was_left.wait(1)
+
+
+# What is left unread, and what never ends
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda answer: list(answer.iter_content(10)),
+        lambda answer: list(answer.blocks()),
+        lambda answer: list(answer.lines()),
+        lambda answer: answer.content,
+    ],
+    ids=["iter_content", "blocks", "lines", "content"],
+)
+def test_a_body_that_was_left_unread_is_not_taken_for_an_empty_one(sandbox, read):
+    with httpkit.Session(sandbox.url) as api:
+        with api.get("lines?count=9", stream=True) as response:
+            pass
+
+        with pytest.raises(requests.exceptions.StreamConsumedError, match="closed before"):
+            read(response)
+
+
+def test_a_body_that_was_read_whole_ends_although_it_was_closed(raw_server, answer):
+    server = raw_server(answer(body=b"hello"))
+
+    with httpkit.Session(server.url) as api, api.get("x", stream=True) as response:
+        parts = response.iter_content(5)
+        first = next(parts)
+        response.close()
+
+        assert [first, *parts] == [b"hello"]
+
+
+READING_LINES = pytest.mark.parametrize(
+    ("read", "line"),
+    [
+        (lambda answer: answer.lines(), b"%s\n"),
+        (lambda answer: answer.json_lines(), b'"%s"\n'),
+        (lambda answer: answer.events(), b"data: %s\n\n"),
+    ],
+    ids=["lines", "json_lines", "events"],
+)
+
+
+@READING_LINES
+def test_a_stream_may_be_longer_than_a_line_of_it_may_be(raw_server, answer, read, line):
+    server = raw_server(answer(body=line % (b"x" * 900) * 50))
+
+    with httpkit.Session(server.url, max_body=1000) as api, api.get("x", stream=True) as response:
+        assert len(list(read(response))) == 50
+
+
+@READING_LINES
+def test_a_line_over_max_body_is_refused_and_frees_the_connection(raw_server, read, line):
+    was_left = threading.Event()
+
+    def serve(connection):
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n" + (line % (b"x" * 2000)).strip())
+        if not connection.recv(1):
+            was_left.set()
+
+    server = raw_server(serve)
+
+    with httpkit.Session(server.url, max_body=1000) as api:
+        response = api.get("x", stream=True)
+        with pytest.raises(httpkit.BodyTooLargeError, match="max_body=1000"):
+            list(read(response))
+
+        assert was_left.wait(1)
+
+
+def test_without_max_body_a_line_may_have_any_length(raw_server, answer):
+    server = raw_server(answer(body=b"x" * 300_000))
+
+    with (
+        httpkit.Session(server.url, max_body=None) as api,
+        api.get("x", stream=True) as response,
+    ):
+        assert [len(line) for line in response.lines()] == [300_000]

@@ -1280,3 +1280,20 @@ def test_raw_works_as_of_old(raw_server, reply):
         assert raw.read() == b"o\nx"
         assert (raw.read(5), raw.read1(5), raw.tell()) == (b"", b"", 9)
         assert raw.isclosed()
+
+
+def test_closing_a_session_closes_what_a_response_still_refers_to(raw_server, answer):
+    was_left = threading.Event()
+
+    def serve(connection):
+        connection.sendall(fields(TWO, b"Connection: keep-alive") + b"hi")
+        if not connection.recv(1):
+            was_left.set()
+
+    server = raw_server(serve)
+
+    with httpkit.Session(server.url) as api:
+        response = api.get("x")
+
+    assert was_left.wait(1)
+    assert response.raw is not None

@@ -885,3 +885,31 @@ def test_a_mock_of_a_body_is_limited_by_nothing_but_read(answer):
         response = api.get("x")
 
     assert response.content == b"canned"
+
+
+def test_an_error_body_that_cannot_be_decoded_leaves_its_status_and_fails_when_read(
+    raw_server, answer
+):
+    server = raw_server(answer("503 Busy", body=b"no gzip", content_encoding="gzip"))
+
+    with httpkit.Session(server.url, raise_for_status=False) as api:
+        response = api.get("x")
+
+    assert (response.status_code, response.attempts) == (503, 3)
+    with pytest.raises(requests.exceptions.ContentDecodingError):
+        _ = response.content
+
+
+@pytest.mark.parametrize("challenge", ['Digest realm="x"', "Digest nonce=1", "Digest"])
+def test_a_digest_challenge_that_lacks_its_parts_is_a_typed_error(raw_server, answer, challenge):
+    server = raw_server(answer("401 No", www_authenticate=challenge))
+    auth = requests.auth.HTTPDigestAuth("user", "password-of-mine")
+
+    with (
+        httpkit.Session(server.url, auth=auth) as api,
+        pytest.raises(requests.exceptions.InvalidHeader, match="Digest challenge") as caught,
+    ):
+        api.get("x")
+
+    assert "password-of-mine" not in str(caught.value)
+    assert len(server.requests) == 1
