@@ -281,6 +281,12 @@ def trusted() -> str:
 
 
 @cache
+def trusting() -> ssl.SSLContext:
+    """Return a client's TLS that trusts it alone."""
+    return ssl.create_default_context(cafile=trusted())
+
+
+@cache
 def certified(kind: str) -> ssl.SSLContext:
     """Return a server's TLS with a certificate that is "good", or bad in one way."""
     past = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
