@@ -99,7 +99,7 @@ class Server:
                     with self._lock:
                         self.requests.append(request)
                         turn = min(len(self.requests), len(self._script)) - 1
-                    answer = self._script[turn]
+                    answer = self.answer_to(request, turn)
                     self._say(connection, answer)
                     if not isinstance(answer, bytes) or b"keep-alive" not in answer:
                         return
@@ -107,6 +107,10 @@ class Server:
             with self._lock:
                 self._open.discard(plain)
             close(connection)
+
+    def answer_to(self, _request: bytes, turn: int) -> Answer:
+        """Return what a request gets: that of its turn."""
+        return self._script[turn]
 
     def _say(self, connection: socket.socket, answer: Answer) -> None:
         if callable(answer):

@@ -87,6 +87,32 @@ def test_links_between_pages_lead_somewhere():
     assert broken == []
 
 
+def test_every_test_that_a_page_names_is_there():
+    named = {
+        (file, name)
+        for page in PAGES
+        for file, name in re.findall(r"`(test_\w+)::(test_\w+)`", page.read_text("utf-8"))
+    }
+
+    missing = [
+        f"{file}::{name}"
+        for file, name in sorted(named)
+        if f"def {name}(" not in (ROOT / "tests" / f"{file}.py").read_text("utf-8")
+    ]
+
+    assert missing == []
+    assert len(named) > 50
+
+
+def test_the_promises_are_numbered_and_each_names_its_tests():
+    page = (ROOT / "docs/explanation/promises.md").read_text("utf-8")
+
+    promises = re.findall(r"^### ([0-9]+)\. .*?\n(.*?)(?=^##)", page, re.MULTILINE | re.DOTALL)
+
+    assert [int(number) for number, _ in promises] == list(range(1, 27))
+    assert all("::test_" in words for _, words in promises)
+
+
 def test_the_quickstart_runs_on_its_own_server(capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["quickstart.py"])
 

@@ -6,12 +6,16 @@ import subprocess
 import sys
 import threading
 import traceback
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import requests
 
+import httpkit
+from httpkit import RetryPolicy
+from tests.fault_servers import Server, kept, ok, reset
 from tests.fault_table import HEAVY, TABLE, Gives
 from tests.fault_trial import CANARY, play
 
@@ -96,6 +100,45 @@ def test_a_flood_costs_little_memory(fault):
     kind, grown = done.stdout.split()
     assert kind == "kept"
     assert int(grown) < MOST_MEMORY
+
+
+class Moody(Server):
+    """Commits every order, and then does to the answer what the order's number says."""
+
+    def answer_to(self, request, turn):
+        place = request.split(b" ", 2)[1]
+        number = int(place.rpartition(b"/")[2])
+        whole = kept(place, f"Set-Cookie: last={number}")
+        cut = whole[:-1].replace(b"keep-alive", b"close")
+        moods = [whole, whole, None, reset, cut, ok(b"", status="500 No"), whole + ok(b"x")]
+        is_repeated = sum(r.startswith(request.partition(b"\r\n")[0]) for r in self.requests) > 1
+        return whole if is_repeated else moods[number % len(moods)]
+
+
+def test_thirty_two_threads_among_faults_get_each_its_own_answer_and_repeat_no_post():
+    threads, files = threading.active_count(), open_files()
+
+    def call(number):
+        if number % 2:
+            return api.get(f"{number}").content
+        try:
+            return api.post(f"{number}").content
+        except requests.RequestException:
+            return b"failed"
+
+    with Moody([]) as server, httpkit.Session(server.url, retry=RetryPolicy(budget=None)) as api:
+        answers = list(api.map(call, range(320), workers=32))
+
+    gets, posts = answers[1::2], answers[::2]
+    assert gets == [b"/%d" % number for number in range(1, 320, 2)]
+    assert all(got in {b"/%d" % (2 * n), b"failed"} for n, got in enumerate(posts))
+    assert posts.count(b"failed") == sum(number % 7 in {2, 3, 4, 5} for number in range(0, 320, 2))
+    seen = Counter(r.split(b" HTTP")[0] for r in server.requests if r.startswith(b"POST"))
+    assert set(seen.values()) == {1}
+    assert len(seen) == 160
+    assert threading.active_count() <= threads
+    gc.collect()
+    assert open_files() - files == set()
 
 
 def test_the_table_is_as_large_as_the_page_says():
