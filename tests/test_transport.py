@@ -1297,3 +1297,21 @@ def test_closing_a_session_closes_what_a_response_still_refers_to(raw_server, an
 
     assert was_left.wait(1)
     assert response.raw is not None
+
+
+def test_a_connection_that_ended_within_a_body_is_closed_at_once(raw_server):
+    was_left = threading.Event()
+
+    def serve(connection):
+        connection.sendall(fields(b"Content-Length: 9", b"Connection: keep-alive") + b"hi")
+        connection.shutdown(socket.SHUT_WR)
+        if not connection.recv(1):
+            was_left.set()
+
+    server = raw_server(serve)
+
+    with httpkit.Session(server.url) as api, api.get("x", stream=True) as response:
+        with pytest.raises(requests.exceptions.ChunkedEncodingError):
+            list(response.iter_content(1000))
+
+        assert was_left.wait(1)

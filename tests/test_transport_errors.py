@@ -6,6 +6,7 @@ import pickle
 import random
 import socket
 import struct
+import threading
 import tracemalloc
 import zlib
 from collections.abc import Iterator
@@ -913,3 +914,21 @@ def test_a_digest_challenge_that_lacks_its_parts_is_a_typed_error(raw_server, an
 
     assert "password-of-mine" not in str(caught.value)
     assert len(server.requests) == 1
+
+
+def test_an_error_body_that_cannot_be_decoded_frees_its_connection_at_once(raw_server):
+    was_left = threading.Event()
+
+    def serve(connection):
+        head = b"HTTP/1.1 404 No\r\ncontent-encoding: gzip\r\ncontent-length: 999\r\n\r\n"
+        connection.sendall(head + b"no gzip")
+        if not connection.recv(1):
+            was_left.set()
+
+    server = raw_server(serve)
+
+    with httpkit.Session(server.url, raise_for_status=False) as api:
+        response = api.get("x")
+
+        assert was_left.wait(1)
+    assert response.status_code == 404
