@@ -326,11 +326,16 @@ class Response(requests.Response):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return a state without credentials: request, address and cookies are redacted."""
-        state = super().__getstate__()
+        is_gone = self._is_left and not self._content_consumed  # there is nothing to read any more
+        state: dict[str, Any] = (
+            {name: getattr(self, name, None) for name in self.__attrs__}
+            if is_gone
+            else super().__getstate__()
+        )
         state["url"] = _secrets.redact_url(self.url or "")
         state["headers"] = _headers.Headers(_secrets.redact_headers(self.headers))
         state["cookies"] = type(self.cookies)()
-        state["_is_cut"] = self._is_cut or self._failure is not None
+        state["_is_cut"] = self._is_cut or is_gone or self._failure is not None
         state["reason"] = _secrets.redact_values(str(self.reason)) if self.reason else self.reason
         if isinstance(state.get("_content"), bytes):
             state["_content"] = _secrets.redact_bytes(state["_content"])

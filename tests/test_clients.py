@@ -338,7 +338,7 @@ def test_a_refused_card_is_an_error_of_ones_own(bank, payments):
         payments.intents.create({"amount": 5, "currency": "eur", "payment_method": DECLINED})
 
     assert (caught.value.code, len(bank.seen)) == ("card_declined", 1)
-    assert caught.value.request_id == "req_00000000000001"
+    assert caught.value.request_id == "req_aaaaaaaaaaaaaa"
 
 
 def test_a_refused_card_is_still_one_after_a_pickle(payments):

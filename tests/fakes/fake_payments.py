@@ -26,7 +26,7 @@ class FakePayments(FakeServer):
         answer = self._keyed(seen)
         answer.headers = {
             **answer.headers,
-            "Request-Id": f"req_{next(self._request_ids):014}",
+            "Request-Id": f"req_{chr(96 + next(self._request_ids)) * 14}",
             "Stripe-Version": seen.headers.get("stripe-version", "2025-03-31.basil"),
         }
         if self.drop and seen.method == "POST":
