@@ -1008,6 +1008,7 @@ def test_a_link_from_https_to_http_is_an_error_that_leaves_a_way_on(host):
         rest = ids(found.resume(there))
 
     assert caught.value.next_url == f"http://{host}/list?page=2"
+    assert caught.value.list_url == "https://h/list"
     assert rest == [2]
 
 

@@ -288,7 +288,10 @@ def test_threads_make_one_session_of_the_same_pickle():
 class Slow(Whole):
     """A session that takes its time to become whole."""
 
+    filled = []  # noqa: RUF012  # how often, over all of them
+
     def __setstate__(self, state):
+        self.filled.append(1)
         time.sleep(0.002)
         super().__setstate__(state)
 
@@ -305,9 +308,11 @@ def test_no_thread_gets_a_session_that_is_not_whole_yet():
             seen.append((id(twin), twin.base_url, twin.posts._caller is twin))
         return seen
 
+    Slow.filled.clear()
     first, *others = httpkit.Session().map(load, range(8), workers=8)
 
     assert others == [first] * 7
+    assert len(Slow.filled) == len(pickles)
     assert {state[1:] for state in first} == {("https://api.example.com", True)}
 
 
