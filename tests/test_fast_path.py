@@ -98,7 +98,8 @@ def test_the_environment_adds_no_function_call(api, monkeypatch):
             monkeypatch.setenv(f"VARIABLE_{number}", "x")
         for _ in range(3):
             api.get("items/1")
-        counts.append(called(lambda: api.get("items/1"))[1])
+        # The least of several: collecting garbage calls functions, too.
+        counts.append(min(called(lambda: api.get("items/1"))[1] for _ in range(7)))
 
     assert counts[0] == counts[1]
 
