@@ -3,7 +3,8 @@
     follow -> persist -> _sign_and_send -> _transmit
 
 Each step has one concern (redirects, retries, credentials, one attempt), calls only the
-next, and frees the connection when it gives up.
+next, and frees the connection when it gives up. Nearly every request is plain, and settled
+by the answer to its first attempt: that one takes none of these steps (`_at_once`).
 """
 
 import math
@@ -12,7 +13,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -29,6 +30,8 @@ from httpkit.request import Call, PreparedRequest
 # Inside an attempt requests must not look where a redirect leads: it would read the whole
 # body of the redirect to find out.
 ATTEMPTING: ContextVar[bool] = ContextVar("attempting", default=False)
+
+ResponseT = TypeVar("ResponseT", requests.Response, response.Response | None)
 
 
 class Sender(Protocol):
@@ -56,7 +59,12 @@ class Sender(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+# Answers after which there may be more to do than the policy says: another signature, or a pause
+# for all threads.
+_TELLING = frozenset({401, 403, 429, 503})
+
+
+@dataclass(slots=True, eq=False)  # not frozen, which would take 1 us longer to make
 class Delivery:
     """One request on its way, with requests' keywords for `send`.
 
@@ -94,6 +102,8 @@ class Delivery:
             TooManyRedirects: There were more than `max_redirects`.
         """
         first = self.persist()
+        if self.session.get_redirect_target(first) is None:
+            return first
         return [first, *self.hops(first)][-1]
 
     def hops(self, answer: requests.Response) -> Generator[requests.Response]:
@@ -146,6 +156,11 @@ class Delivery:
                 are on the error.
         """
         call, started = self._call, time.monotonic()
+        first = self._at_once(call)
+        if isinstance(first, requests.Response) and _is_settled(first, call):
+            self._earn(first)
+            first.__dict__["withheld"] = call.withheld
+            return first
         header = call.retry.idempotency_header if call.retry else ""
         trial = retry.Trial(
             policy=call.retry,
@@ -154,9 +169,10 @@ class Delivery:
             body_refusal=self.request.body_start.refusal,
             remaining=self._remaining,
             spend=self._spend,
+            attempts=0 if first is None else 1,
         )
         try:
-            answer = self._settle(trial)
+            answer = self._settle(trial, first)
         except requests.RequestException as error:
             errors.annotate(
                 error,
@@ -166,8 +182,7 @@ class Delivery:
                 stop_reason=trial.stop_reason,
             )
             raise
-        if answer.status_code < 400 and self.budget:
-            self.budget.earn(self._host)
+        self._earn(answer)
         answer.__dict__.update(
             attempts=trial.attempts,
             stop_reason=trial.stop_reason or trial.unrenewed,
@@ -175,30 +190,65 @@ class Delivery:
         )
         return answer
 
-    def _settle(self, trial: retry.Trial) -> requests.Response:
+    def _at_once(self, call: Call) -> requests.Response | requests.RequestException | None:
+        """Make the first attempt the short way; None, with nothing sent, when there is none.
+
+        Saves 30 us: no copy of the request, which the short way leaves as it is, and no record
+        of a trial.
+        """
+        is_ready = self.may_hurry and self.pace is None and not self.hold_back
+        if not is_ready or (call.sign is not None and not call.is_signed):
+            return None
+        try:
+            return self._guarded(self._hurry, self.request, self.options)
+        except requests.RequestException as error:
+            return error
+
+    def _earn(self, answer: requests.Response) -> None:
+        if answer.status_code < 400 and self.budget:
+            self.budget.earn(self._host)
+
+    def _settle(
+        self, trial: retry.Trial, first: requests.Response | requests.RequestException | None
+    ) -> requests.Response:
+        """Go on until the policy is content.
+
+        Args:
+            trial: Knows of the first attempt, if it was made.
+            first: What came of it; None when it was not made.
+        """
+
         def attempt() -> requests.Response:
             self._await_turn()
             return self._sign_and_send(trial)
 
-        first: requests.Response | requests.RequestException
         try:
-            first = attempt()
+            if first is None:
+                first = attempt()
+            elif isinstance(first, requests.Response):
+                first = self._renewed(first, self.request, trial)
         except requests.RequestException as error:
-            if trial.policy is None:
-                raise
             first = error
+        if isinstance(first, requests.RequestException) and trial.policy is None:
+            raise first
         if isinstance(first, requests.Response) and trial.is_settled(first):
             return first
         return retry.persist(first, attempt, trial, self._release)
 
     def _sign_and_send(self, trial: retry.Trial) -> requests.Response:
-        """Make one attempt; a rejected signature is replaced once, if there is another."""
+        """Make one attempt."""
         call = self._call
         attempt: requests.PreparedRequest = self.request.copy()
         if call.sign and not (call.is_signed and trial.attempts == 0):
             attempt = _signed(attempt, call.sign, trial)
         trial.attempts += 1
-        answer = self._transmit(attempt)
+        return self._renewed(self._transmit(attempt), attempt, trial)
+
+    def _renewed(
+        self, answer: requests.Response, attempt: requests.PreparedRequest, trial: retry.Trial
+    ) -> requests.Response:
+        """Replace a rejected signature once, if there is another; return the answer to it."""
+        call = self._call
         if answer.status_code != 401 or not call.sign or not call.renewing or trial.was_renewed:
             return answer
         call.renewing.reject(attempt)  # whatever this body allows: the next call needs it
@@ -224,13 +274,27 @@ class Delivery:
         """Send once and read the answer, within what is left of the deadline."""
         self._check_deadline()
         self.request.body_start.begin(attempt.body)
-        remaining = self._remaining()
-        timeout = settings.clip(self.options["timeout"], remaining)
-        options = {**self.options, "timeout": timeout, "stream": True, "allow_redirects": False}
+        timeout = settings.clip(self.options["timeout"], self._remaining())
+        options = {**self.options, "timeout": timeout}
         inside = ATTEMPTING.set(True)
         try:
-            with telling_sources():
-                answer = self._attempt(attempt, options)
+            return self._guarded(self._attempt, attempt, options)
+        finally:
+            ATTEMPTING.reset(inside)
+            if isinstance(attempt.body, Outgoing):
+                attempt.body.close()
+
+    def _guarded(
+        self,
+        send: Callable[[Any, dict[str, Any]], ResponseT],
+        attempt: requests.PreparedRequest,
+        options: dict[str, Any],
+    ) -> ResponseT:
+        """Send and read the answer, if there is one; what goes wrong is raised as requests' own."""
+        try:
+            answer = send(attempt, options)
+            if answer is None:
+                return answer
             self._read(answer)
         except requests.Timeout as error:
             self._check_deadline(error)
@@ -239,12 +303,12 @@ class Delivery:
             raise
         except (WireError, OSError) as error:  # requests lets some of them pass
             raise requests.ConnectionError(error, request=attempt) from error
-        finally:
-            ATTEMPTING.reset(inside)
-            if isinstance(attempt.body, Outgoing):
-                attempt.body.close()
-        self._heed(answer)
+        if answer.status_code in _TELLING:
+            self._heed(answer)
         return answer
+
+    def _hurry(self, attempt: PreparedRequest, options: dict[str, Any]) -> response.Response | None:
+        return express.send(self.session, attempt, options)
 
     def _attempt(
         self, attempt: requests.PreparedRequest, options: dict[str, Any]
@@ -254,7 +318,10 @@ class Delivery:
             answer = express.send(self.session, attempt, options)
             if answer is not None:
                 return answer
-        return _closing(self.transmit, attempt, options)
+        with telling_sources():
+            return _closing(
+                self.transmit, attempt, {**options, "stream": True, "allow_redirects": False}
+            )
 
     def _await_turn(self) -> None:
         """Wait while the host wants to be left alone, and for the session's own rate.
@@ -301,6 +368,8 @@ class Delivery:
             self.hold_back.extend(self._host, retry.WAITING.clock(), pause)
 
     def _read(self, answer: requests.Response) -> None:
+        if answer.__dict__.get("_content") is not False:
+            return  # it came with the head, or a hook has read it
         try:
             leads_on = self._call.follows and answer.is_redirect and answer.headers["location"]
             if leads_on and self.is_strict:
@@ -336,6 +405,12 @@ class Delivery:
     def _check_deadline(self, cause: Exception | None = None) -> None:
         if self._remaining() <= 0:
             raise _deadline_passed(self._call, self.request) from cause
+
+
+def _is_settled(answer: requests.Response, call: Call) -> bool:
+    """Say at a glance whether nothing is left to do after the first answer."""
+    status = answer.status_code
+    return status not in _TELLING and (call.retry is None or status not in call.retry.statuses)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import sys
 import urllib.request
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import requests.sessions
@@ -78,29 +78,36 @@ def _is_plain(variables: object) -> bool:
     )
 
 
-def _variable(name: str) -> str | None:
-    """Return a variable; one that is not set is seen without an exception, in 0.2 us, not 1.2."""
-    variables: Any = getattr(os.environ, "_data", None)
-    if _IS_VARIABLES_ALONE and isinstance(variables, dict) and name.encode() not in variables:
-        return None
-    return os.environ.get(name)
+def _variables() -> Any:
+    """Return what the environment holds, undecoded; None where it is no ordinary one.
+
+    A variable that is not set is seen there without an exception, in 0.1 us, not 1.2.
+    """
+    held: Any = getattr(os.environ, "_data", None)
+    return cast("Any", held) if _IS_VARIABLES_ALONE and type(held) is dict else None
 
 
 def ca_bundle() -> str | None:
     """Return the path of the certificates to trust; None leaves it to requests."""
-    return _variable("REQUESTS_CA_BUNDLE") or _variable("CURL_CA_BUNDLE") or None
+    held = _variables()
+    if held is None:
+        return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or None
+    found = held.get(b"REQUESTS_CA_BUNDLE") or held.get(b"CURL_CA_BUNDLE")
+    return _decoded(found) if found else None
+
+
+_decoded = lru_cache(maxsize=8)(os.fsdecode)
 
 
 def password(url: str) -> tuple[str, str] | None:
     """Return the user and password that netrc has for a URL's host; None when it has none."""
-    if utils.get_netrc_auth is not _STOCK_NETRC:
+    if utils.get_netrc_auth is not _STOCK_NETRC or (held := _variables()) is None:
         found: tuple[str, str] | None = utils.get_netrc_auth(url)
         return found
-    name = _variable("NETRC")
-    paths = _usual_paths(os.environ.get("HOME"), utils.NETRC_FILES) if name is None else (name,)
-    stamps = tuple(map(_stamp, paths))
-    if not any(stamps):
+    paths = _netrc_paths(held.get(b"NETRC"), held.get(b"HOME"), utils.NETRC_FILES)
+    if not any([os.access(path, os.F_OK) for path in paths]):  # noqa: C419  # a list is faster
         return None
+    stamps = tuple(map(_stamp, paths))
     key = urlsplit(url).hostname or ""
     kept = _netrc.get(key)
     if kept is None or kept[0] != stamps:
@@ -114,14 +121,16 @@ _netrc: dict[str, tuple[tuple[object, ...], tuple[str, str] | None]] = {}
 
 
 @lru_cache(maxsize=8)
-def _usual_paths(_home: str | None, names: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(os.path.expanduser(f"~/{name}") for name in names)  # noqa: PTH111  # a str
+def _netrc_paths(named: bytes | None, _home: bytes | None, usual: tuple[str, ...]) -> list[str]:
+    """Return where netrc may be: a variable says it, else it is in the home directory."""
+    places = [f"~/{name}" for name in usual] if named is None else [os.fsdecode(named)]
+    return list(map(os.path.expanduser, places))
 
 
 def _stamp(path: str) -> tuple[object, ...] | None:
     """Return what changes when a file does; None when there is none."""
     try:
-        stat = os.stat(os.path.expanduser(path))  # noqa: PTH111, PTH116  # three times as fast as a Path
+        stat = os.stat(path)  # noqa: PTH116  # three times as fast as a Path
     except (OSError, ValueError):
         return None
     return path, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino

@@ -36,7 +36,7 @@ from urllib3.exceptions import SSLError as WireSSLError
 from httpkit import _headers, transport
 from httpkit.request import PreparedRequest
 from httpkit.response import Response
-from httpkit.wire import EXCHANGE, Exchange
+from httpkit.wire import Exchange
 
 # What is not called on the short way, and where each is defined.
 _PASSED_OVER: Mapping[type, tuple[str, ...]] = {
@@ -94,10 +94,12 @@ class Sender(Protocol):
 def send(session: Sender, request: PreparedRequest, options: Mapping[str, Any]) -> Response | None:
     """Send a request the short way; None, with nothing sent, when it needs the ordinary one.
 
+    The body is read as well, where it came with the head and nobody wants it as a stream.
+
     Args:
         session: Whose adapter and cookies are used.
-        request: Prepared and signed.
-        options: timeout, verify, cert and proxies.
+        request: Prepared and signed; it stays as it is.
+        options: timeout, stream, verify, cert and proxies.
 
     Raises:
         RequestException: As requests does.
@@ -114,9 +116,17 @@ def send(session: Sender, request: PreparedRequest, options: Mapping[str, Any]) 
         return None
     started = time.perf_counter()
     raw = _converse(pool, line, request, target, message, transport.read_part(options["timeout"]))
-    raw.retries = adapter.max_retries
-    answer = _made(raw, request, adapter, time.perf_counter() - started)
-    if "set-cookie" in answer.headers:
+    elapsed = timedelta(seconds=time.perf_counter() - started)
+    most = -1 if options["stream"] or request.call is None else request.call.max_body
+    body = raw.take_arrived(most)
+    if body is None:
+        pool.lend(line, raw)
+    else:
+        pool.take_back(line, raw)
+    answer = _made(raw, request, adapter, body)
+    answer.elapsed = elapsed
+    if "set-cookie" in answer.headers:  # else the jar is made when somebody looks for it
+        extract_cookies_to_jar(answer.cookies, request, raw)
         extract_cookies_to_jar(session.cookies, request, raw)
     return answer
 
@@ -234,10 +244,10 @@ def _converse(
     method = request.method or "GET"
     head = f"{method} {target} HTTP/1.1\r\nHost: {line.authority()}\r\n{fields}\r\n"
     call = request.call
-    outer = EXCHANGE.set(Exchange(None if call is None else call.ends_at, read_timeout))
+    exchange = Exchange(None if call is None else call.ends_at, read_timeout)
     pool.num_requests += 1
     try:
-        raw = line.converse(head.encode("latin-1") + body, method, target, read_timeout)
+        return line.converse(head.encode("latin-1") + body, method, target, exchange)
     except BaseException as error:
         line.close()
         pool.give_back(None)
@@ -245,10 +255,6 @@ def _converse(
         if known is None:
             raise
         raise known from error
-    finally:
-        EXCHANGE.reset(outer)
-    pool.lend(line, raw)
-    return raw
 
 
 def _translated(
@@ -269,31 +275,27 @@ def _translated(
     return None
 
 
-def _made(raw: Any, request: PreparedRequest, adapter: Any, seconds: float) -> Response:
+def _made(raw: Any, request: PreparedRequest, adapter: Any, body: bytes | None) -> Response:
     """Return requests' response, and none of ours that is turned into one; saves 20 us."""
+    by_name: dict[str, tuple[str, str]] = raw.by_name
     answer = Response.__new__(Response)
-    headers = _headers.Headers.of(raw.fields)
     answer.__dict__.update(
-        _content=False,
-        _content_consumed=False,
+        _content=False if body is None else body,
+        _content_consumed=body is not None,
         _next=None,
         status_code=raw.status,
-        headers=headers,
+        headers=_headers.Headers.over(by_name),
         raw=raw,
         url=request.url,
-        encoding=_encoding(headers.get("content-type")),
+        encoding=_encoding(by_name.get("content-type")),
         history=[],
         reason=raw.reason,
-        elapsed=timedelta(seconds=seconds),
         request=request,
         connection=adapter,
     )
-    if "set-cookie" in headers:  # else the jar is made when somebody looks for it
-        extract_cookies_to_jar(answer.cookies, request, raw)
     return answer
 
 
 @lru_cache(maxsize=_MOST_KEPT)
-def _encoding(content_type: str | None) -> str | None:
-    fields = CaseInsensitiveDict({"content-type": content_type} if content_type else {})
-    return get_encoding_from_headers(fields)
+def _encoding(field: tuple[str, str] | None) -> str | None:
+    return get_encoding_from_headers(CaseInsensitiveDict([field] if field else []))

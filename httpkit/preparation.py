@@ -21,7 +21,7 @@ from httpkit import _headers, _secrets, _urls, auth, environment, settings
 from httpkit._typing import Auth, Carrier, Hook, is_mapping
 from httpkit._urls import Origin
 from httpkit.errors import ConfigurationError
-from httpkit.request import Call, PreparedRequest
+from httpkit.request import Call, PreparedRequest, check_headers
 
 
 class Owner(Carrier, Protocol):
@@ -60,37 +60,54 @@ def prepare(request: requests.Request, owner: Owner, asked: Call) -> PreparedReq
         TokenError: The authorization server gives no token.
     """
     url = _urls.mend(_urls.join(owner.base_url, as_text(request.url)))
-    home = home_of(owner, url)
-    is_home = _urls.origin(url) in home
+    home, place = home_of(owner, url), _urls.origin(url)
+    is_home = place in home
     signer = _signer(request, owner, url, is_home=is_home)
-    hooks = merge_hooks(request.hooks, owner.hooks)
-    prepared = PreparedRequest()
-    prepared.call = asked._replace(  # before it is signed: a strategy may ask for a token
-        home=home if is_home else frozenset({_urls.origin(url)}),
+    hooks = None if _has_no_hooks(request, owner) else merge_hooks(request.hooks, owner.hooks)
+    call = asked._replace(
+        home=home if is_home else frozenset({place}),
         uses_session=is_home,
-        cookies=_own_cookies(request),
-        sign=auth.resigner(signer),
+        cookies=_own_cookies(request) if request.cookies else None,
         is_signed=True,
-        renewing=auth.renewing(signer),
         carrier=owner,
-        hooks=as_hooks((hooks or {}).get("response")),
-        withheld=None if is_home or not _holds_credentials(owner) else _why_withheld(url),
     )
-    prepared.prepare(
-        method=(request.method or "GET").upper(),
-        url=url,
-        files=request.files,
-        data=request.data,
-        json=request.json,
-        headers=settings.merge_headers(
-            owner.headers if is_home else _headers.travelling(owner.headers), request.headers
-        ),
-        params=settings.merge_params(owner.params if is_home else {}, request.params),
-        auth=signer,
-        cookies=_cookies(request, owner, is_home=is_home),
-        hooks=hooks,
-    )
+    if signer is not auth.NO_AUTH:
+        call = call._replace(sign=auth.resigner(signer), renewing=auth.renewing(signer))
+    if hooks:
+        call = call._replace(hooks=as_hooks(hooks.get("response")))
+    if not is_home and _holds_credentials(owner):
+        call = call._replace(withheld=_why_withheld(url))
+    # With its call before it is signed: a strategy may ask for a token.
+    prepared = PreparedRequest.blank(_as_method(request.method), call)
+    params = settings.merge_params(owner.params if is_home else {}, request.params)
+    prepared.prepare_url(url, params)
+    fields = owner.headers if is_home else _headers.travelling(owner.headers)
+    headers = settings.merge_headers(fields, request.headers)
+    headers.check(check_headers)
+    prepared.headers = headers
+    if (jar := _cookies(request, owner, is_home=is_home)) is not None:
+        prepared.prepare_cookies(jar)
+    prepared.prepare_body(request.data, request.files, request.json)
+    if signer is not auth.NO_AUTH:
+        prepared.prepare_auth(signer)
+    if headers.unchecked:  # since the body
+        headers.check(check_headers)
+    if hooks:
+        prepared.prepare_hooks(hooks)
     return prepared
+
+
+def _as_method(method: Any) -> str:
+    text: str = method.decode("ascii") if isinstance(method, bytes) else method or "GET"
+    return text.upper()
+
+
+def _has_no_hooks(request: requests.Request, owner: Owner) -> bool:
+    """Say at a glance that there are none; saves 3 us."""
+    return bool(request.hooks == _NO_HOOKS == owner.hooks)
+
+
+_NO_HOOKS: dict[str, list[Any]] = {"response": []}
 
 
 def as_hooks(hooks: Any) -> tuple[Hook, ...]:
@@ -132,7 +149,7 @@ def _signer(request: requests.Request, owner: Owner, url: str, *, is_home: bool)
         return auth.as_signer(given)
     if is_home and "Authorization" in owner.headers:
         return auth.NO_AUTH
-    if any(str(name).lower() == "authorization" for name in request.headers or ()):
+    if request.headers and any(str(name).lower() == "authorization" for name in request.headers):
         return auth.NO_AUTH
     if "@" in url and any(user_and_password := get_auth_from_url(url)):
         return auth.as_signer(user_and_password)
@@ -152,6 +169,8 @@ def _cookies(request: requests.Request, owner: Owner, *, is_home: bool) -> Reque
 
 
 def _holds_any(jar: CookieJar) -> bool:
+    if isinstance(jar, _headers.Jar) and jar.is_blank():  # saves 2 us
+        return False
     return next(iter(jar), None) is not None  # its length counts them all
 
 

@@ -20,6 +20,7 @@ from typing import Any, Self, TypeVar, cast, overload
 import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.cookies import RequestsCookieJar, merge_cookies
+from requests.models import REDIRECT_STATI
 from requests.structures import CaseInsensitiveDict
 from typing_extensions import Unpack
 from urllib3.util import Retry
@@ -451,27 +452,22 @@ class Session(Operations, Lists, Transfers):
             delivery.ATTEMPTING.reset(outer)
         answer.__dict__["elapsed_total"] = time.monotonic() - started
         # A class that overrides send, a cache say, sets a class of its own on what we return.
-        return adopt(answer) if type(self).send is Session.send else cast("Response", answer)
+        if _is_ours(answer) or type(self).send is not Session.send:
+            return cast("Response", answer)
+        return adopt(answer)
 
     def _deliver(
         self, request: requests.PreparedRequest, kwargs: dict[str, Any]
     ) -> requests.Response:
         mine = self._ours(request)
-        call = mine.call or Call()
+        call: Call = mine.call or Call()
         asked = (call.retry, call.deadline, call.max_body, call.renewing, self.rate_limit)
         if not self.strict and asked == (None,) * 5:
             kwargs.setdefault("timeout", self.timeout)
             with delivery.telling_sources():
                 return super().send(request, **kwargs)
         follows = kwargs.pop("allow_redirects", True)
-        kwargs.setdefault("timeout", self.timeout)
-        kwargs.setdefault("stream", self.stream)
-        kwargs.setdefault("verify", self.verify)
-        kwargs.setdefault("cert", self.cert)
-        if "proxies" not in kwargs:
-            kwargs["proxies"] = self._proxies(mine.url or "", dict(self.proxies))
-        if kwargs["timeout"] is not _GOOD_TIMEOUT:
-            settings.check({"timeout": kwargs["timeout"]})
+        self._complete(kwargs, mine)
         if not call.allow_http_auth:
             preparation.refuse_plain_http(mine)
         parcel = self._parcel(mine, kwargs, follows=follows and self.strict)
@@ -484,17 +480,34 @@ class Session(Operations, Lists, Transfers):
             answer.__dict__["_next"] = parcel.peek(answer)  # what `.next` returns
         return answer
 
+    def _complete(self, options: dict[str, Any], request: PreparedRequest) -> None:
+        """Add what the caller of `send` left out."""
+        for name in _SENDING:
+            if name not in options:
+                options[name] = getattr(self, name)
+        if "proxies" not in options:
+            options["proxies"] = self._proxies(request.url or "", dict(self.proxies))
+        if options["timeout"] is not _GOOD_TIMEOUT:
+            settings.check({"timeout": options["timeout"]})
+
     def _ours(self, request: requests.PreparedRequest) -> PreparedRequest:
         """Return the request as one that knows its call, and note that it is being sent."""
         if not isinstance(request, PreparedRequest) or request.call is None:
             return self._adopted(request)  # a copy
-        mine = request.copy()
-        if request.call.sign and _urls.origin(mine.url or "") not in request.call.home:
-            # requests' own redirects, or a caller's hand, led it away from home.
-            mine.call = request.call._replace(sign=None)
+        if request.is_fresh:  # made for this call, and seen by nobody else: saves 1 us
+            request.is_fresh = False
+            mine = request
+        else:
+            mine = request.copy()
+        if request.call.sign is None:
+            return mine
+        call = request.call
         # The signature made at prepare serves the first attempt only: it may have expired
         # by the time the same request is sent again.
-        request.call = request.call._replace(is_signed=False)
+        request.call = call._replace(is_signed=False)
+        # requests' own redirects, or a caller's hand, may have led it away from home.
+        is_home = _urls.origin(mine.url or "") in call.home
+        mine.call = call if is_home else call._replace(sign=None)
         return mine
 
     def _adopted(self, request: requests.PreparedRequest) -> PreparedRequest:
@@ -592,7 +605,7 @@ class Session(Operations, Lists, Transfers):
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         """Return where a response redirects to; None for others, and inside an attempt."""
-        if delivery.ATTEMPTING.get():
+        if resp.status_code not in REDIRECT_STATI or delivery.ATTEMPTING.get():
             return None
         try:
             return super().get_redirect_target(resp)
@@ -686,30 +699,33 @@ class Session(Operations, Lists, Transfers):
             RequestException: There is no answer, or none that can be read.
             ValueError: An argument cannot work; nothing was sent.
         """
-        call = self._call(
-            retry=retry,
-            deadline=deadline,
-            max_body=max_body,
-            redirect_body=redirect_body,
-            allow_http_auth=allow_http_auth,
-        )
+        asked = (retry, deadline, max_body, redirect_body, allow_http_auth)
+        call = self._call(() if asked == _NOTHING_ASKED else asked)
         tables = self._tables(on_status)
         raises = self.raise_for_status if raise_for_status is NOT_GIVEN else raise_for_status
         if proxies is not None or (raises is not True and raises is not False):
             settings.check({"raise_for_status": raises, "proxies": proxies})
-        ends_at = None if call.deadline is None else time.monotonic() + call.deadline
-        call = call._replace(ends_at=ends_at, proxies={**self.proxies, **(proxies or {})})
+        call = call._replace(
+            ends_at=None if call.deadline is None else time.monotonic() + call.deadline,
+            proxies={**self.proxies, **(proxies or {})},
+            follows=bool(allow_redirects and self.strict),
+        )
+        if idempotency_key is not None:
+            headers = _with_key(headers, idempotency_key, call)
+        if json is not None and self.strict:
+            json = _models.encode(json)
         drafted = _draft(
             method=method,
             url=self._filled(url, path),
-            headers=cast("Any", _with_key(headers, idempotency_key, call)),
-            files=cast("Any", files),
-            data=cast("Any", data or {}),
-            json=cast("Any", _models.encode(json) if self.strict else json),
-            params=cast("Any", params or {}),
+            headers=headers,
+            files=files,
+            data=data or {},
+            json=json,
+            params=params or {},
             auth=auth,
-            cookies=cast("Any", cookies),
+            cookies=cookies,
             hooks=hooks,
+            call=call,
         )
         prepared = self._prepared(drafted, call)
         merged = self.merge_environment_settings(prepared.url, proxies or {}, stream, verify, cert)
@@ -719,22 +735,29 @@ class Session(Operations, Lists, Transfers):
             allow_redirects=allow_redirects,
             **merged,
         )
-        if not isinstance(answer, requests.Response):  # pyright: ignore[reportUnnecessaryIsInstance]  # send may be a mock
-            return answer
-        return self._dispatched(adopt(answer), tables, raises=raises, limit=call.max_body)
+        if not _is_ours(answer):
+            if not isinstance(answer, requests.Response):  # pyright: ignore[reportUnnecessaryIsInstance]  # send may be a mock
+                return answer
+            answer = adopt(answer)
+        return self._dispatched(answer, tables, raises=raises, limit=call.max_body)
 
-    def _call(self, **given: Any) -> Call:
-        """Return what a call asks for: what it gives, else what the session says."""
-        asked: dict[str, Any] = {}
-        asked.update(zip(_CALL_SETTINGS, _call_settings(self), strict=True))
-        asked.update({name: value for name, value in given.items() if value is not NOT_GIVEN})
+    def _call(self, given: tuple[Any, ...] = ()) -> Call:
+        """Return what a call asks for: what it gives, else what the session says.
+
+        Args:
+            given: A value for each of `_CALL_SETTINGS`, or none at all.
+        """
+        asked: tuple[Any, ...] = _call_settings(self)
+        if given:
+            pairs = zip(given, asked, strict=True)
+            asked = tuple([own if value is NOT_GIVEN else value for value, own in pairs])
         kept = self._last_call
         # The very same objects were found good: saves 8 us.
-        if kept is None or any(map(operator.is_not, kept[0], asked.values())):
-            settings.check(asked)
-            values = tuple(asked.values())
-            policy = retry_room.as_policy(asked["retry"])
-            kept = values, Call()._replace(**{**asked, "retry": policy})
+        if kept is None or any(map(operator.is_not, kept[0], asked)):
+            named: dict[str, Any] = dict(zip(_CALL_SETTINGS, asked, strict=True))
+            settings.check(named)
+            policy = retry_room.as_policy(named["retry"])
+            kept = asked, Call()._replace(**{**named, "retry": policy})
             self.__dict__["_last_call"] = kept
         return kept[1]
 
@@ -746,11 +769,12 @@ class Session(Operations, Lists, Transfers):
         return (own,) if on_status is NOT_GIVEN else (dispatch.as_dispatch(on_status), own)
 
     def _filled(self, url: str | bytes, path: Mapping[str, object] | None) -> str:
+        if path is None and type(url) is str and "{" not in url:
+            return url
         text = preparation.as_text(url)
         return _urls.fill(text, path) if self.strict or path is not None else text
 
     def _prepared(self, drafted: requests.Request, call: Call) -> PreparedRequest:
-        drafted.__dict__["call"] = call
         try:
             prepared: requests.PreparedRequest = self.prepare_request(drafted)
         except requests.RequestException as error:
@@ -760,6 +784,7 @@ class Session(Operations, Lists, Transfers):
         if ours.call is None or _kept(ours.call) != _kept(call):  # another prepare_request lost it
             asked = dict(zip(_KEPT, _kept(call), strict=True))
             ours.call = (ours.call or call)._replace(**asked)
+        ours.is_fresh = True
         return ours
 
     def _dispatched(
@@ -772,12 +797,14 @@ class Session(Operations, Lists, Transfers):
     ) -> Any:
         """Return what the first table that knows the status makes of the answer."""
         status = answer.status_code
-        asked = ((table, table.find(status)) for table in tables if table)
-        table, handler = next((found for found in asked if found[1]), (None, None))
+        table = handler = None
+        for table in tables:
+            if table and (handler := table.find(status)):
+                break
         if status >= 400 and (handler or raises):
             delivery.receive_error(answer, limit)
         if handler is None:
-            if raises:
+            if raises and status >= 400:
                 answer.raise_for_status()
             return answer
         try:
@@ -801,23 +828,37 @@ class Session(Operations, Lists, Transfers):
         return preparation.home_of(self, url) | {_urls.origin(url)}
 
 
-def _draft(**parts: Any) -> requests.Request:
+def _draft(*, method: Any, headers: Any, hooks: Any, **parts: Any) -> requests.Request:
     """Return a request with these parts.
 
     Raises:
         ConfigurationError: The method is no token, or another part is of no use.
     """
-    method = parts["method"]
-    if isinstance(method, bytes):
-        method = method.decode("latin-1")
-    if not isinstance(method, str) or not _headers.is_name(method):
-        raise ConfigurationError(f"method={method!r} is no HTTP method")
-    parts["method"] = method.upper()
+    if type(method) is not str or method not in _METHODS:
+        if isinstance(method, bytes):
+            method = method.decode("latin-1")
+        if not isinstance(method, str) or not _headers.is_name(method):
+            raise ConfigurationError(f"method={method!r} is no HTTP method")
+        method = method.upper()
     try:
-        parts["headers"] = dict(parts["headers"] or {})
-        return requests.Request(**parts)
+        # As its constructor makes it, for 1 us less.
+        drafted = requests.Request.__new__(requests.Request)
+        drafted.__dict__.update(
+            parts, method=method, headers=dict(headers or {}), hooks={"response": []}
+        )
+        for event, hook in cast("dict[str, Any]", hooks or {}).items():
+            drafted.register_hook(event, hook)
     except (TypeError, AttributeError, ValueError) as error:
         raise ConfigurationError(f"an argument cannot be used: {error}") from error
+    return drafted
+
+
+def _is_ours(answer: requests.Response) -> bool:
+    """Say at a glance that there is nothing to adopt."""
+    return type(answer) is Response and not answer.history
+
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 def _own_retries(adapter: Any) -> int:
@@ -832,9 +873,9 @@ def _definer(kind: type, name: str) -> type:
     return next(cls for cls in kind.__mro__ if name in vars(cls))
 
 
-def _with_key(headers: HeadersLike, key: bool | str | None, call: Call) -> HeadersLike:
+def _with_key(headers: HeadersLike, key: bool | str, call: Call) -> HeadersLike:
     """Add an idempotency key to a call's headers, if one is asked for."""
-    if key is None or key is False:
+    if key is False:
         return headers
     if not key:
         raise ConfigurationError("idempotency_key is empty")
@@ -851,9 +892,11 @@ _MOST_IDLE = 100
 _VERSION = version("requests-httpkit")
 _GOOD_TIMEOUT = Session.timeout
 _CALL_SETTINGS = ("retry", "deadline", "max_body", "redirect_body", "allow_http_auth")
+_NOTHING_ASKED = (NOT_GIVEN,) * len(_CALL_SETTINGS)
 _call_settings = operator.attrgetter(*_CALL_SETTINGS)
 _KEPT = (*_CALL_SETTINGS, "ends_at", "proxies")
 _kept = operator.attrgetter(*_KEPT)
+_SENDING = ("timeout", "stream", "verify", "cert")
 _SETTINGS = (
     *_CALL_SETTINGS, "base_url", "timeout", "on_status", "raise_for_status", "rate_limit",
     "trusted_origins", "secret_headers", "strict",

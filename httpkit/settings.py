@@ -384,6 +384,8 @@ def _spell(value: Any) -> Any:
 
 def merge_params(session: Mapping[str, Any], call: Any) -> Any:
     """Put the session's parameters before the call's; None in a call's mapping removes one."""
+    if not session and not call:
+        return None
     call = spell_params(call)
     if not session:
         return call
@@ -399,8 +401,9 @@ def merge_params(session: Mapping[str, Any], call: Any) -> Any:
 def merge_headers(session: Mapping[str, Any], call: Mapping[str, Any] | None) -> _headers.Outgoing:
     """Put the call's headers over the session's; None in the call removes one."""
     if isinstance(session, _headers.Outgoing):
-        with suppress(InvalidHeader):  # the call may take it away; it is told of what is left
-            session.check(check_headers)
+        if session.unchecked:
+            with suppress(InvalidHeader):  # the call may take it away; it is told of what is left
+                session.check(check_headers)
         merged = session.copy()
     else:
         merged = _headers.Outgoing(session)
@@ -409,4 +412,4 @@ def merge_headers(session: Mapping[str, Any], call: Mapping[str, Any] | None) ->
             merged.update(call)
         except (TypeError, ValueError, AttributeError) as error:
             raise ConfigurationError("headers= must map names to values") from error
-    return merged.without_none()
+    return merged.without_none() if merged.unchecked else merged

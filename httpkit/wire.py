@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPMessage, HTTPResponse, IncompleteRead, RemoteDisconnected
 from socket import socket
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 # Bounds of what is kept while framing is read: bytes of one line, as http.client has it; fields
 # of one head, and bytes of them all, as curl has it (300 KiB). Real heads have 10 to 40 fields.
@@ -36,6 +36,7 @@ _BUFFER = 1 << 15
 _LARGEST_READ = 1 << 20
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: ([^\0\r\n]*))?")
+_PLAIN_STATUS_LINE = re.compile(rb"HTTP/1\.1 ([2-5][0-9]{2})(?: ([^\0\r\n]*))?\r\n")
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # What nearly every head looks like; any other is taken apart line by line.
 _PLAIN_FIELDS = re.compile(r"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\0\r\n]*\r\n)+")
@@ -56,6 +57,10 @@ class Readable(Protocol):
 
     def makefile(self, mode: Any, buffering: Any = ...) -> Any:
         """Return a file that keeps the socket open."""
+        ...
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
         ...
 
     def recv_into(self, buffer: Any, nbytes: int = ..., flags: int = ...) -> int:
@@ -111,14 +116,25 @@ class Wire(io.RawIOBase):
         is_cut: Whether the TLS stream ended without close_notify: what came may not be all.
     """
 
-    def __init__(self, sock: Readable, exchange: Exchange) -> None:
+    def __init__(self, sock: Readable, exchange: Exchange, *, is_lasting: bool = False) -> None:
+        """Begin to listen.
+
+        Args:
+            sock: A socket that is connected.
+            exchange: Whose deadline it is.
+            is_lasting: Whether it serves one answer after the other while somebody else keeps
+                the socket open; otherwise the socket stays open as long as this.
+        """
         self._sock = sock
-        self._file = sock.makefile("rb", buffering=0)  # the socket stays open as long as this
+        self._kept: Any = None if is_lasting else sock.makefile("rb", buffering=0)
+        self.is_lasting = is_lasting
         self.exchange = exchange
         self.timeout = self._applied = sock.gettimeout()
         self.is_cut = False
         self._is_whole = self._is_frozen = False
         self._whole_by: float | None = None
+        tls: Any = getattr(sock, "sslobj", sock)  # urllib3's, of TLS within TLS
+        self._pending = getattr(tls, "pending", None)  # what TLS holds, no system call shows
 
     def makefile(self, _mode: str) -> io.BufferedReader:
         """Return the buffer that http.client reads from."""
@@ -130,7 +146,22 @@ class Wire(io.RawIOBase):
 
     def fileno(self) -> int:
         """Return the descriptor of the socket."""
-        return int(self._file.fileno())
+        return self._sock.fileno()
+
+    def renew(self, exchange: Exchange, timeout: float | None) -> None:
+        """Begin to listen for the next answer, whose head is to come whole.
+
+        Args:
+            exchange: Whose deadline it is.
+            timeout: Seconds for one wait; None is no limit.
+        """
+        self.exchange, self.timeout = exchange, timeout
+        self._applied = self._sock.gettimeout()
+        self._is_whole, self._whole_by = True, None
+
+    def keep(self) -> None:
+        """Take the socket over: nobody else keeps it open any more."""
+        self._kept, self.is_lasting = self._sock, False
 
     def expect(self, *, whole: bool) -> None:
         """Say whether what comes next must come as a whole within one timeout.
@@ -172,15 +203,23 @@ class Wire(io.RawIOBase):
 
     def has_more(self, buffered: io.BufferedReader) -> bool:
         """Say whether bytes were received that nobody asked for, without waiting for any."""
+        return self.holds_more() or self.arrived(buffered) != b""
+
+    def holds_more(self) -> bool:
+        """Say whether TLS has deciphered bytes that were not received from it yet."""
+        return self._pending is not None and self._pending() > 0
+
+    def arrived(self, buffered: io.BufferedReader) -> bytes:
+        """Return what was received and not read yet, without waiting for more."""
         self._is_frozen = True
-        tls: Any = getattr(self._sock, "sslobj", self._sock)  # urllib3's, of TLS within TLS
-        pending = getattr(tls, "pending", None)  # what TLS holds, no system call shows
-        return (pending is not None and pending() > 0) or buffered.peek(1) != b""
+        waiting = buffered.peek(1)
+        self._is_frozen = False
+        return waiting
 
     def close(self) -> None:
         """Let go of the socket."""
-        if not self.closed:
-            self._file.close()
+        if self._kept is not None:
+            self._kept.close()
         super().close()
 
 
@@ -190,6 +229,7 @@ class Message(HTTPResponse):
     Attributes:
         wire: Where it comes from.
         fields: Names and values as they came, in order.
+        by_name: The same by name in lower case; values of the same name are joined.
         is_tainted: Whether the connection cannot be used again: it has ended, or more came than
             the message had, which would be taken for the next answer.
     """
@@ -200,18 +240,39 @@ class Message(HTTPResponse):
     chunk_left: int | None
     will_close: bool
     version: Any
+    wire: Wire
+    fields: list[tuple[str, str]]
+    by_name: dict[str, tuple[str, str]]
+    is_tainted: bool
+    _has_begun: bool
+    _headers: HTTPMessage | None
+    _overhead: int
+    _failure: Exception | None
 
     def __init__(
         self, sock: socket, debuglevel: int = 0, method: str | None = None, url: str | None = None
     ) -> None:
         self.wire = Wire(sock, EXCHANGE.get())
-        self.fields: list[tuple[str, str]] = []
-        self.is_tainted = False
-        self._names: set[str] = set()
-        self._overhead = 0
-        self._failure: Exception | None = None
+        held: dict[str, Any] = vars(self)
+        held.update(_UNREAD, fields=[], by_name={})
         super().__init__(self.wire, debuglevel, method, url)  # type: ignore[arg-type]  # it asks for makefile only
         self.wire.expect(whole=True)
+
+    @classmethod
+    def following(cls, receiver: io.BufferedReader, method: str) -> "Message":
+        """Return the next answer over a wire that lasts, as the constructor would make it.
+
+        Saves 8 us: neither a file nor a buffer is made.
+
+        Args:
+            receiver: Over a lasting wire, which was renewed.
+            method: Of the request.
+        """
+        message: Any = cls.__new__(cls)
+        message.__dict__.update(
+            _UNREAD, fields=[], by_name={}, wire=receiver.raw, fp=receiver, _method=method
+        )
+        return cast("Message", message)
 
     # The head
 
@@ -221,18 +282,49 @@ class Message(HTTPResponse):
         Raises:
             HTTPException: It is malformed, too large, or there is none.
         """
-        if self.headers is not None:  # pyright: ignore[reportUnnecessaryComparison]  # http.client's own guard
+        if self._has_begun:
             return
-        version, status, reason = self._read_status()
-        self.version = 10 if version == "HTTP/1.0" else 11
-        self.code = self.status = status
-        self.reason = reason
-        self.fields = self._read_fields()
-        self.headers = self.msg = HTTPMessage()
-        for name, value in self.fields:
-            self.headers.set_raw(name, value)
+        if not self._read_plain_head():
+            version, self.status, self.reason = self._read_status()
+            self.version = 10 if version == "HTTP/1.0" else 11
+            self.fields = self._read_fields()
+        self.code = self.status
+        self._has_begun = True
+        self._sort()
         self._frame()
         self.wire.expect(whole=False)
+
+    def _read_plain_head(self) -> bool:
+        """Read a head that is like nearly every one, and came whole; saves 6 us.
+
+        Any other is left as it is, to be taken apart line by line.
+        """
+        waiting: bytes = self.fp.peek(1)
+        end = waiting.find(b"\r\n\r\n") + 2
+        if end < 2 or (found := _PLAIN_STATUS_LINE.match(waiting)) is None:
+            return False
+        fields = _plain_fields(waiting[found.end() : end].decode("latin-1"))
+        if fields is None:
+            return False
+        self.fp.read(end + 2)
+        self.version, self.status = 11, int(found[1])
+        self.reason, self.fields = (found[2] or b"").strip().decode("latin-1"), fields
+        return True
+
+    @property
+    def headers(self) -> Any:
+        """The fields as the standard library has them; made when somebody looks, for 1 us each."""
+        if self._headers is None and self._has_begun:
+            self._headers = made = HTTPMessage()
+            for name, value in self.fields:
+                made.set_raw(name, value)
+        return self._headers
+
+    @headers.setter
+    def headers(self, headers: HTTPMessage | None) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]  # http.client's own attribute, made late
+        self._headers = headers
+
+    msg: Any = headers  # pyright: ignore[reportAssignmentType]  # likewise
 
     def _read_status(self) -> tuple[str, int, str]:
         """Return the status line of the answer itself; those before it are passed over.
@@ -274,11 +366,11 @@ class Message(HTTPResponse):
         """Read a header or trailer section, and the empty line after it."""
         waiting: bytes = self.fp.peek(1)
         end = waiting.find(b"\r\n\r\n") + 2
-        section = waiting[:end].decode("latin-1")
-        if not _PLAIN_FIELDS.fullmatch(section) or section.count("\n") > _MOST_FIELDS:
+        fields = _plain_fields(waiting[:end].decode("latin-1"))
+        if fields is None:
             return self._read_fields_singly()
         self.fp.read(end + 2)
-        return [(name, value.strip(" \t")) for name, value in _PLAIN_FIELD.findall(section)]
+        return fields
 
     def _read_fields_singly(self) -> list[tuple[str, str]]:
         fields: list[tuple[str, str]] = []
@@ -292,22 +384,23 @@ class Message(HTTPResponse):
                 )
         return fields
 
-    def _values(self, name: str) -> list[str]:
-        if name not in self._names:
-            return []
-        return [value for field, value in self.fields if field.lower() == name]
+    def _sort(self) -> None:
+        """File the fields by name; values of the same name are joined (RFC 9110 section 5.3)."""
+        by_name = self.by_name
+        for name, value in self.fields:
+            key = name.lower()
+            first = by_name.get(key)
+            by_name[key] = (name, value) if first is None else (first[0], f"{first[1]}, {value}")
 
     def _frame(self) -> None:
         """Find the length of the body, in the order of RFC 9112 section 6.3."""
-        self._names = {name.lower() for name, _ in self.fields}
-        codings = self._values("transfer-encoding")
-        lengths = self._values("content-length")
+        codings, lengths = map(self.by_name.get, ("transfer-encoding", "content-length"))
         self.chunked, self.chunk_left = False, None
         self.will_close = self._is_last()
         if codings and lengths:  # item 3: "ought to be handled as an error"
             raise MalformedError("there are both Content-Length and Transfer-Encoding")
-        self.length = _parse_lengths(lengths)
-        is_chunked = bool(codings) and _parse_codings(codings)
+        self.length = _parse_lengths(lengths[1]) if lengths else None
+        is_chunked = codings is not None and _parse_codings(codings[1])
         if self._method == "HEAD" or self.status in _BODILESS:  # type: ignore[attr-defined]  # item 1
             self.length = 0
         elif is_chunked:
@@ -319,13 +412,29 @@ class Message(HTTPResponse):
 
     def _is_last(self) -> bool:
         """Say whether the connection ends with this answer (RFC 9112 section 9.3)."""
-        if "connection" not in self._names:  # saves 2 us; HTTP/1.0 closes where nothing is said
-            return bool(self.version == 10)
-        said = ",".join(self._values("connection")).lower()
-        options = {option.strip(" \t") for option in said.split(",")} if said else ()
+        said = self.by_name.get("connection")
+        if said is None:
+            return bool(self.version == 10)  # HTTP/1.0 closes where nothing is said
+        options = {option.strip(" \t") for option in said[1].lower().split(",")}
         return "close" in options or (self.version == 10 and "keep-alive" not in options)
 
     # The body
+
+    def take_arrived(self) -> bytes | None:
+        """Return the body, if its length is known and all of it came with the head; else None.
+
+        Saves 12 us: nothing can fail any more, and nobody has to wait.
+        """
+        if self.chunked or self.length is None:
+            return None
+        waiting = self.wire.arrived(self.fp)
+        if len(waiting) < self.length:
+            return None
+        block: bytes = self.fp.read(self.length)
+        self.is_tainted = len(waiting) > self.length or self.wire.holds_more()
+        self.length = 0
+        self._let_go(self.fp)
+        return block
 
     def read(self, amt: int | None = None) -> bytes:
         """Return so many bytes, fewer at the end; None is all.
@@ -443,10 +552,29 @@ class Message(HTTPResponse):
 
     def _close_conn(self) -> None:
         """Let go of the connection; http.client calls it so."""
-        buffered, self.fp = self.fp, None
-        if buffered is not None:
+        if (buffered := self.fp) is not None:
             self.is_tainted = self.wire.has_more(buffered)
+            self._let_go(buffered)
+
+    def _let_go(self, buffered: io.BufferedReader) -> None:
+        self.fp = None
+        if not self.wire.is_lasting:
             buffered.close()
+
+
+# What is the same in every message of which nothing was read.
+_UNREAD = {
+    "debuglevel": 0, "version": None, "status": None, "reason": None, "chunked": False,
+    "chunk_left": None, "length": None, "will_close": False, "is_tainted": False,
+    "_headers": None, "_has_begun": False, "_overhead": 0, "_failure": None,
+}  # fmt: skip
+
+
+def _plain_fields(section: str) -> list[tuple[str, str]] | None:
+    """Return the fields of a section that is spelled like nearly every one; None for any other."""
+    if not _PLAIN_FIELDS.fullmatch(section) or section.count("\n") > _MOST_FIELDS:
+        return None
+    return [(name, value.strip(" \t")) for name, value in _PLAIN_FIELD.findall(section)]
 
 
 def _parse_field(line: bytes) -> tuple[str, str]:
@@ -465,27 +593,32 @@ def _parse_field(line: bytes) -> tuple[str, str]:
     return name.decode("ascii"), value.strip(b" \t").decode("latin-1")
 
 
-def _parse_lengths(values: list[str]) -> int | None:
-    """Return the one length that all say (RFC 9110 section 8.6); None when none says one."""
-    lengths = {length.strip(" \t") for value in values for length in value.split(",")}
-    if not lengths:
-        return None
-    if len(lengths) > 1:
+def _parse_lengths(said: str) -> int:
+    """Return the one length that all say (RFC 9110 section 8.6).
+
+    Args:
+        said: The values of the fields, joined by commas.
+    """
+    if _LENGTH.fullmatch(said):
+        return int(said)
+    if len({length.strip(" \t") for length in said.split(",")}) > 1:
         raise MalformedError("the lengths in Content-Length differ")
-    (length,) = lengths
+    length = said.partition(",")[0].strip(" \t")
     if not _LENGTH.fullmatch(length):
         raise MalformedError("Content-Length is no number, or too large")
     return int(length)
 
 
-def _parse_codings(values: list[str]) -> bool:
+def _parse_codings(said: str) -> bool:
     """Say whether the body is chunked (RFC 9112 section 6.1).
 
     No other coding was asked for by a TE field, so none may be used; "identity" meant "none"
     in RFC 2616.
+
+    Args:
+        said: The values of the fields, joined by commas.
     """
-    listed = {coding.strip(" \t").lower() for value in values for coding in value.split(",")}
-    codings = listed - {"", "identity"}
-    if codings - {"chunked"} or sum(v.lower().count("chunked") for v in values) > 1:
+    codings = {coding.strip(" \t") for coding in said.lower().split(",")} - {"", "identity"}
+    if codings - {"chunked"} or said.lower().count("chunked") > 1:
         raise MalformedError("there is a Transfer-Encoding other than chunked, once")
     return bool(codings)

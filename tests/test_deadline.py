@@ -461,7 +461,9 @@ def test_a_deadline_bounds_all_attempts(raw_server):
         api.get("x")
 
     assert watch.seconds < LATE
-    assert caught.value.attempts == len(server.requests) > 1
+    assert len(server.requests) > 1
+    # The last one may have been over before the server heard of it.
+    assert caught.value.attempts - len(server.requests) in {0, 1}
 
 
 def test_a_wait_that_outlasts_the_deadline_is_not_begun(sandbox, waits):
