@@ -1,5 +1,6 @@
 """What a caller sees of an answer, and how its body is read."""
 
+import json
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, TypeVar, cast, overload
@@ -15,6 +16,7 @@ from requests.exceptions import (
     SSLError,
     StreamConsumedError,
 )
+from requests.utils import guess_json_utf
 from urllib3.exceptions import DecodeError as WireDecodeError
 from urllib3.exceptions import HTTPError as WireError
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
@@ -24,6 +26,9 @@ from httpkit import _headers, _models, _secrets, errors, events
 from httpkit.events import Event
 
 T = TypeVar("T")
+# Any: what json is there is not declared as theirs, and callers may put another in its place.
+_requests_models: Any = requests.models
+_UTF_8 = frozenset({"utf-8", "utf8"})
 
 # One system call reads at most this much; `read1` returns sooner, so a deadline is seen.
 _BLOCK = 1 << 16
@@ -179,11 +184,24 @@ class Response(requests.Response):
             DecodeError: It is not JSON; the message says what it is instead.
         """
         try:
+            if not kwargs and self._is_plain_json():
+                value = _models.parsed(self.content)
+                if value is not _models.UNPARSED:
+                    return value
             return super().json(**kwargs)
         except JSONDecodeError as error:
             raise self._not_json(error.msg, error.doc, error.pos) from error
         except (RecursionError, ValueError) as error:  # too deep, no text, too many digits
             raise self._not_json(type(error).__name__) from error
+
+    def _is_plain_json(self) -> bool:
+        """Say whether requests would decode the body as UTF-8, with the standard library."""
+        if _requests_models.complexjson is not json:
+            return False
+        encoding = self.encoding
+        if encoding is None:
+            return guess_json_utf(self.content) == "utf-8"
+        return encoding.lower() in _UTF_8
 
     def decode(self, model: Callable[..., T]) -> T:
         """Decode the body, strict JSON in UTF-8, into a model.

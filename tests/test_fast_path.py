@@ -5,6 +5,7 @@ class goes the ordinary way, so both are driven here over the same cases.
 """
 
 import functools
+import gzip
 import http.client
 import logging
 import sys
@@ -25,6 +26,7 @@ from httpkit.transport import Adapter
 # were counted (2026-11), and a release of Python may need some more.
 MOST_CALLS = 340
 ORDINARY = "adapters.py", "send"
+GZIPPED = gzip.compress(b"hello world", mtime=0)
 
 
 class Ordinary(Adapter):
@@ -193,8 +195,18 @@ def test_both_ways_send_the_same_bytes_and_give_the_same_answer(server, act):
         b"HTTP/1.0 200 OK\r\ncontent-length: 2\r\n%s\r\n\r\nhi",
         b"HTTP/1.1 200 A\r\nContent-Type: a; charset=latin1\r\ncontent-length: 1\r\n%s\r\n\r\n\xf6",
         b"HTTP/1.1 103 Early\r\nA: b\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n%s\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nx: keep-alive\r\nConnection: close\r\n\r\nhi",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n%s\r\n\r\nhi, and more",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n%s\r\n\r\nhi",
+        b"HTTP/1.1 200 OK\nContent-Length: 2\n%s\n\nhi",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 31\r\n%s\r\n\r\n" + GZIPPED,
+        b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n%s\r\n\r\n" + b"x" * 200_000,
+        b"HTTP/1.1 200 OK\r\n%s\r\n" + b"A: b\r\n" * 200 + b"Content-Length: 0\r\n\r\n",
     ],
-    ids=["404", "cookies", "204", "chunked", "1.0", "latin-1", "103"],
+    ids=[
+        "404", "cookies", "204", "chunked", "1.0", "latin-1", "103", "close", "more than announced",
+        "two lengths", "LF alone", "gzip", "large", "many fields",
+    ],
 )  # fmt: skip
 def test_both_ways_read_the_same_answer(raw_server, reply):
     server = raw_server(reply.replace(b"%s", b"connection: keep-alive"))
@@ -343,6 +355,33 @@ def test_an_adapter_mounted_between_two_calls_is_asked(api):
     api.mount(api.base_url, adapter)
 
     assert api.get("x").text == "mounted"
+
+
+def test_an_adapter_put_in_place_by_hand_is_asked(api):
+    adapter = requests_mock.Adapter()
+    adapter.register_uri("GET", f"{api.base_url}/x", text="by hand")
+    api.adapters["http://"] = adapter
+
+    assert api.get("x").text == "by hand"
+
+
+def test_what_came_after_an_answer_is_not_taken_for_the_next(raw_server, answer):
+    split = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nx: keep-alive\r\n\r\nhi" + answer(body=b"no")
+    server = raw_server(keeping(answer), split, keeping(answer, "200 OK", b"next"))
+
+    with httpkit.Session(server.url) as api:
+        bodies = [api.get("x").content for _ in range(3)]
+
+    assert bodies[1:] == [b"hi", b"next"]
+
+
+def test_threads_wait_for_the_one_connection_of_a_pool_that_blocks(server):
+    with httpkit.Session(server.url) as api:
+        api.mount("http://", Adapter(pool_maxsize=1, pool_block=True))
+        found = list(api.map(lambda _: api.get("x").json(), range(40), workers=8))
+
+    assert found == [{"id": 1}] * 40
+    assert server.connections == 1
 
 
 def test_responses_and_requests_mock_are_heard_between_two_calls(api):

@@ -5,6 +5,7 @@ many, and other ones.
 """
 
 import dataclasses
+import json
 import os
 import pickle
 import unicodedata
@@ -536,6 +537,32 @@ def test_an_argument_is_taken_or_refused_with_a_typed_error(name, value):
     with httpkit.Session(BASE, retry=None) as api:
         api.mount("https://", Nowhere())
         attempt(lambda: api.request("POST", "x", **{name: value}))
+
+
+# What JSON is made of, and what looks like it.
+SCRAPS = [
+    *'{}[],:"\\-0123456789.eE+ aé', "\\u", "\\ud83d", "\\ude00", "\\n", "\\/", "\\x", "-0",
+    "1e400", "5e-324", "123456789012345678901234567890", "18446744073709551616",
+    "1.7976931348623159e308", "NaN", "Infinity", "null", "true", "false", "\n", "\x0b", "\x00",
+    "\u2028", "\ufeff", "\U0001f600",
+    '""', "[]", "{}", '"a":1', "4.35", "1e23", "9007199254740993", "-1.5E-7",
+]  # fmt: skip
+documents = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=12,
+).map(json.dumps)
+
+
+@fuzzed(400)
+@given(st.lists(st.sampled_from(SCRAPS), max_size=14).map("".join) | documents)
+def test_json_is_what_the_standard_library_makes_of_it(text):
+    body = text.encode("utf-8", "surrogatepass")
+
+    value = _models.parsed(body)
+
+    if value is not _models.UNPARSED:
+        assert repr(value) == repr(json.loads(body.decode("utf-8", "replace")))
 
 
 @fuzzed(200)

@@ -1,6 +1,7 @@
 """What a caller sees of an answer: its story, its text, its JSON, and its connection."""
 
 import copy
+import functools
 import json
 import pickle
 import socket
@@ -181,6 +182,33 @@ def test_json_reads_what_requests_reads(got, body, value):
     response.encoding = None
 
     assert response.json() == value
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a": [1, -0, 1e22, "\\u00fc"]}', b'"\xff"', b"[NaN]", b'"\\ud83d"',
+        b"[" + b"1," * 150_000 + b"1]",
+    ],
+    ids=["plain", "no utf-8", "nan", "half a pair", "large"],
+)  # fmt: skip
+def test_json_is_the_same_by_either_parser(got, monkeypatch, body):
+    response = got(body)
+    found = response.json()
+
+    monkeypatch.setattr("json.loads", functools.partial(json.loads))  # somebody else's
+    standard = response.json()
+
+    assert repr(found) == repr(standard)
+
+
+@pytest.mark.parametrize("place", ["json.loads", "requests.models.complexjson.loads"])
+def test_a_parser_that_somebody_put_in_place_is_asked(got, monkeypatch, place):
+    response = got(b'{"a": 1}')
+
+    monkeypatch.setattr(place, lambda text, **_: f"theirs: {text}")
+
+    assert response.json() == 'theirs: {"a": 1}'
 
 
 def test_json_passes_its_keywords_on(got):
