@@ -7,8 +7,9 @@ all of them to find out that nothing special was asked for. What is plain is see
 here; everything else, and every first request to a host, takes their way.
 
 Rule: nothing of theirs is passed over that somebody replaced. A mock, a tracer or a patch is
-noticed at the next request. What is read of urllib3's private interface is listed in
-`transport`; without it there are no connections of ours, and this way is never taken.
+noticed at the next request. Beside `transport`, only here is urllib3's private interface
+touched; without what `transport` lists of it there are no connections of ours, and this way is
+never taken.
 """
 
 import logging

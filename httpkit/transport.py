@@ -2,8 +2,9 @@
 
     Adapter -> pool -> connection -> Message (wire) -> HTTPResponse
 
-Rule: only here is urllib3's private interface touched. Where it is not as expected, another
-version or somebody's patch, requests' own path serves in our place.
+Rule: urllib3's private interface is touched here, and by `express`, which is given no
+connections but ours. Where it is not as expected, another version or somebody's patch,
+requests' own path serves in our place.
 """
 
 import errno
