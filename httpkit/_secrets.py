@@ -7,7 +7,6 @@ repeats it, and the names that `secret_headers` adds.
 
 import json
 import logging
-import os
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
@@ -17,6 +16,7 @@ from urllib.parse import quote, quote_plus, unquote_plus, urlsplit, urlunsplit
 
 from urllib3.exceptions import InvalidChunkLength
 
+from httpkit import forks
 from httpkit._typing import is_list, is_mapping
 
 MASK = "***"
@@ -41,8 +41,7 @@ def _renew_lock() -> None:
     _lock = Lock()
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
-    os.register_at_fork(after_in_child=_renew_lock)
+forks.call_in_child(_renew_lock)
 
 
 def is_secret(name: str) -> bool:

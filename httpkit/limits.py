@@ -8,14 +8,13 @@ Rule: nothing here waits; the delivery does.
 """
 
 import math
-import os
 import re
-import weakref
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
+from httpkit import forks
 from httpkit.errors import ConfigurationError
 
 # After botocore's standard mode: a lost connection costs more than an error status.
@@ -31,23 +30,11 @@ class _Shared:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        _alive.add(self)
+        forks.watch(self)
 
-    def renew_lock(self) -> None:
+    def renew(self) -> None:
         """Replace the lock: a thread that is not here any more may have held it at the fork."""
         self._lock = Lock()
-
-
-_alive: weakref.WeakSet[_Shared] = weakref.WeakSet()
-
-
-def _renew_locks() -> None:
-    for shared in list(_alive):
-        shared.renew_lock()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
-    os.register_at_fork(after_in_child=_renew_locks)
 
 
 class Budget(_Shared):
@@ -204,9 +191,9 @@ class Pace(_Shared):
                 lane = self._lanes[host] = self._make(host)
             return lane.book(now, longest)
 
-    def renew_lock(self) -> None:
+    def renew(self) -> None:
         """Replace the lock, and the places, which have locks of their own."""
-        super().renew_lock()
+        super().renew()
         self._lanes = {}
 
     def _forget_idle(self, now: float) -> None:

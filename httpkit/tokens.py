@@ -7,18 +7,16 @@ means (RFC 6749 section 5), how long it serves, and that one thread fetches whil
 import copy
 import json
 import math
-import os
 import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from threading import TIMEOUT_MAX, Event, Lock, get_ident
 from typing import Any, TypeAlias
-from weakref import WeakSet
 
 import requests
 
-from httpkit import _headers, _secrets, errors
+from httpkit import _headers, _secrets, errors, forks
 from httpkit._typing import is_mapping
 from httpkit.errors import ConfigurationError, DeadlineExceededError, TokenError
 from httpkit.response import Response
@@ -196,10 +194,10 @@ class Keeper:
         self.clock = clock
         self._kept: _Kept | None = None
         self._was_rejected = False
-        self.revive()
-        _keepers.add(self)
+        self.renew()
+        forks.watch(self)
 
-    def revive(self) -> None:
+    def renew(self) -> None:
         """Forget what other threads hold; in a forked child they do not exist."""
         self._lock = Lock()
         self._flight: _Flight | None = None
@@ -341,15 +339,3 @@ def _again(error: requests.RequestException) -> requests.RequestException:
     twin = copy.copy(error)
     twin.__dict__["__notes__"] = list(error.__dict__.get("__notes__", ()))
     return twin
-
-
-_keepers: "WeakSet[Keeper]" = WeakSet()
-
-
-def _revive_all() -> None:
-    for keeper in _keepers:
-        keeper.revive()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
-    os.register_at_fork(after_in_child=_revive_all)

@@ -20,6 +20,7 @@ from typing import Any, Protocol, cast
 import requests
 from requests.adapters import HTTPAdapter
 
+from httpkit import forks
 from httpkit._headers import Jar
 
 # A worker of a pool serves a handful of sessions; each holds connections open.
@@ -185,5 +186,4 @@ def _close_idle(manager: Any) -> None:
                 held.close()  # no shutdown, which the parent would notice
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
-    os.register_at_fork(after_in_child=_let_go)
+forks.call_in_child(_let_go)
