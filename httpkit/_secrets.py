@@ -17,6 +17,7 @@ from urllib.parse import quote, quote_plus, unquote_plus, urlsplit, urlunsplit
 from urllib3.exceptions import InvalidChunkLength
 
 from httpkit import forks
+from httpkit._causes import causes
 from httpkit._typing import is_list, is_mapping
 
 MASK = "***"
@@ -216,16 +217,8 @@ def scrub(error: BaseException, urls: Mapping[str, str] | None = None) -> None:
         error: The last of the chain.
         urls: URLs that may stand in a message, with what to write instead.
     """
-    pending: list[object] = [error]
-    seen: set[int] = set()
-    while pending:
-        current = pending.pop()
-        if not isinstance(current, BaseException) or id(current) in seen:
-            continue
-        seen.add(id(current))
-        pending += (*current.args, current.__cause__, current.__context__)
-        pending.append(getattr(current, "reason", None))
-        _scrub_one(current, urls or {})
+    for cause in causes(error):
+        _scrub_one(cause, urls or {})
 
 
 def _scrub_one(error: BaseException, urls: Mapping[str, str]) -> None:

@@ -7,11 +7,13 @@ Rule: an error is only looked at here, and a sentence never quotes it.
 """
 
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import requests
 from requests.exceptions import ProxyError
 from urllib3.exceptions import NewConnectionError
+
+from httpkit._causes import causes
 
 _CLOCK = "unless this machine's clock is wrong"
 _AUTHORITY = (
@@ -53,20 +55,6 @@ PROXY_CREDENTIALS = (
 )
 _REFUSED_BY_PROXY = "the proxy does not lead there: no_proxy, or proxies={…: None}, goes around it"
 _NO_PROXY_THERE = "nothing answers as a proxy there: see proxies= and the HTTP(S)_PROXY variables"
-
-
-def causes(error: BaseException) -> Iterator[BaseException]:
-    """Give an error and all that it holds, or was raised from, each once."""
-    pending: list[object] = [error]
-    seen: set[int] = set()
-    while pending:
-        current = pending.pop()
-        if not isinstance(current, BaseException) or id(current) in seen:
-            continue
-        seen.add(id(current))
-        yield current
-        pending += [*current.args, current.__cause__, current.__context__]
-        pending += [getattr(current, "reason", None), getattr(current, "original_error", None)]
 
 
 def advise(error: requests.RequestException) -> str | None:

@@ -20,6 +20,7 @@ from requests.exceptions import InvalidURL
 from typing_extensions import Unpack
 
 from httpkit import _secrets, _urls, auth, preparation, retry, tokens
+from httpkit._causes import causes
 from httpkit._typing import Carrier
 from httpkit.auth import NO_AUTH, BasicAuth, Secret, Strategy
 from httpkit.errors import BodyTooLargeError, ConfigurationError, DeadlineExceededError, TokenError
@@ -356,17 +357,10 @@ def _ask(
 
 def _forget_requests(error: BaseException) -> None:
     """Take requests and answers off an error and what it came from: they hold the secret."""
-    pending: list[BaseException | None] = [error]
-    seen: set[int] = set()
-    while pending:
-        current = pending.pop()
-        if current is None or id(current) in seen:
-            continue
-        seen.add(id(current))
-        pending += [current.__cause__, current.__context__]
-        if isinstance(current, requests.RequestException):
-            current.request = current.response = None
-            current.__dict__["attempts"] = 0  # of the caller's request
+    for cause in causes(error):
+        if isinstance(cause, requests.RequestException):
+            cause.request = cause.response = None
+            cause.__dict__["attempts"] = 0  # of the caller's request
 
 
 def _check_token_url(url: object) -> None:

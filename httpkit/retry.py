@@ -24,7 +24,8 @@ from requests.exceptions import (
     SSLError,
 )
 
-from httpkit import _headers, _secrets, advice, errors
+from httpkit import _headers, _secrets, errors
+from httpkit._causes import causes
 from httpkit.errors import ConfigurationError
 
 RETRIED_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -200,7 +201,7 @@ def delivery(error: BaseException) -> Delivery:
 
 
 def _delivery_of_tls(error: BaseException) -> Delivery:
-    found = list(advice.causes(error))
+    found = list(causes(error))
     if not any(isinstance(cause, _BROKEN_TLS) for cause in found):
         return "final"
     is_unsent = any(getattr(cause, "is_unsent", False) for cause in found)

@@ -17,7 +17,7 @@ from httpkit.auth import Strategy
 
 # From the ground up. A module imports from floors below its own, and from no other.
 FLOORS = (
-    ("_filenames", "_typing", "forks"),
+    ("_causes", "_filenames", "_typing", "forks"),
     ("_models", "_secrets"),
     ("_headers", "_urls", "advice", "environment", "events", "identity"),
     ("errors",),
