@@ -18,6 +18,7 @@ from requests.exceptions import ChunkedEncodingError
 
 from httpkit import _filenames, _secrets, checksums, errors, retry
 from httpkit import response as response_room
+from httpkit.bounds import check_count
 from httpkit.errors import BodyTooLargeError, ChecksumError, IncompleteError, TransferError
 from httpkit.identity import Identity, http_date, is_chunked, is_encoded, span, stand_for, timestamp
 from httpkit.part import OVERLAP, Part, Sink, Stream
@@ -123,11 +124,9 @@ class Wishes:
         for name, known in choices.items():
             if (value := getattr(self, name)) not in known:
                 raise errors.ConfigurationError(f"{name}={value!r} is no such choice")
-        for name in ("expected_size", "max_size", "max_stalls"):
-            size = getattr(self, name)
-            is_count = isinstance(size, int) and not isinstance(size, bool) and size >= 0
-            if not is_count and (size is not None or name == "max_stalls"):
-                raise errors.ConfigurationError(f"{name}={size!r} must be a whole number from 0")
+        for name in ("expected_size", "max_size"):
+            check_count(name, getattr(self, name), is_optional=True)
+        check_count("max_stalls", self.max_stalls)
         types: Any = self.content_type
         if types is not None and not isinstance(types, (str, tuple, list)):
             raise errors.ConfigurationError(f"content_type={types!r} must be a pattern, or several")

@@ -19,10 +19,11 @@ import requests
 from requests.exceptions import InvalidURL
 from typing_extensions import Unpack
 
-from httpkit import _secrets, _urls, auth, preparation, retry, tokens
+from httpkit import _secrets, _urls, auth, preparation, tokens
 from httpkit._causes import causes
 from httpkit._typing import Carrier
 from httpkit.auth import NO_AUTH, BasicAuth, Secret, Strategy
+from httpkit.bounds import check_seconds
 from httpkit.errors import BodyTooLargeError, ConfigurationError, DeadlineExceededError, TokenError
 from httpkit.request import Call, PreparedRequest
 from httpkit.retry import RetryPolicy
@@ -83,7 +84,7 @@ class _TokenAuth(Strategy):
         object.__setattr__(self, "resource", _as_resources(self.resource))
         if self.audience is not None:
             _matching(_CLIENT_ID, self.audience, "audience")
-        retry.check_seconds("leeway", self.leeway)
+        check_seconds("leeway", self.leeway)
         if self.client_auth not in ("basic", "post"):
             raise ConfigurationError(f"client_auth={self.client_auth!r} is neither basic nor post")
 

@@ -7,6 +7,7 @@ from urllib.parse import urldefrag
 
 from httpkit import _models, _secrets, _urls
 from httpkit._typing import Params, is_list
+from httpkit.bounds import check_count
 from httpkit.errors import ConfigurationError
 from httpkit.pagination import Pager
 from httpkit.walk import Listing, Page, Turner, Walk, beginning
@@ -84,7 +85,7 @@ class Pages(Generic[T]):
         Raises:
             ConfigurationError: The count is below 0.
         """
-        _check_count(count)
+        check_count("count", count)
         limit = count if self._limit is None else min(count, self._limit)
         return Pages(self._listing, start=self._start, limit=limit)
 
@@ -147,11 +148,6 @@ class Pages(Generic[T]):
         listing = self._listing
         limit = "" if self._limit is None else f", at most {self._limit}"
         return f"<Pages of {_secrets.redact_url(listing.url)}{limit}>"
-
-
-def _check_count(count: object) -> None:
-    if not isinstance(count, int) or isinstance(count, bool) or count < 0:
-        raise ConfigurationError(f"{count!r} items: a whole number, 0 or more, is needed")
 
 
 def check(pager: object, **places: object) -> None:

@@ -15,6 +15,7 @@ from typing import Protocol
 from requests.exceptions import InvalidURL
 
 from httpkit import _headers, _models, _urls
+from httpkit.bounds import check_count
 from httpkit.errors import ConfigurationError, PaginationError
 from httpkit.response import Response
 
@@ -293,7 +294,7 @@ class NumberedPages:
 
     def __post_init__(self) -> None:
         _check_place("param", self.param, is_optional=False)
-        _check_count("start", self.start, least=0)
+        check_count("start", self.start, least=0)
         for name in ("total", "total_items", "more"):
             _check_place(name, getattr(self, name))
 
@@ -363,7 +364,7 @@ class OffsetPages:
         _check_place("param", self.param, is_optional=False)
         for name in ("limit_param", "total", "more"):
             _check_place(name, getattr(self, name))
-        _check_count("limit", self.limit, least=1)
+        check_count("limit", self.limit, least=1)
 
     @property
     def own(self) -> tuple[str, ...]:
@@ -401,8 +402,3 @@ def _check_place(name: str, place: object, *, is_optional: bool = True) -> None:
     is_off = place is None and is_optional
     if not is_off and (not isinstance(place, str) or not place.strip(".")):
         raise ConfigurationError(f"{name}={place!r} must name something")
-
-
-def _check_count(name: str, number: object, *, least: int) -> None:
-    if not isinstance(number, int) or isinstance(number, bool) or number < least:
-        raise ConfigurationError(f"{name}={number!r} must be a whole number, {least} or more")

@@ -15,6 +15,7 @@ from queue import SimpleQueue
 from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 from httpkit import _secrets
+from httpkit.bounds import check_count
 from httpkit.errors import ConfigurationError, add_note
 from httpkit.progress import ProgressLike, Reporter, check_progress
 
@@ -52,9 +53,7 @@ class Plan:
     progress: ProgressLike = None
 
     def __post_init__(self) -> None:
-        workers: Any = self.workers
-        if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
-            raise ConfigurationError(f"workers={workers!r} must be a whole number from 1")
+        check_count("workers", self.workers, least=1)
         if self.executor is not None and not callable(getattr(self.executor, "submit", None)):
             raise ConfigurationError(f"executor={self.executor!r} has no submit()")
         if self.errors not in {"raise", "return"}:

@@ -6,7 +6,6 @@ processed, only when repeating it does no harm (RFC 9110 section 9.2.2) or when 
 knows it by an idempotency key.
 """
 
-import math
 import random
 import ssl
 import time
@@ -26,6 +25,7 @@ from requests.exceptions import (
 
 from httpkit import _headers, _secrets, errors
 from httpkit._causes import causes
+from httpkit.bounds import check_count, check_seconds, is_count
 from httpkit.errors import ConfigurationError
 
 RETRIED_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -94,12 +94,10 @@ class RetryPolicy:
     idempotency_header: str = "Idempotency-Key"
 
     def __post_init__(self) -> None:
-        if not _is_count(self.attempts):
-            raise ConfigurationError(f"attempts={self.attempts!r} must be a whole number from 1")
+        check_count("attempts", self.attempts, least=1)
         for name in ("backoff", "max_backoff", "max_retry_after"):
             check_seconds(name, getattr(self, name))
-        if self.budget is not None and not _is_count(self.budget):
-            raise ConfigurationError(f"budget={self.budget!r} must be a whole number from 1")
+        check_count("budget", self.budget, least=1, is_optional=True)
         statuses = _as_set("statuses", self.statuses, int)
         methods = _as_set("methods", self.methods, str)
         object.__setattr__(self, "statuses", statuses)
@@ -109,29 +107,6 @@ class RetryPolicy:
         header = self.idempotency_header
         if not isinstance(header, str) or not _headers.is_name(header):  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
             raise ConfigurationError(f"idempotency_header={header!r} is no header name")
-
-
-def _is_count(number: object) -> bool:
-    return isinstance(number, int) and not isinstance(number, bool) and number >= 1
-
-
-# More than a century is a mistake, and more than a float or a timer can hold.
-_LONGEST = 1e9
-
-
-def check_seconds(name: str, seconds: object, *, above_zero: bool = False) -> None:
-    """Refuse what is not a finite number of seconds.
-
-    Raises:
-        ConfigurationError: It is negative, NaN, infinite, no number, or 0 where that is out.
-    """
-    number = math.nan
-    if isinstance(seconds, (int, float)) and not isinstance(seconds, bool):
-        number = seconds
-    if (0 < number <= _LONGEST) or (number == 0 and not above_zero):
-        return
-    bound = "above 0" if above_zero else "0 or more"
-    raise ConfigurationError(f"{name}={seconds!r} must be a number of seconds, {bound}")
 
 
 T = TypeVar("T")
@@ -154,7 +129,7 @@ def as_policy(retry: RetryPolicy | int | None) -> RetryPolicy | None:
     """
     if retry is None or isinstance(retry, RetryPolicy):
         return retry
-    if not _is_count(retry):
+    if not is_count(retry, least=1):
         raise ConfigurationError(f"retry={retry!r} must be a RetryPolicy, a count from 1, or None")
     return RetryPolicy(attempts=retry)
 

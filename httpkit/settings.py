@@ -26,12 +26,13 @@ from httpkit._typing import (
     is_tuple,
 )
 from httpkit.auth import as_signer
+from httpkit.bounds import check_count, check_seconds
 from httpkit.dispatch import StatusDispatch, as_dispatch
 from httpkit.errors import ConfigurationError
 from httpkit.limits import Pace, RateLimit
 from httpkit.request import check_headers
 from httpkit.response import Response
-from httpkit.retry import RetryPolicy, as_policy, check_seconds
+from httpkit.retry import RetryPolicy, as_policy
 
 T = TypeVar("T")
 Table: TypeAlias = Mapping[Any, Callable[[Response], T]] | StatusDispatch[T]
@@ -271,10 +272,8 @@ def _check_deadline(name: str, deadline: object) -> None:
         check_seconds(name, deadline, above_zero=True)
 
 
-def _check_max_body(_: str, size: object) -> None:
-    is_count = isinstance(size, int) and not isinstance(size, bool) and size > 0
-    if size is not None and not is_count:
-        raise ConfigurationError(f"max_body={size!r} must be a number of bytes above 0, or None")
+def _check_max_body(name: str, size: object) -> None:
+    check_count(name, size, least=1, is_optional=True)
 
 
 def _check_rate_limit(_: str, rate_limit: Any) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias, cast
 from httpkit import _headers, checksums, multipart
 from httpkit._typing import SupportsItems, SupportsRead, is_mapping
 from httpkit.bodies import Outgoing
+from httpkit.bounds import check_count
 from httpkit.errors import ConfigurationError
 from httpkit.progress import ProgressLike, Reporter, check_progress
 from httpkit.response import Response
@@ -63,11 +64,9 @@ class Wishes:
     max_stalls: int = 5
 
     def __post_init__(self) -> None:
-        for name in ("size", "chunk_size"):
-            _check_count(name, getattr(self, name), is_optional=True)
-        _check_count("max_stalls", self.max_stalls)
-        if self.chunk_size == 0:
-            raise ConfigurationError("chunk_size=0 would send nothing")
+        check_count("size", self.size, is_optional=True)
+        check_count("chunk_size", self.chunk_size, least=1, is_optional=True)
+        check_count("max_stalls", self.max_stalls)
         if self.resumable is not None and self.resumable not in PROTOCOLS:
             raise ConfigurationError(f"resumable={self.resumable!r} is none of {PROTOCOLS}")
         self._check_company()
@@ -95,12 +94,6 @@ class Wishes:
         for name in ("field", "state"):
             if getattr(self, name) is not None and not str(getattr(self, name)):
                 raise ConfigurationError(f"{name}= is empty")
-
-
-def _check_count(name: str, value: object, *, is_optional: bool = False) -> None:
-    is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-    if not is_count and not (value is None and is_optional):
-        raise ConfigurationError(f"{name}={value!r} must be a whole number from 0")
 
 
 def is_media_type(text: object) -> bool:

@@ -21,7 +21,7 @@ FLOORS = (
     ("_models", "_secrets"),
     ("_headers", "_urls", "advice", "environment", "events", "identity"),
     ("errors",),
-    ("checksums", "forms", "part", "response", "travel", "wire"),
+    ("bounds", "checksums", "forms", "part", "response", "travel", "wire"),
     ("sources",),
     ("bodies",),
     ("multipart",),
