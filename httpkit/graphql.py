@@ -10,10 +10,10 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any, TypeVar, cast
 
-from httpkit import _models, _secrets, errors
+from httpkit import _models, errors
 from httpkit._typing import is_list, is_mapping
 from httpkit.errors import BodyTooLargeError, ConfigurationError
-from httpkit.response import Response
+from httpkit.response import Response, decoding
 from httpkit.retry import RetryPolicy
 
 T = TypeVar("T")
@@ -98,7 +98,10 @@ def read(answer: Response, model: Callable[..., T] | None) -> Any:
         why = why or f"it has {'no data' if data is None else 'data that is no object'}"
         what = errors.describe(answer.request, answer.url)
         raise answer.decode_error(f"the answer to {what} is no GraphQL response: {why}")
-    return data if model is None else _modelled(answer, model)
+    if model is None:
+        return data
+    with decoding(answer, model, lambda error: f"in its data: {error}"):
+        return _models.decode(_models.dig(answer.content, "data"), model)
 
 
 def _document(answer: Response) -> tuple[Mapping[str, Any], str]:
@@ -131,11 +134,3 @@ def _with_message(reported: Any) -> Mapping[str, Any]:
     members: dict[str, Any] = dict(reported) if is_mapping(reported) else {}
     told = members.get("message")
     return {**members, "message": told if isinstance(told, str) else str(reported)}
-
-
-def _modelled(answer: Response, model: Callable[..., T]) -> T:
-    try:
-        return _models.decode(_models.dig(answer.content, "data"), model)
-    except _models.MismatchError as error:
-        _secrets.scrub(error)  # validators quote what they refuse
-        raise answer.mismatch(model, f"in its data: {error}") from error

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import urldefrag
 
 from httpkit import _models, _secrets, _urls
-from httpkit._typing import Params, is_list
+from httpkit._typing import Params
 from httpkit.bounds import check_count
 from httpkit.errors import ConfigurationError
 from httpkit.pagination import Pager
-from httpkit.walk import Listing, Page, Turner, Walk, beginning
+from httpkit.walk import Listing, Page, Turner, Walk, beginning, by_name
 
 if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-not-found,import-untyped,unused-ignore]
@@ -186,25 +186,4 @@ def listing(
         params = params.decode("utf-8", "replace")
     if isinstance(params, str):  # spelled by the caller: as it is
         url, params = _urls.with_query(url, params), None
-    return Listing(session, url, pager, items_at, model, _grouped(params), kept)
-
-
-def _grouped(params: Any) -> dict[str, Any]:
-    """Return parameters by name, with their values as a list where there may be several."""
-    try:
-        pairs = params.items() if hasattr(params, "items") else params or ()
-        grouped: dict[str, Any] = {}
-        for name, value in pairs:
-            key = name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
-            is_many = hasattr(value, "__iter__") and not isinstance(value, (str, bytes))
-            values = list(value) if is_many else value
-            if key in grouped:
-                values = [*_as_list(grouped[key]), *_as_list(values)]
-            grouped[key] = values
-    except (TypeError, ValueError) as error:
-        raise ConfigurationError(f"params={type(params).__name__} must be pairs") from error
-    return grouped
-
-
-def _as_list(value: Any) -> list[Any]:
-    return value if is_list(value) else [value]
+    return Listing(session, url, pager, items_at, model, by_name(params), kept)

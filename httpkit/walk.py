@@ -14,7 +14,7 @@ from requests.exceptions import InvalidURL
 
 from httpkit import _headers, _models, _secrets, _urls
 from httpkit._typing import Caller, is_list, is_mapping
-from httpkit.errors import PaginationError, add_note
+from httpkit.errors import ConfigurationError, PaginationError, add_note
 from httpkit.pagination import Pager, Reading
 from httpkit.response import Response, decoding, settled
 
@@ -185,7 +185,7 @@ class Walk(Generic[T]):
     def _turn(self, url: str) -> _Turn:
         """Return the request for a page that a caller or an earlier iteration named."""
         own, filters = self.pager.own, self.listing.filters
-        values = {n: v if is_list(v) else [v] for n, v in filters.items() if n in own}
+        values = {name: _as_list(value) for name, value in filters.items() if name in own}
         given = {name: str(several[-1]) for name, several in values.items() if several}
         given |= {name: value for name, value in _urls.query_of(url) if name in own}
         return _Turn(_without(url, own), tuple(self.pager.begin(given).items()))
@@ -251,7 +251,7 @@ class Walk(Generic[T]):
     def _kept(self, named: set[str]) -> dict[str, Any]:
         """Return what a link has forgotten; a key is no filter, and is always kept."""
         keeps = getattr(self.pager, "keep_params", True)
-        asked = {**_grouped(self.begun), **self.listing.filters}
+        asked = {**by_name(_urls.query_of(self.begun)), **self.listing.filters}
         return {
             name: value
             for name, value in asked.items()
@@ -363,11 +363,29 @@ def _without(url: str, own: Sequence[str]) -> str:
     return _urls.without_pairs(url, lambda name, _: name in own)
 
 
-def _grouped(url: str) -> dict[str, list[str]]:
-    grouped: dict[str, list[str]] = {}
-    for name, value in _urls.query_of(url):
-        grouped.setdefault(name, []).append(value)
-    return grouped
+def by_name(params: Any) -> dict[str, Any]:
+    """Return parameters by name, with their values as a list where there may be several.
+
+    Raises:
+        ConfigurationError: They are neither pairs nor a mapping.
+    """
+    try:
+        pairs = params.items() if hasattr(params, "items") else params or ()
+        found: dict[str, Any] = {}
+        for name, value in pairs:
+            key = name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
+            is_many = hasattr(value, "__iter__") and not isinstance(value, (str, bytes))
+            values = list(value) if is_many else value
+            if key in found:
+                values = [*_as_list(found[key]), *_as_list(values)]
+            found[key] = values
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"params={type(params).__name__} must be pairs") from error
+    return found
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if is_list(value) else [value]
 
 
 def _secret_pairs(url: str) -> frozenset[tuple[str, str]]:
