@@ -150,6 +150,17 @@ def read_rate(rate_limit: object) -> Rate:
     )
 
 
+def check_rate_limit(rate_limit: object) -> None:
+    """Refuse what no `Pace` can keep.
+
+    Raises:
+        ConfigurationError: It is no rate and no limiter, or pyrate-limiter is not installed.
+    """
+    if not isinstance(rate_limit, Limiter):
+        read_rate(rate_limit)
+        _pyrate_limiter()
+
+
 class Pace(_Shared):
     """Gives each request to a host its moment, so that a rate is kept.
 
@@ -167,7 +178,7 @@ class Pace(_Shared):
         self._rate = Rate(1, 1) if self._limiter else read_rate(rate_limit)
         self._lanes: dict[str, _Lane] = {}
         if self._limiter is None:
-            self._make = _bucket_maker(self._rate)
+            self._open_lane = _lane_opener(self._rate)
 
     def wait(self, host: str, now: float, longest: float) -> float | None:
         """Return the seconds until a request may be sent; the place is taken.
@@ -188,7 +199,7 @@ class Pace(_Shared):
             lane = self._lanes.get(host)
             if lane is None:
                 self._forget_idle(now)
-                lane = self._lanes[host] = self._make(host)
+                lane = self._lanes[host] = self._open_lane(host)
             return lane.book(now, longest)
 
     def renew(self) -> None:
@@ -229,13 +240,18 @@ class _Lane:
         return None
 
 
-def _bucket_maker(rate: Rate) -> Callable[[str], _Lane]:
+def _pyrate_limiter() -> Any:
     try:
         import pyrate_limiter
     except ImportError as error:
         raise ConfigurationError(
             "rate_limit= needs pyrate-limiter: pip install 'requests-httpkit[rate-limit]'"
         ) from error
+    return pyrate_limiter
+
+
+def _lane_opener(rate: Rate) -> Callable[[str], _Lane]:
+    pyrate_limiter = _pyrate_limiter()
     kept = pyrate_limiter.Rate(rate.requests, math.ceil(rate.seconds * 1000))
     return lambda host: _Lane(
         pyrate_limiter.InMemoryBucket([kept]), lambda when: pyrate_limiter.RateItem(host, when)

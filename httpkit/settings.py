@@ -29,7 +29,7 @@ from httpkit.auth import as_signer
 from httpkit.bounds import check_count, check_seconds
 from httpkit.dispatch import StatusDispatch, as_dispatch
 from httpkit.errors import ConfigurationError
-from httpkit.limits import Pace, RateLimit
+from httpkit.limits import RateLimit, check_rate_limit
 from httpkit.request import check_headers
 from httpkit.response import Response
 from httpkit.retry import RetryPolicy, as_policy
@@ -276,9 +276,9 @@ def _check_max_body(name: str, size: object) -> None:
     check_count(name, size, least=1, is_optional=True)
 
 
-def _check_rate_limit(_: str, rate_limit: Any) -> None:
+def _check_rate_limit(_: str, rate_limit: object) -> None:
     if rate_limit is not None:
-        Pace(rate_limit)
+        check_rate_limit(rate_limit)
 
 
 def _check_origins(_: str, origins: Any) -> None:
