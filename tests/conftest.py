@@ -4,12 +4,14 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any, Self
 
 import pytest
+import trustme
 
 from httpkit.testing import Sandbox, recorded_waits
+from tests.sockets import read_request
 
 Answer = bytes | Callable[[socket.socket], None] | None
 
@@ -19,6 +21,20 @@ def sandbox() -> Iterator[Sandbox]:
     """A Sandbox of the test's own."""
     with Sandbox() as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def running_sandbox() -> Iterator[Sandbox]:
+    """A Sandbox for all tests of a file, with what they leave there."""
+    with Sandbox() as server:
+        yield server
+
+
+@pytest.fixture
+def shared_sandbox(running_sandbox: Sandbox) -> Sandbox:
+    """A Sandbox for all tests of a file, as good as new for each of them."""
+    running_sandbox.clear()
+    return running_sandbox
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +52,40 @@ def _no_ambient_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory) -> N
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NETRC", str(tmp_path_factory.getbasetemp() / "no-netrc"))
+
+
+@pytest.fixture
+def nobody() -> Iterator[str]:
+    """A URL whose port is taken but not listened to: connections are refused."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+@pytest.fixture
+def busy() -> Iterator[str]:
+    """A URL whose backlog is full: connecting takes for ever."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.settimeout(0)
+            waiting.connect_ex(listener.getsockname())
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    """An authority that only tests trust."""
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def bundle(authority: trustme.CA, tmp_path_factory) -> str:
+    """The path of its certificate."""
+    path = tmp_path_factory.mktemp("tls") / "ca.pem"
+    authority.cert_pem.write_to_path(path)
+    return str(path)
 
 
 class RawServer:
@@ -115,7 +165,7 @@ class RawServer:
 
     def _serve(self, connection: socket.socket) -> None:
         with self._secured(connection) as secured, suppress(OSError):
-            while received := _read_request(secured):
+            while received := read_request(secured):
                 with self._lock:
                     self.requests.append(received)
                     number = min(len(self.requests), len(self._answers))
@@ -128,29 +178,6 @@ class RawServer:
                 secured.sendall(answer)
                 if b"keep-alive" not in answer:
                     return
-
-
-def _read_request(connection: socket.socket) -> bytes:
-    """Read one request: head, and a body by Content-Length or chunked."""
-    received = b""
-    while b"\r\n\r\n" not in received:
-        block = connection.recv(65536)
-        if not block:
-            return received
-        received += block
-    head, _, body = received.partition(b"\r\n\r\n")
-    fields = {
-        name.strip().lower(): value.strip()
-        for name, _, value in (line.partition(b":") for line in head.split(b"\r\n")[1:])
-    }
-    length = int(fields.get(b"content-length", b"0"))
-    is_chunked = b"chunked" in fields.get(b"transfer-encoding", b"")
-    while len(body) < length or (is_chunked and not body.endswith(b"0\r\n\r\n")):
-        block = connection.recv(65536)
-        if not block:
-            break
-        body += block
-    return head + b"\r\n\r\n" + body
 
 
 @pytest.fixture

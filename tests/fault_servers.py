@@ -4,7 +4,7 @@ An answer of a script is bytes (sent, then the connection is closed unless they 
 "keep-alive"), None (closed without a word), or a callable that gets the socket. The n-th
 request gets the n-th answer, and every one after the last gets the last.
 
-Rule: the standard library and trustme, so that any client can be judged by them.
+Rule: the standard library, trustme and `sockets`, so that any client can be judged by them.
 """
 
 import datetime as dt
@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Self
 
 import trustme
+
+from tests.sockets import read_request
 
 Answer = bytes | Callable[[socket.socket], object] | None
 
@@ -128,29 +130,6 @@ def close(connection: socket.socket) -> None:
             connection.settimeout(0.2)
             connection.unwrap()
     connection.close()
-
-
-def read_request(connection: socket.socket) -> bytes:
-    """Read one request: its head, and its body by Content-Length or in chunks."""
-    received = b""
-    while b"\r\n\r\n" not in received:
-        block = connection.recv(65536)
-        if not block:
-            return b""
-        received += block
-    head, _, body = received.partition(b"\r\n\r\n")
-    fields = {
-        name.strip().lower(): value.strip()
-        for name, _, value in (line.partition(b":") for line in head.split(b"\r\n")[1:])
-    }
-    length = int(fields.get(b"content-length", b"0"))
-    is_chunked = b"chunked" in fields.get(b"transfer-encoding", b"")
-    while len(body) < length or (is_chunked and not body.endswith(b"0\r\n\r\n")):
-        block = connection.recv(65536)
-        if not block:
-            break
-        body += block
-    return head + b"\r\n\r\n" + body
 
 
 # Answers, spelled

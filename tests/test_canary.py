@@ -82,13 +82,6 @@ def logs(caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
     )
 
 
-@pytest.fixture
-def dead_url() -> str:
-    """The URL of a port on which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return f"http://127.0.0.1:{listener.getsockname()[1]}"
-
-
 def loaded(url: str, canaries: Canaries, **options: Any) -> httpkit.Session:
     """Return a session with a secret wherever a session can have one."""
     auth = (
@@ -193,9 +186,9 @@ def test_an_error_status_shows_no_secret(sandbox, canaries, logs, body):
 
 
 @with_every_body
-def test_a_connection_that_fails_shows_no_secret(dead_url, canaries, logs, body):
+def test_a_connection_that_fails_shows_no_secret(nobody, canaries, logs, body):
     events: list[httpkit.RetryEvent] = []
-    with loaded(dead_url, canaries, retry=httpkit.RetryPolicy(on_retry=events.append)) as api:
+    with loaded(nobody, canaries, retry=httpkit.RetryPolicy(on_retry=events.append)) as api:
         error = raised_by(lambda: api.post("x", **call_options(canaries), **body(canaries)))
 
     assert len(events) == 2
@@ -259,9 +252,9 @@ def test_a_proxys_password_is_not_shown(raw_server, answer, canaries, logs):
     assert canaries.leaks(pickle.dumps(error)) == []
 
 
-def test_a_proxys_password_is_not_shown_when_the_proxy_is_not_there(dead_url, canaries, logs):
+def test_a_proxys_password_is_not_shown_when_the_proxy_is_not_there(nobody, canaries, logs):
     password = quote(canaries["proxy password"], safe="")
-    address = dead_url.replace("//", f"//user:{password}@")
+    address = nobody.replace("//", f"//user:{password}@")
     for scheme in ("http", "https"):
         with httpkit.Session(f"{scheme}://api.invalid", proxies={scheme: address}) as api:
             error = raised_by(lambda api=api: api.get("x"))
@@ -363,10 +356,10 @@ def test_a_token_server_that_says_too_much_is_not_quoted(
 
 @pytest.mark.parametrize("client_auth", ["basic", "post"])
 def test_a_token_server_that_is_not_there_is_told_of_without_the_request(
-    sandbox, dead_url, canaries, logs, client_auth
+    sandbox, nobody, canaries, logs, client_auth
 ):
     auth = httpkit.ClientCredentialsAuth(
-        dead_url, "me", canaries["client secret"], client_auth=client_auth
+        nobody, "me", canaries["client secret"], client_auth=client_auth
     )
     with httpkit.Session(sandbox.url, auth=auth) as api:
         error = raised_by(lambda: api.get("status/200"))
@@ -520,9 +513,9 @@ def test_a_mistake_is_refused_without_its_secret(canaries, mistake):
 # ---- Variables
 
 
-def test_the_variables_of_our_own_frames_show_no_secret_that_a_session_holds(dead_url, canaries):
+def test_the_variables_of_our_own_frames_show_no_secret_that_a_session_holds(nobody, canaries):
     """Of other frames nothing can be promised: http.client's hold the request as it is sent."""
-    with loaded(dead_url, canaries, retry=httpkit.RetryPolicy(attempts=2)) as api:
+    with loaded(nobody, canaries, retry=httpkit.RetryPolicy(attempts=2)) as api:
         error = raised_by(lambda: api.get("x"))
 
     ours = [

@@ -11,6 +11,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 import httpkit
+from tests.sockets import drip
 
 # Seconds. A deadline of SHORT is seen by LATE on a busy machine; what is not, takes ENDLESS.
 SHORT = 0.04
@@ -34,21 +35,6 @@ def say_nothing(connection) -> None:
     connection.settimeout(ENDLESS)
     with suppress(TimeoutError):
         connection.recv(1)
-
-
-def drip(head: bytes, piece: bytes = b"x", every: float = 0.02) -> Callable:
-    """Send the head, then pieces until the client gives up."""
-
-    def serve(connection):
-        connection.settimeout(every)
-        connection.sendall(head)
-        for _ in range(round(ENDLESS / every)):
-            connection.sendall(piece)
-            with suppress(TimeoutError):
-                connection.recv(1)
-                return
-
-    return serve
 
 
 def after(seconds: float, reply: bytes) -> Callable:

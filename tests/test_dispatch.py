@@ -12,20 +12,11 @@ import requests
 
 import httpkit
 from httpkit import StatusDispatch, raising
-from httpkit.testing import Sandbox
-
-
-@pytest.fixture(scope="module")
-def running_sandbox():
-    with Sandbox() as server:
-        yield server
 
 
 @pytest.fixture
-def sandbox(running_sandbox):
-    """One server for all tests of this file, as good as new for each of them."""
-    running_sandbox.clear()
-    return running_sandbox
+def sandbox(shared_sandbox):
+    return shared_sandbox
 
 
 @pytest.fixture

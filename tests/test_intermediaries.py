@@ -21,7 +21,6 @@ from pathlib import Path
 
 import pytest
 import requests
-import trustme
 from requests.exceptions import ConnectTimeout, ProxyError
 
 import httpkit
@@ -45,18 +44,6 @@ FilterURLs Off
 
 
 # A server behind it all
-
-
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture(scope="module")
-def bundle(authority, tmp_path_factory) -> str:
-    path = tmp_path_factory.mktemp("tls") / "ca.pem"
-    authority.cert_pem.write_to_path(path)
-    return str(path)
 
 
 @pytest.fixture(scope="module")

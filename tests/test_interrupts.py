@@ -304,9 +304,9 @@ def test_a_connection_that_an_interrupt_left_half_used_is_not_used_again(child, 
     assert len(server.heads) == 2
 
 
-def test_an_interrupt_ends_connecting_at_once(child, stage, deaf):
+def test_an_interrupt_ends_connecting_at_once(child, stage, busy):
     server = stage(say_nothing, plays=0)
-    child.begin("get", f"http://127.0.0.1:{deaf}", f"http://{server.origin}")
+    child.begin("get", busy, f"http://{server.origin}")
     threading.Event().wait(0.1)  # nobody sees a client that is not let in
 
     seconds = child.interrupt()
@@ -314,20 +314,6 @@ def test_an_interrupt_ends_connecting_at_once(child, stage, deaf):
 
     assert seconds < AT_ONCE
     assert server.heads == [[AFTER]]
-
-
-@pytest.fixture
-def deaf() -> Iterator[int]:
-    """A port where connecting takes for ever: its queue is full."""
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
-        port = listener.getsockname()[1]
-        waiting = [socket.socket() for _ in range(4)]
-        for one in waiting:
-            one.setblocking(False)  # noqa: FBT003  # the standard library's signature
-            one.connect_ex(("127.0.0.1", port))
-        yield port
-        for one in waiting:
-            one.close()
 
 
 def test_an_interrupt_ends_a_map_at_once_and_nothing_more_is_begun(child, stage):

@@ -19,7 +19,6 @@ import typing_extensions
 
 import httpkit
 from httpkit import _models
-from httpkit.testing import Sandbox
 
 NOON = datetime(2024, 2, 29, 12, 30, tzinfo=UTC)
 
@@ -140,17 +139,9 @@ def response_of(document):
     return response
 
 
-@pytest.fixture(scope="module")
-def running_sandbox():
-    with Sandbox() as server:
-        yield server
-
-
 @pytest.fixture
-def sandbox(running_sandbox):
-    """One server for all tests of this file, as good as new for each of them."""
-    running_sandbox.clear()
-    return running_sandbox
+def sandbox(shared_sandbox):
+    return shared_sandbox
 
 
 @pytest.fixture

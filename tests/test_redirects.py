@@ -3,7 +3,6 @@
 import gzip
 import io
 import json
-import socket
 from urllib.parse import quote
 
 import pytest
@@ -794,17 +793,9 @@ def test_a_hook_that_raises_ends_the_chain(sandbox, api):
 # With retries
 
 
-@pytest.fixture
-def refused_url():
-    """A loopback URL where nobody listens."""
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        yield f"http://127.0.0.1:{unused.getsockname()[1]}/x"
-
-
 @pytest.mark.parametrize("status", ["302 Found", "303 See Other"])
-def test_a_post_runs_once_though_its_redirect_leads_to_a_dead_port(raw_server, refused_url, status):
-    server = raw_server(sent(refused_url, status))
+def test_a_post_runs_once_though_its_redirect_leads_to_a_dead_port(raw_server, nobody, status):
+    server = raw_server(sent(f"{nobody}/x", status))
     with (
         httpkit.Session(server.url, retry=3) as api,
         pytest.raises(requests.ConnectionError) as caught,
@@ -812,7 +803,7 @@ def test_a_post_runs_once_though_its_redirect_leads_to_a_dead_port(raw_server, r
         api.post("orders", json={"item": 1})
 
     assert targets(server) == ["POST /orders"]
-    assert (caught.value.attempts, caught.value.request.url) == (3, refused_url)
+    assert (caught.value.attempts, caught.value.request.url) == (3, f"{nobody}/x")
 
 
 @pytest.mark.parametrize("location", ["file:///x", "http://[::1"])

@@ -13,7 +13,6 @@ import pytest
 import requests
 
 import httpkit
-from httpkit.testing import Sandbox
 
 
 @dataclass
@@ -65,17 +64,9 @@ class Blog(httpkit.Session):
     tree = Tree("echo")
 
 
-@pytest.fixture(scope="module")
-def running_sandbox():
-    with Sandbox() as server:
-        yield server
-
-
 @pytest.fixture
-def sandbox(running_sandbox):
-    """One server for all tests of this file, as good as new for each of them."""
-    running_sandbox.clear()
-    return running_sandbox
+def sandbox(shared_sandbox):
+    return shared_sandbox
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import functools
 import json
 import pickle
 import socket
-import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,20 +13,12 @@ import requests
 
 import httpkit
 from httpkit.response import adopt
-from httpkit.testing import Sandbox
-
-
-@pytest.fixture(scope="module")
-def running_sandbox():
-    with Sandbox() as server:
-        yield server
+from tests.sockets import Listener
 
 
 @pytest.fixture
-def sandbox(running_sandbox):
-    """One server for all tests of this file, as good as new for each of them."""
-    running_sandbox.clear()
-    return running_sandbox
+def sandbox(shared_sandbox):
+    return shared_sandbox
 
 
 @pytest.fixture
@@ -471,23 +462,6 @@ def test_the_huge_body_of_an_error_can_be_streamed(sandbox, raw_server, answer):
 
 
 # Streams and their connections
-
-
-class Listener:
-    """Answers that wait until the client hangs up, and remember that it did."""
-
-    def __init__(self, sent):
-        self.sent = sent
-        self.was_left = threading.Event()
-
-    def __call__(self, connection):
-        connection.settimeout(5)
-        connection.sendall(self.sent)
-        try:
-            if connection.recv(1) == b"":
-                self.was_left.set()
-        except ConnectionError:
-            self.was_left.set()
 
 
 ENDLESS = b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n" + b"x" * 1000

@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from email.utils import format_datetime
 from pathlib import Path
 
@@ -61,29 +61,6 @@ MAYBE_SENT = {
     "truncated chunked": TRUNCATED_CHUNKED,
 }
 maybe_sent = pytest.mark.parametrize("failure", MAYBE_SENT.values(), ids=MAYBE_SENT)
-
-
-@pytest.fixture
-def nobody() -> Iterator[str]:
-    """A URL whose port is taken but not listened to: connections are refused."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
-
-
-@pytest.fixture
-def busy() -> Iterator[str]:
-    """A URL whose backlog is full: connecting times out."""
-    with ExitStack() as stack:
-        listener = stack.enter_context(socket.socket())
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        for _ in range(4):
-            waiting = stack.enter_context(socket.socket())
-            waiting.settimeout(0)
-            with suppress(BlockingIOError):
-                waiting.connect(listener.getsockname())
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 class Listener:
@@ -562,18 +539,6 @@ def test_each_hop_counts_its_own_attempts(sandbox):
 
 
 # TLS
-
-
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture(scope="module")
-def bundle(authority, tmp_path_factory) -> str:
-    path = tmp_path_factory.mktemp("tls") / "ca.pem"
-    authority.cert_pem.write_to_path(path)
-    return str(path)
 
 
 @contextmanager

@@ -6,7 +6,6 @@ import itertools
 import json
 import logging
 import pickle
-import socket
 import time
 import traceback
 from urllib.parse import quote, quote_plus, urlsplit
@@ -24,17 +23,9 @@ from httpkit.testing import Sandbox
 _NUMBERS = itertools.count(1)
 
 
-@pytest.fixture(scope="module")
-def running_sandbox():
-    with Sandbox() as server:
-        yield server
-
-
 @pytest.fixture
-def sandbox(running_sandbox):
-    """One server for all tests of this file, as good as new for each of them."""
-    running_sandbox.clear()
-    return running_sandbox
+def sandbox(shared_sandbox):
+    return shared_sandbox
 
 
 @pytest.fixture
@@ -48,14 +39,6 @@ def fresh_sandbox():
 def secret():
     """A value that no other test has made known, so that nothing hides it by chance."""
     return f"canary-{next(_NUMBERS)}-xyzzy"
-
-
-@pytest.fixture
-def dead_url():
-    """The URL of a port on which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    return f"http://127.0.0.1:{port}"
 
 
 def spellings(secret):
@@ -189,15 +172,15 @@ def test_no_pickled_status_error_holds_a_secret(sandbox, place, secret):
 
 
 @in_every_place
-def test_no_connection_error_shows_a_secret(dead_url, place, secret):
-    error = raised_by(lambda: ask(dead_url, place, secret))
+def test_no_connection_error_shows_a_secret(nobody, place, secret):
+    error = raised_by(lambda: ask(nobody, place, secret))
 
     assert found_in(secret, printed(error)) == []
 
 
 @in_every_place
-def test_no_pickle_of_a_connection_error_holds_a_secret(dead_url, place, secret):
-    error = raised_by(lambda: ask(dead_url, place, secret))
+def test_no_pickle_of_a_connection_error_holds_a_secret(nobody, place, secret):
+    error = raised_by(lambda: ask(nobody, place, secret))
 
     pickled = pickle.dumps(error)
 
@@ -283,9 +266,9 @@ def test_a_deadline_error_shows_no_secret(fresh_sandbox, secret):
         "token={}#",
     ],
 )
-def test_no_connection_error_shows_a_secret_of_an_odd_query(dead_url, query, secret):
+def test_no_connection_error_shows_a_secret_of_an_odd_query(nobody, query, secret):
     with httpkit.Session(retry=None) as api:
-        error = raised_by(lambda: api.get(f"{dead_url}/?{query.format(secret)}"))
+        error = raised_by(lambda: api.get(f"{nobody}/?{query.format(secret)}"))
 
     assert found_in(secret, printed(error)) == []
 
@@ -304,8 +287,8 @@ def test_the_userinfo_of_a_url_is_not_shown(sandbox, path, secret):
     assert (found_in(secret, shown), found_in(secret, pickle.dumps(response))) == ([], [])
 
 
-def test_the_userinfo_of_a_dead_url_is_not_shown(dead_url, secret):
-    url = dead_url.replace("//", f"//user:{secret}@")
+def test_the_userinfo_of_a_dead_url_is_not_shown(nobody, secret):
+    url = nobody.replace("//", f"//user:{secret}@")
     with httpkit.Session(retry=None) as api:
         error = raised_by(lambda: api.get(url))
 
@@ -321,8 +304,8 @@ def test_the_userinfo_of_a_base_url_is_not_shown(sandbox, secret):
     assert found_in(secret, repr(api) + printed(error)) == []
 
 
-def test_the_password_of_a_proxy_is_not_shown(dead_url, secret):
-    proxies = {"http": dead_url.replace("//", f"//user:{secret}@")}
+def test_the_password_of_a_proxy_is_not_shown(nobody, secret):
+    proxies = {"http": nobody.replace("//", f"//user:{secret}@")}
     with httpkit.Session(retry=None, proxies=proxies) as api:
         error = raised_by(lambda: api.get("http://api.invalid/"))
 
@@ -530,14 +513,14 @@ def test_urllib3s_log_shows_no_key_of_a_strategy(sandbox, secret, caplog):
 
 
 @pytest.mark.parametrize("failure", ["connection", "status"])
-def test_a_retry_event_shows_no_secret(sandbox, dead_url, failure, secret):
+def test_a_retry_event_shows_no_secret(sandbox, nobody, failure, secret):
     events = []
     policy = httpkit.RetryPolicy(attempts=2, on_retry=lambda event: events.append(shown_of(event)))
 
     def shown_of(event):
         return f"{event!r} {event.url} {event.error} {event.error!r}"
 
-    url = dead_url if failure == "connection" else sandbox.url
+    url = nobody if failure == "connection" else sandbox.url
     with httpkit.Session(url, params={"api_key": secret}, retry=policy) as api:
         raised_by(lambda: api.get("status/503"))
 

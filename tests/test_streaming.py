@@ -14,6 +14,7 @@ import requests
 import httpkit
 from httpkit import events
 from httpkit.events import Event
+from tests.sockets import Listener
 
 
 @dataclass
@@ -465,23 +466,6 @@ def test_the_content_of_a_stream_that_was_read_is_refused(sandbox):
 
 
 # The connection
-
-
-class Listener:
-    """Sends, waits until the client hangs up, and remembers that it did."""
-
-    def __init__(self, sent):
-        self.sent = sent
-        self.was_left = threading.Event()
-
-    def __call__(self, connection):
-        connection.settimeout(5)
-        connection.sendall(self.sent)
-        try:
-            if connection.recv(1) == b"":
-                self.was_left.set()
-        except ConnectionError:
-            self.was_left.set()
 
 
 ENDLESS = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n9\r\ndata: 1\n\n\r\n"

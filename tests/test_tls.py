@@ -25,11 +25,6 @@ DAY = dt.timedelta(days=1)
 
 
 @pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture(scope="module")
 def folder(authority, tmp_path_factory) -> Path:
     """Hold ca.pem, and the client certificates mine.pem, theirs.pem and old.pem."""
     path = tmp_path_factory.mktemp("tls")

@@ -16,13 +16,13 @@ from http.client import HTTPException
 import brotlicffi
 import pytest
 import requests
-import trustme
 import urllib3
 from requests.adapters import HTTPAdapter
 
 import httpkit
 from httpkit import transport
 from httpkit.wire import MalformedError, Message
+from tests.sockets import drip
 
 # Seconds. A limit of SHORT is seen by LATE on a busy machine; what is not, takes ENDLESS.
 SHORT = 0.1
@@ -621,18 +621,6 @@ def test_compressed_content_that_is_not_decoded_is_not_judged(raw_server):
 # TLS
 
 
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture(scope="module")
-def bundle(authority, tmp_path_factory) -> str:
-    path = tmp_path_factory.mktemp("tls") / "ca.pem"
-    authority.cert_pem.write_to_path(path)
-    return str(path)
-
-
 NEXT_RECORD = b"<next record>"
 
 
@@ -748,26 +736,11 @@ def limited(limit: float = LATE) -> Iterator[None]:
     assert time.monotonic() - started < limit
 
 
-def drip(start: bytes, piece: bytes = b"x", every: float = SHORT / 4) -> Callable:
-    """Send something, then pieces until the client gives up."""
-
-    def serve(connection: socket.socket) -> None:
-        connection.settimeout(every)
-        connection.sendall(start)
-        for _ in range(round(ENDLESS / every)):
-            connection.sendall(piece)
-            with suppress(TimeoutError):
-                connection.recv(1)
-                return
-
-    return serve
-
-
 DRIPPING = {
     "a status line": drip(b"HTTP/1.1 200 "),
     "a field": drip(OK + b"X: "),
     "fields": drip(OK, b"X: a\r\n"),
-    "interim answers": drip(b"", fields(status=b"HTTP/1.1 103 Early"), SHORT),
+    "interim answers": drip(b"", fields(status=b"HTTP/1.1 103 Early"), every=SHORT),
     "the fields of an interim answer": drip(b"HTTP/1.1 103 Early\r\n", b"X: a\r\n"),
     "a chunk size": drip(CHUNKED, b"0"),
     "an extension": drip(CHUNKED + b"5;"),
@@ -963,22 +936,9 @@ def serve_one(listener: socket.socket, serve: Callable) -> None:
         serve(connection)
 
 
-@pytest.fixture
-def deaf() -> Iterator[int]:
-    """A port where connecting takes for ever: its queue is full."""
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
-        port = listener.getsockname()[1]
-        waiting = [socket.socket() for _ in range(4)]
-        for one in waiting:
-            one.setblocking(False)  # noqa: FBT003  # the standard library's signature
-            one.connect_ex(("127.0.0.1", port))
-        yield port
-        for one in waiting:
-            one.close()
-
-
-def test_a_name_with_many_addresses_cannot_hold_a_call(deaf, monkeypatch):
-    place = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", deaf))
+def test_a_name_with_many_addresses_cannot_hold_a_call(busy, monkeypatch):
+    port = int(busy.rpartition(":")[2])
+    place = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))
     real = socket.getaddrinfo
     monkeypatch.setattr(
         socket,
@@ -988,7 +948,7 @@ def test_a_name_with_many_addresses_cannot_hold_a_call(deaf, monkeypatch):
 
     with (
         limited(),
-        httpkit.Session(f"http://many.test:{deaf}", deadline=2 * SHORT, retry=None) as api,
+        httpkit.Session(f"http://many.test:{port}", deadline=2 * SHORT, retry=None) as api,
         pytest.raises(httpkit.DeadlineExceededError),
     ):
         api.get("x")

@@ -10,7 +10,7 @@ import threading
 import tracemalloc
 import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 
 import brotlicffi
 import pytest
@@ -427,29 +427,6 @@ def test_a_refusal_shows_no_credential(sandbox, options):
 
 
 # What the error says
-
-
-@pytest.fixture
-def nobody() -> Iterator[str]:
-    """A URL whose port is taken but not listened to: connections are refused."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
-
-
-@pytest.fixture
-def busy() -> Iterator[str]:
-    """A URL whose backlog is full: connecting times out."""
-    with ExitStack() as stack:
-        listener = stack.enter_context(socket.socket())
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        for _ in range(4):
-            waiting = stack.enter_context(socket.socket())
-            waiting.settimeout(0)
-            with suppress(BlockingIOError):
-                waiting.connect(listener.getsockname())
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 def test_a_note_says_how_often_how_long_and_why(nobody):
