@@ -6,7 +6,7 @@
 <Session https://api.example.com/v1 auth=BearerAuth(***)>
 """
 
-from httpkit.auth import NO_AUTH, APIKeyAuth, BasicAuth, BearerAuth
+from httpkit.auth import NO_AUTH, APIKeyAuth, BasicAuth, BearerAuth, Strategy
 from httpkit.dispatch import StatusDispatch, raising
 from httpkit.download import Download
 from httpkit.errors import (
@@ -111,6 +111,7 @@ __all__ = [
     "Session",
     "StatusDispatch",
     "StatusError",
+    "Strategy",
     "TokenError",
     "TokenSet",
     "TooManyRequestsError",

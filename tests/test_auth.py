@@ -877,3 +877,54 @@ def test_a_pair_of_bytes_is_sent_as_it_is_and_hidden(sandbox):
     sent = sandbox.seen[0].headers["authorization"]
     assert sent == requests.auth._basic_auth_str("ada", CANARY)
     assert CANARY not in httpkit._secrets.redact_text(f"{error} {CANARY}")
+
+
+# A strategy of the caller's own
+
+
+class Numbered(httpkit.Strategy):
+    """Signs with a token that it makes up, and with another after a rejection."""
+
+    can_change = True
+
+    def __init__(self):
+        self.number = 1
+
+    def __call__(self, request):
+        request.headers["X-Token"] = f"t-{self.number}"
+        return request
+
+    def reject(self, request):
+        self.number += request.headers["X-Token"] == f"t-{self.number}"
+
+
+def tokens_of(server):
+    return [head.partition(b"X-Token: ")[2][:3].decode() for head in server.requests]
+
+
+def test_a_strategy_of_the_callers_signs_again_after_a_401(raw_server, answer):
+    server = raw_server(answer("401 No"), answer())
+
+    with httpkit.Session(server.url, auth=Numbered()) as api:
+        response = api.get("x")
+
+    assert (tokens_of(server), response.attempts) == (["t-1", "t-2"], 1)
+
+
+def test_a_strategy_of_the_callers_signs_every_attempt_and_goes_with_others(raw_server, answer):
+    class Counting(httpkit.Strategy):
+        def __init__(self):
+            self.signed = 0
+
+        def __call__(self, request):
+            self.signed += 1
+            request.headers["X-Token"] = f"t-{self.signed}"
+            return request
+
+    server = raw_server(answer("503 Busy"), answer("503 Busy"), answer())
+
+    with httpkit.Session(server.url, auth=Counting() & APIKeyAuth(CANARY), retry=3) as api:
+        api.get("x")
+
+    assert len(set(tokens_of(server))) == 3
+    assert all(f"X-API-Key: {CANARY}".encode() in head for head in server.requests)

@@ -13,7 +13,6 @@ import pytest
 import httpkit
 import httpkit.testing
 from httpkit import errors
-from httpkit.auth import Strategy
 
 # From the ground up. A module imports from floors below its own, and from no other.
 FLOORS = (
@@ -196,7 +195,7 @@ def explained_constants(tree):
 
 
 def is_explained(part, held):
-    if not (callable(held) or isinstance(held, property)) or isinstance(held, Strategy):
+    if not (callable(held) or isinstance(held, property)) or isinstance(held, httpkit.Strategy):
         return False  # a constant; its class would answer in its place
     words = vars(held).get("__doc__") if inspect.isclass(held) else held.__doc__
     # A dataclass without a docstring gets its signature as one.

@@ -201,7 +201,7 @@ def test_no_repr_of_a_session_and_its_parts_shows_a_secret(sandbox, place, secre
     for_session, _ = place(secret)
     with httpkit.Session(sandbox.url, **for_session) as api:
         parts = [api, api.headers, api.cookies]
-        parts += [api.auth] if isinstance(api.auth, httpkit.auth.Strategy) else []
+        parts += [api.auth] if isinstance(api.auth, httpkit.Strategy) else []
 
         shown = "\n".join(f"{part!r} {part!s} {part}" for part in parts)
 

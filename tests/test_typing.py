@@ -34,7 +34,16 @@ def has_node():
 def test_the_proofs_are_there():
     names = {path.stem for path in (ROOT / "tests" / "typing").glob("*.py")}
 
-    assert names == {"clients", "many", "oauth", "refused", "resources", "sessions", "verbs"}
+    assert names == {
+        "clients",
+        "many",
+        "oauth",
+        "refused",
+        "resources",
+        "sessions",
+        "strategies",
+        "verbs",
+    }
 
 
 @pytest.mark.timeout(LONG)
