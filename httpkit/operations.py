@@ -31,7 +31,7 @@ class Operations(Verbs):
         variables: Mapping[str, object] | None = None,
         *,
         operation_name: str | None = None,
-        path: str = "graphql",
+        url: str = "graphql",
         model: None = None,
         **options: Unpack[OperationOptions],
     ) -> dict[str, Any]: ...
@@ -42,7 +42,7 @@ class Operations(Verbs):
         variables: Mapping[str, object] | None = None,
         *,
         operation_name: str | None = None,
-        path: str = "graphql",
+        url: str = "graphql",
         model: Callable[..., T],
         **options: Unpack[OperationOptions],
     ) -> T: ...
@@ -52,7 +52,7 @@ class Operations(Verbs):
         variables: Mapping[str, object] | None = None,
         *,
         operation_name: str | None = None,
-        path: str = "graphql",
+        url: str = "graphql",
         model: Callable[..., Any] | None = None,
         **options: Unpack[OperationOptions],
     ) -> Any:
@@ -65,7 +65,7 @@ class Operations(Verbs):
             query: The document.
             variables: Values for its variables; a model is encoded. None sends none.
             operation_name: Which operation of the document to run; None: its only one.
-            path: Where the endpoint is, relative to the base URL, or absolute.
+            url: Where the endpoint is, relative to the base URL, or absolute.
             model: What the data is decoded into, as for `Response.decode`; None: a dict.
             **options: Keywords of `request`: headers, auth, timeout, retry, ...
 
@@ -76,15 +76,15 @@ class Operations(Verbs):
             DecodeError: The answer is no GraphQL response, or its data is not of the model.
         """
         check_known(options, OperationOptions)
-        if not isinstance(path, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # elsewhere it holds the values of a URL
-            raise ConfigurationError(f"path={path!r} must be the endpoint, as text")
+        if not isinstance(url, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
+            raise ConfigurationError(f"url={url!r} must be the endpoint, as text")
         sent = graphql.payload(query, variables, operation_name)
         asked: dict[str, Any] = {**options}
         policy = as_policy(asked.pop("retry", self.retry))
         headers: Mapping[str, Any] = asked.pop("headers", None) or {}
         answer = self.request(
             "POST",
-            path,
+            url,
             json=sent,
             headers={"Accept": graphql.ACCEPT, **headers},
             retry=graphql.policy_for(query, policy),

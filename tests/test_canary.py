@@ -429,7 +429,7 @@ def test_resources_and_pages_show_no_secret(sandbox, canaries, logs):
 def test_graphql_shows_no_secret(sandbox, canaries, logs):
     with loaded(sandbox.url, canaries) as api:
         error = raised_by(
-            lambda: api.graphql("{ error }", {"password": canaries["variable"]}, path="status/400")
+            lambda: api.graphql("{ error }", {"password": canaries["variable"]}, url="status/400")
         )
 
     assert canaries.leaks(printed(error), logs(), pickle.dumps(error)) == []

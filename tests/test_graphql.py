@@ -53,7 +53,7 @@ def test_a_variable_may_be_a_model(sandbox, api):
 
 
 def test_the_options_of_a_request_pass_through(sandbox, api):
-    api.graphql("{a}", path="/graphql", headers={"X-A": "1"}, params={"v": 2}, idempotency_key="k")
+    api.graphql("{a}", url="/graphql", headers={"X-A": "1"}, params={"v": 2}, idempotency_key="k")
 
     (seen,) = sandbox.seen
     assert (seen.headers["x-a"], seen.query["v"], seen.headers["idempotency-key"]) == (
@@ -95,7 +95,7 @@ def test_data_that_is_not_of_the_model_is_a_decode_error(api):
 
 def test_errors_are_raised_with_the_partial_data(api):
     with pytest.raises(httpkit.GraphQLError) as caught:
-        api.graphql("{a}", path="graphql?errors=2")
+        api.graphql("{a}", url="graphql?errors=2")
 
     error = caught.value
     assert str(error).endswith("/graphql?errors=2: error 1 (at query) (and 1 more)")
@@ -106,7 +106,7 @@ def test_errors_are_raised_with_the_partial_data(api):
 
 def test_errors_without_data_have_none(api):
     with pytest.raises(httpkit.GraphQLError) as caught:
-        api.graphql("{a}", path="graphql?errors=1&data=0")
+        api.graphql("{a}", url="graphql?errors=1&data=0")
 
     assert caught.value.data is None
 
@@ -114,7 +114,7 @@ def test_errors_without_data_have_none(api):
 @pytest.mark.parametrize("status", [400, 404, 405, 422])
 def test_an_error_status_with_graphql_errors_is_a_graphql_error(api, status):
     with pytest.raises(httpkit.GraphQLError, match="error 1") as caught:
-        api.graphql("{a}", path=f"graphql?errors=1&data=0&status={status}")
+        api.graphql("{a}", url=f"graphql?errors=1&data=0&status={status}")
 
     assert caught.value.response.status_code == status
 
@@ -131,13 +131,13 @@ def test_an_error_status_with_graphql_errors_is_a_graphql_error(api, status):
 )
 def test_a_status_that_says_more_than_the_errors_is_raised(api, status, kind):
     with pytest.raises(kind, match="error 1"):
-        api.graphql("{a}", path=f"graphql?errors=1&data=0&status={status}")
+        api.graphql("{a}", url=f"graphql?errors=1&data=0&status={status}")
 
 
 @pytest.mark.parametrize("raises", [True, False])
 def test_an_error_status_without_graphql_errors_is_raised_whatever_the_session_says(api, raises):
     with pytest.raises(httpkit.BadRequestError):
-        api.with_options(raise_for_status=raises).graphql("{a}", path="status/400")
+        api.with_options(raise_for_status=raises).graphql("{a}", url="status/400")
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_an_error_status_without_graphql_errors_is_raised_whatever_the_session_s
 )
 def test_what_is_no_graphql_response_is_a_decode_error(api, path, words):
     with pytest.raises(httpkit.DecodeError, match=words) as caught:
-        api.graphql("{a}", path=path)
+        api.graphql("{a}", url=path)
 
     assert caught.value.response is not None
 
@@ -404,8 +404,12 @@ def test_data_beside_errors_of_any_form_is_never_taken_for_whole(raw_server, ans
 
 @pytest.mark.parametrize(
     ("options", "error"),
-    [({"on_status": {200: lambda _: 1}}, TypeError), ({"path": {"id": 1}}, ValueError)],
-    ids=["a table", "a path that is no text"],
+    [
+        ({"on_status": {200: lambda _: 1}}, TypeError),
+        ({"url": {"id": 1}}, ValueError),
+        ({"path": {"id": 1}}, TypeError),
+    ],
+    ids=["a table", "a URL that is no text", "a path"],
 )
 def test_what_cannot_work_is_refused_before_a_mutation_is_sent(sandbox, api, options, error):
     with pytest.raises(error):

@@ -51,7 +51,7 @@ def results_are_typed(api: Blog) -> None:
 def data_is_typed(api: httpkit.Session) -> None:
     assert_type(api.graphql("{a}"), dict[str, Any])
     assert_type(api.graphql("{a}", {"id": 1}, operation_name="A", retry=None), dict[str, Any])
-    assert_type(api.graphql("{a}", model=Film, path="graphql/v2"), Film)
+    assert_type(api.graphql("{a}", model=Film, url="graphql/v2"), Film)
 
 
 def rates_are_taken() -> None:
