@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Self
 
 
 def read_request(connection: socket.socket) -> bytes:
@@ -71,3 +72,78 @@ class Listener:
                 self.was_left.set()
         except ConnectionError:
             self.was_left.set()
+
+
+class Acceptor:
+    """Hands every connection to a port of its own to a function, in a thread each.
+
+    Attributes:
+        port: The port, on 127.0.0.1.
+        accepted: How many connections there were.
+    """
+
+    def __init__(self, serve: Callable[[socket.socket], object]) -> None:
+        self.accepted = 0
+        self._serve = serve
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._open: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
+        self._start(self._accept)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Hang up on everybody, and wait for the threads, 5 seconds for each."""
+        for one in (self._listener, *self._open):
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for thread in self._threads:
+            thread.join(5)
+
+    def _start(self, target: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=target, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                self.accepted += 1
+                self._open.append(connection)
+                self._start(self._hand_over, connection)
+
+    def _hand_over(self, connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            self._serve(connection)
+
+
+def relay(
+    client: socket.socket, server: socket.socket, note: Callable[[bytes], object] = len
+) -> None:
+    """Pass bytes both ways until both sides have ended; `note` sees those of the client."""
+    back = threading.Thread(target=pump, args=(server, client), daemon=True)
+    back.start()
+    pump(client, server, note)
+    back.join(5)
+
+
+def pump(
+    source: socket.socket, target: socket.socket, note: Callable[[bytes], object] = len
+) -> None:
+    """Pass bytes one way until their source ends, and say so.
+
+    Args:
+        source: Where they come from.
+        target: Where they go.
+        note: Called with each block before it goes on.
+    """
+    with suppress(OSError):
+        while block := source.recv(65536):
+            note(block)
+            target.sendall(block)
+    with suppress(OSError):  # after a reset, too
+        target.shutdown(socket.SHUT_WR)

@@ -11,11 +11,10 @@ import shutil
 import socket
 import ssl
 import subprocess
-import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 
@@ -24,6 +23,7 @@ import requests
 from requests.exceptions import ConnectTimeout, ProxyError
 
 import httpkit
+from tests.sockets import Acceptor, relay
 
 USER, PASSWORD = "proxy-user", "proxy-pass0rd"
 TOKEN = "origin-t0ken-9f86d081"
@@ -91,37 +91,20 @@ def said(error: BaseException) -> str:
 # A real proxy
 
 
-class Tap:
+class Tap(Acceptor):
     """Passes bytes to a server and back, and keeps what the client sent."""
 
     def __init__(self, port: int) -> None:
         self.sent = b""
-        self._port = port
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._place = ("127.0.0.1", port)
+        super().__init__(self._carry)
 
-    def close(self) -> None:
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+    def _carry(self, client: socket.socket) -> None:
+        with socket.create_connection(self._place) as server:
+            relay(client, server, self._note)
 
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                server = socket.create_connection(("127.0.0.1", self._port))
-                for pair in ((client, server, True), (server, client, False)):
-                    threading.Thread(target=self._pump, args=pair, daemon=True).start()
-
-    def _pump(self, source: socket.socket, target: socket.socket, is_kept: bool) -> None:
-        with source, suppress(OSError):
-            while block := source.recv(65536):
-                if is_kept:
-                    self.sent += block
-                target.sendall(block)
-        with suppress(OSError):  # after a reset, too
-            target.shutdown(socket.SHUT_WR)
+    def _note(self, block: bytes) -> None:
+        self.sent += block
 
 
 @pytest.fixture(scope="session")
@@ -157,9 +140,8 @@ def wait_until_it_listens(port: int, log: Path) -> None:
 
 @pytest.fixture
 def tap(tinyproxy) -> Iterator[Tap]:
-    made = Tap(tinyproxy)
-    yield made
-    made.close()
+    with Tap(tinyproxy) as made:
+        yield made
 
 
 def address(port: int, user: str = USER, password: str = PASSWORD) -> str:
@@ -524,17 +506,9 @@ def lead_to(port: int) -> Callable:
     def lead(connection: socket.socket) -> None:
         connection.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
         with socket.create_connection(("127.0.0.1", port)) as server:
-            threading.Thread(target=pump, args=(connection, server), daemon=True).start()
-            pump(server, connection)
+            relay(connection, server)
 
     return lead
-
-
-def pump(source: socket.socket, target: socket.socket) -> None:
-    with suppress(OSError):
-        while block := source.recv(65536):
-            target.sendall(block)
-        target.shutdown(socket.SHUT_WR)
 
 
 def test_a_proxy_that_stalls_ends_with_the_deadline(session, raw_server, scheme):

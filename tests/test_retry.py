@@ -10,9 +10,9 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from email.utils import format_datetime
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from requests.adapters import HTTPAdapter
 
 import httpkit
 from httpkit import retry
+from tests.sockets import Acceptor
 
 IDEMPOTENT = ("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE")
 UNSAFE = ("POST", "PATCH")
@@ -61,41 +62,6 @@ MAYBE_SENT = {
     "truncated chunked": TRUNCATED_CHUNKED,
 }
 maybe_sent = pytest.mark.parametrize("failure", MAYBE_SENT.values(), ids=MAYBE_SENT)
-
-
-class Listener:
-    """Hands every accepted connection to a function, and counts them."""
-
-    def __init__(self, serve: Callable[[socket.socket], None]) -> None:
-        self.accepted = 0
-        self._serve = serve
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self._thread = threading.Thread(target=self._accept, daemon=True)
-        self._thread.start()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                connection, _ = self._listener.accept()
-                self.accepted += 1
-                with connection, suppress(OSError):
-                    self._serve(connection)
-
-    def close(self) -> None:
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._thread.join(5)
-
-
-@contextmanager
-def listening(serve: Callable[[socket.socket], None]) -> Iterator[Listener]:
-    listener = Listener(serve)
-    try:
-        yield listener
-    finally:
-        listener.close()
 
 
 def attempts_of(error: requests.RequestException) -> int:
@@ -454,7 +420,7 @@ def reset_unread(connection: socket.socket) -> None:
 @pytest.mark.parametrize(("method", "attempts"), [("GET", 3), ("POST", 1)])
 def test_a_reset_before_the_request_was_read_may_have_come_after_it(method, attempts):
     with (
-        listening(reset_unread) as listener,
+        Acceptor(reset_unread) as listener,
         httpkit.Session(f"http://127.0.0.1:{listener.port}") as api,
         pytest.raises(requests.ConnectionError) as caught,
     ):
@@ -542,7 +508,7 @@ def test_each_hop_counts_its_own_attempts(sandbox):
 
 
 @contextmanager
-def tls(certificate: trustme.LeafCert, reply: bytes = b"") -> Iterator[Listener]:
+def tls(certificate: trustme.LeafCert, reply: bytes = b"") -> Iterator[Acceptor]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certificate.configure_cert(context)
 
@@ -551,7 +517,7 @@ def tls(certificate: trustme.LeafCert, reply: bytes = b"") -> Iterator[Listener]
             secured.recv(65536)
             secured.sendall(reply)
 
-    with listening(serve) as listener:
+    with Acceptor(serve) as listener:
         yield listener
 
 
@@ -622,7 +588,7 @@ def test_a_certificate_file_that_cannot_be_read_is_not_tried_again(
 
 def test_a_tls_connection_that_breaks_is_tried_again(answer):
     with (
-        listening(lambda connection: connection.recv(65536)) as listener,
+        Acceptor(lambda connection: connection.recv(65536)) as listener,
         httpkit.Session(f"https://127.0.0.1:{listener.port}") as api,
         pytest.raises(requests.exceptions.SSLError) as caught,
     ):

@@ -10,7 +10,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from http.client import HTTPException
 
 import brotlicffi
@@ -22,7 +22,7 @@ from requests.adapters import HTTPAdapter
 import httpkit
 from httpkit import transport
 from httpkit.wire import MalformedError, Message
-from tests.sockets import drip
+from tests.sockets import Acceptor, drip, relay
 
 # Seconds. A limit of SHORT is seen by LATE on a busy machine; what is not, takes ENDLESS.
 SHORT = 0.1
@@ -996,48 +996,25 @@ def test_a_handshake_that_stalls_ends_with_the_deadline(stalling):
 # Proxies
 
 
-class Proxy:
+class Proxy(Acceptor):
     """Answers CONNECT with given bytes, or as told, and then passes bytes both ways."""
 
     def __init__(self, reply: bytes | Callable) -> None:
         self.asked: list[bytes] = []
         self._reply = reply
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__(self._lead)
+        self.url = f"http://127.0.0.1:{self.port}"
 
-    def close(self) -> None:
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
-    def _serve(self, client: socket.socket) -> None:
-        with client, suppress(OSError):
-            head = client.recv(65536)
-            self.asked.append(head)
-            if callable(self._reply):
-                self._reply(client)
-                return
-            client.sendall(self._reply)
-            host, port = head.split()[1].decode().rsplit(":", 1)
-            with socket.create_connection((host, int(port))) as origin:
-                other = threading.Thread(target=pump, args=(client, origin), daemon=True)
-                other.start()
-                pump(origin, client)
-                other.join(5)
-
-
-def pump(source: socket.socket, target: socket.socket) -> None:
-    with suppress(OSError):
-        while block := source.recv(65536):
-            target.sendall(block)
-        target.shutdown(socket.SHUT_WR)
+    def _lead(self, client: socket.socket) -> None:
+        head = client.recv(65536)
+        self.asked.append(head)
+        if callable(self._reply):
+            self._reply(client)
+            return
+        client.sendall(self._reply)
+        host, port = head.split()[1].decode().rsplit(":", 1)
+        with socket.create_connection((host, int(port))) as origin:
+            relay(client, origin)
 
 
 CONNECTED = fields(status=b"HTTP/1.1 200 Connected")
@@ -1045,15 +1022,8 @@ CONNECTED = fields(status=b"HTTP/1.1 200 Connected")
 
 @pytest.fixture
 def proxy() -> Iterator[Callable]:
-    started = []
-
-    def start(reply: bytes | Callable = CONNECTED) -> Proxy:
-        started.append(Proxy(reply))
-        return started[-1]
-
-    yield start
-    for one in started:
-        one.close()
+    with ExitStack() as started:
+        yield lambda reply=CONNECTED: started.enter_context(Proxy(reply))
 
 
 @pytest.mark.parametrize(
