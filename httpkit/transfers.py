@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import requests
 from typing_extensions import Unpack
 
-from httpkit import download, upload
+from httpkit import fetching, upload
 from httpkit import resumable as resumable_room
 from httpkit._urls import Origin
-from httpkit.download import Destination, Download, IfExists, Resume
+from httpkit.download import Destination, Download, IfExists, Resume, Wishes
 from httpkit.download import Verify as VerifyDigests
 from httpkit.progress import ProgressLike
 from httpkit.response import Response
@@ -92,7 +92,7 @@ class Transfers(Verbs):
             StatusError: The server refuses.
             ValueError: An argument cannot work; nothing was sent.
         """
-        wishes = download.Wishes(
+        wishes = Wishes(
             if_exists=if_exists,
             resume=resume,
             checksum=checksum,
@@ -107,7 +107,7 @@ class Transfers(Verbs):
             fsync=fsync,
         )
         asked: dict[str, Any] = {
-            **options, "stream": True, "raise_for_status": True, "on_status": download.HANDLED
+            **options, "stream": True, "raise_for_status": True, "on_status": fetching.HANDLED
         }  # fmt: skip
         headers: Mapping[str, str | bytes | None] = asked.pop("headers", None) or {}
 
@@ -116,7 +116,7 @@ class Transfers(Verbs):
             return answer
 
         whole = self._whole_url(url, options.get("path"))
-        return download.download(ask, whole, dest, wishes)
+        return fetching.fetch(ask, whole, dest, wishes)
 
     def upload(
         self,
