@@ -6,12 +6,13 @@ or event is held in memory, and so the caller may bound it.
 
 import codecs
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from httpkit import _models
 
+P = TypeVar("P", bound=Sized)
 Bound: TypeAlias = Callable[[int], None]
 """Is told how much waits for the end of a line or an event; raises when that is too much."""
 
@@ -56,24 +57,16 @@ def split_lines(
     Unlike `str.splitlines` it does not split at characters such as U+2028, which JSON and
     text hold unescaped. A last line without an end is given too.
     """
-    pending: list[str] = []
-    waiting = 0
+    return _joined(_split_text(_decoded(blocks, encoding)), "".join, bound)
+
+
+def _split_text(texts: Iterable[str]) -> Iterator[list[str]]:
     was_cr = False
-    for text in _decoded(blocks, encoding):
+    for text in texts:
         # A \r ends its line at once; a \n that follows it belongs to that end.
         fresh = text.removeprefix("\n") if was_cr else text
         was_cr = text.endswith("\r")
-        *lines, rest = fresh.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-        for line in lines:
-            yield "".join([*pending, line])
-            pending.clear()
-            waiting = 0
-        if rest:
-            pending.append(rest)
-            waiting += len(rest)
-            bound(waiting)
-    if pending:
-        yield "".join(pending)
+        yield fresh.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
 def _decoded(blocks: Iterable[bytes], encoding: str) -> Iterator[str]:
@@ -85,12 +78,17 @@ def _decoded(blocks: Iterable[bytes], encoding: str) -> Iterator[str]:
 
 def split_blocks(blocks: Iterable[bytes], bound: Bound = _unbounded) -> Iterator[bytes]:
     r"""Split blocks into lines at \n alone, as newline-delimited JSON is; undecoded."""
-    pending: list[bytes] = []
+    return _joined((block.split(b"\n") for block in blocks), b"".join, bound)
+
+
+def _joined(splits: Iterable[list[P]], join: Callable[[list[P]], P], bound: Bound) -> Iterator[P]:
+    """Give whole lines of blocks that were split; the last of each goes on in the next block."""
+    pending: list[P] = []
     waiting = 0
-    for block in blocks:
-        *lines, rest = block.split(b"\n")
+    for *lines, rest in splits:
         for line in lines:
-            yield b"".join([*pending, line])
+            pending.append(line)
+            yield join(pending)
             pending.clear()
             waiting = 0
         if rest:
@@ -98,7 +96,7 @@ def split_blocks(blocks: Iterable[bytes], bound: Bound = _unbounded) -> Iterator
             waiting += len(rest)
             bound(waiting)
     if pending:
-        yield b"".join(pending)
+        yield join(pending)
 
 
 class _Builder:
