@@ -9,7 +9,7 @@ from httpkit import _models, _secrets, _urls
 from httpkit._typing import Params
 from httpkit.bounds import check_count
 from httpkit.errors import ConfigurationError
-from httpkit.pagination import Pager
+from httpkit.pagination import Pager, check_place
 from httpkit.walk import Listing, Page, Turner, Walk, beginning, by_name
 
 if TYPE_CHECKING:
@@ -159,8 +159,7 @@ def check(pager: object, **places: object) -> None:
     if isinstance(pager, type) or not hasattr(pager, "following"):
         raise ConfigurationError(f"{pager!r} is no way to page: LinkPages() is one")
     for name, place in places.items():
-        if place is not None and (not isinstance(place, str) or not place.strip(".")):
-            raise ConfigurationError(f"{name}={place!r} must name a place in the document")
+        check_place(name, place)
 
 
 def listing(

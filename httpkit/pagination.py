@@ -186,7 +186,7 @@ class NextURLPages(_Linked):
     next: str = "next"
 
     def __post_init__(self) -> None:
-        _check_place("next", self.next, is_optional=False)
+        check_place("next", self.next, is_optional=False)
 
     def following(self, page: Reading) -> str | None:
         """Return the URL at the place."""
@@ -218,9 +218,9 @@ class CursorPages:
     more: str | None = None
 
     def __post_init__(self) -> None:
-        _check_place("cursor", self.cursor, is_optional=False)
-        _check_place("param", self.param, is_optional=False)
-        _check_place("more", self.more)
+        check_place("cursor", self.cursor, is_optional=False)
+        check_place("param", self.param, is_optional=False)
+        check_place("more", self.more)
 
     @property
     def own(self) -> tuple[str, ...]:
@@ -293,10 +293,10 @@ class NumberedPages:
     is_counting: bool = True
 
     def __post_init__(self) -> None:
-        _check_place("param", self.param, is_optional=False)
+        check_place("param", self.param, is_optional=False)
         check_count("start", self.start, least=0)
         for name in ("total", "total_items", "more"):
-            _check_place(name, getattr(self, name))
+            check_place(name, getattr(self, name))
 
     @property
     def own(self) -> tuple[str, ...]:
@@ -361,9 +361,9 @@ class OffsetPages:
     is_counting: bool = True
 
     def __post_init__(self) -> None:
-        _check_place("param", self.param, is_optional=False)
+        check_place("param", self.param, is_optional=False)
         for name in ("limit_param", "total", "more"):
-            _check_place(name, getattr(self, name))
+            check_place(name, getattr(self, name))
         check_count("limit", self.limit, least=1)
 
     @property
@@ -398,7 +398,12 @@ def _numbers(params: Mapping[str, str]) -> Mapping[str, str]:
     return params
 
 
-def _check_place(name: str, place: object, *, is_optional: bool = True) -> None:
+def check_place(name: str, place: object, *, is_optional: bool = True) -> None:
+    """Refuse the name of a parameter, or of a place in a document, that names nothing.
+
+    Raises:
+        ConfigurationError: It is empty, or no text.
+    """
     is_off = place is None and is_optional
     if not is_off and (not isinstance(place, str) or not place.strip(".")):
         raise ConfigurationError(f"{name}={place!r} must name something")

@@ -78,55 +78,48 @@ class SessionOptions(TypedDict, total=False):
     strict: bool
 
 
-class _CallOptions(TypedDict, total=False):
+class _AskOptions(TypedDict, total=False):
+    """What every call takes."""
+
     headers: HeadersLike
     cookies: Cookies
-    files: Files
     auth: Auth
     timeout: Timeout
-    allow_redirects: bool
     proxies: dict[str, str] | None
-    hooks: Hooks
-    stream: bool | None
-    verify: Verify
     cert: Cert
-    path: Mapping[str, object] | None
-    raise_for_status: bool
     retry: RetryPolicy | int | None
+
+
+class _ReadOptions(_AskOptions, total=False):
+    """What every call takes whose answer is read into memory."""
+
+    verify: Verify
     deadline: float | None
     max_body: int | None
     idempotency_key: bool | str | None
-    redirect_body: bool
+
+
+class PageOptions(_ReadOptions, total=False):
+    """What `paginate` passes on to `request`, for each page."""
+
+    allow_redirects: bool
+    hooks: Hooks
+    path: Mapping[str, object] | None
     allow_http_auth: bool
 
 
-class RequestOptions(_CallOptions, total=False):
-    """What every request takes beside method and URL; `Session.request` explains each."""
+class OperationOptions(_ReadOptions, total=False):
+    """What `graphql` passes on to `request`."""
 
     params: Params
-    data: Data
-    json: Json
 
 
-class JsonOptions(_CallOptions, total=False):
-    """What `request` takes beside its parameters."""
-
-    json: Json
-
-
-class FetchOptions(TypedDict, total=False):
+class FetchOptions(_AskOptions, total=False):
     """What `download` passes on to `request`."""
 
     params: Params
-    headers: HeadersLike
-    cookies: Cookies
-    auth: Auth
-    timeout: Timeout
     allow_redirects: bool
-    proxies: dict[str, str] | None
-    cert: Cert
     path: Mapping[str, object] | None
-    retry: RetryPolicy | int | None
 
 
 class UploadOptions(FetchOptions, total=False):
@@ -141,41 +134,25 @@ class UploadOptions(FetchOptions, total=False):
     allow_http_auth: bool
 
 
-class OperationOptions(TypedDict, total=False):
-    """What `graphql` passes on to `request`."""
+class _CallOptions(PageOptions, total=False):
+    files: Files
+    stream: bool | None
+    raise_for_status: bool
+    redirect_body: bool
+
+
+class RequestOptions(_CallOptions, total=False):
+    """What every request takes beside method and URL; `Session.request` explains each."""
 
     params: Params
-    headers: HeadersLike
-    cookies: Cookies
-    auth: Auth
-    timeout: Timeout
-    proxies: dict[str, str] | None
-    verify: Verify
-    cert: Cert
-    retry: RetryPolicy | int | None
-    deadline: float | None
-    max_body: int | None
-    idempotency_key: bool | str | None
+    data: Data
+    json: Json
 
 
-class PageOptions(TypedDict, total=False):
-    """What `paginate` passes on to `request`, for each page."""
+class JsonOptions(_CallOptions, total=False):
+    """What `request` takes beside its parameters."""
 
-    headers: HeadersLike
-    cookies: Cookies
-    auth: Auth
-    timeout: Timeout
-    allow_redirects: bool
-    proxies: dict[str, str] | None
-    hooks: Hooks
-    verify: Verify
-    cert: Cert
-    path: Mapping[str, object] | None
-    retry: RetryPolicy | int | None
-    deadline: float | None
-    max_body: int | None
-    idempotency_key: bool | str | None
-    allow_http_auth: bool
+    json: Json
 
 
 class GetOptions(_CallOptions, total=False):
