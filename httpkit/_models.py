@@ -12,7 +12,6 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-import typing_extensions
 from requests.exceptions import InvalidJSONError
 
 from httpkit._typing import is_mapping
@@ -138,6 +137,12 @@ def _decode_native(body: bytes, model: object) -> Any:
         raise MismatchError(str(error)) from error
 
 
+def _is_typeddict(model: object) -> bool:
+    import typing_extensions  # it knows its own, too
+
+    return typing_extensions.is_typeddict(model)
+
+
 def _is_native(model: object) -> bool:
     """Say whether msgspec knows how to build this."""
     if typing.get_origin(model) is not None:
@@ -149,7 +154,7 @@ def _is_native(model: object) -> bool:
     kind: Any = model
     return (
         any(hasattr(model, mark) for mark in _MODEL_MARKS)
-        or typing_extensions.is_typeddict(model)
+        or _is_typeddict(model)
         or issubclass(model, enum.Enum)
         or hasattr(kind, "_fields")  # NamedTuple
         or model.__module__ in _VALUE_MODULES
@@ -325,7 +330,7 @@ def row(item: object) -> Any:
 
 def field_names(kind: object) -> Sequence[str]:
     """Return the names of a model's fields; none for what is no class of fields."""
-    if typing_extensions.is_typeddict(kind):
+    if _is_typeddict(kind):
         return list(getattr(kind, "__annotations__", {}))
     if dataclasses.is_dataclass(kind):
         return [field.name for field in dataclasses.fields(kind)]

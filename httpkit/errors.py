@@ -17,7 +17,6 @@ Rule: constructors store what they are given and never raise, so that every erro
 
 import base64
 import codecs
-import html
 import json
 import re
 import time
@@ -490,12 +489,18 @@ _PAGE = re.compile(r"\s*<(!doctype|html|head|body|\?xml)", re.IGNORECASE)
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 
 
+def _unescaped(text: str) -> str:
+    import html
+
+    return html.unescape(text)
+
+
 def _without_markup(words: str) -> str:
     """Return the title of a page, whole texts as they are."""
     if not _PAGE.match(words):
         return words
     title = _TITLE.search(words)
-    return html.unescape(title[1]) if title else ""
+    return _unescaped(title[1]) if title else ""
 
 
 def _excerpt(response: requests.Response, body: bytes) -> str:
@@ -505,7 +510,7 @@ def _excerpt(response: requests.Response, body: bytes) -> str:
     text = _decoded(start, response.encoding).strip()
     if "html" in media_type:
         title = _TITLE.search(text)
-        return html.unescape(title[1]) if title else ""
+        return _unescaped(title[1]) if title else ""
     readable = not media_type or media_type.startswith("text/") or "json" in media_type
     return text if readable and "\x00" not in text else ""
 

@@ -1,20 +1,26 @@
 """Lists and collections: what a caller may say of them."""
 
+from __future__ import annotations  # names of rooms that are opened when they are needed
+
+import sys
 from collections.abc import Callable
-from typing import Any, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 import requests
-from typing_extensions import Unpack
 
 from httpkit import preparation, settings
-from httpkit._typing import Params
 from httpkit.errors import ConfigurationError
-from httpkit.pages import Pages, listing
-from httpkit.pagination import LinkPages, Pager
-from httpkit.resource import Resource
 from httpkit.settings import PageOptions
 from httpkit.verbs import Verbs
-from httpkit.walk import Turner
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from httpkit._typing import Params
+    from httpkit.pages import Pages
+    from httpkit.pagination import Pager
+    from httpkit.resource import Resource
+    from httpkit.walk import Turner
 
 T = TypeVar("T")
 
@@ -24,6 +30,10 @@ class Lists(Verbs):
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
+        if "httpkit.resource" not in sys.modules:
+            return  # without that room nobody has a resource
+        from httpkit.resource import Resource
+
         ours = [kind for kind in cls.__mro__ if kind.__module__.startswith("httpkit.")]
         taken = {*requests.Session.__attrs__, *(dir(ours[0]) if ours else ())}
         for name, value in vars(cls).items():
@@ -37,7 +47,7 @@ class Lists(Verbs):
     def paginate(
         self,
         url: str | bytes,
-        pages: Pager = ...,
+        pages: Pager | None = None,
         *,
         items_at: str | None = None,
         model: None = None,
@@ -48,7 +58,7 @@ class Lists(Verbs):
     def paginate(
         self,
         url: str | bytes,
-        pages: Pager = ...,
+        pages: Pager | None = None,
         *,
         items_at: str | None = None,
         model: Callable[..., T],
@@ -58,7 +68,7 @@ class Lists(Verbs):
     def paginate(
         self,
         url: str | bytes,
-        pages: Pager = LinkPages(),  # noqa: B008  # a frozen value
+        pages: Pager | None = None,
         *,
         items_at: str | None = None,
         model: Any = None,
@@ -73,7 +83,7 @@ class Lists(Verbs):
         Args:
             url: As for `request`.
             pages: How the next page is found: LinkPages, NextURLPages, CursorPages,
-                NumberedPages or OffsetPages.
+                NumberedPages or OffsetPages. None: LinkPages.
             items_at: Where the items are in a page ("data.users"); None: the page is the list.
             model: As for `Resource`; None: dicts.
             params: Query parameters of every page; what a next URL names already is not said
@@ -84,13 +94,16 @@ class Lists(Verbs):
             ConfigurationError: An argument cannot work.
             RequestException: While looping; see `Pages.pages`.
         """
+        from httpkit.pages import Pages, listing
+        from httpkit.pagination import LinkPages
+
         given: dict[str, Any] = dict(options)
         settings.check_known(given, settings.PageOptions)
         kind: Callable[..., Any] = model or dict
         asked = listing(
             cast("Turner", self),
             preparation.as_text(url),
-            pages,
+            LinkPages() if pages is None else pages,
             items_at=items_at,
             model=kind,
             params=params,
@@ -137,6 +150,8 @@ class Lists(Verbs):
         update_method: str = "PATCH",
     ) -> Resource[Any]:
         """Return a resource of this session; `Resource` explains the arguments."""
+        from httpkit.resource import Resource
+
         resource = Resource[Any](
             path,
             model,

@@ -12,12 +12,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from functools import partial
-from typing import Any, Literal, Self, TypeAlias, TypedDict, cast
+from typing import Any, Literal, Self, TypeAlias, TypedDict, Unpack, cast
 from urllib.parse import quote_plus, urlsplit
 
 import requests
 from requests.exceptions import InvalidURL
-from typing_extensions import Unpack
 
 from httpkit import _secrets, _urls, auth, preparation, tokens
 from httpkit._causes import causes

@@ -1,18 +1,23 @@
 """More than one request, or more than a request: GraphQL operations, many calls at once."""
 
+from __future__ import annotations  # names of rooms that are opened when they are needed
+
 from collections.abc import Callable, Generator, Iterable, Mapping
-from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from typing_extensions import Unpack
-
-from httpkit import graphql, parallel
 from httpkit.errors import ConfigurationError
-from httpkit.progress import ProgressLike
 from httpkit.response import adopt
 from httpkit.retry import RetryPolicy, as_policy
 from httpkit.settings import OperationOptions, check_known
 from httpkit.verbs import Verbs
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from typing_extensions import Unpack
+
+    from httpkit import parallel
+    from httpkit.progress import ProgressLike
 
 T = TypeVar("T")
 I_ = TypeVar("I_")
@@ -75,6 +80,8 @@ class Operations(Verbs):
                 407, 408, 429 or from 500, whatever the body reports.
             DecodeError: The answer is no GraphQL response, or its data is not of the model.
         """
+        from httpkit import graphql
+
         check_known(options, OperationOptions)
         if not isinstance(url, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
             raise ConfigurationError(f"url={url!r} must be the endpoint, as text")
@@ -158,5 +165,7 @@ class Operations(Verbs):
             Exception: While looping: whatever `fn` raises, or the items.
             ConfigurationError: At once: an argument cannot work.
         """
+        from httpkit import parallel
+
         plan = parallel.Plan(workers, executor, ordered, errors, progress)
         return plan.run(fn, items)

@@ -5,10 +5,9 @@ import copy
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, Self, TypeVar, cast, overload
+from typing import Any, Generic, Self, TypeVar, Unpack, cast, overload
 
 import requests
-from typing_extensions import Unpack
 
 from httpkit import _models, _urls, forms, settings
 from httpkit._typing import NOT_GIVEN, CallerOptions, Data, NotGiven, Params

@@ -9,20 +9,18 @@ the clock, and `delivery` does the redirects, retries and attempts.
 import copy
 import operator
 import time
-import uuid
 import warnings
 from collections import OrderedDict
 from collections.abc import Generator, Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from importlib.metadata import version
-from typing import Any, Self, TypeVar, cast, overload
+from typing import Any, Self, TypeVar, Unpack, cast, overload
 
 import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.cookies import RequestsCookieJar, merge_cookies
 from requests.models import REDIRECT_STATI
 from requests.structures import CaseInsensitiveDict
-from typing_extensions import Unpack
 from urllib3.util import Retry
 
 from httpkit import (
@@ -880,8 +878,11 @@ def _with_key(headers: HeadersLike, key: bool | str, call: Call) -> HeadersLike:
     if not key:
         raise ConfigurationError("idempotency_key is empty")
     policy = call.retry or RetryPolicy()
-    value = str(uuid.uuid4()) if key is True else key
-    return {**(headers or {}), policy.idempotency_header: value}
+    if key is True:
+        import uuid
+
+        key = str(uuid.uuid4())
+    return {**(headers or {}), policy.idempotency_header: key}
 
 
 _secrets.guard_logs()

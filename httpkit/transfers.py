@@ -1,23 +1,26 @@
 """Files down and up: what a caller may say of a transfer."""
 
-import os
+from __future__ import annotations  # names of rooms that are opened when they are needed
+
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-import requests
-from typing_extensions import Unpack
-
-from httpkit import fetching, upload
-from httpkit import resumable as resumable_room
-from httpkit._urls import Origin
-from httpkit.download import Destination, Download, IfExists, Resume, Wishes
-from httpkit.download import Verify as VerifyDigests
-from httpkit.progress import ProgressLike
-from httpkit.response import Response
-from httpkit.settings import FetchOptions, UploadOptions
-from httpkit.upload import Fields, UploadSource
-from httpkit.upload import Protocol as UploadProtocol
 from httpkit.verbs import Verbs
+
+if TYPE_CHECKING:
+    import os
+
+    import requests
+    from typing_extensions import Unpack
+
+    from httpkit._urls import Origin
+    from httpkit.download import Destination, Download, IfExists, Resume
+    from httpkit.download import Verify as VerifyDigests
+    from httpkit.progress import ProgressLike
+    from httpkit.response import Response
+    from httpkit.settings import FetchOptions, UploadOptions
+    from httpkit.upload import Fields, UploadSource
+    from httpkit.upload import Protocol as UploadProtocol
 
 
 class Transfers(Verbs):
@@ -92,7 +95,9 @@ class Transfers(Verbs):
             StatusError: The server refuses.
             ValueError: An argument cannot work; nothing was sent.
         """
-        wishes = Wishes(
+        from httpkit import download, fetching
+
+        wishes = download.Wishes(
             if_exists=if_exists,
             resume=resume,
             checksum=checksum,
@@ -183,6 +188,9 @@ class Transfers(Verbs):
             RequestException: There is no answer.
             ValueError: An argument cannot work; nothing was sent.
         """
+        from httpkit import resumable as resumable_room
+        from httpkit import upload
+
         wishes = upload.Wishes(
             method=method,
             field=field,

@@ -10,7 +10,6 @@ import hashlib
 import io
 import os
 import pickle
-import uuid
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
@@ -94,7 +93,7 @@ def fill(session: Traveller, state: dict[str, Any]) -> None:
 
 
 def _token(session: Traveller) -> str:
-    token: str = session.__dict__.setdefault(TOKEN, uuid.uuid4().hex)
+    token: str = session.__dict__.setdefault(TOKEN, os.urandom(16).hex())
     return token  # one, whichever thread is first
 
 

@@ -4,10 +4,9 @@ Rule: requests' signatures, and no frame more than requests has, for the warning
 stacklevel counts on it.
 """
 
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 import requests
-from typing_extensions import Unpack
 
 from httpkit._typing import Data, Json, Params
 from httpkit.response import Response

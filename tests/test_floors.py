@@ -5,8 +5,8 @@ import inspect
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -157,14 +157,31 @@ def test_all_is_sorted(module):
     assert len(module.__all__) == len(set(module.__all__))
 
 
-def test_all_names_whatever_the_package_imports():
-    public = {
-        name
-        for name, value in vars(httpkit).items()
-        if not name.startswith("_") and not isinstance(value, ModuleType)
+def test_every_public_name_is_found_where_a_checker_is_told():
+    told = {
+        name.rpartition(".")[2]: name.split(".")[1]
+        for name in imported(MODULES["__init__"])
+        if name.startswith("httpkit.")
     }
 
-    assert set(httpkit.__all__) == public
+    assert set(told) == set(httpkit.__all__) == set(dir(httpkit))
+    for name, room in told.items():
+        assert getattr(httpkit, name) is getattr(import_module(f"httpkit.{room}"), name)
+
+
+def test_a_room_is_an_attribute_of_the_package_and_a_typo_is_none():
+    assert httpkit.errors is errors
+    with pytest.raises(AttributeError, match="module 'httpkit' has no attribute 'Sesion'"):
+        _ = httpkit.Sesion
+
+
+def test_importing_the_package_opens_no_room():
+    program = "import httpkit, sys; print([m for m in sys.modules if m.startswith('httpkit.')])"
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+
+    assert (ran.stdout.strip(), ran.stderr) == ("[]", "")
 
 
 def test_every_error_can_be_imported_from_the_package():
