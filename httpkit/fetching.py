@@ -151,7 +151,7 @@ class _Transfer:
             mismatches += isinstance(cause, ChecksumError)
             if mismatches > 1:
                 raise cause
-            stalls = self._count(stalls)
+            stalls = self._count_stalls(stalls)
             if stalls > self._wishes.max_stalls and not isinstance(cause, ChecksumError):
                 raise self._incomplete(cause) from cause
             self._pause(stalls)
@@ -177,7 +177,7 @@ class _Transfer:
             return error
         return None
 
-    def _count(self, stalls: int) -> int:
+    def _count_stalls(self, stalls: int) -> int:
         """Return the attempts in a row without a new byte: getting as far as before is none."""
         size = self._sink.size if self._sink else 0
         if size > self._best:

@@ -1,6 +1,7 @@
 """A real HTTP server on loopback, for tutorials and for the tests of your own client.
 
-Rule: standard library only and nothing from httpkit, so that it can judge httpkit from outside.
+Rule: standard library only, and nothing from httpkit but the rooms of the Sandbox, so that it can
+judge httpkit from outside.
 
 >>> from urllib.request import urlopen
 >>> with Sandbox() as sandbox:

@@ -1,6 +1,6 @@
 """What the Sandbox received, and what it answers.
 
-Rule: standard library only and nothing from httpkit, as everywhere in the Sandbox.
+Rule: standard library only, and nothing from httpkit but the rooms of the Sandbox.
 """
 
 import json

@@ -1,6 +1,6 @@
 """One request on its way through the Sandbox, and what its query asks for.
 
-Rule: standard library only and nothing from httpkit, as everywhere in the Sandbox.
+Rule: standard library only, and nothing from httpkit but the rooms of the Sandbox.
 """
 
 import sys

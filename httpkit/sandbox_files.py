@@ -1,6 +1,6 @@
 """Bodies and files of the Sandbox, whole, in parts or broken off, and uploads in parts.
 
-Rule: standard library only and nothing from httpkit, as everywhere in the Sandbox.
+Rule: standard library only, and nothing from httpkit but the rooms of the Sandbox.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """Who may come in: what guards routes of the Sandbox, and its token endpoint.
 
-Rule: standard library only and nothing from httpkit, as everywhere in the Sandbox.
+Rule: standard library only, and nothing from httpkit but the rooms of the Sandbox.
 """
 
 import hmac

@@ -1,6 +1,6 @@
 """Which route of the Sandbox answers what; the table for people is in `sandbox`.
 
-Rule: standard library only and nothing from httpkit, as everywhere in the Sandbox.
+Rule: standard library only, and nothing from httpkit but the rooms of the Sandbox.
 """
 
 import gzip

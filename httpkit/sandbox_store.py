@@ -1,6 +1,6 @@
 """What the Sandbox keeps: objects, uploads, and what both of its ports have seen.
 
-Rule: standard library only and nothing from httpkit, as everywhere in the Sandbox.
+Rule: standard library only, and nothing from httpkit but the rooms of the Sandbox.
 """
 
 import hashlib
