@@ -1654,7 +1654,6 @@ def test_a_frame_without_its_library_says_what_to_install(sandbox, api, monkeypa
     [
         (["things", LinkPages], {}),
         (["things", "next"], {}),
-        (["things", None], {}),
         (["things"], {"items_at": ""}),
         (["things"], {"items_at": "."}),
         (["things"], {"items_at": 3}),
