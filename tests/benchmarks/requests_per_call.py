@@ -4,22 +4,34 @@ Each contender lives in a process of its own and takes turns with the others, in
 each round, because a machine's speed drifts; its CPU time is compared with that of requests in
 the same round. The server is a bare asyncio protocol in a process of its own, which parses
 nothing but the end of a request: the first row, a bare socket, shows what it leaves to a client.
+A second table says what importing costs. Rivals that need other versions than ours, or bring
+many, live in environments of their own: `--venvs FOLDER` has one named as each of them.
 Rule: nothing here asserts on seconds; the goals are judged in the output only.
 """
 
 import argparse
 import asyncio
 import importlib.util
+import io
 import itertools
 import json
 import multiprocessing
+import os
 import random
+import shutil
 import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from multiprocessing.connection import Client, Listener
+from pathlib import Path
 from statistics import median
 from typing import Any
 from urllib.parse import urlsplit
@@ -71,19 +83,24 @@ class Bare(asyncio.Protocol):
             self.transport.write(ANSWERS[path])
 
 
-def serve(told) -> None:
-    """Serve on a free port of the loopback, until the parent ends this process."""
+def serve(told, folder: str) -> None:
+    """Serve on two free ports of the loopback, the second with TLS, until this process ends."""
 
     async def run() -> None:
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(Bare, "127.0.0.1", 0, backlog=1024)
-        told.send(server.sockets[0].getsockname()[1])
-        await server.serve_forever()
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(f"{folder}/chain.pem", f"{folder}/key.pem")
+        servers = [
+            await loop.create_server(Bare, "127.0.0.1", 0, backlog=1024, ssl=context)
+            for context in (None, tls)
+        ]
+        told.send([server.sockets[0].getsockname()[1] for server in servers])
+        await asyncio.Event().wait()
 
     asyncio.run(run())
 
 
-# ---- the contenders; each is given the server's URL and returns one call for each row
+# ---- the contenders; each is given the server's URLs and returns one call for each row
 
 
 Calls = dict[str, Callable[[], object]]
@@ -92,7 +109,7 @@ SENT = {"title": "Hello", "body": "x" * 100}
 SIGNED = {"Authorization": f"Bearer {TOKEN}"}
 
 
-def bare_socket(url: str) -> Calls:
+def bare_socket(url: str, _: str) -> Calls:
     place = urlsplit(url)
     request = f"GET /small HTTP/1.1\r\nHost: {place.netloc}\r\n\r\n".encode()
     connection = socket.create_connection((place.hostname, place.port))
@@ -104,71 +121,198 @@ def bare_socket(url: str) -> Calls:
     return {"small GET": small}
 
 
-def urllib3(url: str) -> Calls:
+def calls(url: str, secure: str, get: Callable[[str], Any], post: Any, refused: Any) -> Calls:
+    """Return the calls of a client that knows JSON but no models.
+
+    Args:
+        url: Of the plain server.
+        secure: Of the one with TLS.
+        get: Returns the JSON at a URL.
+        post: Returns the JSON of the answer to a signed POST.
+        refused: Returns None where there is nothing.
+    """
+    return {
+        "small GET": lambda: get(f"{url}/small"),
+        "new URL each": lambda: get(f"{url}/small?n={next(NUMBERS)}"),
+        "TLS": lambda: get(f"{secure}/small"),
+        "typed GET": lambda: Item(**get(f"{url}/small")),
+        "10 KB": lambda: get(f"{url}/large"),
+        "1 MB": lambda: get(f"{url}/huge"),
+        "1 MB, typed": lambda: [Item(**item) for item in get(f"{url}/huge")],
+        "POST, signed": lambda: post(f"{url}/small"),
+        "404 to a value": lambda: refused(f"{url}/none"),
+    }
+
+
+def urllib3(url: str, secure: str) -> Calls:
     from urllib3 import PoolManager
 
     pool = PoolManager(maxsize=64)
 
-    def get(path: str) -> Any:
-        return json.loads(pool.request("GET", f"{url}/{path}").data)
-
-    def refused() -> Any:
-        return None if pool.request("GET", f"{url}/none").status == 404 else 1
-
-    return {
-        "small GET": lambda: get("small"),
-        "new URL each": lambda: get(f"small?n={next(NUMBERS)}"),
-        "typed GET": lambda: Item(**get("small")),
-        "10 KB": lambda: get("large"),
-        "1 MB": lambda: get("huge"),
-        "1 MB, typed": lambda: [Item(**item) for item in get("huge")],
-        "POST, signed": lambda: json.loads(
-            pool.request("POST", f"{url}/small", json=SENT, headers=SIGNED).data
-        ),
-        "404 to a value": refused,
-    }
+    return calls(
+        url,
+        secure,
+        lambda place: json.loads(pool.request("GET", place).data),
+        lambda place: json.loads(pool.request("POST", place, json=SENT, headers=SIGNED).data),
+        lambda place: None if pool.request("GET", place).status == 404 else 1,
+    )
 
 
-def over_requests(api: Any, url: str) -> Calls:
+def over_requests(api: Any, url: str, secure: str) -> Calls:
     """Return the calls of requests and of what is spelled like it."""
-
-    def refused() -> Any:
-        return None if api.get(f"{url}/none").status_code == 404 else 1
-
-    return {
-        "small GET": lambda: api.get(f"{url}/small").json(),
-        "new URL each": lambda: api.get(f"{url}/small?n={next(NUMBERS)}").json(),
-        "typed GET": lambda: Item(**api.get(f"{url}/small").json()),
-        "10 KB": lambda: api.get(f"{url}/large").json(),
-        "1 MB": lambda: api.get(f"{url}/huge").json(),
-        "1 MB, typed": lambda: [Item(**item) for item in api.get(f"{url}/huge").json()],
-        "POST, signed": lambda: api.post(f"{url}/small", json=SENT, headers=SIGNED).json(),
-        "404 to a value": refused,
-    }
+    return calls(
+        url,
+        secure,
+        lambda place: api.get(place).json(),
+        lambda place: api.post(place, json=SENT, headers=SIGNED).json(),
+        lambda place: None if api.get(place).status_code == 404 else 1,
+    )
 
 
-def requests(url: str) -> Calls:
+def requests(url: str, secure: str) -> Calls:
     import requests as library
 
     session = library.Session()
-    session.mount("http://", library.adapters.HTTPAdapter(pool_maxsize=64))
-    return over_requests(session, url)
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, library.adapters.HTTPAdapter(pool_maxsize=64))
+    return over_requests(session, url, secure)
 
 
-def httpx(url: str) -> Calls:
+def niquests(url: str, secure: str) -> Calls:
+    import niquests as library
+
+    return over_requests(library.Session(pool_maxsize=64), url, secure)
+
+
+def httpx(url: str, secure: str) -> Calls:
     import httpx as library
 
     limits = library.Limits(max_connections=64, max_keepalive_connections=64)
-    return over_requests(library.Client(limits=limits), url)
+    return over_requests(library.Client(limits=limits), url, secure)
 
 
-def httpkit(url: str) -> Calls:
+def aiohttp(url: str, secure: str) -> Calls:
+    """Run each call to its end: from a script, and in a thread, that is how it is used."""
+    import aiohttp as library
+
+    loop = asyncio.new_event_loop()
+    session: Any = None
+
+    async def opened() -> Any:
+        nonlocal session
+        if session is None:
+            session = library.ClientSession(connector=library.TCPConnector(limit=64))
+        return session
+
+    async def ask(method: str, place: str, **options: Any) -> Any:
+        async with (await opened()).request(method, place, **options) as answer:
+            return await answer.json() if answer.status != 404 else None
+
+    def run(*arguments: str, **options: Any) -> Any:
+        return loop.run_until_complete(ask(*arguments, **options))
+
+    return calls(
+        url,
+        secure,
+        lambda place: run("GET", place),
+        lambda place: run("POST", place, json=SENT, headers=SIGNED),
+        lambda place: run("GET", place),
+    )
+
+
+def pycurl(url: str, secure: str) -> Calls:
+    import pycurl as library
+
+    mine = threading.local()
+
+    def ask(place: str, sent: bytes | None = None) -> tuple[int, bytes]:
+        if (curl := getattr(mine, "curl", None)) is None:
+            curl = mine.curl = library.Curl()
+        received = io.BytesIO()
+        curl.reset()  # it keeps the connections
+        curl.setopt(curl.URL, place)
+        curl.setopt(curl.CAINFO, os.environ["CURL_CA_BUNDLE"])
+        curl.setopt(curl.WRITEDATA, received)
+        if sent is not None:
+            curl.setopt(curl.POSTFIELDS, sent)
+            fields = {"Content-Type": "application/json", **SIGNED}
+            curl.setopt(curl.HTTPHEADER, [f"{n}: {v}" for n, v in fields.items()])
+        curl.perform()
+        return curl.getinfo(curl.RESPONSE_CODE), received.getvalue()
+
+    return calls(
+        url,
+        secure,
+        lambda place: json.loads(ask(place)[1]),
+        lambda place: json.loads(ask(place, json.dumps(SENT).encode())[1]),
+        lambda place: None if ask(place)[0] == 404 else 1,
+    )
+
+
+def api_client(url: str, secure: str) -> Calls:
+    from apiclient import APIClient, JsonRequestFormatter, JsonResponseHandler
+    from apiclient.exceptions import ClientError
+
+    settled = {"response_handler": JsonResponseHandler, "request_formatter": JsonRequestFormatter}
+    plain, signed = APIClient(**settled), APIClient(**settled)
+    signed.get_default_headers = lambda: SIGNED  # as its own strategies do
+
+    def refused(place: str) -> Any:
+        try:
+            return plain.get(place)
+        except ClientError:
+            return None
+
+    return calls(url, secure, plain.get, lambda place: signed.post(place, data=SENT), refused)
+
+
+def dlt(url: str, secure: str) -> Calls:
+    from dlt.sources.helpers.rest_client import RESTClient
+    from dlt.sources.helpers.rest_client.auth import BearerTokenAuth
+
+    plain = RESTClient(base_url=url)
+    signed = RESTClient(base_url=url, auth=BearerTokenAuth(TOKEN))
+
+    def refused(place: str) -> Any:
+        ignored = {"response": [lambda answer, *_, **__: answer]}
+        return None if plain.get(place, hooks=ignored).status_code == 404 else 1
+
+    return calls(
+        url,
+        secure,
+        lambda place: plain.get(place).json(),
+        lambda place: signed.post(place, json=SENT).json(),
+        refused,
+    )
+
+
+def httpkit(url: str, secure: str) -> Calls:
     import httpkit as library
 
     api, signed = library.Session(url), library.Session(url, auth=library.BearerAuth(TOKEN))
+    return over_httpkit(api, signed, library.Session(secure))
+
+
+def httpkit_falling_back(url: str, secure: str) -> Calls:
+    """As where urllib3 is another, is patched, or a mock's adapter is mounted."""
+    from requests.adapters import HTTPAdapter
+
+    import httpkit as library
+
+    api, signed = library.Session(url), library.Session(url, auth=library.BearerAuth(TOKEN))
+    over_tls = library.Session(secure)
+    for session in (api, signed, over_tls):
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, HTTPAdapter(pool_maxsize=64))
+    return over_httpkit(api, signed, over_tls)
+
+
+def over_httpkit(api: Any, signed: Any, over_tls: Any) -> Calls:
+    """Return the calls of sessions: base URL, auth, retry policy, dispatch, JSON."""
     return {
         "small GET": lambda: api.get("small").json(),
         "new URL each": lambda: api.get(f"small?n={next(NUMBERS)}").json(),
+        "TLS": lambda: over_tls.get("small").json(),
         "typed GET": lambda: api.get("small").decode(Item),
         "10 KB": lambda: api.get("large").json(),
         "1 MB": lambda: api.get("huge").json(),
@@ -178,17 +322,39 @@ def httpkit(url: str) -> Calls:
     }
 
 
+@dataclass(frozen=True)
+class Contender:
+    """Who takes part.
+
+    Attributes:
+        start: Given the URLs, it returns the calls.
+        module: What must be importable; empty for nothing.
+        has_threads: Whether many threads can share it.
+    """
+
+    start: Callable[[str, str], Calls]
+    module: str = ""
+    has_threads: bool = True
+
+
 CONTENDERS = {
-    "bare socket": bare_socket,
-    "urllib3": urllib3,
-    "requests": requests,
-    "httpx": httpx,
-    "httpkit": httpkit,
+    "bare socket": Contender(bare_socket, has_threads=False),
+    "pycurl": Contender(pycurl, "pycurl"),
+    "aiohttp": Contender(aiohttp, "aiohttp", has_threads=False),
+    "urllib3": Contender(urllib3, "urllib3"),
+    "requests": Contender(requests, "requests"),
+    "httpx": Contender(httpx, "httpx"),
+    "niquests": Contender(niquests, "niquests"),
+    "api-client": Contender(api_client, "apiclient"),
+    "dlt": Contender(dlt, "dlt"),
+    "httpkit": Contender(httpkit, "httpkit"),
+    "httpkit, fallback": Contender(httpkit_falling_back, "httpkit"),
 }
 # Row, the call, how often in a round, and by how many threads.
 ROWS = [
     ("small GET", "small GET", 1000, 1),
     ("new URL each", "new URL each", 1000, 1),
+    ("TLS", "TLS", 1000, 1),
     ("typed GET", "typed GET", 1000, 1),
     ("10 KB", "10 KB", 500, 1),
     ("1 MB", "1 MB", 10, 1),
@@ -198,14 +364,36 @@ ROWS = [
     ("small GET, 8 threads", "small GET", 1000, 8),
     ("small GET, 32 threads", "small GET", 1000, 32),
 ]
+IMPORTS = {
+    "urllib3": "import urllib3",
+    "requests": "import requests",
+    "httpx": "import httpx",
+    "aiohttp": "import aiohttp",
+    "niquests": "import niquests",
+    "api-client": "import apiclient",
+    "dlt": "from dlt.sources.helpers.rest_client import RESTClient",
+    "httpkit": "import httpkit",
+    "httpkit, a session": "import httpkit; httpkit.Session('http://127.0.0.1')",
+}
+CONTEND = "--contend"
+IMPORTING = """
+import sys, time
+began = time.process_time()
+{statement}
+cpu = time.process_time() - began
+peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(cpu, peak.split()[1])
+"""
 
 
-def contend(name: str, url: str, link) -> None:
+def contend(name: str, place: str, *urls: str) -> None:
     """Run what the parent asks for; answer with CPU seconds and seconds."""
-    calls = CONTENDERS[name](url)
+    link = Client(place)
+    contender = CONTENDERS[name]
+    calls = contender.start(*urls)
     while job := link.recv():
         call, count, threads = job
-        if call not in calls or (threads > 1 and name == "bare socket"):
+        if call not in calls or (threads > 1 and not contender.has_threads):
             link.send(None)
             continue
         calls[call]()
@@ -220,25 +408,57 @@ def contend(name: str, url: str, link) -> None:
         link.send((time.process_time() - cpu, time.perf_counter() - began))
 
 
+def pythons(venvs: Path | None) -> dict[str, str]:
+    """Return the interpreter for each contender that is installed, ours or one of its own."""
+    found: dict[str, str] = {}
+    for name, contender in CONTENDERS.items():
+        own = venvs / name / "bin" / "python" if venvs else None
+        if not contender.module or importlib.util.find_spec(contender.module):
+            found[name] = sys.executable
+        elif own and own.exists():
+            found[name] = str(own)
+        else:
+            say(f"{name} is skipped: it is not installed")
+    return found
+
+
 @contextmanager
-def running(names: list[str]) -> Iterator[dict[str, Any]]:
+def running(found: dict[str, str]) -> Iterator[dict[str, Any]]:
     """Start the server and a process for each contender; all end with this."""
     context = multiprocessing.get_context("spawn")
-    told, ours = context.Pipe()
-    processes = [context.Process(target=serve, args=(ours,), daemon=True)]
-    processes[0].start()
-    url = f"http://127.0.0.1:{told.recv()}"
-    links = {}
-    try:
-        for name in names:
-            links[name], theirs = context.Pipe()
-            processes.append(context.Process(target=contend, args=(name, url, theirs), daemon=True))
-            processes[-1].start()
+    with ExitStack() as stack:
+        folder = tempfile.mkdtemp(prefix="httpkit-benchmark-")
+        stack.callback(shutil.rmtree, folder)
+        certify(folder)
+
+        told, ours = context.Pipe()
+        server = context.Process(target=serve, args=(ours, folder), daemon=True)
+        server.start()
+        stack.callback(server.join)
+        stack.callback(server.terminate)
+        plain, secure = told.recv()
+        urls = f"http://127.0.0.1:{plain}", f"https://127.0.0.1:{secure}"
+        listener = stack.enter_context(Listener())
+        links = {}
+        for name, python in found.items():
+            command = [python, __file__, CONTEND, name, listener.address, *urls]
+            process = stack.enter_context(subprocess.Popen(command))
+            stack.callback(process.terminate)
+            links[name] = listener.accept()
         yield links
-    finally:
-        for process in processes:
-            process.terminate()
-            process.join()
+
+
+def certify(folder: str) -> None:
+    """Write chain.pem and key.pem, and have every client trust them."""
+    chain = f"{folder}/chain.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+         "-nodes", "-days", "1", "-subj", "/CN=127.0.0.1", "-addext",
+         "subjectAltName=IP:127.0.0.1", "-keyout", f"{folder}/key.pem", "-out", chain],
+        check=True,
+        capture_output=True,
+    )  # fmt: skip
+    os.environ |= dict.fromkeys(("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"), chain)
 
 
 def measure(links: dict[str, Any], row: tuple[str, str, int, int], rounds: int) -> dict[str, Any]:
@@ -264,6 +484,28 @@ def show(row: str, samples: dict[str, Any]) -> None:
         say(f"| {row} | {name} | {cpu * 1e6:.0f} | {ratio:.2f} | {rate:.0f} |")
 
 
+def show_imports(found: dict[str, str], rounds: int) -> None:
+    """Print what it costs to import each contender, beyond an interpreter that did not."""
+    say("\n| import | CPU ms | above requests | peak MiB |\n|---|---:|---:|---:|")
+    samples: dict[str, list[tuple[float, float]]] = {}
+    for _ in range(rounds):
+        for name, statement in IMPORTS.items():
+            if (python := found.get(name.partition(",")[0])) is not None:
+                samples.setdefault(name, []).append(cost(python, statement))
+    base = median(cpu for cpu, _ in samples["requests"])
+    for name, taken in samples.items():
+        cpu, peak = (median(column) for column in zip(*taken, strict=True))
+        say(f"| {name} | {cpu * 1e3:.1f} | {(cpu - base) * 1e3:.1f} | {peak / 1024:.1f} |")
+
+
+def cost(python: str, statement: str) -> tuple[float, float]:
+    """Return the CPU seconds and the peak KiB of a statement in a process of its own."""
+    program = IMPORTING.format(statement=statement)
+    ran = subprocess.run([python, "-c", program], check=True, capture_output=True, text=True)
+    cpu, peak = map(float, ran.stdout.split())
+    return cpu, peak
+
+
 def say(line: str) -> None:
     print(line, flush=True)  # noqa: T201  # the output is what this is for
 
@@ -272,19 +514,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7, metavar="N", help="7 by default")
     parser.add_argument("--only", default="", metavar="TEXT", help="rows whose name holds it")
+    parser.add_argument("--venvs", type=Path, metavar="FOLDER", help="with rivals of their own")
     options = parser.parse_args()
-    names = [
-        name
-        for name in CONTENDERS
-        if name == "bare socket" or importlib.util.find_spec(name) is not None
-    ]
+    found = pythons(options.venvs)
     say("| call | client | CPU us | x requests | calls/s |\n|---|---|---:|---:|---:|")
-    with running(names) as links:
+    with running(found) as links:
         for row in ROWS:
             if options.only in row[0]:
                 samples = measure(links, row, options.rounds)
-                show(row[0], {name: samples[name] for name in names if name in samples})
+                show(row[0], {name: samples[name] for name in found if name in samples})
+    if options.only in "import":
+        show_imports(found, options.rounds)
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == [CONTEND]:
+        contend(*sys.argv[2:])
+    else:
+        main()
