@@ -16,20 +16,15 @@ import logging
 import queue
 import re
 import ssl
-import sys
 import time
 from collections.abc import Mapping
 from datetime import timedelta
-from functools import lru_cache
 from http.client import HTTPConnection, HTTPException
-from types import FunctionType
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.cookies import RequestsCookieJar, extract_cookies_to_jar
-from requests.structures import CaseInsensitiveDict
-from requests.utils import get_encoding_from_headers
 from urllib3 import connection, connectionpool
 from urllib3.exceptions import LocationValueError, MaxRetryError, ProtocolError, ReadTimeoutError
 from urllib3.exceptions import SSLError as WireSSLError
@@ -78,8 +73,6 @@ _LARGEST_BODY = 1 << 16
 _BODIES = frozenset({bytes, type(None)})
 _BODILESS = frozenset({"GET", "HEAD"})
 _SKIPPED = "@@@SKIP_HEADER@@@"  # urllib3's word for a field that it leaves out
-# Origins and media types that are remembered.
-_MOST_KEPT = 256
 
 
 class Sender(Protocol):
@@ -112,7 +105,10 @@ def send(session: Sender, request: PreparedRequest, options: Mapping[str, Any]) 
     adapter: Any = session.get_adapter(found[0])
     if not _is_plain(request, adapter, options) or (message := _spell(request)) is None:
         return None
-    pool = _pool(adapter, origin, request, options)
+    try:
+        pool = adapter.pool_at(origin, request, options["verify"], options["cert"])
+    except (ValueError, LocationValueError):  # the ordinary way says what is wrong
+        return None
     if (line := _idle(pool)) is None:
         return None
     started = time.perf_counter()
@@ -124,12 +120,13 @@ def send(session: Sender, request: PreparedRequest, options: Mapping[str, Any]) 
         pool.lend(line, raw)
     else:
         pool.take_back(line, raw)
-    answer = _made(raw, request, adapter, body)
+    answer = adapter.response_to(request, raw, raw.by_name)
     answer.elapsed = elapsed
-    if "set-cookie" in answer.headers:  # else the jar is made when somebody looks for it
-        extract_cookies_to_jar(answer.cookies, request, raw)
+    if body is not None:
+        answer.__dict__.update(_content=body, _content_consumed=True)
+    if "set-cookie" in raw.by_name:
         extract_cookies_to_jar(session.cookies, request, raw)
-    return answer
+    return cast("Response", answer)
 
 
 def _is_plain(request: PreparedRequest, adapter: Any, options: Mapping[str, Any]) -> bool:
@@ -157,19 +154,10 @@ def _is_genuine() -> bool:
     current = tuple(map(getattr, _OWNERS, _NAMES))
     if current == _genuine:
         return True
-    if not all(map(_is_as_defined, current, _OWNERS)):
+    if not all(map(transport.is_as_defined, current, _OWNERS)):
         return False
     _genuine = current
     return True
-
-
-def _is_as_defined(function: object, owner: type) -> bool:
-    """Tell a function from its replacement: a wrapper may borrow its names, but not its globals."""
-    return (
-        type(function) is FunctionType
-        and function.__globals__ is vars(sys.modules[owner.__module__])
-        and not hasattr(function, "__wrapped__")
-    )
 
 
 def _spell(request: PreparedRequest) -> tuple[str, bytes] | None:
@@ -191,23 +179,6 @@ def _spell(request: PreparedRequest) -> tuple[str, bytes] | None:
     if fields is None or _SKIPPED in fields or len(body or b"") > _LARGEST_BODY:
         return None
     return fields, body or b""
-
-
-def _pool(adapter: Any, origin: str, request: PreparedRequest, options: Mapping[str, Any]) -> Any:
-    """Return the pool for an origin; saves 25 us for each time that it is asked for again."""
-    key = origin, options["verify"], options["cert"]
-    pool = adapter.known_pools.get(key)
-    if pool is None or pool.pool is None:  # closed: by the caller, or to make room for others
-        try:
-            pool = adapter.get_connection_with_tls_context(
-                request, options["verify"], proxies={}, cert=options["cert"]
-            )
-        except (ValueError, LocationValueError):  # the ordinary way says what is wrong
-            return None
-        if len(adapter.known_pools) >= _MOST_KEPT:
-            adapter.known_pools.clear()
-        adapter.known_pools[key] = pool
-    return pool
 
 
 def _idle(pool: Any) -> Any:
@@ -274,29 +245,3 @@ def _translated(
         aborted = ProtocolError("Connection aborted.", error)
         return requests.ConnectionError(aborted, request=request)
     return None
-
-
-def _made(raw: Any, request: PreparedRequest, adapter: Any, body: bytes | None) -> Response:
-    """Return requests' response, and none of ours that is turned into one; saves 20 us."""
-    by_name: dict[str, tuple[str, str]] = raw.by_name
-    answer = Response.__new__(Response)
-    answer.__dict__.update(
-        _content=False if body is None else body,
-        _content_consumed=body is not None,
-        _next=None,
-        status_code=raw.status,
-        headers=_headers.Headers.over(by_name),
-        raw=raw,
-        url=request.url,
-        encoding=_encoding(by_name.get("content-type")),
-        history=[],
-        reason=raw.reason,
-        request=request,
-        connection=adapter,
-    )
-    return answer
-
-
-@lru_cache(maxsize=_MOST_KEPT)
-def _encoding(field: tuple[str, str] | None) -> str | None:
-    return get_encoding_from_headers(CaseInsensitiveDict([field] if field else []))

@@ -10,18 +10,26 @@ requests' own path serves in our place.
 import errno
 import io
 import queue
+import re
 import socket
 import ssl
 import sys
 from collections.abc import Generator, Mapping
 from dataclasses import replace
+from datetime import timedelta
+from functools import lru_cache
 from http.client import HTTPConnection as StandardConnection
 from http.client import HTTPException, ResponseNotReady
+from http.client import HTTPResponse as StandardResponse
+from types import FunctionType
 from typing import Any, cast
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
+from requests.cookies import extract_cookies_to_jar
+from requests.structures import CaseInsensitiveDict
+from requests.utils import get_encoding_from_headers
 from urllib3 import connection as stock
 from urllib3 import connectionpool, poolmanager
 from urllib3 import response as stock_response
@@ -37,9 +45,11 @@ from urllib3.exceptions import (
 from urllib3.util import connection as dialling
 from urllib3.util.ssltransport import SSLTransport
 
+from httpkit import _headers
 from httpkit._typing import is_tuple
 from httpkit.advice import TUNNEL_FAILED
-from httpkit.request import Call
+from httpkit.request import Call, PreparedRequest
+from httpkit.response import Response
 from httpkit.wire import EXCHANGE, UNLIMITED, Exchange, Message, Wire
 
 # As they were at import: whoever patches them, VCR say, shall be heard.
@@ -54,6 +64,12 @@ _IDLE = "Idle"
 _BLOCK = 128 << 10
 # A proxy that says one of these may lead there a moment later.
 _PASSING = frozenset({"408", "429", "500", "502", "503", "504"})
+# An origin without userinfo, before a path.
+_PLAIN_ORIGIN = re.compile(r"https?://[a-z0-9][a-z0-9.-]*(?::[1-9][0-9]{0,4})?(?=/)")
+_CERTIFICATES = frozenset({bool, str, type(None)})
+_NO_TIME = timedelta(0)
+# Origins and media types that are remembered.
+_MOST_KEPT = 256
 # A reason phrase beyond this is no reason but a page.
 _LONGEST_REASON = 100
 
@@ -542,7 +558,7 @@ class Adapter(HTTPAdapter):
         self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: Any
     ) -> None:
         """Make the pools."""
-        self.known_pools: dict[Any, Any] = {}  # by origin and certificates, for `express`
+        self._known_pools: dict[Any, Any] = {}  # by origin and certificates
         pool_kwargs.setdefault("blocksize", _BLOCK)
         super().init_poolmanager(connections, maxsize, block, **pool_kwargs)
         _furnish(self.poolmanager)
@@ -555,6 +571,82 @@ class Adapter(HTTPAdapter):
         if is_new and not proxy.lower().startswith("socks"):
             _furnish(manager)
         return manager
+
+    def get_connection_with_tls_context(
+        self,
+        request: requests.PreparedRequest,
+        verify: Any,
+        proxies: Any = None,
+        cert: Any = None,
+    ) -> Any:
+        """Return the pool for a request. Raises: as requests does."""
+        found = None if proxies else _PLAIN_ORIGIN.match(request.url or "")
+        is_plain = type(verify) in _CERTIFICATES and type(cert) in _CERTIFICATES
+        stock_way = HTTPAdapter.get_connection_with_tls_context
+        if found is None or not is_plain or not is_as_defined(stock_way, HTTPAdapter):
+            return super().get_connection_with_tls_context(request, verify, proxies, cert)
+        return self.pool_at(found[0], request, verify, cert)
+
+    def pool_at(
+        self, origin: str, request: requests.PreparedRequest, verify: Any, cert: Any
+    ) -> Any:
+        """Return the pool for an origin; saves 25 us for each time that it is asked for again.
+
+        Args:
+            origin: As the request's URL spells it.
+            request: Goes there without a proxy.
+            verify: True, False or a path.
+            cert: A path; None is none.
+
+        Raises: as requests does.
+        """
+        key = origin, verify, cert
+        pool = self._known_pools.get(key)
+        if pool is None or pool.pool is None:  # closed: by the caller, or to make room for others
+            pool = super().get_connection_with_tls_context(request, verify, {}, cert)
+            if len(self._known_pools) >= _MOST_KEPT:
+                self._known_pools.clear()
+            self._known_pools[key] = pool
+        return pool
+
+    def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
+        """Return the response for what came over the wire."""
+        message = getattr(resp, "_original_response", None)
+        is_ours = isinstance(req, PreparedRequest) and isinstance(message, StandardResponse)
+        if not is_ours or not is_as_defined(HTTPAdapter.build_response, HTTPAdapter):
+            return super().build_response(req, resp)
+        by_name = {n.lower(): (n, resp.headers[n]) for n in resp.headers}
+        return self.response_to(req, resp, by_name)
+
+    def response_to(
+        self, request: requests.PreparedRequest, raw: Any, by_name: dict[str, tuple[str, str]]
+    ) -> Response:
+        """Return requests' response, and none of ours that is turned into one; saves 20 us.
+
+        Args:
+            request: It answers this.
+            raw: urllib3's response.
+            by_name: Its fields, name and value, by name in lower case.
+        """
+        answer = Response.__new__(Response)
+        answer.__dict__.update(
+            _content=False,
+            _content_consumed=False,
+            _next=None,
+            status_code=raw.status,
+            headers=_headers.Headers.over(by_name),
+            raw=raw,
+            url=request.url,
+            encoding=_encoding(by_name.get("content-type")),
+            history=[],
+            reason=raw.reason,
+            elapsed=_NO_TIME,
+            request=request,
+            connection=self,
+        )
+        if "set-cookie" in by_name:  # else the jar is made when somebody looks for it
+            extract_cookies_to_jar(answer.cookies, request, raw)
+        return answer
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         """Say whom a connection trusts: the server, or the proxy that is reached by https.
@@ -615,6 +707,20 @@ def read_part(timeout: Any) -> float | None:
     elif is_tuple(timeout):
         timeout = timeout[1] if len(timeout) == 2 else None
     return timeout if isinstance(timeout, (int, float)) else None
+
+
+@lru_cache(maxsize=_MOST_KEPT)
+def _encoding(field: tuple[str, str] | None) -> str | None:
+    return get_encoding_from_headers(CaseInsensitiveDict([field] if field else []))
+
+
+def is_as_defined(function: object, owner: type) -> bool:
+    """Tell a function from its replacement: a wrapper may borrow its names, but not its globals."""
+    return (
+        type(function) is FunctionType
+        and function.__globals__ is vars(sys.modules[owner.__module__])
+        and not hasattr(function, "__wrapped__")
+    )
 
 
 # What of urllib3's private interface is used here, each on something that has it.
