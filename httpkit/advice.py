@@ -56,6 +56,28 @@ PROXY_CREDENTIALS = (
 _REFUSED_BY_PROXY = "the proxy does not lead there: no_proxy, or proxies={…: None}, goes around it"
 _NO_PROXY_THERE = "nothing answers as a proxy there: see proxies= and the HTTP(S)_PROXY variables"
 
+# What a status asks of whoever made the call, where that is not in its name.
+_ON_STATUS: Mapping[int, str] = {
+    401: "check auth=: the credentials may be missing, expired, or meant for another host",
+    403: "these credentials may not do this: ask for the right to, or use others",
+    404: "check the URL and the id; get(id, default=None) of a resource returns a value instead",
+    405: "check the method and the URL: a path too short or too long is often the cause",
+    409: "fetch what is there, and make the change on that",
+    412: "somebody else changed it: fetch it again, and make the change on that",
+    413: "send less, or in parts",
+    422: "correct the values that the server names",
+    429: "wait as long as the server asks; rate_limit= keeps a session below its limit",
+    500: "the server failed: try again later, and tell its support the request id",
+    502: "a gateway failed: try again later",
+    503: "the server is overloaded or down: try again later",
+    504: "the server was too slow for its gateway: try again later, or ask for less",
+}
+
+
+def on_status(status: int) -> str | None:
+    """Return what to do about an error status; None where its name says it."""
+    return _ON_STATUS.get(status)
+
 
 def advise(error: requests.RequestException) -> str | None:
     """Return what to do about a connection that was refused; None when nobody can know."""

@@ -2,7 +2,7 @@
 
 import fnmatch
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
@@ -70,6 +70,32 @@ class Download:
         if self.path is None:
             raise TypeError("this download went into a file object and has no path")
         return str(self.path)
+
+    def _repr_html_(self) -> str:
+        """Return a card for a notebook."""
+        from httpkit import cards
+
+        return cards.of_facts(self, self._facts)
+
+    def _facts(self) -> Iterator[tuple[str, object]]:
+        from httpkit.markup import seconds_of, size_of
+
+        yield "file", self.path or "a file object of the caller's"
+        yield "size", size_of(self.size)
+        if self.skipped:
+            yield "fetched", "nothing: it was there already"
+            return
+        yield "fetched", f"{size_of(self.fetched)} in {seconds_of(self.elapsed)}"
+        yield "speed", f"{size_of(round(self.rate))} a second"
+        if self.resumed_from:
+            yield "resumed from", size_of(self.resumed_from)
+        yield "requests", self.attempts
+        yield "verified", "yes" if self.verified else "no: nobody said how long it is"
+        yield from self.digests.items()
+        if self.content_type:
+            yield "type", self.content_type
+        if self.final_url:
+            yield "from", self.final_url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,6 +60,12 @@ class HTTPKitError(requests.RequestException):
     next_url: str | None = None
     list_url: str | None = None
 
+    def _repr_html_(self) -> str:
+        """Return a card for a notebook."""
+        from httpkit import cards
+
+        return cards.shown(self, lambda: cards.of_error(self))
+
 
 class ConfigurationError(HTTPKitError, ValueError):
     """A setting or an argument cannot work; nothing was sent."""
@@ -290,7 +296,7 @@ def class_for(status: int) -> type[StatusError]:
 
 def from_response(response: requests.Response, kind: type[E_]) -> E_:
     """Describe an error response as an error of this kind; it is not raised here."""
-    _remember_credentials(response.request)
+    remember_credentials(response.request)
     detail, problem = read_reason(response)
     error = build(kind, "", response)
     if error is None:
@@ -312,7 +318,7 @@ def from_graphql(
     response: requests.Response, reported: Sequence[Mapping[str, Any]], data: Any
 ) -> GraphQLError:
     """Describe the errors in a GraphQL response; the error is not raised here."""
-    _remember_credentials(response.request)
+    remember_credentials(response.request)
     first = reported[0]
     words = _cap(_one_line(str(first["message"])[:_LONGEST_EXAMINED]), _LONGEST_DETAIL)
     place = first.get("path")
@@ -349,7 +355,7 @@ def build(kind: type[X_], message: str, response: requests.Response) -> X_ | Non
     return error
 
 
-def _remember_credentials(request: requests.PreparedRequest | None) -> None:
+def remember_credentials(request: requests.PreparedRequest | None) -> None:
     """Hide what a request carried in secret headers, should the server repeat it."""
     headers: Mapping[str, object] = getattr(request, "headers", None) or {}
     held = [_as_text(value) for name, value in headers.items() if _secrets.is_secret(name)]
@@ -548,7 +554,7 @@ def annotate(
     stop_reason: str | None,
 ) -> None:
     """Fill in what a transport error lacks: the request, the attempts, and why it stopped."""
-    _remember_credentials(request)
+    remember_credentials(request)
     url = request.url or ""
     _secrets.scrub(
         error, {text: _secrets.redact_url(text) for text in (url, _path_of(url)) if text}

@@ -149,6 +149,26 @@ class Pages(Generic[T]):
         limit = "" if self._limit is None else f", at most {self._limit}"
         return f"<Pages of {_secrets.redact_url(listing.url)}{limit}>"
 
+    def _repr_html_(self) -> str:
+        """Return a card for a notebook; nothing is fetched for it."""
+        from httpkit import cards
+
+        return cards.of_facts(self, self._facts)
+
+    def _facts(self) -> Iterator[tuple[str, object]]:
+        listing = self._listing
+        yield "list", beginning(listing)
+        model: object = listing.model
+        yield "items", getattr(model, "__name__", repr(model))
+        if listing.items_at:
+            yield "found at", listing.items_at
+        yield "next page", repr(listing.pager)
+        if self._start:
+            yield "begins at", _secrets.redact_url(self._start)
+        if self._limit is not None:
+            yield "at most", f"{self._limit} items"
+        yield "fetched", "nothing yet: each loop asks anew; .first(5) asks for the first items"
+
 
 def check(pager: object, **places: object) -> None:
     """Refuse what is no way to page, and places of a document that name nothing.

@@ -2,14 +2,15 @@
 
 import builtins
 import copy
+import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Self, TypeVar, Unpack, cast, overload
 
 import requests
 
-from httpkit import _models, _urls, forms, settings
+from httpkit import _models, _secrets, _urls, forms, settings
 from httpkit._typing import NOT_GIVEN, CallerOptions, Data, NotGiven, Params
 from httpkit.errors import ConfigurationError, HTTPKitError, describe
 from httpkit.pages import Pages, check, listing
@@ -33,6 +34,15 @@ _EXISTENCE: Mapping[int, Callable[[Any], object]] = {
     405: lambda _: _UNKNOWN_METHOD,
     501: lambda _: _UNKNOWN_METHOD,
 }
+
+# What a card says of the methods for one item; `update` sends what the resource was told.
+_OF_ITEMS = (
+    ("get(id", "GET"),
+    ("replace(id, item", "PUT"),
+    ("update(id, changes", None),
+    ("delete(id", "DELETE"),
+    ("exists(id", "HEAD"),
+)
 
 # What can be iterated over, and is one item or none.
 _SINGLE = (Mapping, str, bytes, bytearray, memoryview)
@@ -215,6 +225,31 @@ class Resource(Generic[T]):
         state = "" if self._caller else " (not bound to a session)"
         chosen = "" if self._id is NOT_GIVEN else f", item {self._id!r}"
         return f"<{type(self).__name__} {self._shown_path!r}{model}{chosen}{state}>"
+
+    def _repr_html_(self) -> str:
+        """Return a card for a notebook; nothing is sent for it."""
+        from httpkit import cards
+
+        return cards.of_facts(self, self._facts)
+
+    def _facts(self) -> Iterator[tuple[str, object]]:
+        base = getattr(self._caller, "base_url", None)
+        path, item = self._shown_path, self._below(self._shown_path)
+        yield "collection", _secrets.redact_url(_urls.join(base, path) if base else path)
+        fields = ", ".join(_models.field_names(self.model))
+        name = _name(self.model) if self.model else "dict"
+        yield "items", f"{name} ({fields})" if fields else name
+        if self._caller is None:
+            yield "session", "none: reach it through an instance, or session.resource()"
+        if self._id is not NOT_GIVEN:
+            yield "item", self._id
+        else:
+            yield "list()", f"GET {path}"
+            yield "create(item)", f"POST {path}"
+            for name, method in _OF_ITEMS:
+                yield f"{name})", f"{method or self.update_method} {item}"
+        for name, nested in declared(type(self)).items():
+            yield f".{name}", repr(getattr(self, name, nested))
 
     @property
     def _shown_path(self) -> str:
@@ -622,6 +657,13 @@ class Resource(Generic[T]):
                 f"{describe(answer.request, answer.url)} was accepted ({answer.status_code}) and"
                 f" nothing was sent back; what was sent is not a {_name(self.model)}: {error}"
             ) from error
+
+
+def declared(kind: type) -> dict[str, Resource[Any]]:
+    """Return the resources among the attributes of a class, by name."""
+    names = dict.fromkeys(name for part in reversed(kind.__mro__) for name in vars(part))
+    found = ((name, inspect.getattr_static(kind, name)) for name in names)
+    return {name: held for name, held in found if isinstance(held, Resource)}
 
 
 def _check_many(items: object) -> None:

@@ -71,6 +71,22 @@ class Response(requests.Response):
         reason = f" {_secrets.redact_values(str(self.reason))}" if self.reason else ""
         return f"<Response [{self.status_code}{reason}]>"
 
+    def _repr_pretty_(self, printer: Any, _: bool) -> None:
+        """Show a line to those who look at the value itself; nothing is read for it."""
+        from httpkit import cards
+
+        printer.text(cards.line(self))
+
+    def _repr_html_(self) -> str:
+        """Return a card for a notebook; a body that nobody has read yet is not read for it."""
+        from httpkit import cards
+
+        def make() -> str:
+            errors.remember_credentials(self.request)  # a server may repeat what it was sent
+            return cards.of_response(self)
+
+        return cards.shown(self, make)
+
     @property
     def cookies(self) -> RequestsCookieJar:
         """Return what the server set with this answer."""

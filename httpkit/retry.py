@@ -9,9 +9,9 @@ knows it by an idempotency key.
 import random
 import ssl
 import time
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field, fields
+from typing import Literal, TypeVar, cast
 
 import requests
 import urllib3
@@ -59,7 +59,7 @@ class RetryEvent:
     error: Exception | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class RetryPolicy:
     """When a request is sent again, and after how long.
 
@@ -107,6 +107,40 @@ class RetryPolicy:
         header = self.idempotency_header
         if not isinstance(header, str) or not _headers.is_name(header):  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
             raise ConfigurationError(f"idempotency_header={header!r} is no header name")
+
+    def __repr__(self) -> str:
+        """Show what is not as it is by default."""
+        pairs = ((each.name, each.default, getattr(self, each.name)) for each in fields(self))
+        changed = (f"{name}={_spelled(value)}" for name, usual, value in pairs if value != usual)
+        return f"RetryPolicy({', '.join(changed)})"
+
+    def _repr_html_(self) -> str:
+        """Return a card for a notebook."""
+        from httpkit import cards
+
+        return cards.of_facts(self, self._facts)
+
+    def _facts(self) -> Iterator[tuple[str, object]]:
+        yield "attempts", self.attempts
+        waits = [
+            _longest_backoff(self, failures, None) for failures in range(1, min(self.attempts, 6))
+        ]
+        shown = ", ".join(f"{wait / 2:g} to {wait:g} s" for wait in waits)
+        yield "waits", f"{shown or 'none'}{', …' if self.attempts > 6 else ''}"
+        yield "Retry-After", f"waited for up to {self.max_retry_after:g} s"
+        yield "statuses", ", ".join(map(str, sorted(self.statuses)))
+        yield "methods", ", ".join(sorted(self.methods))
+        yield "budget", "off" if self.budget is None else f"{self.budget} tokens for each host"
+        yield "idempotency header", self.idempotency_header
+        if self.on_retry:
+            yield "on_retry", getattr(self.on_retry, "__qualname__", type(self.on_retry).__name__)
+
+
+def _spelled(value: object) -> str:
+    """Spell a set in order, so that equal policies look equal."""
+    if isinstance(value, frozenset):
+        return f"{{{', '.join(sorted(map(repr, cast('frozenset[object]', value))))}}}"
+    return repr(value)
 
 
 T = TypeVar("T")
@@ -362,11 +396,15 @@ def _meaning(outcome: requests.Response | BaseException) -> int | None:
 
 def backoff(policy: RetryPolicy, failures: int, status: int | None) -> float:
     """Return the seconds to wait after so many failures in a row, 1 or more."""
+    return _longest_backoff(policy, failures, status) * WAITING.jitter()
+
+
+def _longest_backoff(policy: RetryPolicy, failures: int, status: int | None) -> float:
     base = policy.backoff
     if base and status in _OVERLOAD_STATUSES:
         base = max(base, _OVERLOAD_BACKOFF)
     # The exponent is bounded: 2.0 ** 1100 overflows.
-    return min(policy.max_backoff, base * 2.0 ** min(failures - 1, 60)) * WAITING.jitter()
+    return min(policy.max_backoff, base * 2.0 ** min(failures - 1, 60))
 
 
 def persist(

@@ -57,6 +57,7 @@ from httpkit.limits import Budget, HoldBack, Pace, RateLimit
 from httpkit.lists import Lists
 from httpkit.operations import Operations
 from httpkit.request import Call, PreparedRequest, session_cookies
+from httpkit.resource import declared
 from httpkit.response import Response, adopt
 from httpkit.retry import RetryPolicy
 from httpkit.settings import JsonOptions, SessionOptions, StatusTable, Table
@@ -265,6 +266,18 @@ class Session(Operations, Lists, Transfers):
         elif who:
             place += f" auth={type(who).__name__}"
         return f"<{type(self).__name__}{place}>"
+
+    def _repr_html_(self) -> str:
+        """Return a card for a notebook; nothing is sent for it."""
+        from httpkit import cards
+
+        def facts() -> cards.Facts:
+            who = self.auth
+            signer = repr(who) if isinstance(who, auth_room.Strategy) else type(who).__name__
+            held = {name: getattr(self, name, each) for name, each in declared(type(self)).items()}
+            return cards.facts_of_session(self, signer if who else "none", held)
+
+        return cards.of_facts(self, facts)
 
     def with_options(self, **overrides: Unpack[SessionOptions]) -> Self:
         """Return a clone with some settings changed; pool and cookies are shared.

@@ -18,7 +18,8 @@ from httpkit import errors
 FLOORS = (
     ("_causes", "_filenames", "_typing", "forks"),
     ("_models", "_secrets"),
-    ("_headers", "_urls", "advice", "environment", "events", "identity"),
+    ("_headers", "_urls", "advice", "environment", "events", "identity", "markup"),
+    ("cards",),
     ("errors",),
     ("blocks", "bounds", "checksums", "forms", "part", "response", "travel", "wire"),
     ("sandbox_answers", "sources"),
