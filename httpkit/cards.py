@@ -100,11 +100,13 @@ def line(response: requests.Response) -> str:
 
 
 def _line(response: requests.Response) -> str:
-    what = f"{response.status_code} {_reason(response)}".rstrip()
+    status = markup.plain(f"{response.status_code} {_reason(response)}")
     method = getattr(response.request, "method", None) or ""
-    facts = [f"{label} {value}" for label, value in _facts_of_response(response)]
-    text = f"<Response [{what}] {method} {_secrets.redact_url(response.url or '')}"
-    return f"{_secrets.redact_text(' '.join(', '.join([text, *facts]).split()))}>"
+    url = markup.plain(_secrets.redact_url(response.url or ""))
+    facts = (
+        f", {label} {markup.plain(str(value))}" for label, value in _facts_of_response(response)
+    )
+    return f"<Response [{status}] {method} {url}{''.join(facts)}>"
 
 
 def _facts_of_response(response: requests.Response) -> Iterator[tuple[str, object]]:

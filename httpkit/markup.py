@@ -1,7 +1,7 @@
 """Text, trees, tables and pictures in HTML, of whatever a server may send.
 
-Rule: no I/O here. Words of others enter by `Writer.text` alone, which masks, cuts and escapes
-them, in this order: what is cut first could not be known for a credential any more.
+Rule: no I/O here. Words of others enter by `plain` and `Writer.text` alone, which mask, cut and
+escape them, in this order: what is cut first could not be known for a credential any more.
 
 What a saved notebook may hold when JupyterLab opens it again decides which tags and styles are
 written: no scripts, ids, links or `<style>`, and inline styles whose values are literal. It drops
@@ -72,6 +72,17 @@ _UNSHOWABLE = re.compile(
 )
 
 
+def plain(words: str, longest: int = LONGEST_VALUE, *, has_lines: bool = False) -> str:
+    """Return words of others as text for a screen: masked, cut, and without what steers it."""
+    window = words[: longest + _LONGEST_SECRET]
+    shown = _secrets.redact_text(window)
+    if len(window) < len(words):  # what may hold the first part of a credential goes
+        shown = f"{shown[:-_LONGEST_SECRET]}…"
+    shown = shown.replace("\r\n", "\n") if has_lines else " ".join(shown.split())
+    shown = _UNSHOWABLE.sub("\N{REPLACEMENT CHARACTER}", shown)
+    return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
+
+
 class Writer:
     """Writes the markup of one part of a card, until that is full."""
 
@@ -94,16 +105,8 @@ class Writer:
         """
         if self.is_full:
             return Html("…")
-        window = words[: longest + _LONGEST_SECRET]
-        self._examined += len(window)
-        shown = _secrets.redact_text(window)
-        if len(window) < len(words):  # what may hold the first part of a credential goes
-            shown = f"{shown[:-_LONGEST_SECRET]}…"
-        shown = shown.replace("\r\n", "\n") if has_lines else " ".join(shown.split())
-        shown = _UNSHOWABLE.sub("\N{REPLACEMENT CHARACTER}", shown)
-        if len(shown) > longest:
-            shown = f"{shown[: longest - 1]}…"
-        markup = Html(escape(shown))
+        self._examined += min(len(words), longest + _LONGEST_SECRET)
+        markup = Html(escape(plain(words, longest, has_lines=has_lines)))
         self._room -= len(markup) + _FRAME
         return markup
 
