@@ -147,7 +147,7 @@ class Writer:
         if not (is_mapping(value) or is_list(value)) or not value:
             return self._leaf(named, self.scalar(value))
         size = f"{{{len(value)}}}" if is_mapping(value) else f"[{len(value)}]"
-        if depth >= DEEPEST or self.is_full:
+        if depth >= DEEPEST:
             return self._leaf(named, Html(f"{size} …"))
         is_open = not depth or (depth < _DEEPEST_OPEN and len(value) <= _MOST_OPEN)
         parts = self._parts(value, depth)
