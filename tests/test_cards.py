@@ -495,6 +495,7 @@ LARGE = {
     "as deep as can be": nested(900),
     "numbers": json.dumps([10**4000] * 2000).encode(),
     "more than is parsed": b"[" + b"1," * (9 << 20) + b"1]",
+    "tables within tables": json.dumps([{f"c{n}": [{"d": "x" * 99}] * 20 for n in range(10)}] * 20).encode(),  # noqa: E501
     "small values": json.dumps([[[1] * 60] * 60] * 60).encode(),
     "markup": b'"' + b"<" * 10_000_000,
 }  # fmt: skip
@@ -658,6 +659,20 @@ def test_a_response_says_on_one_line_what_it_is(shown, raw_server, canary):
 
     expected = r"<Response \[299 .*\] GET http://\S+/x\?token=\*\*\*, took \d\.\d+ s in 2 attempts, body 2 bytes of application/json, request id r 1>"  # noqa: E501
     assert re.fullmatch(expected, line)
+
+
+def test_a_line_that_fails_names_the_class():
+    response = httpkit.Response()
+    response.history = [Unprintable()]
+
+    assert pretty(response) == "<Response>"
+
+
+def test_a_value_that_is_no_json_is_named_by_its_class():
+    error = httpkit.HTTPKitError("x")
+    error.problem = {"a": Unprintable(), "b": 10**5000}
+
+    assert "a: (Unprintable) b: (int)" in words(error._repr_html_())
 
 
 def test_a_response_that_was_never_sent_says_so_much():
