@@ -1,4 +1,4 @@
-"""Why a connection was refused, and what to do about it.
+"""Why a connection or a request was refused, and what to do about it.
 
 What TLS and proxies say is meant for those who wrote them. Each of the faults that people meet
 has one usual cause; the table below says what that is.

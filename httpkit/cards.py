@@ -31,7 +31,7 @@ _CARD = (
     "border:1px solid rgba(128,128,128,0.4);border-left:4px solid {tone};border-radius:4px;"
     "padding:6px 12px;margin:4px 0;max-width:80em;overflow:auto;text-align:left;line-height:1.5"
 )
-_BADGE = "background:{tone};color:#fff;border-radius:4px;padding:1px 8px;margin:0 8px 0 0"
+_BADGE = "background:{tone};color:#fff;border-radius:4px;padding:1px 8px;margin:0 4px 0 0"
 
 
 def shown(subject: object, make: Callable[[], str]) -> str:
@@ -51,7 +51,7 @@ def _framed(tone: str, title: Html, *parts: Html) -> str:
 
 
 def _badge(tone: str, words: Html) -> Html:
-    return Html(f'<span style="{_BADGE.format(tone=tone)}">{words}</span>')
+    return Html(f'<span style="{_BADGE.format(tone=tone)}">{words}</span> ')
 
 
 def of_facts(subject: object, facts: Callable[[], Facts]) -> str:

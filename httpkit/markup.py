@@ -36,8 +36,8 @@ LARGEST_PICTURE = 1 << 20
 # What is unfolded at once: the first levels, of parts that fit on a screen together.
 _DEEPEST_OPEN = 3
 _MOST_OPEN = 12
-# Characters; a column of longer ones is given some width, for the table may be scrolled.
-_LONG_CELL = 24
+# Characters; longer ones are broken into lines of some width, for the table may be scrolled.
+_LONGEST_IN_SHORT = 24
 # Characters of markup for one part of a card, pictures apart; what comes after is left out.
 _LARGEST = 200_000
 # Characters looked at for it: masking takes 3 MB/s (2026-11-21).
@@ -51,6 +51,7 @@ _MONOSPACE = "font-family:monospace"
 _LINE = "rgba(128,128,128,0.4)"
 _TABLE = f"border-collapse:collapse;table-layout:auto;margin:4px 0;{_MONOSPACE}"
 _CELL = f"text-align:left;vertical-align:top;padding:2px 8px;border:1px solid {_LINE};white-space:"
+_LONG_CELL = f"{_CELL}pre-wrap;min-width:16em;max-width:32em;overflow-wrap:break-word"
 _FACTS = "border-collapse:collapse;table-layout:auto;margin:4px 0;border:none"
 _LABEL = "text-align:left;vertical-align:top;padding:1px 12px 1px 0;border:none;opacity:0.75"
 _FACT = "text-align:left;vertical-align:top;padding:1px 0;border:none;overflow-wrap:break-word"
@@ -209,7 +210,7 @@ class Writer:
             shown = self.value(value, depth=max(depth, _DEEPEST_OPEN))
         elif isinstance(value, str):
             shown = self.text(value, LONGEST_CELL)
-            style = f"{_CELL}pre-wrap;min-width:16em" if len(shown) > _LONG_CELL else style
+            style = _LONG_CELL if len(shown) > _LONGEST_IN_SHORT else style
         else:
             shown = self.scalar(value)
         return f'<td style="{style}">{shown}</td>'

@@ -112,7 +112,7 @@ class RetryPolicy:
         """Show what is not as it is by default."""
         pairs = ((each.name, each.default, getattr(self, each.name)) for each in fields(self))
         changed = (f"{name}={_spelled(value)}" for name, usual, value in pairs if value != usual)
-        return f"RetryPolicy({', '.join(changed)})"
+        return f"{type(self).__name__}({', '.join(changed)})"
 
     def _repr_html_(self) -> str:
         """Return a card for a notebook."""

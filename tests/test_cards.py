@@ -343,6 +343,14 @@ def test_a_text_keeps_its_lines(shown):
 # ---- credentials
 
 
+def test_an_answer_from_elsewhere_says_why_no_credential_went_there(sandbox, canary):
+    with httpkit.Session(sandbox.url, auth=httpkit.BearerAuth(canary)) as api:
+        response = api.get(f"{sandbox.other_url}/posts")
+
+    assert "credentials" in words(response._repr_html_())
+    assert "credentials" in pretty(response)
+
+
 @pytest.mark.parametrize(
     "place",
     [
