@@ -93,7 +93,7 @@ def gallery(sandbox: Sandbox, raw_server: Any, folder: Path) -> Iterator[dict[st
             "an overload": lambda: blog.get("status/503", retry=2),
             "a page as an error": lambda: blog.get("status/502?kind=html", retry=None),
             "a mismatch": lambda: blog.get("posts").decode(dict[str, int]),
-            "a GraphQL error": lambda: blog.graphql("query { a }", path="graphql?errors=2"),
+            "a GraphQL error": lambda: blog.graphql("query { a }", url="graphql?errors=2"),
             "a mistake": lambda: httpkit.RetryPolicy(attempts=0),
         }
         things |= {name: raised(call) for name, call in calls.items()}
@@ -108,8 +108,10 @@ def gallery(sandbox: Sandbox, raw_server: Any, folder: Path) -> Iterator[dict[st
                 "bytes/3000", folder / "a", if_exists="skip"
             ),
         }
-        yield things
-        things["a stream"].close()
+        try:
+            yield things
+        finally:
+            things["a stream"].close()
 
 
 class Seen(HTMLParser):
