@@ -13,6 +13,7 @@ from jupyter_client.manager import start_new_kernel
 from nbclient import NotebookClient
 
 import httpkit
+from httpkit import markup
 from tests.gallery import Seen
 
 ROOT = Path(__file__).parent.parent
@@ -286,7 +287,7 @@ def test_a_download_that_was_interrupted_goes_on_when_its_cell_runs_again(
     assert not is_whole_too_early
     assert target.read_bytes() == BODY[:SIZE]
     (card,) = [each["data"]["text/html"] for each in again if each["kind"] == "execute_result"]
-    assert f"resumed from {kept / 1e6:.1f} MB" in " ".join(Seen(card).words.split())
+    assert f"resumed from {markup.size_of(kept)}" in " ".join(Seen(card).words.split())
     assert len(server.requests) == 2
     assert (b"range:" in server.requests[0].lower(), kept >= FIRST // 2) == (False, True)
 
