@@ -25,11 +25,14 @@ ROOT = Path(__file__).parent.parent
 AT_ONCE, ENDLESS = 1, 20
 
 CHILD = """\
+import signal
 import sys
 from pathlib import Path
 
 import httpkit
 
+# A shell starts what it runs in the background with the signal ignored, and that is inherited.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 LARGE = 64 << 20
 WAITS = httpkit.RetryPolicy(attempts=5, backoff=60, max_backoff=60)
 

@@ -394,8 +394,11 @@ def test_no_more_threads_are_started_than_there_are_items(api, gate):
 
 
 INTERRUPTED = """
+import signal
 import sys
 import httpkit
+# A shell starts what it runs in the background with the signal ignored, and that is inherited.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with httpkit.Session(sys.argv[1], timeout=60) as api:
     try:
         for _ in api.map(api.get, ["slow?seconds=30"] * 100, workers=4, ordered=sys.argv[2] == "1"):
