@@ -30,6 +30,8 @@ Answer = bytes | Callable[[socket.socket], object] | None
 # that a Content-Length stays right: ephemeral ports have five digits.
 HOME = "http://my-home.invalid"
 STRANGER = "http://strange.invalid"
+# What opens a connection before a fault comes over it; it is always answered well.
+WARMING = b"GET /warm-up "
 _LONGEST_DRIP = 5.0  # seconds; no limit under test is as long
 
 
@@ -38,7 +40,8 @@ class Server:
 
     Attributes:
         url: Its address.
-        requests: What came, head and body of each, in order.
+        requests: What came, head and body of each, in order; those that warm up are not counted.
+        warmed: For each of them, whether its connection had been warmed up.
         connections: How many there were.
     """
 
@@ -50,6 +53,7 @@ class Server:
         greeting: Answer = b"",
     ) -> None:
         self.requests: list[bytes] = []
+        self.warmed: list[bool] = []
         self.connections = 0
         self.addresses: dict[bytes, bytes] = {}
         self._script, self._context, self._greeting = script, context, greeting
@@ -81,6 +85,8 @@ class Server:
         with suppress(OSError):
             while True:
                 connection, _ = self._listener.accept()
+                # Or what is sent after TLS's tickets would wait 40 ms, and be lost in a reset.
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 with self._lock:
                     self.connections += 1
                     self._open.add(connection)
@@ -89,7 +95,7 @@ class Server:
                 worker.start()
 
     def _serve(self, connection: socket.socket) -> None:
-        plain = connection
+        plain, is_warm = connection, False
         try:
             with suppress(OSError, ValueError):
                 if self._greeting != b"":
@@ -98,8 +104,13 @@ class Server:
                 if self._context:
                     connection = self._context.wrap_socket(connection, server_side=True)
                 while request := read_request(connection):
+                    if request.startswith(WARMING):
+                        is_warm = True
+                        connection.sendall(kept(b"warm"))
+                        continue
                     with self._lock:
                         self.requests.append(request)
+                        self.warmed.append(is_warm)
                         turn = min(len(self.requests), len(self._script)) - 1
                     answer = self.answer_to(request, turn)
                     self._say(connection, answer)
@@ -308,6 +319,7 @@ def pair(
     with Server(home, context=context, greeting=greeting) as ours, Server(stranger) as other:
         for server in (ours, other):
             server.addresses = {
+                HOME.encode(): ours.url.encode(),
                 of(HOME): of(ours.url),
                 of(STRANGER): of(other.url),
             }

@@ -8,6 +8,7 @@ Acts take a client and the places, and speak to any client that works like reque
 """
 
 import gzip
+import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -88,6 +89,7 @@ class Fault:
         tls: Which certificate the home server has; None is plain HTTP.
         greeting: What it says before it is asked; then it closes.
         is_ours: Whether only httpkit has what is asked.
+        is_plain: Whether the home server cannot speak TLS here, since the stranger does not.
     """
 
     name: str
@@ -102,6 +104,18 @@ class Fault:
     tls: str | None = None
     greeting: Answer = b""
     is_ours: bool = False
+    is_plain: bool = False
+
+    @property
+    def can_be_warm(self) -> bool:
+        """Whether it can come over a connection that is open already."""
+        is_reached = self.home != [b""] and self.greeting == b"" and self.act not in PROXIED
+        return is_reached and self.tls in {None, "good"}
+
+    @property
+    def way(self) -> str:
+        """Which way httpkit's first request goes over such a connection."""
+        return "ordinary" if self.act in ROUNDABOUT else "short"
 
 
 def fault(name: str, home: Any, act: Any, wanted: Any, **more: Any) -> Fault:
@@ -139,6 +153,12 @@ def stream(api, at):
 
 def twice(api, at):
     return [whole(api.get(f"{at.home}/{name}")) for name in "xy"]
+
+
+def twice_with_a_pause(api, at):
+    first = read(api, at)
+    time.sleep(0.05)
+    return [first, read(api, at)]
 
 
 def head_and_read(api, at):
@@ -299,6 +319,10 @@ OURS = frozenset(
         page_by_number, client_credentials,
     }
 )  # fmt: skip
+
+PROXIED = frozenset({through_the_proxy, tunnelled, through_a_proxy_with_a_password})
+# Pieces have no length, much is sent in blocks, and Digest has a hook.
+ROUNDABOUT = frozenset({put_pieces, put_much, digest})
 
 # Contracts that many rows share
 
@@ -607,7 +631,8 @@ REDIRECTS = [
     fault("to a stranger, for good", crossing("308 Permanent Redirect"), read, b"caught"),
     fault("to a stranger and home", [moved(f"{STRANGER}/x"), ok()], read, b"hello",
           stranger=moved(f"{HOME}/y")),
-    fault("to a stranger by //", moved("//" + STRANGER.partition("//")[2] + "/x"), read, b"caught"),
+    fault("to a stranger by //", moved("//" + STRANGER.partition("//")[2] + "/x"), read, b"caught",
+          is_plain=True),
     fault("to a stranger with a password", moved(STRANGER.replace("//", "//a:b@")), read, Loop,
           most=1),
     fault("to a stranger by a backslash", moved("\\\\" + STRANGER.partition("//")[2]), read,
@@ -865,7 +890,7 @@ PAGES = [
           [items(b"[{}]", 'Link: </y>; rel="next"'), items(b"[{}]", 'Link: </x>; rel="next"')],
           page, httpkit.PaginationError),
     fault("a list that leads to a stranger", items(b'[{"id": 1}]', NEXT), page,
-          [{"id": 1}, {"id": 2}], stranger=items(b'[{"id": 2}]')),
+          [{"id": 1}, {"id": 2}], stranger=items(b'[{"id": 2}]'), is_plain=True),
     fault("a list that leads to a file", items(b"[{}]", 'Link: <file:///etc/passwd>; rel="next"'),
           page, httpkit.PaginationError, most=1),
     fault("a list that leads to no port", items(b"[{}]", 'Link: <http://h:x/>; rel="next"'), page,
@@ -895,6 +920,14 @@ PAGES = [
 ]  # fmt: skip
 
 FORGED = ok(b"forged")
+
+
+def forge_a_moment_later(connection: Any) -> None:
+    """Answer what nobody asked for, as servers say 408 before they hang up."""
+    time.sleep(0.01)
+    connection.sendall(FORGED)
+
+
 KEPT_ALIVE = [
     fault("closed while it was idle", [kept(), then(b"", lambda c: None), ok()], twice,
           [b"hello", b"hello"]),
@@ -903,6 +936,10 @@ KEPT_ALIVE = [
     fault("reset after the first", [then(kept(), reset), ok()], twice, [b"hello", b"hello"]),
     fault("a second answer nobody asked for", [kept() + FORGED, ok(b"mine")], twice,
           [b"hello", b"mine"]),
+    fault("an answer while it was idle", [then(kept(), forge_a_moment_later), ok(b"mine")],
+          twice_with_a_pause, [b"hello", b"mine"]),
+    fault("a goodbye while it was idle", [then(kept(), lambda c: time.sleep(0.01)), ok(b"mine")],
+          twice_with_a_pause, [b"hello", b"mine"]),
     fault("a body after 204", [head("Connection: keep-alive", status="204 No Content") + FORGED,
           ok(b"mine")], twice, [b"", b"mine"]),
     fault("a body after 304", [head("Connection: keep-alive", status="304 Not Modified") + FORGED,

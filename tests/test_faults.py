@@ -8,6 +8,7 @@ import threading
 import traceback
 from collections import Counter
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,17 @@ ROWS = [
     pytest.param(fault, id=f"{group}: {fault.name}")
     for group, faults in TABLE.items()
     for fault in faults
+]
+
+
+# The same over a connection that served one request well, in plain and over TLS. What takes time
+# does so over TLS alone.
+WARM = [
+    pytest.param(replace(fault, tls=tls), id=f"{row.id}, over {'TLS' if tls else 'TCP'}")
+    for row in ROWS
+    for fault in row.values
+    for tls in dict.fromkeys([fault.tls, "good"])
+    if fault.can_be_warm and not (fault.is_plain if tls else fault.hurries)
 ]
 
 
@@ -64,11 +76,11 @@ def check_error(error):
     assert CANARY.encode() not in kept
 
 
-@pytest.mark.parametrize("fault", ROWS)
-def test_a_fault_meets_its_contract(fault, tmp_path):
+def check(fault, tmp_path, *, is_warm=False):
+    """Play a fault, and hold what came of it against its contract and what holds for all."""
     threads, files = threading.active_count(), open_files()
 
-    outcome = play(fault, tmp_path)
+    outcome = play(fault, tmp_path, is_warm=is_warm)
 
     check_contract(fault, outcome)
     if outcome.error is not None:
@@ -82,6 +94,20 @@ def test_a_fault_meets_its_contract(fault, tmp_path):
     if open_files() - files:
         gc.collect()  # TLS of the standard library makes cycles; what an error holds stays
     assert open_files() - files == set()
+    return outcome
+
+
+@pytest.mark.parametrize("fault", ROWS)
+def test_a_fault_meets_its_contract(fault, tmp_path):
+    check(fault, tmp_path)
+
+
+@pytest.mark.parametrize("fault", WARM)
+def test_a_fault_on_a_connection_that_is_open_meets_the_same_contract(fault, tmp_path):
+    outcome = check(fault, tmp_path, is_warm=True)
+
+    assert outcome.warmed[0]
+    assert outcome.ways[0] == fault.way
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the memory's peak from /proc")

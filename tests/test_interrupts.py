@@ -50,6 +50,7 @@ def twice(api):
 
 CALLS = {
     "get": lambda api: api.get("x"),
+    "twice": twice,
     "stream": streamed,
     "lines": lambda api: list(api.get("x", stream=True).lines()),
     "post": lambda api: api.post("x", data=bytes(LARGE), idempotency_key=True),
@@ -223,6 +224,18 @@ def send(reply: bytes) -> Callable:
     return play
 
 
+def first_answer(play: Callable) -> Callable:
+    """Answer a request, and play over the same connection."""
+
+    def both(stage, connection, heads) -> None:
+        stage.read_head(connection, heads)
+        heads.clear()
+        connection.sendall(OK + b"Content-Length: 2\r\n\r\nhi")
+        play(stage, connection, heads)
+
+    return both
+
+
 def answer(reply: bytes) -> Callable:
     def play(stage, connection, heads) -> None:
         stage.read_head(connection, heads)
@@ -249,6 +262,9 @@ PHASES = {
     "waiting for the head": ("get", "http", say_nothing),
     "within the head": ("get", "http", HALF_A_HEAD),
     "reading the body": ("get", "http", HALF_A_BODY),
+    "waiting for the head again": ("twice", "http", first_answer(say_nothing)),
+    "within the head again": ("twice", "http", first_answer(HALF_A_HEAD)),
+    "reading the body again": ("twice", "http", first_answer(HALF_A_BODY)),
     "reading a chunk": ("get", "http", HALF_A_CHUNK),
     "reading an error": ("get", "http", HALF_AN_ERROR),
     "streaming": ("stream", "http", HALF_A_BODY),
