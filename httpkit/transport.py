@@ -334,6 +334,7 @@ class HTTPConnection(stock.HTTPConnection):
     def _tunnel(self) -> None:
         exchange = EXCHANGE.get()
         outer = EXCHANGE.set(replace(exchange, send_timeout=self.timeout))
+        self.response_class = _TunnelReply
         try:
             super()._tunnel()
         except (TimeoutError, ssl.SSLError):
@@ -342,6 +343,7 @@ class HTTPConnection(stock.HTTPConnection):
             self.close()  # or urllib3 takes it for a failure of the server
             raise _no_tunnel(self, error) from None  # it may hold control characters, or a page
         finally:
+            self.response_class = Message
             EXCHANGE.reset(outer)
         self.sock.settimeout(exchange.clip(self.timeout))  # for the handshake within
 
@@ -482,6 +484,15 @@ def _no_tunnel(connection: HTTPConnection, error: Exception) -> Exception:
     reason = "".join(c if c.isprintable() else " " for c in reason[:_LONGEST_REASON])
     said = f"{TUNNEL_FAILED}{status} {reason}".rstrip()
     return NewConnectionError(connection, said) if status in _PASSING else OSError(said)
+
+
+class _TunnelReply(Message):
+    """The answer to CONNECT: http.client knows but one status that opens a tunnel."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        """Return the status line; any 2xx does (RFC 9110 section 9.3.6)."""
+        version, status, reason = super()._read_status()
+        return version, 200 if 200 <= status < 300 else status, reason
 
 
 class HTTPSConnection(HTTPConnection, stock.HTTPSConnection):

@@ -1043,6 +1043,17 @@ def test_a_tunnel_leads_to_our_connections(secured, bundle, proxy, interim):
     assert through.asked[0].startswith(b"CONNECT 127.0.0.1:")
 
 
+@pytest.mark.parametrize("status", ["201 Created", "204 No Content", "299 Odd"])
+def test_any_2xx_opens_a_tunnel(secured, bundle, proxy, status):
+    url, _ = secured(ANSWER)
+    through = proxy(fields(status=f"HTTP/1.1 {status}".encode()))
+
+    with httpkit.Session(url, verify=bundle, proxies={"https": through.url}, retry=None) as api:
+        got = api.get("x").content
+
+    assert got == b"hi"
+
+
 def test_framing_is_strict_in_a_tunnel(secured, bundle, proxy):
     url, _ = secured(MALFORMED["a folded field"])
     through = proxy()
