@@ -183,11 +183,11 @@ def _spell(request: PreparedRequest) -> tuple[str, bytes] | None:
 
 def _idle(pool: Any) -> Any:
     """Take a connection that waits for a request; None when there is none in good order."""
-    if type(pool) not in _POOLS or pool.pool is None:
+    if type(pool) not in _POOLS:
         return None
     try:
         line = pool.pool.get(block=False)
-    except queue.Empty:
+    except (queue.Empty, AttributeError):  # closed, by another thread maybe, it has no queue
         return None
     is_ready = (
         type(line) in _CONNECTIONS

@@ -34,8 +34,10 @@ from urllib3 import connection as stock
 from urllib3 import connectionpool, poolmanager
 from urllib3 import response as stock_response
 from urllib3.exceptions import (
+    ClosedPoolError,
     ConnectTimeoutError,
     DecodeError,
+    EmptyPoolError,
     LocationParseError,
     NameResolutionError,
     NewConnectionError,
@@ -520,10 +522,38 @@ class _Idle(queue.LifoQueue[Any]):
             raise queue.Empty from None
 
 
+def _wake(waiting: Any) -> None:
+    """Let go on whoever waits at the queue of a closed pool, to which nothing comes back."""
+    with suppress(queue.Full):
+        waiting.put(None, block=False)
+
+
 class _Lending(connectionpool.HTTPConnectionPool):
     def __init__(self, host: str, port: int | None = None, **keywords: Any) -> None:
         self.QueueCls = queue.LifoQueue if keywords.get("block") else _Idle
         super().__init__(host, port, **keywords)
+
+    def _get_conn(self, timeout: float | None = None) -> Any:
+        """Take a connection; with `pool_block`, wait for one no longer than the deadline."""
+        waiting = self.pool
+        if not self.block or waiting is None:
+            return super()._get_conn(timeout)
+        try:
+            connection = super()._get_conn(EXCHANGE.get().clip(timeout))
+        except (EmptyPoolError, TimeoutError) as error:  # urllib3 lends none in return for this
+            raise EmptyPoolError(
+                self, f"all {waiting.maxsize} connections to {self.host} stayed in use"
+            ) from error
+        if self.pool is None:
+            _wake(waiting)
+        return connection
+
+    def close(self) -> None:
+        """Close the idle connections; who waits for one of the others gets one of its own."""
+        waiting = self.pool
+        super().close()
+        if self.block and waiting is not None:
+            _wake(waiting)
 
     def give_back(self, line: Any) -> None:
         """Put a connection back; None stands for one that was closed."""
@@ -696,6 +726,14 @@ class Adapter(HTTPAdapter):
         outer = EXCHANGE.set(Exchange(ends_at, read_part(timeout)))
         try:
             return super().send(request, stream, timeout, verify, cert, proxies)
+        except requests.ConnectionError as error:
+            if not (error.args and isinstance(error.args[0], ClosedPoolError)):
+                raise
+            # Another thread closed the pool between the choice of it and the first byte: there
+            # is a new one by now.
+            return super().send(request, stream, timeout, verify, cert, proxies)
+        except EmptyPoolError as error:
+            raise requests.ConnectTimeout(error, request=request) from error
         finally:
             EXCHANGE.reset(outer)
 
