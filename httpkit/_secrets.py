@@ -5,14 +5,17 @@ values that auth strategies hold, so that a token is masked wherever a server or
 repeats it, and the names that `secret_headers` adds.
 """
 
+import html
 import json
 import logging
 import re
+from base64 import b64encode
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from threading import Lock
 from typing import Any
-from urllib.parse import quote, quote_plus, unquote_plus, urlsplit, urlunsplit
+from urllib.parse import unquote_plus, urlsplit, urlunsplit
 
 from urllib3.exceptions import InvalidChunkLength
 
@@ -32,7 +35,10 @@ _QUERY_NAMES = frozenset({"key", "sig", "code"})
 _SHORTEST_VALUE = 6
 # A process that rotates tokens for months must not grow.
 _MOST_VALUES = 1024
-_values: OrderedDict[str, None] = OrderedDict()
+# Each with its forms, and what to look for to find one.
+_values: OrderedDict[str, tuple[tuple[str, str], ...]] = OrderedDict()
+_UNCHANGED = re.compile(r"[0-9A-Za-z._-]+")
+_OF_URLS = str.maketrans("+/", "-_")  # RFC 4648 section 5
 _added_names: set[str] = set()
 _lock = Lock()
 
@@ -71,33 +77,78 @@ class Hidden(str):
 
 
 def remember(*values: str) -> None:
-    """Hide these values, and their percent-encoded forms, from now on wherever they appear."""
+    """Hide these values from now on wherever they appear, in any of their usual spellings.
+
+    Those are percent-encoded, as in JSON, in HTML, and in Base64, alone or among other bytes.
+    """
     with _lock:
         for value in values:
-            for spelling in {value, quote(value, safe=""), quote_plus(value)}:
-                if len(spelling) >= _SHORTEST_VALUE:
-                    _values[spelling] = None
-                    _values.move_to_end(spelling)
+            if len(value) < _SHORTEST_VALUE:
+                continue
+            if value not in _values:
+                _values[value] = tuple((_needle(form), form) for form in _forms(value))
+            _values.move_to_end(value)
         while len(_values) > _MOST_VALUES:
             _values.popitem(last=False)
 
 
+def _forms(value: str) -> list[str]:
+    """Return a value, and what it is in Base64, wherever it begins there."""
+    octets = value.encode("utf-8", "surrogatepass")
+    forms = [value]
+    for before in range(3):
+        # A character has six bits: the first that belongs to the value alone, and the last.
+        first, last = -(-before * 8 // 6), (before + len(octets)) * 8 // 6
+        form = b64encode(bytes(before) + octets).decode()[first:last]
+        forms += dict.fromkeys([form, form.translate(_OF_URLS)])
+    return forms
+
+
+def _needle(form: str) -> str:
+    """Return the longest part that no spelling changes; to look for it is fast."""
+    return max(_UNCHANGED.findall(form), key=len, default="")
+
+
+def _spellings(form: str) -> str:
+    """Return a regular expression for all ways to spell a text, which may be mixed."""
+    return "".join(map(_spellings_of, form))
+
+
+@lru_cache(1024)
+def _spellings_of(character: str) -> str:
+    if _UNCHANGED.fullmatch(character):
+        return re.escape(character)
+    octets = character.encode("utf-8", "surrogatepass")
+    literal = {character, html.escape(character), json.dumps(character)[1:-1]}
+    literal |= {"\\/"} if character == "/" else {"+"} if character == " " else set()
+    ways = sorted(map(re.escape, literal))
+    ways.append("".join(f"%(?i:{octet:02x})" for octet in octets))
+    ways.append(rf"\\u(?i:{ord(character):04x})")
+    return f"(?:{'|'.join(ways)})"
+
+
 def redact_values(text: str) -> str:
     """Mask every remembered value in a text."""
-    with _lock:
-        known = [value for value in _values if value in text]
-    for value in sorted(known, key=len, reverse=True):
-        text = text.replace(value, MASK)
-    return text
+    shown = text
+    for form in _found(lambda needle: needle in text):
+        shown = re.sub(_spellings(form), MASK, shown)
+    return shown
 
 
 def redact_bytes(body: bytes) -> bytes:
     """Mask every remembered value in a body."""
+    shown = body
+    for form in _found(lambda needle: needle.encode() in body):
+        pattern = _spellings(form).encode("utf-8", "surrogatepass")
+        shown = re.sub(pattern, MASK.encode(), shown)
+    return shown
+
+
+def _found(is_there: Callable[[str], bool]) -> list[str]:
+    """Return the forms that may be in a text, the longest first."""
     with _lock:
-        known = [spelling for value in _values if (spelling := value.encode()) in body]
-    for value in sorted(known, key=len, reverse=True):
-        body = body.replace(value, MASK.encode())
-    return body
+        forms = {form for known in _values.values() for needle, form in known if is_there(needle)}
+    return sorted(forms, key=len, reverse=True)
 
 
 def redact_url(url: str) -> str:

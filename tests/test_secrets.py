@@ -2,10 +2,12 @@
 
 import base64
 import copy
+import html
 import itertools
 import json
 import logging
 import pickle
+import re
 import time
 import traceback
 from urllib.parse import quote, quote_plus, urlsplit
@@ -782,13 +784,59 @@ def test_a_masked_text_keeps_what_is_around_the_secret(secret):
     assert shown == "GET https://h/x?page=2&token=***&sort=name failed: no user 7"
 
 
-def test_a_remembered_value_is_masked_in_every_spelling():
-    value = "p/ss w+rd%ü-1"
+SPELLINGS = {
+    "as it is": str,
+    "percent-encoded": lambda value: quote(value, safe=""),
+    "percent-encoded in lower case": lambda value: _lowered(quote(value, safe="")),
+    "percent-encoded but for slashes": quote,
+    "percent-encoded in part": lambda value: quote(value, safe="+ ").replace("%2F", "%2f"),
+    "in a form": quote_plus,
+    "in JSON": lambda value: json.dumps(value)[1:-1],
+    "in JSON, as PHP has it": lambda value: json.dumps(value)[1:-1].replace("/", "\\/"),
+    "in JSON, as Go has it": lambda value: value.replace('"', '\\"').replace("&", "\\u0026"),
+    "in HTML": html.escape,
+}
+
+
+def _lowered(text):
+    return re.sub(r"%[0-9A-F]{2}", lambda found: found[0].lower(), text)
+
+
+@pytest.mark.parametrize("spell", SPELLINGS.values(), ids=SPELLINGS)
+def test_a_remembered_value_is_masked_in_every_spelling(spell):
+    value = 'p/ss w+rd%ü-1&"~'
     _secrets.remember(value)
 
-    shown = _secrets.redact_values(f"{value} {quote(value, safe='')} {quote_plus(value)}")
+    spelled = spell(value)
 
-    assert shown == "*** *** ***"
+    assert _secrets.redact_values(f"a {spelled} b") == "a *** b"
+    assert _secrets.redact_bytes(f"a {spelled} b".encode()) == b"a *** b"
+
+
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+@pytest.mark.parametrize("before", [b"", b"u", b"me", b"x-access-token:", b"{'t': '"])
+@pytest.mark.parametrize("after", [b"", b"'", b"'}", b"'}}"])
+def test_a_remembered_value_is_masked_in_base64_whatever_is_around_it(encode, before, after):
+    value = "ghs?>~?16C7e42F292c6912E7710c838347Ae178B4a"
+    _secrets.remember(value)
+
+    shown = _secrets.redact_values(encode(before + value.encode() + after).decode())
+
+    head, mask, tail = shown.partition(_secrets.MASK)
+    assert mask
+    assert len(head) <= (len(before) * 8 + 5) // 6
+    assert len(tail.rstrip("=")) <= (len(after) * 8 + 5) // 6 + 1
+
+
+def test_a_token_that_a_server_repeats_in_base64_is_masked(raw_server, answer):
+    token = "tok/en+5eb63bbbe01eeed093cb22bb8f5acdc3"
+    said = base64.b64encode(f"x:{token}".encode())
+    server = raw_server(answer("401 No", b"who is " + said))
+    with httpkit.Session(server.url, auth=httpkit.BearerAuth(token)) as api:
+        error = raised_by(lambda: api.get("x"))
+
+    assert "who is " in str(error)
+    assert said.decode()[4:40] not in str(error)
 
 
 def test_the_words_around_a_credential_are_not_taken_for_one(raw_server, answer, secret):
