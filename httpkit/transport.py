@@ -15,9 +15,10 @@ import socket
 import ssl
 import sys
 from collections.abc import Generator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from http.client import HTTPConnection as StandardConnection
 from http.client import HTTPException, ResponseNotReady
 from http.client import HTTPResponse as StandardResponse
@@ -283,10 +284,7 @@ class HTTPConnection(stock.HTTPConnection):
 
     def _dial(self, exchange: Exchange) -> socket.socket:
         host = self._dns_host.strip("[]")
-        try:
-            host.encode("idna")
-        except UnicodeError:  # it would hold the name, and requests does not know it
-            raise LocationParseError(f"'{host}', label empty or too long") from None
+        _check_labels(host)
         family = dialling.allowed_gai_family()
         failure = OSError("the name has no address")
         for *_, place in socket.getaddrinfo(host, self.port, family, socket.SOCK_STREAM):
@@ -477,6 +475,13 @@ def _sending_timed_out(connection: Any) -> ReadTimeoutError:
     return ReadTimeoutError(connection, "", "sending the request timed out")
 
 
+def _check_labels(host: str) -> None:
+    try:
+        host.encode("idna")
+    except UnicodeError:  # it would hold the name, and requests does not know it
+        raise LocationParseError(f"'{host}', label empty or too long") from None
+
+
 def _no_tunnel(connection: HTTPConnection, error: Exception) -> Exception:
     """Return what to raise for a proxy that led nowhere: what may pass is a failed connect."""
     said = str(error)
@@ -592,6 +597,31 @@ class HTTPSConnectionPool(_Lending, connectionpool.HTTPSConnectionPool):
         return HTTPSConnection if current is _GENUINE[1] else current
 
 
+@cache
+def _socks_pools() -> dict[str, Any]:
+    """Return pools of connections that are ours, but for PySocks, which opens them."""
+    from urllib3.contrib import socks
+
+    class Connection(HTTPConnection, socks.SOCKSConnection):
+        def _new_conn(self) -> Any:
+            """Connect; each wait for the proxy's answers has the connect timeout."""
+            _check_labels(self.host.strip("[]"))
+            sock = super(HTTPConnection, self)._new_conn()  # theirs, not ours
+            sock.settimeout(EXCHANGE.get().clip(self.timeout))  # for the handshake with the server
+            return sock
+
+    class SecureConnection(Connection, HTTPSConnection, socks.SOCKSHTTPSConnection):
+        pass
+
+    class Pool(_Lending, socks.SOCKSHTTPConnectionPool):
+        ConnectionCls = Connection
+
+    class SecurePool(_Lending, socks.SOCKSHTTPSConnectionPool):
+        ConnectionCls = SecureConnection
+
+    return {"http": Pool, "https": SecurePool}
+
+
 class Adapter(HTTPAdapter):
     """requests' adapter over our connections; its arguments and its pickle are requests' own."""
 
@@ -605,12 +635,14 @@ class Adapter(HTTPAdapter):
         _furnish(self.poolmanager)
 
     def proxy_manager_for(self, proxy: str, **proxy_kwargs: Any) -> Any:
-        """Return the pools of a proxy; those of SOCKS are urllib3's own."""
+        """Return the pools of a proxy."""
         is_new = proxy not in self.proxy_manager
         proxy_kwargs.setdefault("blocksize", _BLOCK)
         manager = super().proxy_manager_for(proxy, **proxy_kwargs)
         if is_new and not proxy.lower().startswith("socks"):
             _furnish(manager)
+        elif is_new and _IS_SUPPORTED:
+            manager.pool_classes_by_scheme = _socks_pools()
         return manager
 
     def get_connection_with_tls_context(

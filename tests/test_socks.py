@@ -1,0 +1,303 @@
+"""SOCKS proxies: the rules of the wire and the deadline hold behind them, too."""
+
+import socket
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import requests
+import trustme
+
+import httpkit
+from httpkit import transport
+from httpkit.wire import MalformedError
+
+pytest.importorskip("socks", reason="PySocks is not installed")
+
+ROOT = Path(__file__).parent.parent
+PASSWORD = "socks-pass0rd"
+SHORT, LONG = 0.3, 10
+
+
+class Socks:
+    """A SOCKS proxy that leads wherever it is asked to to one server, by version 5 or 4.
+
+    Attributes:
+        asked: What it was asked for, by connection: a host and a port.
+        logins: The user and the password of each connection that had one.
+    """
+
+    def __init__(self, port: int, play: Callable | None, *, login: bool = False) -> None:
+        self.asked: list[tuple[bytes, int]] = []
+        self.logins: list[tuple[bytes, bytes]] = []
+        self._port, self._play, self._login = port, play, login
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.place = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with client, suppress(OSError, IndexError), client.makefile("rb") as said:
+            if self._play is not None:
+                self._play(client)
+                return
+            {4: self._greet_4, 5: self._greet_5}[said.read(1)[0]](client, said)
+            with socket.create_connection(("127.0.0.1", self._port)) as origin:
+                other = threading.Thread(target=pump, args=(client, origin), daemon=True)
+                other.start()
+                pump(origin, client)
+                other.join(5)
+
+    def _greet_5(self, client: socket.socket, said) -> None:  # RFC 1928, RFC 1929
+        said.read(said.read(1)[0])
+        client.sendall(b"\x05\x02" if self._login else b"\x05\x00")
+        if self._login:
+            said.read(1)
+            self.logins.append((said.read(said.read(1)[0]), said.read(said.read(1)[0])))
+            client.sendall(b"\x01\x00" if self.logins[-1][1] == PASSWORD.encode() else b"\x01\x01")
+        kind = said.read(4)[3]
+        host = said.read(4) if kind == 1 else said.read(said.read(1)[0])
+        self.asked.append((host, int.from_bytes(said.read(2))))
+        client.sendall(b"\x05\x00\x00\x01" + bytes(6))
+
+    def _greet_4(self, client: socket.socket, said) -> None:
+        said.read(1)
+        port, host = int.from_bytes(said.read(2)), said.read(4)
+        until_zero(said)
+        self.asked.append((until_zero(said) if host[:3] == bytes(3) else host, port))
+        client.sendall(b"\x00\x5a" + bytes(6))
+
+
+def until_zero(said) -> bytes:
+    return b"".join(iter(lambda: said.read(1), b"\0"))
+
+
+def pump(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while block := source.recv(65536):
+            target.sendall(block)
+        target.shutdown(socket.SHUT_WR)
+
+
+@pytest.fixture
+def proxy() -> Iterator[Callable]:
+    started = []
+
+    def start(origin=None, play=None, **options) -> Socks:
+        started.append(Socks(origin.port if origin else 1, play, **options))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.close()
+
+
+def through(proxy, kind="socks5h", **options) -> httpkit.Session:
+    address = f"{kind}://{proxy.place}"
+    options = {"retry": None, "timeout": LONG} | options
+    return httpkit.Session(
+        "http://api.test", proxies={"http": address, "https": address}, **options
+    )
+
+
+def answers(answer, body=b"hi"):
+    return answer(body=body, connection="keep-alive")
+
+
+@pytest.mark.parametrize(
+    ("kind", "url", "asked"),
+    [
+        ("socks5h", "http://api.test/x", (b"api.test", 80)),
+        ("socks4a", "http://api.test/x", (b"api.test", 80)),
+        ("socks5", "http://127.0.0.1:81/x", (b"\x7f\0\0\1", 81)),
+        ("socks4", "http://127.0.0.1:81/x", (b"\x7f\0\0\1", 81)),
+    ],
+)
+def test_a_socks_proxy_leads_there_and_its_connection_is_kept(
+    raw_server, answer, proxy, kind, url, asked
+):
+    server = raw_server(answers(answer))
+    leading = proxy(server)
+
+    with through(leading, kind) as api:
+        for _ in range(2):
+            assert api.get(url).content == b"hi"
+
+    assert leading.asked == [asked]
+    assert len(server.requests) == 2
+
+
+def test_tls_within_socks_is_verified(raw_server, answer, proxy, tmp_path):
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(bundle := tmp_path / "ca.pem")
+    context = transport.ssl.SSLContext(transport.ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("api.test").configure_cert(context)
+    server = raw_server(answers(answer), tls=context)
+
+    with through(proxy(server), verify=str(bundle)) as api:
+        got = api.get("https://api.test/x").content
+        with pytest.raises(requests.exceptions.SSLError):
+            api.get("https://other.test/x")
+
+    assert got == b"hi"
+    assert len(server.requests) == 1
+
+
+def test_a_password_is_for_the_proxy_and_no_error_shows_it(raw_server, answer, proxy):
+    server = raw_server(answers(answer), b"HTTP/1.1 200 OK\r\n bad\r\n\r\n")
+    leading = proxy(server, login=True)
+    leading.place = f"me:{PASSWORD}@{leading.place}"
+
+    with through(leading) as api:
+        api.get("x")
+        with pytest.raises(requests.ConnectionError) as broken:
+            api.get("x")
+        leading.place = leading.place.replace(PASSWORD, f"{PASSWORD}-2")
+        with through(leading) as other, pytest.raises(requests.ConnectionError) as refused:
+            other.get("x")
+
+    assert leading.logins[0] == (b"me", PASSWORD.encode())
+    assert PASSWORD.encode() not in b"".join(server.requests)
+    for error in (broken, refused):
+        assert PASSWORD not in "".join(traceback.format_exception(error.value))
+
+
+def test_framing_is_strict_behind_a_socks_proxy(raw_server, proxy):
+    server = raw_server(b"HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 2\r\n\r\nhi")
+
+    with through(proxy(server)) as api, pytest.raises(requests.ConnectionError) as caught:
+        api.get("x")
+
+    assert any(isinstance(cause, MalformedError) for cause in causes(caught.value))
+
+
+def causes(error):
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def drip(connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+    for _ in range(100):
+        time.sleep(0.05)
+        connection.sendall(b"x")
+
+
+def test_the_deadline_holds_behind_a_socks_proxy(raw_server, proxy):
+    server = raw_server(drip)
+    started = time.monotonic()
+
+    with (
+        through(proxy(server), deadline=SHORT) as api,
+        pytest.raises(httpkit.DeadlineExceededError),
+    ):
+        api.get("x")
+
+    assert time.monotonic() - started < 1.5
+
+
+def hesitate(client: socket.socket) -> None:
+    """Take nearly all of a deadline of a second; what follows never answers."""
+    client.recv(100)
+    time.sleep(0.9)
+    client.sendall(b"\x05\0")
+    client.recv(100)
+    client.sendall(b"\x05\0\0\x01" + bytes(6))
+    stay_silent(client)
+
+
+def test_the_deadline_holds_in_a_handshake_behind_a_socks_proxy(proxy):
+    started = time.monotonic()
+
+    with through(proxy(play=hesitate), deadline=1) as api, pytest.raises(requests.Timeout):
+        api.get("https://api.test/x")
+
+    assert time.monotonic() - started < 1.6
+
+
+def close(client: socket.socket) -> None:
+    client.recv(100)
+
+
+def stay_silent(client: socket.socket) -> None:
+    while client.recv(100):
+        pass
+
+
+def say(*said: bytes) -> Callable:
+    def play(client: socket.socket) -> None:
+        for one in said:
+            client.recv(100)
+            client.sendall(one)
+
+    return play
+
+
+# What the proxy does, and what the call raises.
+BAD = {
+    "closes": (close, requests.ConnectionError),
+    "silent": (stay_silent, requests.Timeout),
+    "speaks HTTP": (say(b"HTTP/1.1 400 Bad Request\r\n\r\n"), requests.ConnectionError),
+    "no method": (say(b"\x05\xff"), requests.ConnectionError),
+    "refuses": (say(b"\x05\0", b"\x05\x05\0\x01" + bytes(6)), requests.ConnectionError),
+    "an unknown refusal": (say(b"\x05\0", b"\x05\x99\0\x01" + bytes(6)), requests.ConnectionError),
+    "an unknown address": (say(b"\x05\0", b"\x05\0\0\x77" + bytes(6)), requests.ConnectionError),
+    "an answer that is cut": (say(b"\x05\0", b"\x05\0"), requests.ConnectionError),
+}
+
+
+@pytest.mark.parametrize(("play", "kind"), BAD.values(), ids=BAD)
+def test_a_bad_socks_proxy_is_a_typed_error_and_a_post_is_tried_again(proxy, waits, play, kind):
+    retry = httpkit.RetryPolicy(attempts=2)
+
+    with (
+        through(proxy(play=play), timeout=SHORT, retry=retry) as api,
+        pytest.raises(kind) as caught,
+    ):
+        api.post("x", data=b"order")
+
+    assert (caught.value.attempts, len(waits)) == (2, 1)
+
+
+@pytest.mark.parametrize("host", ["a" * 64 + ".test", "a" * 300])
+def test_a_name_that_none_can_be_is_a_typed_error(proxy, host):
+    with through(proxy()) as api, pytest.raises(requests.RequestException):
+        api.get(f"http://{host}/x")
+
+
+def test_without_pysocks_the_error_says_what_is_missing():
+    program = """
+import sys
+sys.modules["socks"] = None
+import requests, warnings
+warnings.simplefilter("ignore")  # urllib3 says it, too
+import httpkit
+api = httpkit.Session("http://api.test", proxies={"http": "socks5h://127.0.0.1:1"})
+try:
+    api.get("x")
+except requests.exceptions.InvalidSchema as error:
+    print(error, error.attempts)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert done.stdout.startswith("Missing dependencies for SOCKS support"), done.stderr
+    assert " 1" in done.stdout
