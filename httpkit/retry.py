@@ -8,8 +8,10 @@ knows it by an idempotency key.
 
 import random
 import ssl
+import sys
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from typing import Literal, TypeVar, cast
 
@@ -407,6 +409,17 @@ def _longest_backoff(policy: RetryPolicy, failures: int, status: int | None) -> 
     return min(policy.max_backoff, base * 2.0 ** min(failures - 1, 60))
 
 
+@contextmanager
+def _whole_import(package: str) -> Generator[None]:
+    """Import a package, or nothing of it: what an interrupt leaves would fail from then on."""
+    try:
+        yield
+    except BaseException:
+        for name in [name for name in sys.modules if name.startswith(f"{package}.")]:
+            del sys.modules[name]
+        raise
+
+
 def persist(
     first: requests.Response | Exception,
     again: Callable[[], requests.Response],
@@ -424,7 +437,8 @@ def persist(
     Raises:
         Exception: What the last attempt raised, unchanged.
     """
-    import tenacity
+    with _whole_import("tenacity"):
+        import tenacity
 
     outcomes: list[requests.Response | BaseException] = []
 

@@ -92,14 +92,13 @@ class Child:
             [sys.executable, "child.py"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            text=True,
-            bufsize=1,
+            bufsize=0,  # or a line that was read ahead would be seen by no select
             cwd=folder,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
 
     def begin(self, call: str, url: str, token_url: str) -> None:
-        self.process.stdin.write(f"{call} {url} {token_url}\n")
+        self.process.stdin.write(f"{call} {url} {token_url}\n".encode())
         self.expect("begun")
 
     def interrupt(self) -> float:
@@ -111,7 +110,7 @@ class Child:
 
     def expect(self, word: str) -> None:
         ready, _, _ = select.select([self.process.stdout], [], [], ENDLESS)
-        said = self.process.stdout.readline().strip() if ready else "nothing"
+        said = self.process.stdout.readline().strip().decode() if ready else "nothing"
         assert said == word
 
     def end(self) -> None:
@@ -375,3 +374,32 @@ def test_a_process_that_is_interrupted_in_a_map_ends_at_once(children, stage):
 
     assert time.monotonic() - started < AT_ONCE
     assert child.process.returncode == 0
+
+
+HALF_IMPORTED = """
+import sys
+import httpkit
+from httpkit.testing import no_waiting
+
+class Interrupting:
+    def find_spec(self, name, *_):
+        if name == "tenacity.asyncio":
+            sys.meta_path.remove(self)
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupting())
+for _ in range(2):
+    try:
+        with no_waiting(), httpkit.Session("http://127.0.0.1:1") as api:
+            api.get("x")
+    except BaseException as error:
+        print(type(error).__name__, getattr(error, "attempts", None))
+"""
+
+
+def test_an_interrupt_within_an_import_costs_no_later_retry():
+    done = subprocess.run(
+        [sys.executable, "-c", HALF_IMPORTED], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert done.stdout.splitlines() == ["KeyboardInterrupt None", "ConnectionError 3"], done.stderr
