@@ -238,6 +238,10 @@ def replies(draw: Any) -> Reply:
     return Reply(tuple(pieces), stays=draw(st.integers(0, 29)) == 29)
 
 
+# Opens a connection before the reply comes over it: the short way of a plain request.
+WARMING = b"GET /v1/warm-up"
+
+
 class Server:
     """Answers every request with the same reply, one connection after the other."""
 
@@ -264,12 +268,21 @@ class Server:
     def _answer(self, connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.settimeout(2)
+        while (received := self._receive(connection)).startswith(WARMING):
+            connection.sendall(reply(b"200 OK", body=b"warm"))
+        if received:
+            self._reply(connection, self.reply)
+
+    def _receive(self, connection: socket.socket) -> bytes:
+        """Return the head of a request, and what came with it; nothing when there is none."""
         received = b""
         while b"\r\n\r\n" not in received:
             if not (block := connection.recv(65536)):
-                return
+                return b""
             received += block
-        reply = self.reply
+        return received
+
+    def _reply(self, connection: socket.socket, reply: Reply) -> None:
         for number, piece in enumerate(reply.pieces):
             if number:
                 time.sleep(0.0001)  # so that the client sees the pieces
@@ -493,12 +506,23 @@ def check(error: Exception) -> None:
     assert type(pickle.loads(pickled)) is type(error)
 
 
-def outcome(server: Server, reply: Reply, read: Callable[[httpkit.Session], object]) -> object:
-    """Return what a reader makes of a reply: a value, or the class of its error."""
+def outcome(
+    server: Server,
+    reply: Reply,
+    read: Callable[[httpkit.Session], object],
+    *,
+    is_warm: bool = False,
+) -> object:
+    """Return what a reader makes of a reply: a value, or the class of its error.
+
+    With `is_warm` the reply comes over a connection that served another one before.
+    """
     server.reply = reply
     started = time.monotonic()
     try:
         with session(server) as api:
+            if is_warm:
+                api.get("warm-up")
             return read(api)
     except requests.RequestException as error:
         check(error)
@@ -520,6 +544,22 @@ def test_every_answer_of_the_corpus_is_a_value_or_a_typed_error(server, read):
     with no_waiting():
         for whole in CORPUS if ASKED else CORPUS[READERS.index(read) % 3 :: 3]:
             outcome(server, Reply((whole,)), read)
+
+
+@pytest.mark.parametrize("read", [read_whole, read_error, read_content, create_post])
+@fuzzed(max(40, ASKED // 8))
+@given(sent=replies().filter(lambda sent: not sent.stays))
+def test_any_answer_is_the_same_over_a_connection_that_is_open(server, read, sent):
+    with no_waiting():
+        assert outcome(server, sent, read, is_warm=True) == outcome(server, sent, read)
+
+
+@pytest.mark.parametrize("read", [read_whole, read_error, read_content])
+def test_every_answer_of_the_corpus_is_the_same_over_a_connection_that_is_open(server, read):
+    with no_waiting():
+        for whole in CORPUS:
+            warm = outcome(server, Reply((whole,)), read, is_warm=True)
+            assert (warm, whole) == (outcome(server, Reply((whole,)), read), whole)
 
 
 @pytest.mark.parametrize("read", [read_blocks, read_events, read_whole][: None if ASKED else 1])
