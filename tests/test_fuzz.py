@@ -29,6 +29,7 @@ from hypothesis import strategies as st
 import httpkit
 from httpkit.testing import no_waiting
 from httpkit.transport import Adapter
+from tests import fuzz_wire
 
 ASKED = int(os.environ.get("HTTPKIT_FUZZ_CASES", "0"))
 # Seconds. A server that says nothing more is given up after SILENCE; a call that is not over
@@ -572,6 +573,11 @@ def test_an_answer_that_comes_byte_by_byte_is_the_same(server, read):
             slowly = outcome(server, Reply(pieces), read)
 
             assert (slowly, whole) == (at_once, whole)
+
+
+def test_what_reads_the_corpus_off_the_wire_reads_the_same_in_pieces_and_on_a_wire_that_lasts():
+    for whole in CORPUS:
+        fuzz_wire.check(whole)
 
 
 @pytest.mark.skipif(not ASKED, reason="takes a minute: HTTPKIT_FUZZ_CASES was not set")
