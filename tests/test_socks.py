@@ -1,22 +1,21 @@
 """SOCKS proxies: the rules of the wire and the deadline hold behind them, too."""
 
 import socket
+import ssl
 import subprocess
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 import requests
-import trustme
 
 import httpkit
-from httpkit import transport
 from httpkit.wire import MalformedError
+from tests.sockets import Acceptor, drip, relay
 
 pytest.importorskip("socks", reason="PySocks is not installed")
 
@@ -25,44 +24,27 @@ PASSWORD = "socks-pass0rd"
 SHORT, LONG = 0.3, 10
 
 
-class Socks:
+class Socks(Acceptor):
     """A SOCKS proxy that leads wherever it is asked to to one server, by version 5 or 4.
 
     Attributes:
         asked: What it was asked for, by connection: a host and a port.
         logins: The user and the password of each connection that had one.
+        place: Where it is; a user and a password may be put before it.
     """
 
-    def __init__(self, port: int, play: Callable | None, *, login: bool = False) -> None:
+    def __init__(self, leads_to: int, play: Callable | None, *, login: bool = False) -> None:
         self.asked: list[tuple[bytes, int]] = []
         self.logins: list[tuple[bytes, bytes]] = []
-        self._port, self._play, self._login = port, play, login
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.place = f"127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._leads_to, self._login = leads_to, login
+        super().__init__(play or self._lead)
+        self.place = f"127.0.0.1:{self.port}"
 
-    def close(self) -> None:
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
-    def _serve(self, client: socket.socket) -> None:
-        with client, suppress(OSError, IndexError), client.makefile("rb") as said:
-            if self._play is not None:
-                self._play(client)
-                return
+    def _lead(self, client: socket.socket) -> None:
+        with client.makefile("rb") as said, suppress(IndexError):  # it may end anywhere
             {4: self._greet_4, 5: self._greet_5}[said.read(1)[0]](client, said)
-            with socket.create_connection(("127.0.0.1", self._port)) as origin:
-                other = threading.Thread(target=pump, args=(client, origin), daemon=True)
-                other.start()
-                pump(origin, client)
-                other.join(5)
+            with socket.create_connection(("127.0.0.1", self._leads_to)) as origin:
+                relay(client, origin)
 
     def _greet_5(self, client: socket.socket, said) -> None:  # RFC 1928, RFC 1929
         said.read(said.read(1)[0])
@@ -88,24 +70,12 @@ def until_zero(said) -> bytes:
     return b"".join(iter(lambda: said.read(1), b"\0"))
 
 
-def pump(source: socket.socket, target: socket.socket) -> None:
-    with suppress(OSError):
-        while block := source.recv(65536):
-            target.sendall(block)
-        target.shutdown(socket.SHUT_WR)
-
-
 @pytest.fixture
 def proxy() -> Iterator[Callable]:
-    started = []
-
-    def start(origin=None, play=None, **options) -> Socks:
-        started.append(Socks(origin.port if origin else 1, play, **options))
-        return started[-1]
-
-    yield start
-    for one in started:
-        one.close()
+    with ExitStack() as started:
+        yield lambda origin=None, play=None, **options: started.enter_context(
+            Socks(origin.port if origin else 1, play, **options)
+        )
 
 
 def through(proxy, kind="socks5h", **options) -> httpkit.Session:
@@ -143,14 +113,12 @@ def test_a_socks_proxy_leads_there_and_its_connection_is_kept(
     assert len(server.requests) == 2
 
 
-def test_tls_within_socks_is_verified(raw_server, answer, proxy, tmp_path):
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(bundle := tmp_path / "ca.pem")
-    context = transport.ssl.SSLContext(transport.ssl.PROTOCOL_TLS_SERVER)
+def test_tls_within_socks_is_verified(raw_server, answer, proxy, authority, bundle):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("api.test").configure_cert(context)
     server = raw_server(answers(answer), tls=context)
 
-    with through(proxy(server), verify=str(bundle)) as api:
+    with through(proxy(server), verify=bundle) as api:
         got = api.get("https://api.test/x").content
         with pytest.raises(requests.exceptions.SSLError):
             api.get("https://other.test/x")
@@ -193,15 +161,8 @@ def causes(error):
         error = error.__cause__ or error.__context__
 
 
-def drip(connection: socket.socket) -> None:
-    connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
-    for _ in range(100):
-        time.sleep(0.05)
-        connection.sendall(b"x")
-
-
 def test_the_deadline_holds_behind_a_socks_proxy(raw_server, proxy):
-    server = raw_server(drip)
+    server = raw_server(drip(b"HTTP/1.1 200 OK\r\nX: "))
     started = time.monotonic()
 
     with (
