@@ -57,6 +57,7 @@ class Response(requests.Response):
     _is_cut: bool = False
     _failure: requests.RequestException | None = None
     _is_left: bool = False
+    _was_closed: bool = False
 
     __attrs__: list[str] = [  # noqa: RUF012  # requests declares it so
         *requests.Response.__attrs__,
@@ -143,6 +144,7 @@ class Response(requests.Response):
     def close(self) -> None:
         """Free the connection; what was not read by now can no longer be."""
         if isinstance(self.raw, urllib3.BaseHTTPResponse) and not self._content_consumed:
+            self._was_closed = True
             self._is_left = self._is_left or not self.raw.closed
         super().close()
 
@@ -275,6 +277,7 @@ class Response(requests.Response):
 
         def bound(size: int) -> None:
             if limit is not None and size > limit:
+                self.close()
                 raise errors.BodyTooLargeError(
                     f"a {what} of the stream is larger than max_body={limit} bytes", response=self
                 )
@@ -309,6 +312,7 @@ class Response(requests.Response):
             try:
                 yield _models.decode(line, kind)
             except _models.MismatchError as error:
+                self.close()  # the error holds this generator, and the rest may never end
                 _secrets.scrub(error)
                 what = errors.describe(self.request, self.url)
                 raise self.decode_error(
@@ -361,11 +365,16 @@ class Response(requests.Response):
     def __getstate__(self) -> dict[str, Any]:
         """Return a state without credentials: request, address and cookies are redacted."""
         is_gone = self._is_left and not self._content_consumed  # there is nothing to read any more
-        state: dict[str, Any] = (
-            {name: getattr(self, name, None) for name in self.__attrs__}
-            if is_gone
-            else super().__getstate__()
-        )
+        was_closed = self._was_closed and self._failure is None
+        state: dict[str, Any] = {}
+        if not is_gone:
+            try:
+                state = super().__getstate__()
+            except requests.RequestException:
+                if not was_closed:
+                    raise
+                is_gone = True  # closed early, after a wrong line say: that error must pickle
+        state = state or {name: getattr(self, name, None) for name in self.__attrs__}
         state["url"] = _secrets.redact_url(self.url or "")
         state["headers"] = _headers.Headers(_secrets.redact_headers(self.headers))
         state["cookies"] = type(self.cookies)()

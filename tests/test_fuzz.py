@@ -111,6 +111,11 @@ CORPUS = [
     reply(b"200 OK", GZIP, body=gzip.compress(ITEMS, mtime=0)),
     reply(b"200 OK", GZIP, body=gzip.compress(ITEMS, mtime=0)[:-6]),
     reply(b"200 OK", GZIP, body=gzip.compress(b"a\n", mtime=0) + gzip.compress(b"b", mtime=0)),
+    reply(
+        b"200 OK",
+        GZIP,
+        body=(gzip.compress(b"a\n", mtime=0) + b"\r\n" + gzip.compress(b"b", mtime=0))[:43],
+    ),
     reply(b"200 OK", b"Content-Encoding: deflate", body=RAW_DEFLATE),
     reply(b"200 OK", b"Content-Encoding: deflate, gzip", body=gzip.compress(zlib.compress(ITEMS))),
     reply(b"200 OK", b"Content-Encoding: br", body=b"\x0b\x02\x80hello\x03"),

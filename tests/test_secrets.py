@@ -828,6 +828,30 @@ def test_a_remembered_value_is_masked_in_base64_whatever_is_around_it(encode, be
     assert len(tail.rstrip("=")) <= (len(after) * 8 + 5) // 6 + 1
 
 
+def test_a_value_within_another_leaves_nothing_of_it():
+    _secrets.remember("inner-4711", "outer-inner-4711-outer")
+
+    assert _secrets.redact_values("a outer-inner-4711-outer b inner-4711") == "a *** b ***"
+    assert _secrets.redact_bytes(b"a outer-inner-4711-outer b inner-4711") == b"a *** b ***"
+
+
+@pytest.fixture
+def _nothing_forgotten():
+    before = _secrets._values.copy()
+    yield
+    _secrets._values.clear()
+    _secrets._values.update(before)
+
+
+@pytest.mark.usefixtures("_nothing_forgotten")
+def test_a_process_that_rotates_tokens_forgets_those_that_were_not_used_for_long():
+    for number in range(5000):
+        _secrets.remember(f"token-{number}", "kept-token")
+
+    assert len(_secrets._values) <= 1024
+    assert _secrets.redact_values("kept-token token-4999 token-0") == "*** *** token-0"
+
+
 def test_a_token_that_a_server_repeats_in_base64_is_masked(raw_server, answer):
     token = "tok/en+5eb63bbbe01eeed093cb22bb8f5acdc3"
     said = base64.b64encode(f"x:{token}".encode())

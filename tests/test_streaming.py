@@ -1,6 +1,7 @@
 """Streamed answers: blocks, lines, documents and events, and what becomes of the connection."""
 
 import gzip
+import pickle
 import socket
 import threading
 import time
@@ -713,3 +714,38 @@ def test_without_max_body_a_line_may_have_any_length(raw_server, answer):
         api.get("x", stream=True) as response,
     ):
         assert [len(line) for line in response.lines()] == [300_000]
+
+
+def test_an_error_about_a_line_pickles_though_the_rest_of_its_stream_is_broken(raw_server, answer):
+    # Both in one block: the second member, which is cut, is found when the first line is wrong.
+    members = gzip.compress(b"a\n") + b"\r\n" + gzip.compress(b"b")
+    server = raw_server(answer(body=members, content_encoding="gzip"))
+    with httpkit.Session(server.url) as api, api.get("", stream=True) as response:
+        with pytest.raises(httpkit.DecodeError) as caught:
+            list(response.json_lines())
+
+        twin = pickle.loads(pickle.dumps(caught.value))
+
+    assert str(twin) == str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("read", "line"),
+    [
+        pytest.param(lambda r: list(r.json_lines()), b"{no\n", id="no JSON"),
+        pytest.param(lambda r: list(r.lines()), b"x" * 2000, id="too large a line"),
+        pytest.param(lambda r: list(r.events()), b"data: " + b"x" * 2000, id="too large an event"),
+    ],
+)
+def test_an_error_about_a_line_ends_its_stream_and_pickles_at_once(raw_server, read, line):
+    listener = Listener(b"HTTP/1.1 200 OK\r\n\r\n" + line)
+    server = raw_server(listener)
+    with httpkit.Session(server.url, max_body=1000) as api:
+        response = api.get("", stream=True)
+        with pytest.raises(requests.RequestException) as caught:
+            read(response)
+
+        assert listener.was_left.wait(5)
+        twin = pickle.loads(pickle.dumps(caught.value))
+
+    assert str(twin) == str(caught.value)
