@@ -828,6 +828,13 @@ def test_a_remembered_value_is_masked_in_base64_whatever_is_around_it(encode, be
     assert len(tail.rstrip("=")) <= (len(after) * 8 + 5) // 6 + 1
 
 
+def test_what_is_deep_within_a_document_is_masked_whatever_it_is():
+    shown = _secrets.redact_json("[" * 600 + '{"token": "4711"}' + "]" * 600)
+
+    assert "4711" not in shown
+    assert shown.startswith("[" * 50)
+
+
 def test_a_value_within_another_leaves_nothing_of_it():
     _secrets.remember("inner-4711", "outer-inner-4711-outer")
 
