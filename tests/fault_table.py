@@ -928,6 +928,19 @@ def forge_a_moment_later(connection: Any) -> None:
     connection.sendall(FORGED)
 
 
+def in_two(whole: bytes) -> Answer:
+    """Send the head, and then the body and something else together: in one record of TLS."""
+    head_of_it, _, body = whole.partition(b"\r\n\r\n")
+
+    def answer(connection: Any) -> None:
+        connection.sendall(head_of_it + b"\r\n\r\n")
+        time.sleep(0.02)
+        connection.sendall(body + FORGED)
+        silence(connection)
+
+    return answer
+
+
 KEPT_ALIVE = [
     fault("closed while it was idle", [kept(), then(b"", lambda c: None), ok()], twice,
           [b"hello", b"hello"]),
@@ -950,6 +963,10 @@ KEPT_ALIVE = [
     fault("more after chunks", [chunks(b"2\r\nhe\r\n0\r\n\r\n").replace(b"close", b"keep-alive")
           + FORGED, ok(b"mine")], twice, [b"he", b"mine"]),
     fault("a length too small for gzip", [kept(GZIPPED, "Content-Encoding: gzip") + FORGED,
+          ok(b"mine")], twice, [PLAIN, b"mine"]),
+    fault("more behind a body that came late", [in_two(kept()), ok(b"mine")], twice,
+          [b"hello", b"mine"]),
+    fault("more behind gzip that came late", [in_two(kept(GZIPPED, "Content-Encoding: gzip")),
           ok(b"mine")], twice, [PLAIN, b"mine"]),
     fault("a redirect and more", [kept(b"", "Location: /y", status="302 Found") + FORGED,
           ok(b"mine")], read, b"mine"),
