@@ -4,6 +4,8 @@
 >>> api = httpkit.Session("https://api.example.com/v1", auth=httpkit.BearerAuth("s3cr3t-token"))
 >>> api
 <Session https://api.example.com/v1 auth=BearerAuth(***)>
+
+PYTEST_DONT_REWRITE: else pytest warns where this was imported before it, because of the fixtures.
 """
 
 from importlib import import_module

@@ -8,7 +8,6 @@ by the answer to its first attempt: that one takes none of these steps (`_at_onc
 """
 
 import math
-import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -25,6 +24,7 @@ from urllib3.exceptions import HTTPError as WireError
 
 from httpkit import errors, express, limits, redirects, response, retry, settings, transport
 from httpkit.bodies import Outgoing, SourceError
+from httpkit.clock import CLOCK
 from httpkit.request import Call, PreparedRequest
 
 # Inside an attempt requests must not look where a redirect leads: it would read the whole
@@ -155,7 +155,7 @@ class Delivery:
             RequestException: The last attempt failed; the attempts and the reason to stop
                 are on the error.
         """
-        call, started = self._call, time.monotonic()
+        call, started = self._call, CLOCK.monotonic()
         first = self._at_once(call)
         if isinstance(first, requests.Response) and _is_settled(first, call):
             self._earn(first)
@@ -178,7 +178,7 @@ class Delivery:
                 error,
                 self.request,
                 attempts=trial.attempts,
-                seconds=time.monotonic() - started,
+                seconds=CLOCK.monotonic() - started,
                 stop_reason=trial.stop_reason,
             )
             raise
@@ -332,7 +332,7 @@ class Delivery:
         self._await_host()
         if self.pace is None:
             return
-        seconds = self.pace.wait(self._host, retry.WAITING.clock(), self._remaining())
+        seconds = self.pace.wait(self._host, CLOCK.monotonic(), self._remaining())
         if seconds is None and self._call.deadline is None:
             raise errors.DeadlineExceededError(
                 f"rate_limit={self.pace.rate_limit!r} gave no place: nothing was sent for"
@@ -342,17 +342,17 @@ class Delivery:
         if seconds is None:
             raise self._no_time(f"its turn at rate_limit={self.pace.rate_limit!r}")
         if seconds:
-            retry.WAITING.sleep(seconds)
+            CLOCK.sleep(seconds)
         self._await_host()  # somebody may have been told while this one waited
 
     def _await_host(self) -> None:
         if not self.hold_back or self._call.retry is None:
             return
         # Again after the wait: another thread may have been told to wait longer.
-        while seconds := self.hold_back.left(self._host, retry.WAITING.clock()):
+        while seconds := self.hold_back.left(self._host, CLOCK.monotonic()):
             if seconds >= self._remaining():
                 raise self._no_time(f"the {seconds:.2f} s for which {self._host} asked to wait")
-            retry.WAITING.sleep(seconds)
+            CLOCK.sleep(seconds)
 
     def _no_time(self, what: str) -> errors.DeadlineExceededError:
         return errors.DeadlineExceededError(
@@ -365,7 +365,7 @@ class Delivery:
         """Note that a host wants to be left alone, for all threads of the session."""
         policy = self._call.retry
         if policy is not None and (pause := retry.pause_for_all(policy, answer)):
-            self.hold_back.extend(self._host, retry.WAITING.clock(), pause)
+            self.hold_back.extend(self._host, CLOCK.monotonic(), pause)
 
     def _read(self, answer: requests.Response) -> None:
         if answer.__dict__.get("_content") is not False:
@@ -400,7 +400,7 @@ class Delivery:
 
     def _remaining(self) -> float:
         ends_at = self._call.ends_at
-        return math.inf if ends_at is None else ends_at - time.monotonic()
+        return math.inf if ends_at is None else ends_at - CLOCK.monotonic()
 
     def _check_deadline(self, cause: Exception | None = None) -> None:
         if self._remaining() <= 0:
@@ -503,10 +503,10 @@ def receive_error(answer: requests.Response, limit: int | None) -> None:
         RequestException: It cannot be read; the error says after how many attempts.
     """
     call = getattr(answer.request, "call", None) or Call()
-    started = time.monotonic()
+    started = CLOCK.monotonic()
 
     def check() -> None:
-        if call.ends_at is not None and time.monotonic() >= call.ends_at:
+        if call.ends_at is not None and CLOCK.monotonic() >= call.ends_at:
             raise _deadline_passed(call, answer.request)
 
     try:
@@ -514,7 +514,7 @@ def receive_error(answer: requests.Response, limit: int | None) -> None:
     except requests.RequestException as error:
         answer.close()
         attempts = getattr(answer, "attempts", 1)
-        seconds = time.monotonic() - started
+        seconds = CLOCK.monotonic() - started
         errors.annotate(error, answer.request, attempts=attempts, seconds=seconds, stop_reason=None)
         raise
 
@@ -530,7 +530,7 @@ def begin(request: PreparedRequest, call: Call, *, follows: bool) -> PreparedReq
     """Return the request with its clock started; a later hop keeps the first one's."""
     ends_at = call.ends_at
     if ends_at is None and call.deadline is not None:
-        ends_at = time.monotonic() + call.deadline
+        ends_at = CLOCK.monotonic() + call.deadline
     follows = follows or call.follows
     if (ends_at, follows) != (call.ends_at, call.follows):
         call = call._replace(ends_at=ends_at, follows=follows)

@@ -19,7 +19,6 @@ import base64
 import codecs
 import json
 import re
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -28,6 +27,7 @@ import requests
 
 from httpkit import _headers, _secrets, advice
 from httpkit._typing import is_list, is_mapping
+from httpkit.clock import CLOCK
 
 # An excerpt is for a line in a log; the whole body is on `.response`.
 _LONGEST_DETAIL = 300
@@ -307,7 +307,7 @@ def from_response(response: requests.Response, kind: type[E_]) -> E_:
     request_id = _headers.first(response.headers, _headers.REQUEST_ID_FIELDS)
     named = _one_line(_secrets.redact_values(request_id)) if request_id else ""
     error.request_id = _cap(named, _LONGEST_NAME) or None
-    error.retry_after = _headers.asked_wait(status, response.headers, time.time())
+    error.retry_after = _headers.asked_wait(status, response.headers, CLOCK.wall())
     error.attempts = getattr(response, "attempts", 1)
     error.stop_reason = getattr(response, "stop_reason", None)
     error.args = (_sentence(response, detail, error.request_id),)

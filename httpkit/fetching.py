@@ -16,6 +16,7 @@ from requests.exceptions import ChunkedEncodingError
 from httpkit import _filenames, _secrets, checksums, errors, retry
 from httpkit import response as response_room
 from httpkit.blocks import gathered
+from httpkit.clock import CLOCK
 from httpkit.download import Destination, Download, Wishes
 from httpkit.errors import BodyTooLargeError, ChecksumError, IncompleteError, TransferError
 from httpkit.identity import Identity, http_date, is_chunked, is_encoded, span, stand_for, timestamp
@@ -187,7 +188,7 @@ class _Transfer:
 
     def _pause(self, stalls: int) -> None:
         seconds = retry.backoff(retry.RetryPolicy(), max(stalls, 1), None)
-        retry.WAITING.sleep(seconds)
+        CLOCK.sleep(seconds)
 
     def _known_size(self) -> int:
         """Return how many bytes there are to go on from; others are dropped."""

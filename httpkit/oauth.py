@@ -8,7 +8,6 @@ the adapters, proxies and certificates of the session whose request is signed, a
 
 import math
 import re
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from functools import partial
@@ -23,6 +22,7 @@ from httpkit._causes import causes
 from httpkit._typing import Carrier
 from httpkit.auth import NO_AUTH, BasicAuth, Secret, Strategy
 from httpkit.bounds import check_seconds
+from httpkit.clock import CLOCK
 from httpkit.errors import BodyTooLargeError, ConfigurationError, DeadlineExceededError, TokenError
 from httpkit.request import Call, PreparedRequest
 from httpkit.retry import RetryPolicy
@@ -316,7 +316,7 @@ def _end(call: Call) -> float:
     """Return when a call is over, on the monotonic clock; one that has not begun begins now."""
     if call.ends_at is not None:
         return call.ends_at
-    return math.inf if call.deadline is None else time.monotonic() + call.deadline
+    return math.inf if call.deadline is None else CLOCK.monotonic() + call.deadline
 
 
 def _ask(

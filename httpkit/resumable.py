@@ -8,7 +8,6 @@ Rule: only the server's own word counts as arrived.
 import json
 import os
 import re
-import time
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
@@ -21,6 +20,7 @@ import requests
 from httpkit import _headers, _secrets, errors, retry, upload
 from httpkit._urls import Origin
 from httpkit.bodies import Outgoing
+from httpkit.clock import CLOCK
 from httpkit.errors import ConfigurationError, IncompleteError, RedirectError, TransferError
 from httpkit.identity import stand_for
 from httpkit.progress import Reporter
@@ -200,13 +200,13 @@ class _Upload:
 
     def _pause(self, cause: Exception) -> None:
         answer = cause.answer if isinstance(cause, _SetBackError) else None
-        asked = _headers.retry_after(answer.headers, time.time()) if answer is not None else None
+        asked = _headers.retry_after(answer.headers, CLOCK.wall()) if answer is not None else None
         policy = retry.RetryPolicy()
         status = None if answer is None else answer.status_code
         wait = retry.backoff(policy, max(self._stalls, 1), status)
         if asked is not None and asked > policy.max_retry_after:
             raise self._incomplete(cause) from cause
-        retry.WAITING.sleep(max(wait, asked or 0))
+        CLOCK.sleep(max(wait, asked or 0))
 
     def _incomplete(self, cause: BaseException | None) -> IncompleteError:
         how = "pass state= to go on in another call"

@@ -6,10 +6,8 @@ processed, only when repeating it does no harm (RFC 9110 section 9.2.2) or when 
 knows it by an idempotency key.
 """
 
-import random
 import ssl
 import sys
-import time
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
@@ -28,6 +26,7 @@ from requests.exceptions import (
 from httpkit import _headers, _secrets, errors
 from httpkit._causes import causes
 from httpkit.bounds import check_count, check_seconds, is_count
+from httpkit.clock import CLOCK
 from httpkit.errors import ConfigurationError
 
 RETRIED_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -169,23 +168,6 @@ def as_policy(retry: RetryPolicy | int | None) -> RetryPolicy | None:
         raise ConfigurationError(f"retry={retry!r} must be a RetryPolicy, a count from 1, or None")
     return RetryPolicy(attempts=retry)
 
-
-@dataclass(slots=True)
-class Waiting:
-    """How waits pass; `httpkit.testing` replaces it.
-
-    Attributes:
-        sleep: Called with the seconds to wait.
-        jitter: Returns the random factor, 0.5 to 1.
-        clock: Returns seconds that go on while `sleep` waits.
-    """
-
-    sleep: Callable[[float], None] = time.sleep
-    clock: Callable[[], float] = time.monotonic
-    jitter: Callable[[], float] = lambda: random.uniform(0.5, 1)  # noqa: S311  # spreads load, guards nothing
-
-
-WAITING = Waiting()
 
 # The connection broke; any other TLS error (a certificate, a version) comes again.
 _BROKEN_TLS = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionError)
@@ -383,7 +365,7 @@ def _status(outcome: requests.Response | BaseException) -> int | None:
 def asked_wait(outcome: requests.Response | BaseException) -> float | None:
     """Return the seconds that an answer asks to wait; None when it does not."""
     if isinstance(outcome, requests.Response):
-        return _headers.asked_wait(outcome.status_code, outcome.headers, time.time())
+        return _headers.asked_wait(outcome.status_code, outcome.headers, CLOCK.wall())
     return None
 
 
@@ -398,7 +380,7 @@ def _meaning(outcome: requests.Response | BaseException) -> int | None:
 
 def backoff(policy: RetryPolicy, failures: int, status: int | None) -> float:
     """Return the seconds to wait after so many failures in a row, 1 or more."""
-    return _longest_backoff(policy, failures, status) * WAITING.jitter()
+    return _longest_backoff(policy, failures, status) * CLOCK.jitter()
 
 
 def _longest_backoff(policy: RetryPolicy, failures: int, status: int | None) -> float:
@@ -466,7 +448,7 @@ def persist(
     retrying = tenacity.Retrying(
         retry=judge,
         wait=announce,
-        sleep=WAITING.sleep,
+        sleep=CLOCK.sleep,
         reraise=True,
     )
     return retrying(step)

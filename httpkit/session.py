@@ -8,7 +8,6 @@ the clock, and `delivery` does the redirects, retries and attempts.
 
 import copy
 import operator
-import time
 import warnings
 from collections import OrderedDict
 from collections.abc import Generator, Mapping, MutableMapping, Sequence
@@ -52,6 +51,7 @@ from httpkit._typing import (
     Timeout,
     Verify,
 )
+from httpkit.clock import CLOCK
 from httpkit.errors import ConfigurationError
 from httpkit.limits import Budget, HoldBack, Pace, RateLimit
 from httpkit.lists import Lists
@@ -450,7 +450,7 @@ class Session(Operations, Lists, Transfers):
         """
         if isinstance(request, requests.Request):  # pyright: ignore[reportUnnecessaryIsInstance]  # a common slip
             raise ValueError("You can only send PreparedRequests.")  # noqa: TRY004  # requests' own class and words
-        started = time.monotonic()
+        started = CLOCK.monotonic()
         outer = delivery.ATTEMPTING.set(False)  # a hook may send within another attempt
         try:
             answer = self._deliver(request, kwargs)
@@ -461,7 +461,7 @@ class Session(Operations, Lists, Transfers):
             raise
         finally:
             delivery.ATTEMPTING.reset(outer)
-        answer.__dict__["elapsed_total"] = time.monotonic() - started
+        answer.__dict__["elapsed_total"] = CLOCK.monotonic() - started
         # A class that overrides send, a cache say, sets a class of its own on what we return.
         if _is_ours(answer) or type(self).send is not Session.send:
             return cast("Response", answer)
@@ -717,7 +717,7 @@ class Session(Operations, Lists, Transfers):
         if proxies is not None or (raises is not True and raises is not False):
             settings.check({"raise_for_status": raises, "proxies": proxies})
         call = call._replace(
-            ends_at=None if call.deadline is None else time.monotonic() + call.deadline,
+            ends_at=None if call.deadline is None else CLOCK.monotonic() + call.deadline,
             proxies={**self.proxies, **(proxies or {})},
             follows=bool(allow_redirects and self.strict),
         )

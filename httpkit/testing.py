@@ -1,47 +1,93 @@
-"""What the author of an SDK needs in tests: a real server, and waits that take no time."""
+"""What the author of an SDK needs in tests: a server, scripts, and waits that take no time."""
 
+import math
 import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import replace
+from typing import Self
 
-from httpkit import retry
+from httpkit.clock import CLOCK, Clock
+from httpkit.errors import ConfigurationError
 from httpkit.sandbox import Sandbox, SeenRequest
+from httpkit.script import Attempt, Reply, Script
 
-__all__ = ["Sandbox", "SeenRequest", "no_waiting", "recorded_waits"]
+__all__ = [
+    "Attempt",
+    "FakeClock",
+    "Reply",
+    "Sandbox",
+    "Script",
+    "SeenRequest",
+    "no_waiting",
+    "recorded_waits",
+]
 
 
-@contextmanager
-def recorded_waits() -> Generator[list[float]]:
-    """Let the waits between attempts pass at once, and record them in seconds.
+class FakeClock:
+    """A clock that goes on as usual, and jumps over what a test would have to wait for.
 
-    It holds for all threads of the process, and the random factor is 1, so that the waits
-    are the same in every run. A wait that has passed is over for its own thread alone: what
-    makes 8 threads wait is recorded 8 times.
+    While it is entered, waits pass at once, and everything that is judged by the time follows
+    it, in all threads of the process: deadlines, retries, pauses that a server asked for, rates,
+    and the ends of tokens. The random factor of a wait is 1. Timeouts of real sockets, and the
+    clocks of servers and of other libraries, are left alone.
 
-    >>> with recorded_waits() as waits, Sandbox() as sandbox:
+    A wait that has passed is over for its own thread alone, so that 8 threads that wait for
+    ten seconds each wait for ten; `advance` moves the clock for all.
+
+    >>> with FakeClock() as clock, Sandbox() as sandbox:
     ...     with httpkit.Session(sandbox.url) as api:
     ...         api.get("flaky/key", params={"fail": 2}).attempts
-    ...     waits
+    ...     clock.waits
     3
     [1.0, 2.0]
+
+    Attributes:
+        waits: The waits that passed, in seconds, in the order they began.
     """
-    waits: list[float] = []
-    passed = _Passed()
 
-    def sleep(seconds: float) -> None:
-        waits.append(seconds)
-        passed.seconds += seconds
+    def __init__(self) -> None:
+        self.waits: list[float] = []
+        self._advanced = 0.0
+        self._passed = _Passed()
 
-    before = replace(retry.WAITING)
-    retry.WAITING.sleep, retry.WAITING.jitter = sleep, lambda: 1.0
-    retry.WAITING.clock = lambda: time.monotonic() + passed.seconds
-    try:
-        yield waits
-    finally:
-        retry.WAITING.sleep, retry.WAITING.jitter = before.sleep, before.jitter
-        retry.WAITING.clock = before.clock
+    def __repr__(self) -> str:
+        return f"<FakeClock {self._advanced:g} s ahead, {len(self.waits)} waits>"
+
+    def __enter__(self) -> Self:
+        with _lock:
+            _in_force.append(self)
+            _apply()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with _lock:  # the last one entered: another thread may leave before its turn
+            del _in_force[len(_in_force) - 1 - _in_force[::-1].index(self)]
+            _apply()
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock on, for all threads; no wait is recorded.
+
+        Raises:
+            ConfigurationError: It is negative, or no finite number.
+        """
+        if not 0 <= seconds < math.inf:
+            raise ConfigurationError(f"seconds={seconds!r} must be a number, 0 or more")
+        with _lock:
+            self._advanced += seconds
+
+    def monotonic(self) -> float:
+        """Return what deadlines, rates and tokens are judged by, in seconds."""
+        return time.monotonic() + self._advanced + self._passed.seconds
+
+    def time(self) -> float:
+        """Return the seconds since the epoch: what dates in answers are judged by."""
+        return time.time() + self._advanced + self._passed.seconds
+
+    def sleep(self, seconds: float) -> None:
+        """Let a wait pass at once, for this thread."""
+        self.waits.append(seconds)
+        self._passed.seconds += seconds
 
 
 class _Passed(threading.local):
@@ -50,8 +96,37 @@ class _Passed(threading.local):
     seconds = 0.0
 
 
+_lock = threading.Lock()
+_in_force: list[FakeClock] = []
+
+
+def _apply() -> None:
+    """Put the clock in force that was entered last; the real one after the last was left."""
+    now = Clock()
+    if _in_force:
+        fake = _in_force[-1]
+        now = Clock(fake.monotonic, fake.time, fake.sleep, jitter=lambda: 1.0)
+    CLOCK.monotonic, CLOCK.wall = now.monotonic, now.wall
+    CLOCK.sleep, CLOCK.jitter = now.sleep, now.jitter
+
+
+@contextmanager
+def recorded_waits() -> Generator[list[float]]:
+    """Let waits pass at once, and record them in seconds: the `waits` of a `FakeClock`.
+
+    >>> with recorded_waits() as waits, Sandbox() as sandbox:
+    ...     with httpkit.Session(sandbox.url) as api:
+    ...         api.get("flaky/key", params={"fail": 2}).attempts
+    ...     waits
+    3
+    [1.0, 2.0]
+    """
+    with FakeClock() as clock:
+        yield clock.waits
+
+
 @contextmanager
 def no_waiting() -> Generator[None]:
-    """Let the waits between attempts pass at once, for all threads of the process."""
-    with recorded_waits():
+    """Let waits pass at once, for all threads of the process."""
+    with FakeClock():
         yield

@@ -8,7 +8,6 @@ import copy
 import json
 import math
 import re
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from threading import TIMEOUT_MAX, Event, Lock, get_ident
@@ -18,6 +17,7 @@ import requests
 
 from httpkit import _headers, _secrets, errors, forks
 from httpkit._typing import is_mapping
+from httpkit.clock import CLOCK
 from httpkit.errors import ConfigurationError, DeadlineExceededError, TokenError
 from httpkit.response import Response
 
@@ -138,7 +138,7 @@ def _error(answer: Response, rest: str) -> TokenError:
     where = errors.describe(answer.request, answer.url)
     error = TokenError(f"no token: {where} answered {answer.status_code}{rest}")
     error.status_code = answer.status_code
-    error.retry_after = _headers.retry_after(answer.headers, time.time())
+    error.retry_after = _headers.retry_after(answer.headers, CLOCK.wall())
     error.stop_reason = answer.stop_reason
     return error
 
@@ -153,7 +153,7 @@ class _Kept:
 
     Attributes:
         value: The access token.
-        renew_at: From when on it is replaced, on the keeper's clock, if that succeeds.
+        renew_at: From when on it is replaced, on the monotonic clock, if that succeeds.
         ends_at: When it stops to serve; infinity when the server did not say.
         rests_until: Until when a rejection does not count, unless it was accepted before.
     """
@@ -184,14 +184,9 @@ class _Flight:
 
 
 class Keeper:
-    """Keeps one access token for all threads, which never wait while it serves.
+    """Keeps one access token for all threads, which never wait while it serves."""
 
-    Args:
-        clock: Returns seconds on a clock that is never set back.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self.clock = clock
+    def __init__(self) -> None:
         self._kept: _Kept | None = None
         self._was_rejected = False
         self.renew()
@@ -225,11 +220,11 @@ class Keeper:
         """
         while True:
             kept = self._kept
-            if kept is not None and self.clock() < kept.renew_at:
+            if kept is not None and CLOCK.monotonic() < kept.renew_at:
                 return kept.value
-            serves = kept is not None and self.clock() < kept.ends_at
+            serves = kept is not None and CLOCK.monotonic() < kept.ends_at
             # A token that is replaced early must not cost the call its whole deadline.
-            mine = _Flight((ends_at - time.monotonic()) / (2 if serves else 1))
+            mine = _Flight((ends_at - CLOCK.monotonic()) / (2 if serves else 1))
             try:
                 flight = self._board(mine)
                 if flight is mine:
@@ -247,7 +242,7 @@ class Keeper:
         """Forget a token that a server rejected; one that has come in its place stays."""
         with self._lock:
             kept = self._kept
-            if kept is not None and kept.value == value and self.clock() >= kept.rests_until:
+            if kept is not None and kept.value == value and CLOCK.monotonic() >= kept.rests_until:
                 self._kept, self._was_rejected = None, True
 
     def accept(self, value: str) -> None:
@@ -260,7 +255,7 @@ class Keeper:
     def _board(self, mine: _Flight) -> _Flight | None:
         """Return the flight to be on; None when a token has come in between."""
         with self._lock:
-            if self._kept is not None and self.clock() < self._kept.renew_at:
+            if self._kept is not None and CLOCK.monotonic() < self._kept.renew_at:
                 return None
             if self._flight is None:
                 self._flight = mine
@@ -299,7 +294,7 @@ class Keeper:
     def _postponed(self) -> _Kept | None:
         """Keep a token that could not be replaced early for half of what is left of it."""
         with self._lock:
-            kept, now = self._kept, self.clock()
+            kept, now = self._kept, CLOCK.monotonic()
             if kept is None or now >= kept.ends_at:
                 return None
             self._kept = replace(kept, renew_at=now + (kept.ends_at - now) / 2)
@@ -307,7 +302,7 @@ class Keeper:
 
     def _keep(self, tokens: TokenSet, age: float, leeway: float) -> str:
         life = math.inf if tokens.expires_in is None else tokens.expires_in
-        now = self.clock()
+        now = CLOCK.monotonic()
         ends_at = now - age + life
         with self._lock:
             self._kept = _Kept(
@@ -326,7 +321,7 @@ def _awaited(flight: _Flight, ends_at: float) -> str | None:
         raise ConfigurationError(
             "on_refresh made a request that needs the token it is being told of"
         )
-    remaining = max(0.0, ends_at - time.monotonic())
+    remaining = max(0.0, ends_at - CLOCK.monotonic())
     if not flight.done.wait(min(remaining, TIMEOUT_MAX)):
         raise DeadlineExceededError("the deadline passed while another thread asked for a token")
     if flight.error is not None:

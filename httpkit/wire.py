@@ -17,6 +17,8 @@ from http.client import HTTPException, HTTPMessage, HTTPResponse, IncompleteRead
 from socket import socket
 from typing import Any, Protocol, cast
 
+from httpkit.clock import CLOCK
+
 # Bounds of what is kept while framing is read: bytes of one line, as http.client has it; fields
 # of one head, and bytes of them all, as curl has it (300 KiB). Real heads have 10 to 40 fields.
 _LONGEST_LINE = 1 << 16
@@ -96,7 +98,7 @@ class Exchange:
         """
         if self.ends_at is None:
             return seconds
-        left = self.ends_at - time.monotonic()
+        left = self.ends_at - CLOCK.monotonic()
         if left <= 0:
             raise TimeoutError("the deadline passed")
         return left if seconds is None else min(seconds, left)

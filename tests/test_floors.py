@@ -16,12 +16,12 @@ from httpkit import errors
 
 # From the ground up. A module imports from floors below its own, and from no other.
 FLOORS = (
-    ("_causes", "_filenames", "_typing", "forks"),
+    ("_causes", "_filenames", "_typing", "clock", "forks"),
     ("_models", "_secrets"),
     ("_headers", "_urls", "advice", "environment", "events", "identity", "markup"),
     ("cards",),
     ("errors",),
-    ("blocks", "bounds", "checksums", "forms", "part", "response", "travel", "wire"),
+    ("blocks", "bounds", "checksums", "forms", "part", "response", "script", "travel", "wire"),
     ("sandbox_answers", "sources"),
     ("bodies", "sandbox_store"),
     ("multipart", "sandbox_calls"),
@@ -54,6 +54,7 @@ IMPORTERS = {
     "tqdm": "progress",
     "requests_toolbelt": "multipart",
     "pyrate_limiter": "limits",
+    "responses": "script",
 }
 
 HOUSE = Path(httpkit.__file__).parent

@@ -13,6 +13,7 @@ import requests
 
 import httpkit
 from httpkit import limits
+from httpkit.clock import CLOCK
 
 
 @pytest.fixture
@@ -51,12 +52,12 @@ def test_nothing_is_sent_while_the_host_is_held_back(sandbox, api, monkeypatch):
     be_told_to_wait(api)
     seen_while_waiting = []
     monkeypatch.setattr(
-        httpkit.retry.WAITING,
+        CLOCK,
         "sleep",
         lambda seconds: seen_while_waiting.append(len(sandbox.seen)) or time_passes(seconds),
     )
     passed = []
-    monkeypatch.setattr(httpkit.retry.WAITING, "clock", lambda: time.monotonic() + sum(passed))
+    monkeypatch.setattr(CLOCK, "monotonic", lambda: time.monotonic() + sum(passed))
     time_passes = passed.append
 
     in_a_thread(api.get, "posts")
@@ -181,12 +182,12 @@ def test_a_hold_that_comes_up_while_one_waits_for_ones_turn_is_kept_too(sandbox,
 
     def sleep(seconds):
         if not slept:
-            api._hold_back.extend(host, httpkit.retry.WAITING.clock() + seconds, 60)
+            api._hold_back.extend(host, CLOCK.monotonic() + seconds, 60)
         slept.append(seconds)
 
     host = sandbox.url.removeprefix("http://")
-    monkeypatch.setattr(httpkit.retry.WAITING, "sleep", sleep)
-    monkeypatch.setattr(httpkit.retry.WAITING, "clock", lambda: time.monotonic() + sum(slept))
+    monkeypatch.setattr(CLOCK, "sleep", sleep)
+    monkeypatch.setattr(CLOCK, "monotonic", lambda: time.monotonic() + sum(slept))
     with httpkit.Session(sandbox.url, rate_limit="1/h", deadline=None) as api:
         api.get("posts")
         api.get("posts")
@@ -408,7 +409,7 @@ def test_an_interrupt_ends_a_wait_for_ones_turn(sandbox, monkeypatch):
 
     with httpkit.Session(sandbox.url, rate_limit="1/h", deadline=None) as api:
         api.get("posts")
-        monkeypatch.setattr(httpkit.retry.WAITING, "sleep", interrupt)
+        monkeypatch.setattr(CLOCK, "sleep", interrupt)
         with pytest.raises(KeyboardInterrupt):
             api.get("posts")
 

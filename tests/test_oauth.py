@@ -11,6 +11,7 @@ import time
 import traceback
 from base64 import b64decode, b64encode
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from urllib.parse import parse_qs, unquote_plus
 
 import pytest
@@ -19,6 +20,7 @@ from requests.adapters import HTTPAdapter
 
 import httpkit
 from httpkit import ClientCredentialsAuth, RefreshTokenAuth, TokenError, TokenSet, _secrets
+from httpkit.clock import CLOCK
 
 SECRET = "c4n4ry-client-s3cret"
 REFRESH = "c4n4ry-refresh-t0ken"
@@ -82,12 +84,12 @@ def secret():
     return f"canary-{next(_NUMBERS)}-xyzzy"
 
 
-class Clock:
-    """A clock that a test sets."""
-
-    def __init__(self, auth):
-        self.now = 1000.0
-        auth._keeper.clock = lambda: self.now
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that a test sets, and that goes on from there."""
+    held, begun = SimpleNamespace(now=1000.0), time.monotonic()
+    monkeypatch.setattr(CLOCK, "monotonic", lambda: held.now + time.monotonic() - begun)
+    return held
 
 
 def at_once(work, threads=20):
@@ -127,9 +129,8 @@ def test_20_threads_without_a_token_ask_once(sandbox, make):
 
 
 @BOTH
-def test_20_threads_with_an_expired_token_ask_once(sandbox, make):
+def test_20_threads_with_an_expired_token_ask_once(sandbox, make, clock):
     auth = make(sandbox)
-    clock = Clock(auth)
     with httpkit.Session(f"{sandbox.url}/bearer", auth=auth) as api:
         api.get("posts/1")
         clock.now += 3601
@@ -161,9 +162,8 @@ def test_an_api_that_rejects_every_token_costs_the_authorization_server_one_more
     assert len(asked(sandbox)) == 2
 
 
-def test_after_a_rest_a_rejected_token_is_replaced_again(sandbox):
+def test_after_a_rest_a_rejected_token_is_replaced_again(sandbox, clock):
     auth = client(sandbox)
-    clock = Clock(auth)
     with httpkit.Session(sandbox.url, auth=auth, raise_for_status=False) as api:
         for seconds in (0, 4.9, 0.2):
             clock.now += seconds
@@ -195,10 +195,11 @@ def test_after_a_rest_a_rejected_token_is_replaced_again(sandbox):
     ],
     ids=lambda value: repr(value)[:10],
 )
-def test_a_token_is_renewed_in_time(raw_server, answer, expires_in, leeway, still_kept, renewed):
+def test_a_token_is_renewed_in_time(
+    raw_server, answer, expires_in, leeway, still_kept, renewed, clock
+):
     server = raw_server(grant(answer, expires_in=expires_in))
     auth = ClientCredentialsAuth(server.url, "client", SECRET, leeway=leeway)
-    clock = Clock(auth)
 
     def requests_after(seconds):
         clock.now = 1000.0 + seconds
@@ -211,9 +212,8 @@ def test_a_token_is_renewed_in_time(raw_server, answer, expires_in, leeway, stil
     assert renewed is None or requests_after(renewed) == 2
 
 
-def test_a_token_that_cannot_be_renewed_early_serves_to_its_end(sandbox, waits):
+def test_a_token_that_cannot_be_renewed_early_serves_to_its_end(sandbox, waits, clock):
     auth = client(sandbox, "?expires_in=100")
-    clock = Clock(auth)
     with httpkit.Session(f"{sandbox.url}/bearer", auth=auth) as api:
         api.get("posts/1")
         sandbox.client_secret = "changed"
@@ -230,7 +230,7 @@ def test_a_token_that_cannot_be_renewed_early_serves_to_its_end(sandbox, waits):
     assert len(asked(sandbox)) == 5
 
 
-def test_nobody_waits_while_a_token_is_renewed_early(raw_server, answer):
+def test_nobody_waits_while_a_token_is_renewed_early(raw_server, answer, clock):
     entered, leave = threading.Event(), threading.Event()
 
     def slow(connection):
@@ -240,7 +240,6 @@ def test_nobody_waits_while_a_token_is_renewed_early(raw_server, answer):
 
     server = raw_server(grant(answer, "first-token"), slow)
     auth = ClientCredentialsAuth(server.url, "client", SECRET)
-    clock = Clock(auth)
     prepared = requests.Request("GET", "https://api.test/").prepare()
     auth(prepared)
     clock.now += 31
@@ -256,12 +255,11 @@ def test_nobody_waits_while_a_token_is_renewed_early(raw_server, answer):
     assert auth(prepared.copy()).headers["Authorization"] == "Bearer second-token"
 
 
-def test_renewing_early_does_not_cost_a_call_its_deadline(raw_server, answer):
+def test_renewing_early_does_not_cost_a_call_its_deadline(raw_server, answer, clock):
     leave = threading.Event()
     tokens = raw_server(grant(answer), lambda _: leave.wait(10))
     server = raw_server(answer())
     auth = ClientCredentialsAuth(tokens.url, "client", SECRET)
-    clock = Clock(auth)
     with httpkit.Session(server.url, auth=auth) as api:
         api.get("x")
         clock.now += 31
@@ -271,9 +269,8 @@ def test_renewing_early_does_not_cost_a_call_its_deadline(raw_server, answer):
     assert (status, len(tokens.requests)) == (200, 2)
 
 
-def test_a_token_ages_from_when_it_was_asked_for():
+def test_a_token_ages_from_when_it_was_asked_for(clock):
     auth = ClientCredentialsAuth("https://auth.test/", "client", SECRET)
-    clock = Clock(auth)
     fetched = []
 
     def fetch(_):
@@ -320,9 +317,8 @@ def test_a_streamed_answer_comes_with_the_new_token(sandbox):
     assert lines == ["line 1", "line 2", "line 3"]
 
 
-def test_every_attempt_has_the_token_of_its_time(sandbox):
+def test_every_attempt_has_the_token_of_its_time(sandbox, clock):
     auth = client(sandbox, "?expires_in=10")
-    clock = Clock(auth)
 
     def later(_):
         clock.now += 6

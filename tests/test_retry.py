@@ -23,7 +23,7 @@ import trustme
 from requests.adapters import HTTPAdapter
 
 import httpkit
-from httpkit import retry
+from httpkit.clock import CLOCK, Clock
 from tests.sockets import Acceptor
 
 IDEMPOTENT = ("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE")
@@ -656,7 +656,7 @@ def test_the_thousandth_wait_is_still_the_cap(waits):
 
 
 def test_a_wait_is_spread_over_its_upper_half(sandbox, waits, monkeypatch):
-    monkeypatch.setattr(retry.WAITING, "jitter", retry.Waiting().jitter)
+    monkeypatch.setattr(CLOCK, "jitter", Clock().jitter)
     policy = httpkit.RetryPolicy(attempts=60, max_backoff=0.5, budget=None)
 
     with httpkit.Session(sandbox.url, retry=policy) as api:
@@ -1272,7 +1272,7 @@ def test_an_interrupted_wait_is_not_retried(sandbox, monkeypatch):
     def interrupt(seconds):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(retry.WAITING, "sleep", interrupt)
+    monkeypatch.setattr(CLOCK, "sleep", interrupt)
 
     with httpkit.Session(sandbox.url) as api, pytest.raises(KeyboardInterrupt):
         api.get("status/503")
@@ -1415,7 +1415,7 @@ def test_clones_share_the_budget(sandbox):
 def test_no_budget_is_no_limit(sandbox):
     policy = httpkit.RetryPolicy(attempts=120, budget=None)  # 500 tokens would end at 101
 
-    with httpkit.Session(sandbox.url, retry=policy) as api:
+    with httpkit.Session(sandbox.url, retry=policy, deadline=None) as api:
         response = api.get("status/503", raise_for_status=False)
 
     assert response.attempts == 120

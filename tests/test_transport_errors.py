@@ -434,7 +434,7 @@ def test_a_note_says_how_often_how_long_and_why(nobody):
         error = caught_from(lambda: api.get("x"))
 
     (note,) = error.__notes__
-    assert note.startswith(f"GET {nobody}/x: 3 attempts in 0.")
+    assert note.startswith(f"GET {nobody}/x: 3 attempts in 1.")
     assert note.endswith(" s; all 3 attempts were made")
 
 

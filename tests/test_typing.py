@@ -42,6 +42,7 @@ def test_the_proofs_are_there():
         "resources",
         "sessions",
         "strategies",
+        "testing",
         "verbs",
     }
 
