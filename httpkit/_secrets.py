@@ -25,6 +25,8 @@ from httpkit._typing import is_list, is_mapping
 
 MASK = "***"
 _DEEPEST = 50
+# Bytes, or characters. Masking more would take longer than sending it.
+_LARGEST_BODY = 1 << 16
 
 _NAMES = frozenset({"authorization", "cookie", "set-cookie", "proxy-authorization"})
 _PARTS = re.compile(r"token|secret|passw(?:or)?d|api[-_]?key|credential|signature", re.IGNORECASE)
@@ -187,7 +189,32 @@ def redact_json(text: str) -> str:
         document = json.loads(text)
     except (ValueError, RecursionError):
         return redact_text(text)
-    return redact_values(json.dumps(redact_document(document)))
+    shown = redact_document(document)
+    if shown == document:  # as it was spelled; a key that is there twice hides what came first
+        return redact_text(text)
+    return redact_values(json.dumps(shown))
+
+
+def redact_body(body: object, media_type: str) -> str | bytes | None:
+    """Mask the secrets of a body; None for one that is not text, too large, or a multipart form.
+
+    The fields of such a form are named in one line and valued in another.
+    """
+    if not isinstance(body, (str, bytes)) or len(body) > _LARGEST_BODY:
+        return None
+    if "multipart" in media_type:
+        return None
+    try:
+        text = body if isinstance(body, str) else body.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    if "form-urlencoded" in media_type:
+        text = redact_query(text)
+    elif "json" in media_type:
+        text = redact_json(text)
+    else:
+        text = redact_text(text)
+    return text if isinstance(body, str) else text.encode("utf-8")
 
 
 def redact_document(document: Any, depth: int = 0) -> Any:

@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 
 import requests
 
-from httpkit import _headers, _secrets, advice
+from httpkit import _headers, _secrets, advice, curl
 from httpkit._typing import is_list, is_mapping
 from httpkit.clock import CLOCK
 
@@ -90,6 +90,14 @@ class StatusError(HTTPKitError, requests.HTTPError):
     problem: Problem | None = None
     request_id: str | None = None
     retry_after: float | None = None
+
+    def to_curl(self, *, secrets: bool = False) -> str:
+        """Return the request as a curl command, as `Response.to_curl` does.
+
+        Args:
+            secrets: Whether credentials are shown; otherwise they are masked.
+        """
+        return curl.command(self.response.request, secrets=secrets)
 
 
 class ClientError(StatusError):

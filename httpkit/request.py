@@ -13,7 +13,7 @@ from requests.cookies import RequestsCookieJar
 from requests.exceptions import UnrewindableBodyError
 from requests.structures import CaseInsensitiveDict
 
-from httpkit import _headers, _secrets, multipart
+from httpkit import _headers, _secrets, curl, multipart
 from httpkit._typing import Carrier, Hook, Renewing, is_mapping, is_tuple
 from httpkit._urls import Origin
 from httpkit.bodies import Outgoing
@@ -32,7 +32,6 @@ _PLAIN_URL = re.compile(
     r"(?:/(?!\.)[A-Za-z0-9._~!$&'()*+,;=:@-]+)*/?(?:\?[A-Za-z0-9._~!$&'()*+,;=:@/?-]+)?"
 )
 _PLAIN_VALUES = frozenset({str, int, float})
-_LONGEST_REDACTED_BODY = 1 << 16
 _IN_MEMORY = (bytes, str, bytearray, memoryview)
 _UNCHANGING = frozenset({bytes, str, type(None)})
 _BODILESS = frozenset({"GET", "HEAD"})
@@ -352,6 +351,10 @@ class PreparedRequest(requests.PreparedRequest):
         else:
             super().prepare_content_length(body)
 
+    def to_curl(self, *, secrets: bool = False) -> str:
+        """Return the request as a curl command, as `Response.to_curl` does."""
+        return curl.command(self, secrets=secrets)
+
     def __getstate__(self) -> dict[str, Any]:
         """Return a state without credentials: a pickled request is for reading."""
         headers: Any = self.headers  # None before it is prepared
@@ -359,7 +362,7 @@ class PreparedRequest(requests.PreparedRequest):
             "method": self.method,
             "url": None if self.url is None else _secrets.redact_url(self.url),
             "headers": _headers.Headers(_secrets.redact_headers(headers or {})),
-            "body": _readable(
+            "body": _secrets.redact_body(
                 self.body, str(self.headers.get("Content-Type", "") if headers else "")
             ),
             "hooks": cast("dict[str, list[Hook]]", {"response": []}),
@@ -462,25 +465,6 @@ def check_headers(headers: Iterable[tuple[Any, Any]]) -> None:
                 f"header {text!r} cannot be sent: it must be str or bytes, in Latin-1, without"
                 " line breaks or leading space"
             )
-
-
-def _readable(body: object, media_type: str) -> str | bytes | None:
-    """Return a body to pickle: text is redacted, what cannot be read again is left out."""
-    if not isinstance(body, (str, bytes)) or len(body) > _LONGEST_REDACTED_BODY:
-        return None
-    if "multipart" in media_type:
-        return None  # its fields are named in one line and valued in another
-    try:
-        text = body if isinstance(body, str) else body.decode("utf-8")
-    except UnicodeDecodeError:
-        return None
-    if "form-urlencoded" in media_type:
-        text = _secrets.redact_query(text)
-    elif "json" in media_type:
-        text = _secrets.redact_json(text)
-    else:
-        text = _secrets.redact_text(text)
-    return text if isinstance(body, str) else text.encode("utf-8")
 
 
 def session_cookies(request: requests.PreparedRequest) -> "CookieJar | None":

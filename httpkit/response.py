@@ -22,7 +22,7 @@ from urllib3.exceptions import HTTPError as WireError
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
 from urllib3.exceptions import SSLError as WireSSLError
 
-from httpkit import _headers, _models, _secrets, errors, events
+from httpkit import _headers, _models, _secrets, curl, errors, events
 from httpkit.events import Event
 
 T = TypeVar("T")
@@ -355,6 +355,19 @@ class Response(requests.Response):
         )  # fmt: skip
         error.attempts = self.attempts
         return error
+
+    def to_curl(self, *, secrets: bool = False) -> str:
+        """Return the request that this answers as a curl command, to paste into a POSIX shell.
+
+        It sends the same method, header fields and body. A body that is streamed, large, or
+        kept out of sight is to be put into a file, which a comment names. Proxies and
+        certificates are not told.
+
+        Args:
+            secrets: Whether credentials are shown, so that the command works; otherwise they
+                are masked. What a pickle has masked stays so.
+        """
+        return curl.command(self.request, secrets=secrets)
 
     def __copy__(self) -> "Response":
         """Return a copy that keeps what a pickle hides."""

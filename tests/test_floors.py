@@ -18,7 +18,7 @@ from httpkit import errors
 FLOORS = (
     ("_causes", "_filenames", "_typing", "clock", "forks"),
     ("_models", "_secrets"),
-    ("_headers", "_urls", "advice", "environment", "events", "identity", "markup"),
+    ("_headers", "_urls", "advice", "curl", "environment", "events", "identity", "markup"),
     ("cards",),
     ("errors",),
     ("blocks", "bounds", "checksums", "forms", "part", "response", "script", "travel", "wire"),
