@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         UnsupportedMediaTypeError,
     )
     from httpkit.events import Event
+    from httpkit.logs import log_requests
     from httpkit.oauth import ClientCredentialsAuth, RefreshTokenAuth
     from httpkit.pages import Pages
     from httpkit.pagination import (
@@ -125,6 +126,7 @@ __all__ = [
     "UnauthorizedError",
     "UnprocessableContentError",
     "UnsupportedMediaTypeError",
+    "log_requests",
     "raising",
 ]
 
@@ -135,6 +137,7 @@ _ROOMS = {
     "dispatch": ("StatusDispatch", "raising"),
     "download": ("Download",),
     "events": ("Event",),
+    "logs": ("log_requests",),
     "oauth": ("ClientCredentialsAuth", "RefreshTokenAuth"),
     "pages": ("Pages",),
     "pagination": ("CursorPages", "LinkPages", "NextURLPages", "NumberedPages", "OffsetPages"),

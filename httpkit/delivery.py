@@ -7,6 +7,7 @@ next, and frees the connection when it gives up. Nearly every request is plain, 
 by the answer to its first attempt: that one takes none of these steps (`_at_once`).
 """
 
+import logging
 import math
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from requests.cookies import RequestsCookieJar
 from requests.exceptions import InvalidHeader, TooManyRedirects
 from urllib3.exceptions import HTTPError as WireError
 
-from httpkit import errors, express, limits, redirects, response, retry, settings, transport
+from httpkit import errors, express, limits, logs, redirects, response, retry, settings, transport
 from httpkit.bodies import Outgoing, SourceError
 from httpkit.clock import CLOCK
 from httpkit.request import Call, PreparedRequest
@@ -146,6 +147,7 @@ class Delivery:
         call = request.call or Call()
         onward = redirects.follow(answer, request, call, location, self.session.cookies)
         redirects.check_progress(answer, onward)
+        logs.redirect(answer, onward, withheld=(onward.call or call).withheld)
         return onward
 
     def persist(self) -> requests.Response:
@@ -200,6 +202,8 @@ class Delivery:
         if not is_ready or (call.sign is not None and not call.is_signed):
             return None
         try:
+            if logs.REQUESTS.isEnabledFor(logging.DEBUG):
+                return self._logged(self._hurry, self.request, self.options, 1)
             return self._guarded(self._hurry, self.request, self.options)
         except requests.RequestException as error:
             return error
@@ -242,7 +246,7 @@ class Delivery:
         if call.sign and not (call.is_signed and trial.attempts == 0):
             attempt = _signed(attempt, call.sign, trial)
         trial.attempts += 1
-        return self._renewed(self._transmit(attempt), attempt, trial)
+        return self._renewed(self._transmit(attempt, trial.attempts), attempt, trial)
 
     def _renewed(
         self, answer: requests.Response, attempt: requests.PreparedRequest, trial: retry.Trial
@@ -265,12 +269,13 @@ class Delivery:
         trial.was_renewed = True
         self._release(answer)
         self._await_turn()
-        answer = self._transmit(renewed)
+        logs.renewed(renewed)
+        answer = self._transmit(renewed, trial.attempts)
         if answer.status_code != 401:
             call.renewing.accept(renewed)
         return answer
 
-    def _transmit(self, attempt: requests.PreparedRequest) -> requests.Response:
+    def _transmit(self, attempt: requests.PreparedRequest, number: int) -> requests.Response:
         """Send once and read the answer, within what is left of the deadline."""
         self._check_deadline()
         self.request.body_start.begin(attempt.body)
@@ -278,11 +283,31 @@ class Delivery:
         options = {**self.options, "timeout": timeout}
         inside = ATTEMPTING.set(True)
         try:
+            if logs.REQUESTS.isEnabledFor(logging.DEBUG):
+                return self._logged(self._attempt, attempt, options, number)
             return self._guarded(self._attempt, attempt, options)
         finally:
             ATTEMPTING.reset(inside)
             if isinstance(attempt.body, Outgoing):
                 attempt.body.close()
+
+    def _logged(
+        self,
+        send: Callable[[Any, dict[str, Any]], ResponseT],
+        attempt: requests.PreparedRequest,
+        options: dict[str, Any],
+        number: int,
+    ) -> ResponseT:
+        """Do as `_guarded`, and log what came of it."""
+        note = logs.Note(attempt, number)
+        try:
+            answer = self._guarded(send, attempt, options)
+        except BaseException as error:
+            note.failed(error)
+            raise
+        if answer is not None:
+            note.answered(answer)
+        return answer
 
     def _guarded(
         self,
@@ -342,6 +367,8 @@ class Delivery:
         if seconds is None:
             raise self._no_time(f"its turn at rate_limit={self.pace.rate_limit!r}")
         if seconds:
+            why = f"for its turn at rate_limit={self.pace.rate_limit!r}"
+            logs.pause(self.request, wait=seconds, why=why, level=logging.DEBUG)
             CLOCK.sleep(seconds)
         self._await_host()  # somebody may have been told while this one waited
 
@@ -352,6 +379,8 @@ class Delivery:
         while seconds := self.hold_back.left(self._host, CLOCK.monotonic()):
             if seconds >= self._remaining():
                 raise self._no_time(f"the {seconds:.2f} s for which {self._host} asked to wait")
+            level = logging.WARNING if seconds > self._call.retry.max_backoff else logging.INFO
+            logs.pause(self.request, wait=seconds, why="as the host asked", level=level)
             CLOCK.sleep(seconds)
 
     def _no_time(self, what: str) -> errors.DeadlineExceededError:

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, cast
 import requests
 from requests.exceptions import ChunkedEncodingError
 
-from httpkit import _filenames, _secrets, checksums, errors, retry
+from httpkit import _filenames, _secrets, checksums, errors, logs, retry
 from httpkit import response as response_room
 from httpkit.blocks import gathered
 from httpkit.clock import CLOCK
@@ -147,6 +147,8 @@ class _Transfer:
         if self._target is not None:
             self._sink = Part.open(self._target)
             self._resumed_from = self._known_size()
+            if self._resumed_from:
+                self._log_resume(0, None)
         stalls = mismatches = 0
         while (cause := self._attempt()) is not None:
             mismatches += isinstance(cause, ChecksumError)
@@ -155,7 +157,7 @@ class _Transfer:
             stalls = self._count_stalls(stalls)
             if stalls > self._wishes.max_stalls and not isinstance(cause, ChecksumError):
                 raise self._incomplete(cause) from cause
-            self._pause(stalls)
+            self._pause(stalls, cause)
         return self._skipped() if self._is_unchanged else self._finish()
 
     def _attempt(self) -> Exception | None:
@@ -186,9 +188,14 @@ class _Transfer:
             return 0
         return stalls + 1
 
-    def _pause(self, stalls: int) -> None:
+    def _pause(self, stalls: int, cause: Exception) -> None:
         seconds = retry.backoff(retry.RetryPolicy(), max(stalls, 1), None)
+        self._log_resume(seconds, cause)
         CLOCK.sleep(seconds)
+
+    def _log_resume(self, wait: float, cause: Exception | None) -> None:
+        done = self._sink.size if self._sink else 0
+        logs.resume("download", self._url, done=done, wait=wait, cause=cause)
 
     def _known_size(self) -> int:
         """Return how many bytes there are to go on from; others are dropped."""
@@ -260,6 +267,8 @@ class _Transfer:
         self._target = target
         self._sink = Part.open(target)
         self._resumed_from = self._known_size()
+        if self._resumed_from:
+            self._log_resume(0, None)
         return not self._resumed_from
 
     def _is_up_to_date(self, target: Path) -> bool:

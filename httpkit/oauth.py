@@ -17,7 +17,7 @@ from urllib.parse import quote_plus, urlsplit
 import requests
 from requests.exceptions import InvalidURL
 
-from httpkit import _secrets, _urls, auth, preparation, tokens
+from httpkit import _secrets, _urls, auth, logs, preparation, tokens
 from httpkit._causes import causes
 from httpkit._typing import Carrier
 from httpkit.auth import NO_AUTH, BasicAuth, Secret, Strategy
@@ -348,7 +348,9 @@ def _ask(
         _forget_requests(error)
         raise
     else:
-        return tokens.read(answer), answer.elapsed.total_seconds()
+        granted = tokens.read(answer)
+        logs.token(answer.request, expires_in=granted.expires_in)
+        return granted, answer.elapsed.total_seconds()
     finally:
         if carrier is None:  # otherwise the connections are the carrier's
             client.close()

@@ -17,7 +17,7 @@ from typing import Any, cast
 
 import requests
 
-from httpkit import _headers, _secrets, errors, retry, upload
+from httpkit import _headers, _secrets, errors, logs, retry, upload
 from httpkit._urls import Origin
 from httpkit.bodies import Outgoing
 from httpkit.clock import CLOCK
@@ -176,7 +176,11 @@ class _Upload:
 
     def _ask(self) -> Arrived:
         self._requests += 1
-        return self._read(self._dialect.ask(cast("str", self._place)))
+        arrived = self._read(self._dialect.ask(cast("str", self._place)))
+        if self._requests == 1:  # an earlier call began it
+            self._arrived = arrived.size
+            self._log_resume(0, None)
+        return arrived
 
     def _read(self, answer: Response) -> Arrived:
         """Judge an answer.
@@ -206,7 +210,12 @@ class _Upload:
         wait = retry.backoff(policy, max(self._stalls, 1), status)
         if asked is not None and asked > policy.max_retry_after:
             raise self._incomplete(cause) from cause
-        CLOCK.sleep(max(wait, asked or 0))
+        wait = max(wait, asked or 0)
+        self._log_resume(wait, cause)
+        CLOCK.sleep(wait)
+
+    def _log_resume(self, wait: float, cause: Exception | None) -> None:
+        logs.resume("upload", self._exchange.url, done=self._arrived, wait=wait, cause=cause)
 
     def _incomplete(self, cause: BaseException | None) -> IncompleteError:
         how = "pass state= to go on in another call"

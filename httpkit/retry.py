@@ -23,7 +23,7 @@ from requests.exceptions import (
     SSLError,
 )
 
-from httpkit import _headers, _secrets, errors
+from httpkit import _headers, _secrets, errors, logs
 from httpkit._causes import causes
 from httpkit.bounds import check_count, check_seconds, is_count
 from httpkit.clock import CLOCK
@@ -263,6 +263,8 @@ class Trial:
         if isinstance(outcome, requests.Response) and self.is_settled(outcome):
             return False
         self.stop_reason = self._refusal(outcome)
+        if self.stop_reason is not None:
+            logs.stop(self.request, attempt=self.attempts, reason=self.stop_reason)
         return self.stop_reason is None
 
     def _refusal(self, outcome: requests.Response | BaseException) -> str | None:
@@ -321,10 +323,12 @@ class Trial:
         return f"the retry budget of {policy.budget} tokens for this host is spent"
 
     def announce(self, outcome: requests.Response | BaseException) -> float:
-        """Tell `on_retry` of the coming wait and return its seconds."""
+        """Log the coming wait, tell `on_retry` of it, and return its seconds."""
         outcome = judged(outcome)
         if isinstance(outcome, Exception):
             _secrets.scrub(outcome)
+        longest = self.policy.max_backoff if self.policy else 0.0
+        logs.retry(self.request, outcome, attempt=self.attempts, wait=self._wait, longest=longest)
         if self.policy and self.policy.on_retry:
             self.policy.on_retry(
                 RetryEvent(

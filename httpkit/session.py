@@ -7,6 +7,7 @@ the clock, and `delivery` does the redirects, retries and attempts.
 """
 
 import copy
+import logging
 import operator
 import warnings
 from collections import OrderedDict
@@ -30,6 +31,7 @@ from httpkit import (
     delivery,
     dispatch,
     environment,
+    logs,
     preparation,
     settings,
     travel,
@@ -475,8 +477,11 @@ class Session(Operations, Lists, Transfers):
         asked = (call.retry, call.deadline, call.max_body, call.renewing, self.rate_limit)
         if not self.strict and asked == (None,) * 5:
             kwargs.setdefault("timeout", self.timeout)
+            plain: Any = super().send
+            if logs.REQUESTS.isEnabledFor(logging.DEBUG):
+                plain = logs.noting(plain)
             with delivery.telling_sources():
-                return super().send(request, **kwargs)
+                return cast("requests.Response", plain(request, **kwargs))
         follows = kwargs.pop("allow_redirects", True)
         self._complete(kwargs, mine)
         if not call.allow_http_auth:

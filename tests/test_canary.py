@@ -137,7 +137,8 @@ def shown_of(response: requests.Response) -> str:
     parts: list[Any] = [response, response.headers, response.cookies, response.history]
     request = response.request
     parts += [request, request.headers, getattr(request, "call", None)]
-    return "".join(f"{part!r}{part!s}{part}{pprint.pformat(part)}" for part in parts)
+    curl = getattr(response, "to_curl", str)()  # a class of somebody else's may have none
+    return curl + "".join(f"{part!r}{part!s}{part}{pprint.pformat(part)}" for part in parts)
 
 
 def raised_by(call: Callable[[], object]) -> requests.RequestException:
@@ -172,6 +173,34 @@ def test_a_response_shows_no_secret(sandbox, canaries, logs, body):
 
     assert canaries.leaks(shown, logs(), repr([str(w.message) for w in warned])) == []
     assert canaries.leaks(pickle.dumps(response), pickle.dumps(response.request)) == []
+
+
+@with_every_body
+def test_a_curl_command_shows_the_secrets_that_are_asked_for_and_no_others(sandbox, canaries, body):
+    with loaded(sandbox.url, canaries) as api:
+        response = api.post("status/200", **call_options(canaries), **body(canaries))
+        failed = raised_by(lambda: api.get("status/404", **call_options(canaries)))
+
+    shown = response.to_curl(secrets=True).replace("'\"'\"'", "'").replace("\\\\", "\\")
+    assert sorted(canaries.leaks(shown)) == sorted(place for place, _ in canaries)
+    assert canaries.leaks(response.to_curl(), failed.to_curl(), failed.response.to_curl()) == []
+
+
+@with_every_body
+def test_a_log_of_everything_shows_no_secret(sandbox, canaries, capsys, caplog, logs, body):
+    place = quote(canaries["redirect"], safe="")
+    with loaded(sandbox.url, canaries) as api, httpkit.log_requests():
+        api.put("flaky/key", **{**call_options(canaries), **body(canaries)})
+        api.get("redirect", params={"to": f"{sandbox.other_url}/echo?token={place}"})
+        raised_by(lambda: api.get("truncated", **call_options(canaries)))
+        with api.with_options(strict=False, retry=None, deadline=None, max_body=None) as plain:
+            plain.get("echo", **call_options(canaries))
+
+    told = {getattr(record, "httpkit_event", None) for record in caplog.records}
+    assert {"attempt", "retry", "redirect", "stop"} <= told
+    printed = capsys.readouterr().err
+    assert printed.count("(attempt ") >= 7
+    assert canaries.leaks(printed, logs()) == []
 
 
 @with_every_body
