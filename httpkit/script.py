@@ -147,21 +147,16 @@ class Script:
         self._asked = 0
         self._sent: dict[int, Attempt] = {}
         self._lock = Lock()
-        self._layer: _Layer | None = None
 
     def __repr__(self) -> str:
         return f"<Script {self._asked} of {len(self._answers)} answers>"
 
     def __enter__(self) -> Self:
-        if self._layer is not None:
-            raise ConfigurationError("a script is entered once at a time")
-        self._layer = _enter(self)
+        _enter(self)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        layer, self._layer = self._layer, None
-        if layer is not None:
-            _leave(layer, self)
+        _leave(self)
         if kind is None and self._asked != len(self._answers):
             raise AssertionError(self._tale())
 
@@ -268,8 +263,6 @@ def _read(body: Any) -> bytes:
     """Read a body to its end, as the wire would."""
     if body is None or isinstance(body, (bytes, str)):
         return (body or b"") if not isinstance(body, str) else body.encode("utf-8")
-    if hasattr(body, "read"):
-        return _read(body.read())
     return b"".join(_read(block) for block in body)
 
 
@@ -293,18 +286,18 @@ _layers: list[_Layer] = []
 _entering = Lock()
 
 
-def _enter(script: Script) -> _Layer:
+def _enter(script: Script) -> None:
     with _entering:
-        layer = _layers[-1] if _layers else None
-        if layer is None or HTTPAdapter.send is not layer.send:
-            layer = _laid()
-            _layers.append(layer)
-        layer.scripts.append(script)
-        return layer
+        if any(script in layer.scripts for layer in _layers):
+            raise ConfigurationError("a script is entered once at a time")
+        if not _layers or HTTPAdapter.send is not _layers[-1].send:
+            _layers.append(_laid())
+        _layers[-1].scripts.append(script)
 
 
-def _leave(layer: _Layer, script: Script) -> None:
+def _leave(script: Script) -> None:
     with _entering:
+        layer = next(layer for layer in _layers if script in layer.scripts)
         layer.scripts.remove(script)
         if not layer.scripts:
             _layers.remove(layer)

@@ -110,6 +110,19 @@ def test_a_compressed_answer_is_shown_as_text(sandbox, tmp_path):
     assert run(answer.to_curl(), tmp_path).decode() == answer.text
 
 
+@needs_curl
+def test_a_path_with_dots_stays_as_it_was_sent(raw_server, answer, tmp_path):
+    server = raw_server(answer())
+    prepared = requests.Request("GET", f"{server.url}/a/%2e%2e/b").prepare()
+    with httpkit.Session() as api:
+        answered = api.send(prepared)
+
+    run(answered.to_curl(), tmp_path)
+
+    ours, curls = (seen.split(b" ")[1] for seen in server.requests)
+    assert ours == curls == b"/a/../b"
+
+
 def parts(size):
     while size:
         yield b"x" * min(size, 1000)
@@ -169,6 +182,7 @@ def test_secrets_are_shown_when_they_are_asked_for(secrets):
     command = answer.to_curl(secrets=secrets)
 
     assert [f"s3cr3t-{n}" in command for n in (2, 3, 4, 5)] == [secrets] * 4
+    assert "Content-Length" not in command  # of a masked body it would be wrong
     assert "s3cr3t-1" not in command  # it went out as a field, in Base64
     assert "Authorization: Basic" in command or not secrets
 
@@ -218,6 +232,12 @@ def test_an_error_of_another_process_says_it_without_secrets():
     restored = pickle.loads(pickle.dumps(caught.value))
 
     assert restored.to_curl(secrets=True) == caught.value.to_curl()
+
+
+def test_brackets_are_no_pattern():
+    prepared = requests.Request("GET", "http://[::1]/x").prepare()
+
+    assert "--globoff" in httpkit.request.PreparedRequest.adopt(prepared).to_curl()
 
 
 def test_a_request_that_is_not_prepared_is_refused():

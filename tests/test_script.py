@@ -64,6 +64,13 @@ def test_a_failure_is_judged_as_from_a_socket(api, failure, method, attempts):
     assert len(script.attempts) == attempts
 
 
+def test_a_failure_knows_its_request_without_httpkit_too():
+    with Script(requests.ConnectTimeout), pytest.raises(requests.ConnectTimeout) as caught:
+        requests.get(f"{URL}/x", timeout=5)
+
+    assert caught.value.request.url == f"{URL}/x"
+
+
 def test_any_exception_can_be_raised(api):
     with Script(KeyError("no"), ZeroDivisionError):
         with pytest.raises(KeyError, match="no"):
@@ -325,6 +332,24 @@ def test_threads_leave_their_scripts_in_any_order(api):
     with ThreadPoolExecutor(2) as pool:
         found = [pool.submit(work) for work in (first, second)]
         assert [future.result() for future in found] == [201, 202]
+
+
+def test_a_script_that_is_left_meanwhile_refuses():
+    class Leaving(Script):
+        """One that another thread leaves after it was found."""
+
+        is_here = True
+
+        def is_for(self, request):
+            is_here, self.is_here = self.is_here, False
+            return is_here
+
+    with (
+        Leaving(),
+        httpkit.Session(URL) as api,
+        pytest.raises(requests.ConnectionError, match="a script was left"),
+    ):
+        api.get("x")
 
 
 def test_a_script_can_be_told_again_but_not_within_itself(api):
