@@ -1,8 +1,8 @@
 """Fixtures for the tests of an SDK, by way of pytest's entry point `pytest11`.
 
 Rule: nothing of httpkit is imported before a fixture is used. pytest loads this module at every
-start, for everybody who has httpkit installed; so it stands beside the package, whose import
-would bring requests along.
+start, for everybody who has httpkit installed; so it stands beside the package, of which not even
+`__init__` must be imported before somebody begins to measure its coverage.
 """
 
 from collections.abc import Iterator

@@ -9,6 +9,7 @@ import pytest
 import requests
 
 import httpkit
+from httpkit.request import PreparedRequest
 from httpkit.testing import Reply, Script
 
 needs_curl = pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
@@ -237,15 +238,15 @@ def test_an_error_of_another_process_says_it_without_secrets():
 def test_brackets_are_no_pattern():
     prepared = requests.Request("GET", "http://[::1]/x").prepare()
 
-    assert "--globoff" in httpkit.request.PreparedRequest.adopt(prepared).to_curl()
+    assert "--globoff" in PreparedRequest.adopt(prepared).to_curl()
 
 
 def test_a_request_that_is_not_prepared_is_refused():
     with pytest.raises(ValueError, match="not prepared"):
-        httpkit.request.PreparedRequest().to_curl()
+        PreparedRequest().to_curl()
 
 
 def test_a_field_that_was_kept_from_the_wire_is_kept_from_curl():
     skipped = requests.Request("GET", "https://api.example.com", headers={"A": "@@@SKIP_HEADER@@@"})
 
-    assert "-H A:" in httpkit.request.PreparedRequest.adopt(skipped.prepare()).to_curl()
+    assert "-H A:" in PreparedRequest.adopt(skipped.prepare()).to_curl()

@@ -1,6 +1,8 @@
 """Read by type checkers and never run: what a session is told, and who takes one."""
 # pyright: strict, reportUnnecessaryTypeIgnoreComment=true
 
+import logging
+import sys
 from typing import assert_type
 
 import requests
@@ -172,6 +174,15 @@ def errors_say_what_happened(api: httpkit.Session) -> None:
         assert_type(error.detail, str | None)
         assert_type(error.attempts, int)
         assert_type(error.stop_reason, str | None)
+
+
+def what_is_sent_can_be_seen(api: httpkit.Session, error: StatusError) -> None:
+    assert_type(api.get("users").to_curl(), str)
+    assert_type(error.to_curl(secrets=True), str)
+    assert_type(api.prepare_request(requests.Request("GET", "users")).to_curl(), str)
+    httpkit.log_requests()
+    with httpkit.log_requests(logging.INFO, stream=sys.stdout), httpkit.log_requests(None):
+        pass
 
 
 class Counting(httpkit.Session):
