@@ -177,7 +177,7 @@ class Sandbox:
 
     @property
     def url(self) -> str:
-        """The origin to send requests to, such as "http://127.0.0.1:49152".
+        """The origin to send requests to, on a port of 127.0.0.1 that was free.
 
         Raises:
             RuntimeError: The sandbox is not started.

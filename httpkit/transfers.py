@@ -72,7 +72,7 @@ class Transfers(Verbs):
                 server's or `checksum`, "off" looks at none.
             expected_size: Bytes the file must have; None takes any.
             max_size: The most bytes to accept; None is no limit.
-            content_type: A pattern such as "image/*", or several, that the type must match;
+            content_type: A pattern such as `"image/*"`, or several, that the type must match;
                 None takes any. It keeps an HTML error page from being saved as data.
             decode: Whether to undo a Content-Encoding; "auto" does, unless the file's name or
                 type says that it is compressed itself.

@@ -53,7 +53,7 @@ def run(blocks: list[str], sandbox: Sandbox) -> None:
                 value.close()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT / "docs").as_posix())
 def test_every_example_of_a_page_runs(page, sandbox, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BLOG_TOKEN", sandbox.token)
