@@ -4,7 +4,8 @@ import re
 import runpy
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,23 @@ def test_the_example_of_the_readme_runs(sandbox, monkeypatch, capsys, tmp_path):
 
     assert len(blocks) == 1
     assert "422" in capsys.readouterr().out
+
+
+def test_the_tutorial_prints_what_it_says(tmp_path, monkeypatch, waits):
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs/tutorial.md").read_text("utf-8")
+    shown = re.findall(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```$)?", page, re.M | re.S)
+    names: dict[str, object] = {}
+
+    printed = []
+    for block, _ in shown:
+        with redirect_stdout(StringIO()) as out:
+            exec(compile(block, "<tutorial>", "exec"), names)  # noqa: S102  # our own page
+        printed.append(out.getvalue())
+
+    assert printed == [text for _, text in shown]
+    assert sum(bool(text) for text in printed) > 10
+    assert waits[:2] == [1.0, 2.0]  # "about two seconds": chance takes up to half of it away
 
 
 def test_links_between_pages_lead_somewhere():
