@@ -78,7 +78,8 @@ def test_the_example_of_the_readme_runs(sandbox, monkeypatch, capsys, tmp_path):
 def test_the_tutorial_prints_what_it_says(tmp_path, monkeypatch, waits):
     monkeypatch.chdir(tmp_path)
     page = (ROOT / "docs/tutorial.md").read_text("utf-8")
-    shown = re.findall(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```$)?", page, re.M | re.S)
+    steps = r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```$)?"
+    shown = re.findall(steps, page, re.MULTILINE | re.DOTALL)
     names: dict[str, object] = {}
 
     printed = []
