@@ -371,6 +371,7 @@ REDIRECTS = {
     "it leads back to …, in a circle": lambda w: w.get("redirect/loop"),
     "its Location …": lambda w: redirected(w, "http://user:pass@127.0.0.1/"),
     "the body (…) can be read only once": lambda w: redirected(w, "/", data=once()),
+    "exceeded … redirects": lambda w: w.get("redirect/chain/40"),
     "…: … leads nowhere": (
         lambda w: w.api(w.raw(w.answer("302 Found")).url).resource("posts").get(1)
     ),
@@ -736,6 +737,10 @@ RESOURCES = {
     "the URL … has no place for …": lambda w: w.get("users", path={"id": 1}),
     "the path value … cannot be …": lambda w: w.get("users/{id}", path={"id": ""}),
     "the path value … is no text": lambda w: w.get("users/{id}", path={"id": "\ud800"}),
+    "the URL … is relative and the session has no base_url": (
+        lambda w: w.open.enter_context(httpkit.Session()).get("users")
+    ),
+    "No connection adapters were found for …": lambda w: w.get("ftp://example.com/file"),
     "base_url …": lambda _: httpkit.Session("example.com"),
 }
 
@@ -1068,7 +1073,7 @@ def spelled(node: ast.expr) -> str | None:
 
 def messages():
     """Return the messages with which the house makes its errors, by where they stand."""
-    makers = {"decode_error", "_refusal", "_wrong", "_useless"}
+    makers = {"decode_error", "_refusal", "_wrong", "_useless"} | vars(requests.exceptions).keys()
     for path in sorted((ROOT / "httpkit").glob("*.py")):
         if path.name == "sandbox.py":
             continue
