@@ -200,7 +200,7 @@ class Sandbox:
             return list(self._site.seen)
 
     def attempts(self, key: str) -> list[SeenRequest]:
-        """Return what `/flaky/<key>` received, oldest first.
+        """Return what `/flaky/KEY` received, oldest first.
 
         Args:
             key: The rest of the path, decoded.

@@ -16,6 +16,7 @@ from typing import Any
 from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.application import Sphinx
+from sphinx.domains.python import PyObject
 from sphinx.util.docutils import SphinxDirective
 
 # A line "    name: words" of a section of a Google docstring.
@@ -206,6 +207,9 @@ class WrittenType(SphinxDirective):
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Add all of it to a build."""
+    for field in PyObject.doc_field_types:
+        if field.name == "variable":  # Sphinx says "Variables"
+            field.label = "Attributes"
     app.connect("autodoc-process-docstring", _convert_tables, priority=300)
     app.connect("autodoc-process-docstring", _add_types, priority=400)  # napoleon is at 500
     app.connect("autodoc-process-signature", _meant)
