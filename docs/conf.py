@@ -46,7 +46,7 @@ _FOREIGN = {
     "py:class": [
         "T", "D", "AuthBase", "Buffer", "CookieJar", "Executor", "Path", "os.PathLike",
         "pd.DataFrame", "pl.DataFrame",
-        "PreparedRequest", "requests.PreparedRequest", "requests.Response",
+        "PreparedRequest",
     ],
     "py:exc": [
         "RequestException", "InvalidURL", "ReadTimeout", "ContentDecodingError",
@@ -55,7 +55,7 @@ _FOREIGN = {
 }  # fmt: skip
 nitpick_ignore = [(role, name) for role, names in _FOREIGN.items() for name in names]
 # Single backticks are names where they lead somewhere, and code where they do not.
-nitpick_ignore_regex = [("py:obj", ".*")]
+nitpick_ignore_regex = [("py:obj", ".*"), ("py:class", r"requests\..*")]
 toc_object_entries_show_parents = "hide"
 
 html_theme = "furo"

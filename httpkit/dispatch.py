@@ -35,7 +35,7 @@ class StatusDispatch(Generic[T]):
     raised.
 
     Args:
-        table: At least nothing: an empty table matches no status.
+        table: Keys to callables; an empty table matches no status.
 
     Raises:
         ConfigurationError: A key can never match, or a value cannot be called.

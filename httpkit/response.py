@@ -260,7 +260,7 @@ class Response(requests.Response):
         yield from arriving(self.raw, decode=True)
 
     def lines(self) -> Iterator[str]:
-        r"""Return the lines of a text as they arrive, without their ends (\n, \r\n or \r).
+        """Return the lines of a text as they arrive, without their ends: LF, CR LF or CR.
 
         Text is decoded by the charset of the response, UTF-8 without one; bytes that it does
         not know become U+FFFD.

@@ -70,18 +70,20 @@ class RetryPolicy:
     Args:
         attempts: How often a request is sent at most, 1 or more.
         backoff: Seconds before the second attempt, 0 or more; 0 waits only for Retry-After.
-        max_backoff: The longest wait in seconds that the client chooses itself.
-        max_retry_after: The longest Retry-After, in seconds, that is waited for; a longer
-            one gives up at once, with `.retry_after` on the error.
-        statuses: The statuses that are retried.
-        methods: The methods that may be repeated although the server may have acted.
-        budget: Tokens that a session has for retries of each host: a status costs 5, a lost
-            connection 14, a success gives 1 back. None is no limit.
+        max_backoff: The longest wait in seconds that the client chooses itself, 0 or more.
+        max_retry_after: The longest Retry-After, in seconds, that is waited for, 0 or more; a
+            longer one gives up at once, with `.retry_after` on the error.
+        statuses: The statuses that are retried; after 408, 425 and 429, and after 503 with
+            Retry-After, whatever the method.
+        methods: The methods that may be repeated although the server may have acted (RFC
+            9110 section 9.2.2); any is, with an idempotency key.
+        budget: Tokens that a session has for retries of each host, 1 or more: a status costs
+            5, a lost connection 14, a success gives 1 back. None is no limit.
         on_retry: Called with a RetryEvent before each wait; None calls nothing.
         idempotency_header: The name of the header for `idempotency_key=`.
 
     Raises:
-        ConfigurationError: A number is out of its bounds.
+        ConfigurationError: A number is out of its bounds, or another value is of no use.
     """
 
     attempts: int = 3

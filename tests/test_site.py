@@ -3,6 +3,7 @@
 import inspect
 import json
 import re
+import textwrap
 from pathlib import Path
 
 import nbformat
@@ -91,6 +92,12 @@ def test_the_reference_shows_nothing_that_is_not_there():
 
     assert gone == []
     assert len(shown) > 100
+
+
+def test_the_tree_of_errors_is_that_of_the_source():
+    tree = re.search(r"```text\n(.*?)```", REFERENCE["errors"], re.DOTALL)[1]
+
+    assert textwrap.indent(tree, "    ") in httpkit.errors.__doc__
 
 
 @pytest.mark.parametrize("name", httpkit.__all__)

@@ -25,6 +25,8 @@ _TYPED_SECTIONS = {"Args:", "Attributes:"}
 _NOT_GIVEN = re.compile(r"( \| NotGiven\b|\bNotGiven \| )")
 # Between the parts of a union, but not of one within brackets.
 _BAR = re.compile(r" \| (?![^\[]*\])")
+# A frozenset as Python shows it: in another order each time.
+_SET = re.compile(r"frozenset\(\{(.*?)\}\)")
 _ROW = re.compile(r"^\|(.*)\|$")
 
 
@@ -162,7 +164,12 @@ def _meant(
     """Show defaults as they are meant, and what a function returns."""
     if signature is None:
         return None
+    if what == "class" and "Args:" not in (obj.__doc__ or ""):
+        return "", ""  # nobody is to make one
     if what == "class":
+        signature = _SET.sub(
+            lambda found: f"{{{', '.join(sorted(found[1].split(', ')))}}}", signature
+        )
         signature = re.sub(
             r"(\w+)=NOT_GIVEN",
             lambda found: f"{found[1]}={_class_default(obj, found[1])}",
