@@ -7,7 +7,9 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+HERE = Path(__file__).parent
+# The package beside the pages, whatever is installed.
+sys.path[:0] = [str(HERE.parent), str(HERE / "_ext")]
 
 project = "httpkit"
 author = "The httpkit maintainers"
