@@ -1039,6 +1039,7 @@ INNER = {
     "NewConnectionError",
     "ProtocolError",
     "BrokenPipeError",
+    "AttributeError",  # of a name that is none
 }
 # What begins or ends with what is known at run time only; each has an entry by its other words.
 COMPOSED = {
