@@ -39,7 +39,9 @@ def _module(module: str) -> ast.Module:
 def _aliases(module: str) -> dict[str, str]:
     """Return the type aliases that a module defines or imports from another of ours."""
     found: dict[str, str] = {}
-    for node in _module(module).body:
+    body = _module(module).body
+    for_types = [inner for branch in body if isinstance(branch, ast.If) for inner in branch.body]
+    for node in [*body, *for_types]:  # if TYPE_CHECKING: imports, too
         if isinstance(node, ast.ImportFrom) and node.module == "httpkit":
             for room in node.names:
                 theirs = _aliases(f"httpkit.{room.name}")
