@@ -163,5 +163,6 @@ def test_the_notebook_runs_and_shows_no_secret():
     assert "no such post" in shown
     assert "title is required" in shown
     assert '<progress value=\\"3000000\\" max=\\"3000000\\">' in shown
+    assert shown.count("text/html") > 4  # the cards
     assert '"stderr"' not in shown
     assert "sandbox-token" not in shown
