@@ -1,6 +1,6 @@
 """The short way of a plain request over a connection that is open already.
 
-    send -> _is_plain -> _spell -> _idle -> _converse -> _made
+    send -> _is_plain -> _spell -> _idle -> _converse
 
 requests and urllib3 walk two thousand function calls from `Session.send` to the socket, nearly
 all of them to find out that nothing special was asked for. What is plain is seen at a glance
@@ -47,7 +47,7 @@ _PASSED_OVER: Mapping[type, tuple[str, ...]] = {
     HTTPConnection: (
         "request", "putrequest", "putheader", "endheaders", "_send_output", "send", "getresponse",
     ),
-    transport.Adapter: ("send",),
+    transport.Adapter: ("send", "get_connection_with_tls_context", "build_response"),
     transport.HTTPConnection: ("send", "getresponse"),
 }  # fmt: skip
 _OWNERS = [owner for owner, names in _PASSED_OVER.items() for _ in names]
@@ -114,6 +114,7 @@ def send(session: Sender, request: PreparedRequest, options: Mapping[str, Any]) 
     started = time.perf_counter()
     raw = _converse(pool, line, request, target, message, transport.read_part(options["timeout"]))
     elapsed = timedelta(seconds=time.perf_counter() - started)
+    raw.retries = adapter.max_retries
     most = -1 if options["stream"] or request.call is None else request.call.max_body
     body = raw.take_arrived(most)
     if body is None:
@@ -183,7 +184,7 @@ def _spell(request: PreparedRequest) -> tuple[str, bytes] | None:
 
 def _idle(pool: Any) -> Any:
     """Take a connection that waits for a request; None when there is none in good order."""
-    if type(pool) not in _POOLS:
+    if type(pool) not in _POOLS or pool.block:  # who waits for a connection must not lose one
         return None
     try:
         line = pool.pool.get(block=False)

@@ -153,6 +153,7 @@ def told(answer):
         "history": [past.status_code for past in answer.history],
         "sent": (answer.request.method, answer.request.url, list(answer.request.headers.items())),
         "raw": (answer.raw.status, answer.raw.version, answer.raw.reason, answer.raw.tell()),
+        "raw state": (answer.raw.closed, answer.raw.retries.total, answer.raw.length_remaining),
         "raw fields": list(answer.raw.headers.items()),
         "attempts": (answer.attempts, answer.stop_reason, type(answer.elapsed)),
         "class": type(answer),
