@@ -1,0 +1,179 @@
+"""Leave out one saving of the short way at a time, and count the CPU microseconds it was worth.
+
+Both ways run in one process and take turns in short runs, because a machine's speed drifts; the
+gain is the median over the turns. A saving that gains less than 2 % of a small GET is not worth
+its lines. What is left out is put back by hand, in the way that requests or the standard library
+does it; each of them is a name in `httpkit`, whose comment says the gain.
+"""
+
+import argparse
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from statistics import median
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
+from requests_per_call import SENT, TOKEN, Bare, say
+
+import httpkit
+from httpkit import (
+    _headers,
+    _models,
+    delivery,
+    environment,
+    express,
+    preparation,
+    request,
+    response,
+    session,
+    transport,
+    wire,
+)
+
+Call = Callable[[], object]
+CALLS_OF_A_TURN = 250
+
+
+class Always:
+    """An attribute of this value, whatever is assigned to it."""
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    def __get__(self, *_: object) -> object:
+        return self.value
+
+    def __set__(self, *_: object) -> None:
+        pass
+
+
+converse = transport.HTTPConnection.converse
+
+
+def with_a_wire_of_its_own(line: Any, *arguments: Any) -> Any:
+    line.receiver = None
+    return converse(line, *arguments)
+
+
+def draft(*, headers: Any, hooks: Any, call: Any, **parts: Any) -> requests.Request:
+    made = requests.Request(headers=dict(headers or {}), hooks=hooks, **parts)
+    made.__dict__["call"] = call
+    return made
+
+
+def blank(method: str, call: Any) -> request.PreparedRequest:
+    made = request.PreparedRequest()
+    made.method, made.call = method, call
+    return made
+
+
+def pool_at(adapter: Any, _: str, sent: Any, verify: Any, cert: Any) -> Any:
+    return HTTPAdapter.get_connection_with_tls_context(adapter, sent, verify, {}, cert)
+
+
+def response_to(adapter: Any, sent: Any, raw: Any, _: Any) -> Any:
+    return response.adopt(HTTPAdapter.build_response(adapter, sent, raw))
+
+
+Headers, Outgoing, Prepared = _headers.Headers, _headers.Outgoing, request.PreparedRequest
+# Name, where it is, and what stands in its place.
+SAVINGS: list[tuple[str, Any, str, Any]] = [
+    ("the short way", express, "send", lambda *_: None),
+    ("environment read when it changed", environment, "_is_plain", lambda _: False),
+    ("netrc read when it changed", environment.utils, "get_netrc_auth",
+     lambda url: environment._STOCK_NETRC(url)),
+    ("response made at once", transport.Adapter, "response_to", response_to),
+    ("pool remembered", transport.Adapter, "pool_at", pool_at),
+    ("body taken with the head", transport.HTTPResponse, "take_arrived", lambda *_: None),
+    ("head parsed in one go", wire.Message, "_read_plain_head", lambda _: False),
+    ("wire that lasts", transport.HTTPConnection, "converse", with_a_wire_of_its_own),
+    ("idle connections without a lock", transport._Idle, "get",
+     lambda idle, *_, **__: super(transport._Idle, idle).get(block=False)),
+    ("first attempt without a trial", delivery.Delivery, "_at_once", lambda *_: None),
+    ("call's settings remembered", httpkit.Session, "_last_call", Always(value=None)),
+    ("request drafted at once", session, "_draft", draft),
+    ("request prepared from blank", Prepared, "blank", staticmethod(blank)),
+    ("request not copied", Prepared, "is_fresh", Always(value=False)),
+    ("URL prepared at a glance", request, "_prepared_plainly", lambda *_: None),
+    ("checked fields copied", Outgoing, "copy", lambda own: Outgoing(dict(own.items()))),
+    ("field found by get", Headers, "get", CaseInsensitiveDict.get),
+    ("field found by in", Headers, "__contains__", CaseInsensitiveDict.__contains__),
+    ("no hooks seen at a glance", preparation, "_has_no_hooks", lambda *_: False),
+    ("no cookies seen at a glance", _headers.Jar, "is_blank", lambda _: False),
+    ("JSON parsed by msgspec", _models, "parsed", lambda _: _models.UNPARSED),
+    ("nothing", httpkit, "__doc__", httpkit.__doc__),
+]  # fmt: skip
+
+
+@contextmanager
+def left_out(place: Any, name: str, instead: Any) -> Iterator[None]:
+    """Put something in the place of a saving."""
+    genuine = vars(place)[name]
+    setattr(place, name, instead)
+    try:
+        yield
+    finally:
+        setattr(place, name, genuine)
+
+
+def turn(call: Call) -> float:
+    began = time.process_time()
+    for _ in range(CALLS_OF_A_TURN):
+        call()
+    return (time.process_time() - began) / CALLS_OF_A_TURN * 1e6
+
+
+def gain(call: Call, saving: tuple[str, Any, str, Any], turns: int) -> tuple[float, float]:
+    """Return the microseconds of a call, and those that a saving saves it."""
+    _, place, name, instead = saving
+    call()
+    whole, gains = [], []
+    for _ in range(turns):
+        whole.append(turn(call))
+        with left_out(place, name, instead):
+            gains.append(turn(call) - whole[-1])
+    return median(whole), median(gains)
+
+
+def serve(told: Any) -> None:
+    """Serve on a free port of the loopback, until this process ends."""
+    import asyncio
+
+    async def run() -> None:
+        server = await asyncio.get_running_loop().create_server(Bare, "127.0.0.1", 0)
+        told.send(server.sockets[0].getsockname()[1])
+        await server.serve_forever()
+
+    asyncio.run(run())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--turns", type=int, default=40, metavar="N", help="of each (40)")
+    options = parser.parse_args()
+    import msgspec  # noqa: F401  # as in a program that has a model
+
+    context = multiprocessing.get_context("spawn")
+    told, ours = context.Pipe()
+    server = context.Process(target=serve, args=(ours,), daemon=True)
+    server.start()
+    url = f"http://127.0.0.1:{told.recv()}"
+    api, signed = httpkit.Session(url), httpkit.Session(url, auth=httpkit.BearerAuth(TOKEN))
+    calls: dict[str, Call] = {
+        "GET": lambda: api.get("small").json(),
+        "POST": lambda: signed.post("small", json=SENT).json(),
+    }
+    say("| saving | GET us | % | POST us | % |\n|---|---:|---:|---:|---:|")
+    for saving in SAVINGS:
+        cells = [gain(call, saving, options.turns) for call in calls.values()]
+        shown = " | ".join(f"{saved:.1f} | {100 * saved / whole:.1f}" for whole, saved in cells)
+        say(f"| {saving[0]} | {shown} |")
+    server.terminate()
+
+
+if __name__ == "__main__":
+    main()
