@@ -79,13 +79,17 @@ def response_to(adapter: Any, sent: Any, raw: Any, _: Any) -> Any:
     return response.adopt(HTTPAdapter.build_response(adapter, sent, raw))
 
 
+def netrc(url: str) -> Any:
+    return environment._STOCK_NETRC(url)
+
+
 Headers, Outgoing, Prepared = _headers.Headers, _headers.Outgoing, request.PreparedRequest
 # Name, where it is, and what stands in its place.
 SAVINGS: list[tuple[str, Any, str, Any]] = [
     ("the short way", express, "send", lambda *_: None),
     ("environment read when it changed", environment, "_is_plain", lambda _: False),
     ("netrc read when it changed", environment.utils, "get_netrc_auth",
-     lambda url: environment._STOCK_NETRC(url)),
+     netrc),
     ("response made at once", transport.Adapter, "response_to", response_to),
     ("pool remembered", transport.Adapter, "pool_at", pool_at),
     ("body taken with the head", transport.HTTPResponse, "take_arrived", lambda *_: None),
