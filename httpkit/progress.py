@@ -74,7 +74,7 @@ class Reporter:
     """
 
     def __init__(self, progress: ProgressLike, label: str, *, unit: Unit = "B") -> None:
-        self.state = Progress()
+        self.state: Progress = Progress()
         self._label = label
         self._unit: Unit = unit
         self._started = self._reported = time.monotonic()

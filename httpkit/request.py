@@ -153,6 +153,7 @@ class PreparedRequest(requests.PreparedRequest):
     """A prepared request that knows its call; copies keep it, pickles drop it."""
 
     headers: CaseInsensitiveDict[str | bytes]
+    url: str | None
     call: Call | None = None
     body_start: Body = Body()
     # Whether nobody but the session that is about to send it knows it.

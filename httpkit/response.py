@@ -50,6 +50,7 @@ class Response(requests.Response):
         withheld: Why the session's credentials were not sent; None when they were.
     """
 
+    encoding: str | None
     attempts: int = 1
     stop_reason: str | None = None
     elapsed_total: float = 0.0

@@ -112,6 +112,7 @@ class Session(Operations, Lists, Transfers):
     are safe; changing `headers`, `auth` or adapters while requests run is not.
     """
 
+    verify: bool | str
     base_url: str | None = None
     timeout: Timeout = (5, 60)
     deadline: float | None = 300

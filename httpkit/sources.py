@@ -108,7 +108,7 @@ class NamedFile:
         if size is not None and size > self._stat.st_size:
             raise TransferError(f"{path} has {self._stat.st_size} bytes, not size={size}")
         self._may_grow = size is not None
-        self.size = self._stat.st_size if size is None else size
+        self.size: int = self._stat.st_size if size is None else size
 
     @property
     def name(self) -> str:
@@ -320,7 +320,7 @@ class Blocks:
         self.size = size
         is_once = not callable(source) and iter(source) is source
         why = f"the source ({type(source).__name__}) can be read only once"
-        self.refusal = why if is_once else None
+        self.refusal: str | None = why if is_once else None
         self._was_read = False
         self._memory = _Memory()
 
@@ -441,7 +441,9 @@ class Summed:
     def __init__(self, source: Source, expected: checksums.Expected) -> None:
         self.source = source
         self._expected = expected
-        self.size, self.refusal, self.name = source.size, source.refusal, source.name
+        self.size: int | None = source.size
+        self.refusal: str | None = source.refusal
+        self.name: str | None = source.name
 
     @property
     def fingerprint(self) -> Sequence[int | str]:
@@ -473,8 +475,9 @@ class Span:
     def __init__(self, source: Source, start: int, stop: int) -> None:
         self._source = source
         self._start = start
-        self.size = stop - start
-        self.refusal, self.name = source.refusal, source.name
+        self.size: int = stop - start
+        self.refusal: str | None = source.refusal
+        self.name: str | None = source.name
 
     @property
     def fingerprint(self) -> Sequence[int | str]:

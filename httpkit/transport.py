@@ -80,6 +80,8 @@ _LONGEST_REASON = 100
 class HTTPResponse(urllib3.HTTPResponse):
     """urllib3's response, of which the end is demanded also of what was compressed."""
 
+    length_remaining: int | None
+
     @property
     def headers(self) -> urllib3.HTTPHeaderDict:
         """The fields as urllib3 has them; made when somebody looks, for 1 us each."""
@@ -255,7 +257,7 @@ def _as_large(data: Any) -> memoryview | None:
 class HTTPConnection(stock.HTTPConnection):
     """A connection whose every wait ends with the deadline of the exchange it is in."""
 
-    response_class = Message
+    response_class: type[StandardResponse] = Message
     # What `converse` hears by; it serves one answer after the other.
     receiver: io.BufferedReader | None = None
 

@@ -131,8 +131,9 @@ class Wire(io.RawIOBase):
         self._kept: Any = None if is_lasting else sock.makefile("rb", buffering=0)
         self.is_lasting = is_lasting
         self.exchange = exchange
-        self.timeout = self._applied = sock.gettimeout()
-        self.is_cut = False
+        self.timeout: float | None = sock.gettimeout()
+        self._applied = self.timeout
+        self.is_cut: bool = False
         self._is_whole = self._is_frozen = False
         self._whole_by: float | None = None
         tls: Any = getattr(sock, "sslobj", sock)  # urllib3's, of TLS within TLS
@@ -250,6 +251,7 @@ class Message(HTTPResponse):
     _headers: HTTPMessage | None
     _overhead: int
     _failure: Exception | None
+    status: int
 
     def __init__(
         self, sock: socket, debuglevel: int = 0, method: str | None = None, url: str | None = None
