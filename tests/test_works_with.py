@@ -6,11 +6,6 @@ import pytest
 import requests
 import requests_mock
 import responses
-from opentelemetry.instrumentation.requests import RequestsInstrumentor
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import StatusCode
 from requests.adapters import BaseAdapter
 from requests_cache import CacheMixin
 
@@ -248,61 +243,6 @@ def test_a_redirect_is_followed_under_the_mixin(cached, sandbox):
 
     assert first.json()["path"] == second.json()["path"] == "/echo"
     assert [seen.path for seen in sandbox.seen] == ["/redirect/chain/1", "/echo"]
-
-
-# ---- OpenTelemetry
-
-
-@pytest.fixture
-def spans():
-    """The finished spans, while requests is instrumented."""
-    exporter, provider = InMemorySpanExporter(), TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    before = requests.Session.send
-    instrumentor = RequestsInstrumentor()
-    instrumentor.instrument(tracer_provider=provider)
-    yield exporter.get_finished_spans
-    instrumentor.uninstrument()
-    provider.shutdown()
-    assert requests.Session.send is before
-
-
-def test_every_attempt_is_a_span(sandbox, spans):
-    with httpkit.Session(sandbox.url) as api:
-        answer = api.get("flaky/a")
-
-    assert answer.attempts == 3
-    assert [span.attributes["http.status_code"] for span in spans()] == [503, 503, 200]
-    assert [span.status.status_code for span in spans()] == [
-        StatusCode.ERROR,
-        StatusCode.ERROR,
-        StatusCode.UNSET,
-    ]
-
-
-def test_every_attempt_tells_the_server_its_own_span(sandbox, spans):
-    with httpkit.Session(sandbox.url) as api:
-        api.get("flaky/a")
-
-    told = [seen.headers["traceparent"].split("-")[2] for seen in sandbox.attempts("a")]
-    assert told == [f"{span.context.span_id:016x}" for span in spans()]
-
-
-def test_every_redirect_is_a_span(sandbox, spans):
-    with httpkit.Session(sandbox.url) as api:
-        api.get("redirect/chain/1")
-
-    paths = [span.attributes["http.url"].removeprefix(sandbox.url) for span in spans()]
-    assert paths == ["/redirect/chain/1", "/echo"]
-
-
-def test_a_session_made_before_the_instrumentation_is_traced(sandbox, request):
-    with httpkit.Session(sandbox.url) as api:
-        api.get("echo")
-        spans = request.getfixturevalue("spans")
-        api.get("echo")
-
-    assert len(spans()) == 1
 
 
 # ---- adapters
