@@ -14,6 +14,7 @@ import re
 import socket
 import ssl
 import sys
+import zlib
 from collections.abc import Generator, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -209,6 +210,13 @@ class HTTPResponse(urllib3.HTTPResponse):
                     yield decoded
         if most != 0:
             self._demand_end()
+
+    def _flush_decoder(self) -> bytes:
+        """Flush as urllib3 does, which lets errors of zlib pass: Python 3.14 has some."""
+        try:
+            return super()._flush_decoder()
+        except zlib.error as error:
+            raise DecodeError("the compressed content is broken", error) from error
 
     def _next_chunk(self, most: int | None) -> bytes:
         message: Any = self._fp
@@ -815,7 +823,8 @@ _USED: Mapping[object, tuple[str, ...]] = {
     ),
 
     urllib3.HTTPResponse(): (
-        "_error_catcher", "_init_decoder", "_decoder", "_decode", "_has_decoded_content", "_fp",
+        "_error_catcher", "_init_decoder", "_decoder", "_decode", "_flush_decoder",
+        "_has_decoded_content", "_fp",
         "_fp_bytes_read", "_uncached_read_occurred", "_original_response", "_connection",
         "length_remaining", "chunked", "_request_url", "_sock_shutdown", "_decoded_buffer",
     ),

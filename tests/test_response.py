@@ -394,7 +394,8 @@ def test_no_charset_makes_text_raise(got, charset):
         "na\u00efve \u20ac".encode() + b"\xff", content_type=f"text/plain; charset={charset}"
     )
 
-    assert "na" in response.text or charset.startswith("utf-")
+    # Since Python 3.13 punycode reads what it cannot read as something else.
+    assert "na" in response.text or charset.startswith(("utf-", "punycode"))
 
 
 @pytest.mark.parametrize("charset", ["no-such-charset", "hex", "idna", "undefined", "a\x01b"])

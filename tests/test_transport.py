@@ -579,6 +579,21 @@ def test_what_follows_gzip_is_another_member_or_an_error(raw_server, is_chunked,
         read(api)
 
 
+class Flushing:
+    """A decoder whose flush fails, as zlib's does since Python 3.14."""
+
+    def flush(self):
+        raise zlib.error("Error -3 while decompressing data: incorrect header check")
+
+
+def test_what_the_flush_of_a_decoder_raises_is_a_decode_error():
+    raw = transport.HTTPResponse(io.BytesIO(), preload_content=False)
+    raw._decoder = Flushing()
+
+    with pytest.raises(urllib3.exceptions.DecodeError):
+        raw._flush_decoder()
+
+
 @however_read
 @framing
 def test_members_of_gzip_are_one_body(raw_server, is_chunked, read):
