@@ -182,11 +182,16 @@ def encode(item: Any, *, omit_unset: bool = False) -> Any:
 
 def _to_builtins(item: Any) -> Any:
     if dump := getattr(item, "model_dump", None):
-        return dump(mode="json")
+        return dump(mode="json", by_alias=_has_aliases(type(item)))
     import msgspec
 
     # Bytes are left for JSON to refuse: base64 would be a guess.
     return msgspec.to_builtins(item, builtin_types=(bytes, bytearray, memoryview))
+
+
+def _has_aliases(kind: Any) -> bool:
+    """Say whether a pydantic class is sent by its aliases: it is read by them."""
+    return getattr(kind, "model_config", {}).get("serialize_by_alias") is not False
 
 
 def _unset_fields(item: object) -> set[str]:
@@ -200,7 +205,12 @@ def _unset_fields(item: object) -> set[str]:
         nullable = [(a.name, a.name) for a in kind.__attrs_attrs__ if a.default is None]
     else:
         fields: Mapping[str, Any] = getattr(kind, "model_fields", {})
-        nullable = [(name, name) for name, field in fields.items() if field.default is None]
+        by_alias = _has_aliases(kind)
+        nullable = [
+            (name, (field.serialization_alias if by_alias else None) or name)
+            for name, field in fields.items()
+            if field.default is None
+        ]
     return {encoded for name, encoded in nullable if getattr(item, name) is None}
 
 

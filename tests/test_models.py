@@ -101,7 +101,7 @@ class User:
             raise ValueError("1 validation error for User\nid\n  Input should be an integer")  # noqa: TRY004  # as pydantic does
         return cls(**value)
 
-    def model_dump(self, mode="python"):
+    def model_dump(self, mode="python", by_alias=None):
         dumped = dict(self.__dict__)
         return {**dumped, "mode": mode} if dumped.get("wants_mode") else dumped
 
@@ -112,6 +112,8 @@ class User:
 
 
 class FieldInfo:
+    serialization_alias = None
+
     def __init__(self, default):
         self.default = default
 
