@@ -362,7 +362,7 @@ class _Transfer:
         if is_encoded(answer):
             # A range of an encoded file is not a range of the file.
             self._is_resumable = False
-        if response_room.is_oddly_framed(answer.raw):
+        if response_room.must_be_streamed(answer.raw):
             blocks = response_room.arriving(answer.raw, decode=decode)
         else:
             blocks = gathered(answer.raw, decode=decode)

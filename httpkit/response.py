@@ -1,6 +1,7 @@
 """What a caller sees of an answer, and how its body is read."""
 
 import json
+import zlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, TypeVar, cast, overload
@@ -521,18 +522,21 @@ def receive(
     response.__dict__.update(_content=body, _content_consumed=True)
 
 
-def is_oddly_framed(raw: urllib3.BaseHTTPResponse) -> bool:
-    """Say whether http.client would miss that a body comes in chunks."""
-    return raw.headers.get("transfer-encoding", "chunked").lower() != "chunked"
+def must_be_streamed(raw: urllib3.BaseHTTPResponse) -> bool:
+    """Say whether `read1` would go around what urllib3's own `stream` heeds.
+
+    http.client knows chunks only where the field says "chunked" and nothing else, and not
+    "identity, chunked". What a cache puts in its place (CacheControl) hears of `read` alone,
+    and would store the body without what other methods read.
+    """
+    message: object = getattr(raw, "_fp", None)
+    is_wrapped = message is not None and not hasattr(message.__class__, "read1")
+    return is_wrapped or raw.headers.get("transfer-encoding", "chunked").lower() != "chunked"
 
 
 def arriving(raw: urllib3.BaseHTTPResponse, *, decode: bool, size: int = _BLOCK) -> Iterator[bytes]:
-    """Give a body in blocks as they come in: `read1` returns with what there is.
-
-    It reads by way of http.client, which knows chunks only where the field says "chunked" and
-    nothing else; for "identity, chunked" and the like urllib3's own reader is asked.
-    """
-    if is_oddly_framed(raw):
+    """Give a body in blocks as they come in: `read1` returns with what there is."""
+    if must_be_streamed(raw):
         yield from raw.stream(size, decode_content=decode)
         return
     while block := raw.read1(size, decode_content=decode):
@@ -578,7 +582,7 @@ def translated(response: requests.Response, read: Callable[[], T]) -> T:
         raise
     except ReadTimeoutError as error:
         raise ReadTimeout(error, request=request) from error
-    except WireDecodeError as error:
+    except (WireDecodeError, zlib.error) as error:  # zlib's own from the flush of a decoder
         raise ContentDecodingError(error, request=request) from error
     except WireSSLError as error:
         raise SSLError(error, request=request) from error

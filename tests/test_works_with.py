@@ -1,11 +1,24 @@
 """What takes a requests.Session takes ours: each at work while a server fails twice."""
 
 import io
+import logging
+import os
+import ssl
+import subprocess
+import sys
+from datetime import datetime
+from email.utils import formatdate
 
+import attrs
+import pydantic
 import pytest
 import requests
 import requests_mock
 import responses
+import trustme
+import vcr
+from cachecontrol import CacheControl
+from cachecontrol.cache import DictCache
 from requests.adapters import BaseAdapter
 from requests_cache import CacheMixin
 
@@ -243,6 +256,221 @@ def test_a_redirect_is_followed_under_the_mixin(cached, sandbox):
 
     assert first.json()["path"] == second.json()["path"] == "/echo"
     assert [seen.path for seen in sandbox.seen] == ["/redirect/chain/1", "/echo"]
+
+
+# ---- CacheControl
+
+
+def cacheable(answer, body, control="max-age=60", **fields):
+    fields |= {"cache-control": control, "date": formatdate(usegmt=True)}
+    return answer("200 OK", body, connection="keep-alive", **fields)
+
+
+@pytest.fixture
+def kept():
+    """What CacheControl stores."""
+    return DictCache()
+
+
+def test_cache_control_stores_what_a_retry_got_and_answers_from_it(raw_server, answer, kept):
+    server = raw_server(
+        answer("503 Busy"), answer("503 Busy"), cacheable(answer, b"fresh"), answer("500 No")
+    )
+
+    with httpkit.Session(server.url, auth=BearerAuth("t0ken-not-stored")) as api:
+        CacheControl(api, cache=kept)
+        answers = [api.get("x"), api.get("x")]
+
+    assert [(a.text, a.attempts, a.from_cache) for a in answers] == [
+        ("fresh", 3, False),
+        ("fresh", 1, True),
+    ]
+    assert all(isinstance(a, httpkit.Response) for a in answers)
+    assert len(server.requests) == 3
+    assert b"fresh" in b"".join(kept.data.values())
+    assert b"t0ken" not in b"".join(kept.data.values())
+
+
+def test_cache_control_asks_whether_a_stored_answer_is_still_good(raw_server, answer, kept):
+    server = raw_server(
+        cacheable(answer, b"stored", "no-cache", etag='"1"'),
+        answer("503 Busy"),
+        b'HTTP/1.1 304 Not Modified\r\netag: "1"\r\n\r\n',
+    )
+
+    with httpkit.Session(server.url) as api:
+        CacheControl(api, cache=kept)
+        first, second = api.get("x"), api.get("x")
+
+    assert (first.text, second.text, second.attempts) == ("stored", "stored", 2)
+    assert [b'If-None-Match: "1"' in request for request in server.requests] == [False, True, True]
+
+
+def test_cache_control_never_stores_half_an_answer(raw_server, answer, kept):
+    half = cacheable(answer, b"whole").removesuffix(b"le")
+    server = raw_server(half.replace(b"keep-alive", b"close"), cacheable(answer, b"whole"))
+
+    with httpkit.Session(server.url) as api:
+        CacheControl(api, cache=kept)
+        answers = [api.get("x"), api.get("x")]
+
+    assert [(a.text, a.attempts) for a in answers] == [("whole", 2), ("whole", 1)]
+    assert len(server.requests) == 2
+
+
+def test_cache_control_stores_a_download_whole(raw_server, answer, kept, tmp_path):
+    body = bytes(range(256)) * 1024
+    server = raw_server(cacheable(answer, body))
+
+    with httpkit.Session(server.url) as api:
+        CacheControl(api, cache=kept)
+        there = api.download("x", tmp_path / "x.bin")
+        again = api.get("x")
+
+    assert there.path.read_bytes() == again.content == body
+    assert (again.from_cache, len(server.requests)) == (True, 1)
+
+
+# ---- VCR
+
+
+def test_a_cassette_is_heard_on_a_connection_that_is_open(sandbox, tmp_path, caplog):
+    caplog.set_level(logging.WARNING, logger="vcr")
+    tape = str(tmp_path / "tape.yaml")
+
+    with httpkit.Session(sandbox.url) as api:
+        api.get("echo")
+        with vcr.use_cassette(tape):
+            recorded = api.get("flaky/a")
+        sent = len(sandbox.seen)
+        with vcr.use_cassette(tape, record_mode="none") as cassette:
+            replayed = api.get("flaky/a")
+        api.get("echo")
+
+    assert (recorded.attempts, replayed.attempts, cassette.play_count) == (3, 3, 3)
+    assert replayed.text == recorded.text
+    assert (sent, len(sandbox.seen)) == (4, 5)
+
+
+# ---- truststore
+
+# In a process of its own: it replaces ssl.SSLContext for all.
+TRUSTING = """
+import sys
+import truststore
+truststore.inject_into_ssl()
+import requests
+import httpkit
+from httpkit.testing import no_waiting
+
+with httpkit.Session(sys.argv[1]) as api, no_waiting():
+    try:
+        answer = api.get("x")
+    except requests.exceptions.SSLError as error:
+        print("refused", error.attempts)
+    else:
+        print(answer.text, answer.attempts)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the system's store has no variable")
+@pytest.mark.parametrize(
+    ("is_trusted", "said"), [(True, "hi 2"), (False, "refused 1")], ids=["trusted", "unknown"]
+)
+def test_truststore_decides_whom_to_trust(raw_server, answer, tmp_path, is_trusted, said):
+    authority = trustme.CA()
+    stored = authority if is_trusted else trustme.CA()
+    stored.cert_pem.write_to_path(tmp_path / "system.pem")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    server = raw_server(answer("503 Busy"), answer("200 OK", b"hi"), tls=context)
+
+    ran = subprocess.run(
+        [sys.executable, "-c", TRUSTING, server.url],
+        env={**os.environ, "SSL_CERT_FILE": str(tmp_path / "system.pem"), "SSL_CERT_DIR": ""},
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+
+    assert (ran.stdout.strip(), ran.stderr) == (said, "")
+    assert len(server.requests) == (2 if is_trusted else 0)
+
+
+# ---- pydantic and attrs
+
+
+class Author(pydantic.BaseModel):
+    name: str = pydantic.Field(min_length=1)
+
+
+class Post(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(populate_by_name=True)
+
+    title: str
+    user_id: int | None = pydantic.Field(default=None, alias="userId")
+    seen_at: datetime | None = pydantic.Field(default=None, alias="seenAt")
+    author: Author | None = None
+    id: int | None = None
+
+
+class PostByName(Post):
+    model_config = pydantic.ConfigDict(serialize_by_alias=False)
+
+
+@attrs.define
+class Note:
+    title: str
+    id: int | None = None
+    tags: list[str] = attrs.field(factory=list)
+
+
+def test_pydantic_models_go_out_by_alias_and_come_back(sandbox):
+    with httpkit.Session(sandbox.url) as api:
+        posts = api.resource("posts", Post)
+        created = posts.create(Post(title="Hello", user_id=7, author=Author(name="Ada")))
+        found = posts.get(created.id)
+        everyone = list(posts.list())
+
+    assert sandbox.seen[0].json == {"title": "Hello", "userId": 7, "author": {"name": "Ada"}}
+    assert found == created
+    assert (type(found.author), found.user_id) == (Author, 7)
+    assert {type(post) for post in everyone} == {Post}
+
+
+@pytest.mark.parametrize(
+    ("model", "sent"),
+    [
+        (Post, {"title": "x", "userId": None, "seenAt": None, "author": None, "id": None}),
+        (PostByName, {"title": "x", "user_id": None, "seen_at": None, "author": None, "id": None}),
+    ],
+)
+def test_a_replaced_pydantic_model_is_sent_whole_by_the_names_of_its_choice(sandbox, model, sent):
+    with httpkit.Session(sandbox.url) as api:
+        posts = api.resource("echo", model=dict)
+        posts.create(model(title="x"))
+        posts.replace(1, model(title="x"))
+
+    assert [seen.json for seen in sandbox.seen] == [{"title": "x"}, sent]
+
+
+def test_what_pydantic_refuses_is_a_decode_error_that_names_the_field(sandbox):
+    with httpkit.Session(sandbox.url) as api:
+        made = api.post("posts", json={"title": "x", "author": {"name": ""}}).json()
+        with pytest.raises(httpkit.DecodeError, match=r"author\.name"):
+            api.resource("posts", Post).get(made["id"])
+        with pytest.raises(httpkit.DecodeError, match="title"):
+            api.get("echo").decode(Post)
+
+
+def test_attrs_classes_go_out_and_come_back(sandbox):
+    with httpkit.Session(sandbox.url) as api:
+        posts = api.resource("posts", Note)
+        created = posts.create(Note("Hello", tags=["a"]))
+        found = posts.get(created.id)
+        with pytest.raises(httpkit.DecodeError, match=r"\$\.title|title"):
+            api.get("echo").decode(Note)
+
+    assert sandbox.seen[0].json == {"title": "Hello", "tags": ["a"]}
+    assert found == created == Note("Hello", created.id, ["a"])
 
 
 # ---- adapters
