@@ -12,7 +12,7 @@ import os
 import pickle
 import weakref
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from threading import Lock, RLock
 from typing import Any, Protocol, cast
 
@@ -46,6 +46,9 @@ class Traveller(Protocol):
         ...
 
 
+# What `pickle` raises for a lambda: the second for one made in a function, until Python 3.13.
+_UNNAMED = (pickle.PicklingError, AttributeError)
+
 _restored: OrderedDict[str, Traveller] = OrderedDict()
 _lock = Lock()
 _alive: weakref.WeakValueDictionary[int, Traveller] = weakref.WeakValueDictionary()
@@ -59,11 +62,33 @@ def reduce(session: Traveller) -> tuple[Any, ...]:
     """
     state = session.__getstate__()
     state.pop(TOKEN, None)
-    name = f"{_token(session)}-{_fingerprint(session, state)}"
-    return restore, (type(session), name), state, None, None, fill
+    fingerprint, stuck = _fingerprint(session, state)
+    name = f"{_token(session)}-{fingerprint}"
+    made_of = (type(session), name, *_objections(session, stuck))
+    return restore, made_of, state, None, None, fill
 
 
-def restore(kind: type[Traveller], name: str) -> Traveller:
+def _objections(session: Traveller, stuck: Sequence[str]) -> tuple[Callable[[], None], ...]:
+    """Return what goes ahead of attributes that hold a lambda, to say which they are.
+
+    `pickle` refuses a function that is in no module by its name, and this name is a message;
+    cloudpickle and its like send any function, and with it those attributes. Nobody tells
+    `__reduce__` which of them asks.
+    """
+    if not stuck:
+        return ()
+
+    def objection() -> None:
+        pass
+
+    holders = " and ".join(f"{type(session).__name__}.{name}" for name in stuck)
+    objection.__qualname__ = (
+        f"{holders}, holding a lambda or local function: define it in a module, or use cloudpickle"
+    )
+    return (objection,)
+
+
+def restore(kind: type[Traveller], name: str, *_: object) -> Traveller:
     """Return the session that this process made of the same pickle before, else a hollow one.
 
     Threads that load the same pickle at once get the same one, and one of them fills it.
@@ -97,28 +122,34 @@ def _token(session: Traveller) -> str:
     return token  # one, whichever thread is first
 
 
-def _fingerprint(session: Traveller, state: Mapping[str, Any]) -> str:
+def _fingerprint(session: Traveller, state: Mapping[str, Any]) -> tuple[str, list[str]]:
     """Tell states apart, so that a session that was changed is not taken for its former self.
 
     The sessions that it holds are spelled after it, each once: they may hold it in turn.
+
+    Returns:
+        The fingerprint, and the session's attributes that hold a function without a module.
     """
     seen = hashlib.blake2b(digest_size=16)
     met = [session]
+    stuck: list[str] = []
     for current in met:  # it grows meanwhile
         spelled = state if current is session else current.__getstate__()
         for name, value in sorted(spelled.items()):
             seen.update(name.encode())
-            seen.update(_spelling(value, met))
-    return seen.hexdigest()
+            try:
+                seen.update(_spelling(value, met))
+            except Exception as error:  # noqa: BLE001  # whatever a class of the caller's raises
+                # While the session lives nobody else has its id.
+                seen.update(f"{os.getpid()} {id(value)}".encode())
+                if current is session and isinstance(error, _UNNAMED):
+                    stuck.append(name)
+    return seen.hexdigest(), stuck
 
 
 def _spelling(value: object, met: list[Traveller]) -> bytes:
     spelled = io.BytesIO()
-    try:
-        _Speller(spelled, met).dump(value)
-    except Exception:  # noqa: BLE001  # whatever a class of the caller's raises
-        # A lambda, say, which cloudpickle sends; while the session lives nobody else has its id.
-        return f"{os.getpid()} {id(value)}".encode()
+    _Speller(spelled, met).dump(value)
     return spelled.getvalue()
 
 

@@ -224,6 +224,72 @@ def test_what_does_not_pickle_tells_states_apart_by_identity():
     assert api.__reduce__()[1][1] != before
 
 
+def local(_):
+    """A function that a module holds can travel; those that the tests below make cannot."""
+
+
+STUCK = {
+    "on_status": lambda api: setattr(api, "on_status", {404: lambda _: None}),
+    "hooks": lambda api: api.hooks["response"].append(lambda answer, **_: answer),
+    "auth": lambda api: setattr(api, "auth", httpkit.BearerAuth(lambda: "s3cr3t-of-a-lambda")),
+    "tenant": lambda api: setattr(api, "tenant", lambda: "a"),
+}
+
+
+@pytest.mark.parametrize("name", STUCK)
+def test_a_pickle_of_a_session_with_a_lambda_says_where_it_is(name):
+    api = httpkit.Session(headers={"X-Key": "s3cr3t-of-a-header"})
+    STUCK[name](api)
+
+    with pytest.raises((pickle.PicklingError, AttributeError)) as caught:
+        pickle.dumps(api)
+
+    told = f"{caught.value} {getattr(caught.value, '__notes__', '')}"
+    assert f"Session.{name}, holding a lambda" in told
+    assert "cloudpickle" in told
+    assert "s3cr3t" not in told
+
+
+def test_all_that_hold_a_lambda_are_named():
+    api = httpkit.Session()
+    for hide in STUCK.values():
+        hide(api)
+
+    with pytest.raises((pickle.PicklingError, AttributeError)) as caught:
+        pickle.dumps([api])
+
+    assert "Session.auth and Session.hooks and Session.on_status and Session.tenant" in str(
+        caught.value
+    )
+
+
+@pytest.mark.parametrize("name", STUCK)
+def test_cloudpickle_sends_a_session_with_a_lambda(name):
+    api = httpkit.Session()
+    STUCK[name](api)
+    pickled = cloudpickle.dumps(api)
+
+    one, other = pickle.loads(pickled), pickle.loads(pickled)
+
+    assert one is other is not api
+    assert type(one) is httpkit.Session
+
+
+def test_what_no_pickler_takes_is_left_to_say_so_itself():
+    api = httpkit.Session()
+    api.lock = threading.Lock()
+
+    with pytest.raises(TypeError, match=r"cannot pickle '_thread\.lock' object"):
+        pickle.dumps(api)
+
+
+def test_a_function_of_a_module_travels(server):
+    api = httpkit.Session(server.url)
+    api.on_status = {404: local}
+
+    assert again(api).on_status == {404: local}
+
+
 def test_two_sessions_alike_are_two():
     assert again(httpkit.Session()) is not again(httpkit.Session())
 
