@@ -132,6 +132,16 @@ def test_the_promises_are_numbered_and_each_names_its_tests():
     assert all("::test_" in words for _, words in promises)
 
 
+def test_each_library_of_the_page_of_what_works_names_its_tests():
+    page = (ROOT / "docs/explanation/compatibility.md").read_text("utf-8")
+
+    rows = re.findall(r"^\| (?!library|part|-)(.*?) \|", page, re.MULTILINE)
+    held = re.findall(r"^\| (.*?) \|.*`test_\w+::test_\w+`.*\|$", page, re.MULTILINE)
+
+    assert rows == held
+    assert len(rows) > 25
+
+
 def test_the_quickstart_runs_on_its_own_server(capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["quickstart.py"])
 
