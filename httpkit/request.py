@@ -287,8 +287,8 @@ class PreparedRequest(requests.PreparedRequest):
         """
         if not files and (data is None or (type(data) in _EMPTY and not data)):
             # Saves 12 us: nothing to look into.
-            self.body = None if json is None else self._as_json(json)
-            self.body_start = Body(self.body)
+            body = None if json is None else self._as_json(json)
+            self.__dict__.update(body=body, body_start=Body(body))
             self._settle_length()
             return
         data, files = self._as_stream(_check_data(data), _check_files(files))

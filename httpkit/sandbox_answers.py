@@ -156,7 +156,7 @@ class RefusalError(Exception):
 
     def __init__(self, status: int, detail: str, *, headers: Pairs = (), **members: object) -> None:
         super().__init__(detail)
-        self.answer = problem(status, detail, headers=headers, **members)
+        self.answer: Answer = problem(status, detail, headers=headers, **members)
 
 
 def decoded(body: bytes) -> Any:

@@ -38,7 +38,7 @@ class Collection:
     def __init__(self, name: str, rows: Iterable[Row]) -> None:
         self.name = name
         self.rows: dict[str, Row] = {}
-        self.newest = 0
+        self.newest: int = 0
         self.first_answers: dict[str, Answer] = {}
         for row in rows:
             self.keep({"id": self.newest + 1, **row})
@@ -175,8 +175,8 @@ class Upload:
 
     def __init__(self, total: int, cuts: int) -> None:
         self.total = total
-        self.content = bytearray()
-        self.cuts = cuts
+        self.content: bytearray = bytearray()
+        self.cuts: int = cuts
 
     def take(self, body: bytes, *, at: int, drop: int) -> bool:
         """Append a piece, or its beginning; say whether it was taken whole."""
@@ -214,10 +214,11 @@ class Site:
         # Read at each request, so that a test can rotate them.
         self.secrets = secrets
         # As text: copied, checked to be JSON, and untouched by what requests do to the rows.
-        self.seed = json.dumps({name: [*map(dict, rows)] for name, rows in collections.items()})
+        stored = {name: [*map(dict, rows)] for name, rows in collections.items()}
+        self.seed: str = json.dumps(stored)
         self.ports: tuple[int, ...] = ()
-        self.closing = threading.Event()
-        self.lock = threading.Lock()
+        self.closing: threading.Event = threading.Event()
+        self.lock: threading.Lock = threading.Lock()
         self.forget()
 
     def forget(self) -> None:
@@ -229,7 +230,9 @@ class Site:
             self.uploads: dict[str, Upload] = {}
             # Access tokens, and when each ends on the monotonic clock.
             self.granted: dict[str, float] = {}
-            self.collections = {name: Collection(name, rows) for name, rows in collections.items()}
+            self.collections: dict[str, Collection] = {
+                name: Collection(name, rows) for name, rows in collections.items()
+            }
 
     def origin(self, index: int) -> str:
         """Return the URL of the first port, or of the second.

@@ -129,8 +129,8 @@ class Wire(io.RawIOBase):
         """
         self._sock = sock
         self._kept: Any = None if is_lasting else sock.makefile("rb", buffering=0)
-        self.is_lasting = is_lasting
-        self.exchange = exchange
+        self.is_lasting: bool = is_lasting
+        self.exchange: Exchange = exchange
         self.timeout: float | None = sock.gettimeout()
         self._applied = self.timeout
         self.is_cut: bool = False
@@ -252,6 +252,8 @@ class Message(HTTPResponse):
     _overhead: int
     _failure: Exception | None
     status: int
+    code: int
+    reason: str
 
     def __init__(
         self, sock: socket, debuglevel: int = 0, method: str | None = None, url: str | None = None
