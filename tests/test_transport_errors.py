@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 import brotlicffi
 import pytest
 import requests
+import urllib3
+from requests.adapters import HTTPAdapter
 
 import httpkit
 
@@ -909,3 +911,30 @@ def test_an_error_body_that_cannot_be_decoded_frees_its_connection_at_once(raw_s
 
         assert was_left.wait(1)
     assert response.status_code == 404
+
+
+class Flushed(urllib3.HTTPResponse):
+    """urllib3's response under another adapter, on Python 3.14: the flush of its decoder fails."""
+
+    def _flush_decoder(self):
+        raise zlib.error("Error -3 while decompressing data: incorrect header check")
+
+
+class FlushingAdapter(HTTPAdapter):
+    def build_response(self, req, resp):
+        fields = {"Content-Encoding": "gzip"}
+        body = io.BytesIO(gzip.compress(b"one") + b"\0" * 8)
+        resp.close()
+        raw = Flushed(body, headers=fields, status=200, preload_content=False)
+        return super().build_response(req, raw)
+
+
+def test_what_zlib_raises_under_a_stock_adapter_is_a_typed_error(raw_server):
+    server = raw_server(sized(b"any"))
+
+    with httpkit.Session(server.url) as api:
+        api.mount("http://", FlushingAdapter())
+        with pytest.raises(requests.exceptions.ContentDecodingError):
+            api.get("x")
+
+    assert len(server.requests) == 1
