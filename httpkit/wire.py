@@ -559,8 +559,12 @@ class Message(HTTPResponse):
     def _close_conn(self) -> None:
         """Let go of the connection; http.client calls it so."""
         if (buffered := self.fp) is not None:
-            self.is_tainted = self.wire.has_more(buffered)
+            # A wire that lasts ends with its connection, whoever still holds the message.
+            self.is_tainted = buffered.closed or self.wire.has_more(buffered)
             self._let_go(buffered)
+
+    def flush(self) -> None:
+        """Do nothing: nothing is written. http.client flushes what may be closed by now."""
 
     def _let_go(self, buffered: io.BufferedReader) -> None:
         self.fp = None

@@ -242,7 +242,7 @@ def find_lowest(bench: Bench, tools: Path, python: Path, suite: Path) -> list[st
     extras = [f"--extra={extra}" for extra in EXTRAS.split(",")]
     bench.call(
         "find the lowest", tools, "-m", "uv", "pip", "compile", "--python", python,
-        "--resolution", "lowest-direct", *extras, *find_links(), "--output-file", file,
+        "--resolution", "lowest-direct", "--upgrade", *extras, *find_links(), "--output-file", file,
         suite / "pyproject.toml",
     )  # fmt: skip
     return [f"--constraint={file}"]

@@ -12,11 +12,11 @@ PROGRAM = """
 import json
 import sys
 
-ABSENT = "pyrate_limiter pandas polars socks brotli brotlicffi zstandard backports compression"
+ABSENT = "pyrate_limiter pandas polars socks brotli brotlicffi zstandard backports compression.zstd"
 
 class Absent:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ABSENT.split():
+        if {name, name.partition(".")[0]} & {*ABSENT.split()}:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Absent())

@@ -21,7 +21,7 @@ from requests.adapters import HTTPAdapter
 
 import httpkit
 from httpkit import transport
-from httpkit.wire import MalformedError, Message
+from httpkit.wire import UNLIMITED, MalformedError, Message, Wire
 from tests.sockets import Acceptor, drip, relay
 
 # Seconds. A limit of SHORT is seen by LATE on a busy machine; what is not, takes ENDLESS.
@@ -1274,3 +1274,17 @@ def test_a_connection_that_ended_within_a_body_is_closed_at_once(raw_server):
             list(response.iter_content(1000))
 
         assert was_left.wait(1)
+
+
+def test_a_message_whose_connection_was_closed_first_is_closed_without_a_word():
+    # What raises in a finalizer is printed, since Python 3.13.
+    here, there = socket.socketpair()
+    with here, there:
+        receiver = Wire(here, UNLIMITED, is_lasting=True).makefile("rb")
+        message = Message.following(receiver, "GET")
+        receiver.close()
+
+        message.close()
+
+    assert message.isclosed()
+    assert message.is_tainted
