@@ -260,7 +260,7 @@ class RequestLog(logging.Handler):
 
     def __enter__(self) -> Self:
         with _lock:
-            self.is_scoped = True
+            self.is_scoped: bool = True
             _shown.remove(self)
             _shown.extend([*self.superseded, self])
             _apply()

@@ -5,7 +5,7 @@
     python tests/package.py --python python3.13 with another Python
 
 The sdist is built from the checkout, the wheel from the sdist, and the tests are those of the
-sdist, with its `httpkit` removed: what they import is what pip installed. Metadata and contents
+sdist, with the source removed: what they import is what pip installed. Metadata and contents
 are checked, and that every public name has a type.
 
 Rule: the standard library only, so that any Python can start it.
@@ -29,7 +29,7 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 TOOLS = ("build", "twine", "uv")
-EXTRAS = "rate-limit,test"
+EXTRAS = "rate-limit,testing,test"
 
 WANTED_IN_SDIST = (
     "CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml", "docs/index.md", "docs/quickstart.py",
@@ -184,11 +184,16 @@ def check_contents(sdist: Path, wheel: Path) -> None:
     Raises:
         PackageError: Something is missing, or too much.
     """
-    source = {path.name for path in (CHECKOUT / "httpkit").iterdir() if path.is_file()}
+    wanted = {
+        path.relative_to(CHECKOUT).as_posix()
+        for name in read_sources()
+        for path in [CHECKOUT / name, *(CHECKOUT / name).glob("*")]
+        if path.is_file()
+    }
     with zipfile.ZipFile(wheel) as archive:
         held = archive.namelist()
-    missing = {f"httpkit/{name}" for name in source | {"py.typed"}} - set(held)
-    strange = [n for n in held if not n.startswith("httpkit/") and ".dist-info/" not in n]
+    missing = (wanted | {"httpkit/py.typed"}) - set(held)
+    strange = [name for name in held if name not in wanted and ".dist-info/" not in name]
     if not any(name.endswith(".dist-info/licenses/LICENSE") for name in held):
         missing.add("LICENSE")
     refuse("the wheel lacks", missing)
@@ -197,6 +202,13 @@ def check_contents(sdist: Path, wheel: Path) -> None:
         names = {name.partition("/")[2] for name in archive.getnames()}
     refuse("the sdist lacks", set(WANTED_IN_SDIST) - names)
     refuse("the sdist should not have", [n for n in names if "__pycache__" in n or ".venv" in n])
+
+
+def read_sources() -> list[str]:
+    """Read from pyproject.toml which packages and modules make the wheel."""
+    hatch = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]
+    names: list[str] = hatch["build"]["targets"]["wheel"]["packages"]
+    return names
 
 
 def refuse(what: str, names: Iterable[str]) -> None:
@@ -215,7 +227,9 @@ def unpack_suite(bench: Bench, sdist: Path) -> Path:
     shutil.rmtree(place, ignore_errors=True)
     shutil.unpack_archive(sdist, place, filter="data")
     (suite,) = place.iterdir()
-    shutil.rmtree(suite / "httpkit")
+    for name in read_sources():
+        source = suite / name
+        shutil.rmtree(source) if source.is_dir() else source.unlink()
     return suite
 
 

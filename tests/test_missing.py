@@ -12,7 +12,10 @@ PROGRAM = """
 import json
 import sys
 
-ABSENT = "pyrate_limiter pandas polars socks brotli brotlicffi zstandard backports compression.zstd"
+ABSENT = (
+    "pyrate_limiter pandas polars responses socks"
+    " brotli brotlicffi zstandard backports compression.zstd"
+)
 
 class Absent:
     def find_spec(self, name, path=None, target=None):
@@ -44,6 +47,10 @@ REFUSED = {
     "api.get('x', proxies={'http': 'socks5h://ada:s3cr3t@127.0.0.1:9'})": (
         "InvalidSchema",
         "pip install 'requests[socks]'",
+    ),
+    "httpkit.testing.Script(200).__enter__()": (
+        "ConfigurationError",
+        "pip install 'requests-httpkit[testing]'",
     ),
     "api.get('br')": ("ContentDecodingError", "pip install 'urllib3[brotli]'"),
     "api.get('zstd')": ("ContentDecodingError", "pip install 'urllib3[zstd]'"),
