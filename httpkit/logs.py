@@ -244,7 +244,7 @@ class RequestLog(logging.Handler):
         except (ValueError, TypeError) as error:
             raise ConfigurationError(f"level={level!r} is no level of logging") from error
         self.setFormatter(logging.Formatter("%(asctime)s.%(msecs)03d %(message)s", "%H:%M:%S"))
-        self.is_scoped = False
+        self.is_scoped: bool = False
         self.superseded: list[RequestLog] = []
         self._stream = stream
 
@@ -260,7 +260,7 @@ class RequestLog(logging.Handler):
 
     def __enter__(self) -> Self:
         with _lock:
-            self.is_scoped: bool = True
+            self.is_scoped = True
             _shown.remove(self)
             _shown.extend([*self.superseded, self])
             _apply()
