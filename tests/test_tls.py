@@ -110,6 +110,18 @@ def test_who_verifies_nothing_is_warned(raw_server, answer, authority, session):
     assert response.status_code == 200
 
 
+def test_who_verifies_nothing_is_warned_for_each_request(raw_server, answer, authority, session):
+    tls = context(authority.issue_cert("other.test"))
+    server = raw_server(answer(connection="keep-alive"), tls=tls)
+    api = session(server.url, verify=False)
+
+    for _ in range(3):  # all but the first over a connection that is open
+        with pytest.warns(Warning, match="Unverified HTTPS request"):
+            api.get("x")
+
+    assert server.connections == 1
+
+
 def test_verifying_nothing_once_does_not_stick(raw_server, answer, authority, session):
     tls = context(authority.issue_cert("other.test"))
     server = raw_server(answer(connection="keep-alive"), tls=tls)
