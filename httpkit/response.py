@@ -1,5 +1,6 @@
 """What a caller sees of an answer, and how its body is read."""
 
+import codecs
 import json
 import zlib
 from collections.abc import Callable, Generator, Iterator
@@ -400,9 +401,15 @@ class Response(requests.Response):
         return state
 
 
+# Python's own, which no server means; they warn of escapes that are none.
+_ESCAPES = frozenset({"unicode-escape", "raw-unicode-escape"})
+
+
 def _known(encoding: str | None) -> str:
     name = encoding or "utf-8"
     try:
+        if codecs.lookup(name).name.replace("_", "-") in _ESCAPES:
+            return "utf-8"
         b"\xff".decode(name, "replace")  # also refuses what is no text encoding, such as hex
     except (LookupError, ValueError):
         return "utf-8"

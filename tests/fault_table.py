@@ -605,6 +605,8 @@ TEXT = [
     for charset in ("none", "hex", "rot13", "base64", "zip", "undefined", "idna",
                     "'utf-8'", '"', "a\tb", "../../etc", "utf-8;charset=hex", "unicode_escape")
 ] + [
+    fault("an escape of Python's", text(b"a\\", "text/plain; charset=unicode_escape"),
+          read_lines, ["a\\"]),
     fault("bytes that are not UTF-8", text(b"h\xffi", "text/plain; charset=utf-8"), read_text,
           "h\ufffdi"),
     fault("UTF-16 that is cut", text(b"h\0i", "text/plain; charset=utf-16-le"), read_text,

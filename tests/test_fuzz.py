@@ -552,9 +552,14 @@ def test_every_answer_of_the_corpus_is_a_value_or_a_typed_error(server, read):
             outcome(server, Reply((whole,)), read)
 
 
+def may_lead_on(sent: Reply) -> bool:
+    """Say whether a second request may follow: over a connection that is being closed, a race."""
+    return b"location" in b"".join(sent.pieces).lower()
+
+
 @pytest.mark.parametrize("read", [read_whole, read_error, read_content, create_post])
 @fuzzed(max(40, ASKED // 8))
-@given(sent=replies().filter(lambda sent: not sent.stays))
+@given(sent=replies().filter(lambda sent: not sent.stays and not may_lead_on(sent)))
 def test_any_answer_is_the_same_over_a_connection_that_is_open(server, read, sent):
     with no_waiting():
         assert outcome(server, sent, read, is_warm=True) == outcome(server, sent, read)
@@ -564,6 +569,8 @@ def test_any_answer_is_the_same_over_a_connection_that_is_open(server, read, sen
 def test_every_answer_of_the_corpus_is_the_same_over_a_connection_that_is_open(server, read):
     with no_waiting():
         for whole in CORPUS:
+            if may_lead_on(Reply((whole,))):
+                continue
             warm = outcome(server, Reply((whole,)), read, is_warm=True)
             assert (warm, whole) == (outcome(server, Reply((whole,)), read), whole)
 
