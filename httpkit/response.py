@@ -217,7 +217,7 @@ class Response(requests.Response):
 
     def _is_plain_json(self) -> bool:
         """Say whether requests would decode the body as UTF-8, with the standard library."""
-        if _requests_models.complexjson is not json:
+        if _requests_models.complexjson is not json or not self.content:
             return False
         encoding = self.encoding
         if encoding is None:
