@@ -192,7 +192,7 @@ def check_contents(sdist: Path, wheel: Path) -> None:
     }
     with zipfile.ZipFile(wheel) as archive:
         held = archive.namelist()
-    missing = (wanted | {"httpkit/py.typed"}) - set(held)
+    missing = (wanted | {f"{name}/py.typed" for name in read_sources()}) - set(held)
     strange = [name for name in held if name not in wanted and ".dist-info/" not in name]
     if not any(name.endswith(".dist-info/licenses/LICENSE") for name in held):
         missing.add("LICENSE")

@@ -99,7 +99,7 @@ def test_the_metadata_says_what_pyproject_does(built):
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata["Description-Content-Type"] == "text/markdown"
     assert "Typing :: Typed" in metadata.get_all("Classifier")
-    assert metadata.get_all("Provides-Extra") == ["dev", "rate-limit", "test", "testing"]
+    assert metadata.get_all("Provides-Extra") == sorted(PROJECT["optional-dependencies"])
     assert metadata.get_payload().startswith("# httpkit")
 
 

@@ -122,7 +122,7 @@ def test_pytest_finds_the_plugin_where_the_package_is_installed():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 
     assert project["project"]["entry-points"]["pytest11"] == {"httpkit": "pytest_httpkit"}
-    assert "pytest_httpkit.py" in project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    assert "pytest_httpkit" in project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
 
 
 def test_pytest_does_not_warn_where_the_package_was_imported_before_it():

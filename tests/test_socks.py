@@ -260,5 +260,5 @@ except requests.exceptions.InvalidSchema as error:
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
     )
 
-    assert done.stdout.startswith("Missing dependencies for SOCKS support"), done.stderr
+    assert done.stdout.startswith("a SOCKS proxy needs PySocks: pip install"), done.stderr
     assert " 1" in done.stdout
