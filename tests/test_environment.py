@@ -111,13 +111,13 @@ def test_a_netrc_that_appears_changes_and_goes_counts_at_once(tmp_path, monkeypa
     monkeypatch.setenv("NETRC", str(path))
     with httpkit.Session("https://api.test") as api:
         found = [signed(api)]
-        for password in ("first", "second"):
+        for password in ("passw0rd-1", "passw0rd-2"):
             netrc(path, password)
             found.append(signed(api))
         path.unlink()
         found.append(signed(api))
 
-    expected = [requests.auth._basic_auth_str("me", word) for word in ("first", "second")]
+    expected = [requests.auth._basic_auth_str("me", word) for word in ("passw0rd-1", "passw0rd-2")]
     assert found == [None, *expected, None]
 
 
