@@ -233,7 +233,8 @@ class HTTPResponse(urllib3.HTTPResponse):
         try:
             return super()._flush_decoder()
         except zlib.error as error:
-            raise DecodeError("the compressed content is broken", error) from error
+            message = "the compressed content is cut, or followed by something else"
+            raise DecodeError(message, error) from error
 
     def _next_chunk(self, most: int | None) -> bytes:
         message: Any = self._fp

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import requests
 import trustme
+import urllib3
 from requests_toolbelt import MultipartEncoder
 
 import httpkit
@@ -275,6 +276,11 @@ def unread(w):
     list(response.lines())
 
 
+def undecoded(w):
+    w.patch.setattr(urllib3.HTTPResponse, "CONTENT_DECODERS", ["gzip", "deflate"])
+    w.body(b"any", content_encoding="br").get("")
+
+
 ANSWERS = {
     "the answer to … is not JSON: …": lambda w: w.get("html").json(),
     "the answer to … is not a …: …": lambda w: w.get("posts/1").decode(list[int]),
@@ -299,6 +305,7 @@ ANSWERS = {
     "the compressed content is cut, or followed by something else": (
         lambda w: w.body(b"\x1f\x8b\x08\x00", content_encoding="gzip").get("")
     ),
+    "the body is encoded as …: pip install 'urllib3[…]'": undecoded,
     "… IncompleteRead(…": lambda w: w.get("truncated"),
 }
 
@@ -414,6 +421,14 @@ def through(w, proxy):
     w.api("https://h.test", proxies=dict.fromkeys(BOTH, proxy), retry=None).get("")
 
 
+def without_socks(w):
+    def missing(*_args, **_options):
+        raise requests.exceptions.InvalidSchema("Missing dependencies for SOCKS support.")
+
+    w.patch.setattr("requests.adapters.SOCKSProxyManager", missing)
+    w.get("x", proxies={"http": "socks5h://127.0.0.1:9"})
+
+
 NOTES = {
     "the certificate has expired: its operator must renew it, …": lambda w: w.tls(
         not_before=now() - 9 * DAY, not_after=now() - DAY
@@ -440,6 +455,7 @@ NOTES = {
         lambda w: without_a_certificate(w, ssl.TLSVersion.TLSv1_2)
     ),
     "the server refused the client certificate that cert= names": with_a_certificate_of_another,
+    "a SOCKS proxy needs PySocks: pip install 'requests[socks]'": without_socks,
     "the proxy wants other credentials: …": (
         lambda w: through(w, w.raw(b"HTTP/1.1 407 Who\r\n\r\n").url)
     ),
@@ -1072,7 +1088,7 @@ def spelled(node: ast.expr) -> str | None:
 def messages():
     """Return the messages with which the house makes its errors, by where they stand."""
     makers = {"decode_error", "_refusal", "_wrong", "_useless"} | vars(requests.exceptions).keys()
-    for path in sorted((ROOT / "httpkit").glob("*.py")):
+    for path in sorted(Path(httpkit.__file__).parent.glob("*.py")):
         if path.name.startswith("sandbox"):
             continue
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
