@@ -2,6 +2,7 @@
 
 import hashlib
 import ssl
+import threading
 
 import pytest
 import requests
@@ -214,7 +215,15 @@ def test_a_dump_shows_every_hop_also_of_a_connection_that_was_open(sandbox):
 def test_a_pool_of_toolbelts_makes_sessions_of_ours(sandbox):
     urls = [f"{sandbox.url}/flaky/{key}" for key in "abcd"]
 
-    pool = Pool.from_urls(urls, num_processes=2, session=httpkit.Session)
+    made = threading.Event()  # its threads begin before they are whole
+
+    def make():
+        api = httpkit.Session()
+        api.hooks["response"].append(lambda *_, **__: made.wait(5) and None)
+        return api
+
+    pool = Pool.from_urls(urls, num_processes=2, session=make)
+    made.set()
     pool.join_all()
 
     assert [(r.response.status_code, r.response.attempts) for r in pool.responses()] == [
