@@ -475,27 +475,35 @@ def measure(links: dict[str, Any], row: tuple[str, str, int, int], rounds: int) 
     return samples
 
 
-def show(row: str, samples: dict[str, Any]) -> None:
+def ratios(samples: dict[str, Any]) -> dict[str, str]:
+    """Return each contender's CPU time as a multiple of that of requests in the same round."""
     base = samples["requests"]
-    for name, taken in samples.items():
-        cpu = median(cpu for cpu, _ in taken)
-        ratio = median(mine / theirs for (mine, _), (theirs, _) in zip(taken, base, strict=True))
-        rate = 1 / median(seconds for _, seconds in taken)
-        say(f"| {row} | {name} | {cpu * 1e6:.0f} | {ratio:.2f} | {rate:.0f} |")
+    return {
+        name: f"{median(own / other for (own, _), (other, _) in zip(taken, base, strict=True)):.2f}"
+        for name, taken in samples.items()
+    }
+
+
+def show(head: list[str], rows: dict[str, list[str]]) -> None:
+    """Print a table."""
+    say(f"\n| {' | '.join(head)} |\n|---|{'---:|' * (len(head) - 1)}")
+    for name, cells in rows.items():
+        say(f"| {name} | {' | '.join(cells)} |")
 
 
 def show_imports(found: dict[str, str], rounds: int) -> None:
     """Print what it costs to import each contender, beyond an interpreter that did not."""
-    say("\n| import | CPU ms | above requests | peak MiB |\n|---|---:|---:|---:|")
     samples: dict[str, list[tuple[float, float]]] = {}
     for _ in range(rounds):
         for name, statement in IMPORTS.items():
             if (python := found.get(name.partition(",")[0])) is not None:
                 samples.setdefault(name, []).append(cost(python, statement))
     base = median(cpu for cpu, _ in samples["requests"])
+    rows: dict[str, list[str]] = {}
     for name, taken in samples.items():
         cpu, peak = (median(column) for column in zip(*taken, strict=True))
-        say(f"| {name} | {cpu * 1e3:.1f} | {(cpu - base) * 1e3:.1f} | {peak / 1024:.1f} |")
+        rows[name] = [f"{cpu * 1e3:.1f}", f"{(cpu - base) * 1e3:.1f}", f"{peak / 1024:.1f}"]
+    show(["import", "CPU ms", "above requests", "peak MiB"], rows)
 
 
 def cost(python: str, statement: str) -> tuple[float, float]:
@@ -517,12 +525,23 @@ def main() -> None:
     parser.add_argument("--venvs", type=Path, metavar="FOLDER", help="with rivals of their own")
     options = parser.parse_args()
     found = pythons(options.venvs)
-    say("| call | client | CPU us | x requests | calls/s |\n|---|---|---:|---:|---:|")
+    cpu: dict[str, list[str]] = {}
+    rates: dict[str, list[str]] = {}
     with running(found) as links:
         for row in ROWS:
-            if options.only in row[0]:
-                samples = measure(links, row, options.rounds)
-                show(row[0], {name: samples[name] for name in found if name in samples})
+            if options.only not in row[0]:
+                continue
+            samples = measure(links, row, options.rounds)
+            of_requests = median(cpu for cpu, _ in samples["requests"]) * 1e6
+            cells = ratios(samples)
+            cpu[row[0]] = [f"{of_requests:.0f}", *(cells.get(name, "") for name in found)]
+            rates[row[0]] = [
+                f"{1 / median(s for _, s in samples[name]):.0f}" if name in samples else ""
+                for name in found
+            ]
+            say(f"{row[0]}: {cells}")
+    show(["CPU, x requests", "requests, us", *found], cpu)
+    show(["calls a second", *found], rates)
     if options.only in "import":
         show_imports(found, options.rounds)
 
