@@ -8,12 +8,12 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import requests
 from requests.exceptions import ChunkedEncodingError
 
-from httpkit import _filenames, _secrets, checksums, errors, logs, retry
+from httpkit import _filenames, _secrets, checksums, destination, errors, logs, retry
 from httpkit import response as response_room
 from httpkit.blocks import gathered
 from httpkit.clock import CLOCK
@@ -63,15 +63,16 @@ def fetch(ask: Ask, url: str, dest: Destination, wishes: Wishes) -> Download:
         TransferError: The file exists, cannot be written, or is not what was expected.
         BodyTooLargeError: It is larger than `max_size`.
         StatusError: The server refuses.
+        ConfigurationError: No file can be named so.
     """
-    target, folder = _target(dest)
-    if target is not None and target.exists():
+    target, folder = destination.named_by(dest)
+    if target is not None and destination.is_there(target):
         if wishes.if_exists == "error":
-            raise _exists(target)
+            raise destination.taken(target)
         if wishes.if_exists == "skip":
-            return Download(target, size=target.stat().st_size, skipped=True)
+            return Download(target, size=_stat(target).st_size, skipped=True)
         if wishes.if_exists == "rename":
-            target = _free_name(target)
+            target = destination.free_name(target)
     file = dest if hasattr(dest, "write") else None
     transfer = _Transfer(ask, url, target, folder, wishes, file)
     try:
@@ -80,30 +81,9 @@ def fetch(ask: Ask, url: str, dest: Destination, wishes: Wishes) -> Download:
         transfer.close()
 
 
-def _target(dest: Destination) -> tuple[Path | None, Path]:
-    """Return the named file, if the caller named one, and the folder for a server's name."""
-    if dest is None or hasattr(dest, "write"):
-        return None, Path()
-    text = os.fspath(cast("str | os.PathLike[str]", dest))
-    path = Path(text)
-    if path.is_dir() or text.endswith(("/", os.sep)):
-        if not path.is_dir():
-            raise TransferError(f"the folder {path} does not exist")
-        return None, path
-    if not path.parent.is_dir():
-        raise TransferError(f"the folder {path.parent} does not exist")
-    return path, path.parent
-
-
-def _exists(path: Path) -> TransferError:
-    return TransferError(f"{path} exists: pass if_exists= 'replace', 'skip', 'rename' or 'update'")
-
-
-def _free_name(path: Path) -> Path:
-    number = 1
-    while (other := path.with_name(f"{path.stem} ({number}){path.suffix}")).exists():
-        number += 1
-    return other
+def _stat(path: Path) -> os.stat_result:
+    with destination.translated(path):
+        return path.stat()
 
 
 class _Transfer:
@@ -214,7 +194,7 @@ class _Transfer:
             self._is_answered = True
             self._is_unchanged = answer.status_code == 304
             if self._is_unchanged:
-                if self._target is None or not self._target.exists():
+                if self._target is None or not destination.is_there(self._target):
                     raise TransferError("the server says 304 (not modified), but there is no file")
                 return
             self._final_url = answer.url
@@ -241,8 +221,9 @@ class _Transfer:
         fields = {"Accept-Encoding": "identity"}
         size = self._known_size() if self._is_resumable else 0
         if not size or self._sink is None:
-            if self._wishes.if_exists == "update" and self._target and self._target.exists():
-                fields["If-Modified-Since"] = http_date(self._target.stat().st_mtime)
+            target = self._target
+            if self._wishes.if_exists == "update" and target and destination.is_there(target):
+                fields["If-Modified-Since"] = http_date(_stat(target).st_mtime)
             return 0, fields
         start = max(0, size - OVERLAP)
         fields["Range"] = f"bytes={start}-"
@@ -256,11 +237,11 @@ class _Transfer:
         name = _filenames.from_disposition(answer.headers.get("content-disposition"))
         target = self._folder / _filenames.safe(name or _filenames.from_url(self._url))
         self._must_be_new = (self._wishes.if_exists or "error") == "error"
-        if target.exists():
+        if destination.is_there(target):
             if self._must_be_new:
-                raise _exists(target)
+                raise destination.taken(target)
             if self._wishes.if_exists == "rename":
-                target = _free_name(target)
+                target = destination.free_name(target)
             if self._wishes.if_exists == "skip" or self._is_up_to_date(target):
                 self._target, self._is_unchanged = target, True
                 return False
@@ -275,7 +256,7 @@ class _Transfer:
         modified = timestamp(self._last_modified)
         if self._wishes.if_exists != "update" or modified is None:
             return False
-        return target.stat().st_mtime >= modified
+        return _stat(target).st_mtime >= modified
 
     def _admit(self, answer: requests.Response, start: int) -> int:
         """Decide what an answer is good for; return where in the file its body begins."""
@@ -456,7 +437,7 @@ class _Transfer:
         return error
 
     def _skipped(self) -> Download:
-        size = self._target.stat().st_size if self._target else 0
+        size = _stat(self._target).st_size if self._target else 0
         return Download(self._target, size=size, attempts=self._attempts, skipped=True)
 
     def _finish(self) -> Download:
@@ -465,9 +446,10 @@ class _Transfer:
         etag = sink.identity.etag if sink.identity else None
         if isinstance(sink, Part) and self._target is not None:
             if not sink.finish(self._target, sync=self._wishes.fsync, is_new=self._must_be_new):
-                raise _exists(self._target)
+                raise destination.taken(self._target)
             if self._wishes.mtime and (modified := timestamp(self._last_modified)) is not None:
-                os.utime(self._target, (modified, modified))
+                with destination.translated(self._target):
+                    os.utime(self._target, (modified, modified))
         digests = self._sums.hexdigests() if self._sums else {}
         return Download(
             self._target if isinstance(sink, Part) else None,

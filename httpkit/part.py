@@ -12,10 +12,12 @@ import shutil
 import uuid
 from contextlib import suppress
 from dataclasses import asdict
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Protocol, Self
 
 from httpkit._headers import is_value
+from httpkit.destination import cannot_write, translated
 from httpkit.errors import TransferError
 from httpkit.identity import Identity
 
@@ -24,6 +26,8 @@ try:
 except ImportError:  # Windows: two writers to one name are not kept apart there
     fcntl = None  # type: ignore[assignment]
 
+# Bytes, of the 255 that common file systems take: ".part.json" needs 10 of them.
+_LONGEST_NAME = 245
 # Enough to notice another version or a tail of zeros; little enough to fetch twice.
 OVERLAP = 4096
 
@@ -74,15 +78,13 @@ class Part:
         Raises:
             TransferError: The folder does not exist or cannot be written.
         """
-        usual = target.with_name(f"{target.name}.part")
-        try:
+        usual = target.with_name(f"{_stem(target.name)}.part")
+        with translated(usual):
             descriptor = _lock(usual)
             if descriptor is not None:
                 return cls(usual, descriptor, is_shared=False)
             own = target.with_name(f"{target.name[:50]}.{uuid.uuid4().hex[:8]}.part")
             return cls(own, os.open(own, _FLAGS | os.O_EXCL, 0o666), is_shared=True)
-        except OSError as error:
-            raise TransferError(f"{target} cannot be written: {error.strerror}") from error
 
     @property
     def size(self) -> int:
@@ -100,20 +102,24 @@ class Part:
             while view:
                 view = view[os.write(self._descriptor, view) :]
         except OSError as error:
-            raise _cannot_write(self.path, error) from error
+            raise cannot_write(self.path, error) from error
 
     def read_at(self, position: int, size: int) -> bytes:
-        """Return so many bytes from a position."""
-        return os.pread(self._descriptor, size, position)
+        """Return so many bytes from a position.
+
+        Raises:
+            TransferError: The disk does not give them back.
+        """
+        with translated(self.path):
+            return os.pread(self._descriptor, size, position)
 
     def restart(self, identity: Identity) -> None:
         """Drop what is there; what follows is of this version."""
-        try:
+        with translated(self.path):
             os.ftruncate(self._descriptor, 0)
             os.lseek(self._descriptor, 0, os.SEEK_SET)
+        with translated(self._sidecar):
             self._sidecar.write_text(json.dumps(asdict(identity)), "utf-8")
-        except OSError as error:
-            raise _cannot_write(self.path, error) from error
         self.identity = identity
 
     def check_space(self, needed: int) -> None:
@@ -122,12 +128,14 @@ class Part:
         Raises:
             TransferError: There is less room than the bytes that are missing.
         """
+        free: int | None = None
         with suppress(OSError):
             free = shutil.disk_usage(self.path.parent).free
-            if needed > free:
-                raise TransferError(
-                    f"{needed} bytes are missing, but {self.path.parent} has {free} free"
-                )
+        # TransferError is an OSError, too: within the block it would be lost.
+        if free is not None and needed > free:
+            raise TransferError(
+                f"{needed} bytes are missing, but {self.path.parent} has {free} free"
+            )
 
     def finish(self, target: Path, *, sync: bool, is_new: bool) -> bool:
         """Give the whole file its final name, at once; say whether it could have it.
@@ -141,16 +149,32 @@ class Part:
             if sync:
                 os.fsync(self._descriptor)
             if is_new:
-                target.hardlink_to(self.path)  # unlike a rename it replaces nothing
-                self.path.unlink()
+                self._take(target)
             else:
                 self.path.replace(target)
         except FileExistsError:
             return False
         except OSError as error:
-            raise _cannot_write(target, error) from error
-        self._sidecar.unlink(missing_ok=True)
+            raise cannot_write(target, error) from error
+        with suppress(OSError):  # the file is whole
+            self._sidecar.unlink()
         return True
+
+    def _take(self, target: Path) -> None:
+        """Move to a name that must be free.
+
+        Raises:
+            FileExistsError: It is not.
+        """
+        try:
+            target.hardlink_to(self.path)  # unlike a rename it replaces nothing
+        except FileExistsError:
+            raise
+        except OSError:  # FAT and some file systems over the network have no links
+            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+            self.path.replace(target)
+        else:
+            self.path.unlink()
 
     def discard(self) -> None:
         """Remove the part: its bytes are wrong."""
@@ -160,14 +184,18 @@ class Part:
             self._sidecar.unlink()
 
     def close(self) -> None:
-        """Let go of the file; an empty part is removed."""
+        """Let go of the file; an empty part is removed.
+
+        Raises:
+            TransferError: Bytes that were written got lost on the way to the disk.
+        """
         if self._descriptor < 0:
             return
-        is_empty = self.size == 0 and self.path.exists()
-        if (is_empty or self.is_shared) and self._is_mine():
+        if (self.size == 0 or self.is_shared) and self._is_mine():
             self.discard()
-        os.close(self._descriptor)
-        self._descriptor = -1
+        descriptor, self._descriptor = self._descriptor, -1
+        with translated(self.path):  # NFS may notice a full disk only now
+            os.close(descriptor)
 
     def _is_mine(self) -> bool:
         return _same_file(self._descriptor, self.path)
@@ -189,6 +217,14 @@ class Part:
         total: Any = identity.total
         is_count = total is None or (isinstance(total, int) and total >= 0)
         return identity if is_legible and is_count else None
+
+
+def _stem(name: str) -> str:
+    """Return what the names of a file's part begin with: the same in every process."""
+    octets = os.fsencode(name)
+    if len(octets) <= _LONGEST_NAME:
+        return name
+    return f"{name[:50]}.{blake2b(octets, digest_size=8).hexdigest()}"
 
 
 # No link is followed: in a shared folder it could lead to somebody else's file.
@@ -220,11 +256,6 @@ def _same_file(descriptor: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except OSError:
         return False
-
-
-def _cannot_write(path: Path, error: OSError) -> TransferError:
-    hint = "; free some space and call again" if error.errno == errno.ENOSPC else ""
-    return TransferError(f"{path} cannot be written: {error.strerror or error}{hint}")
 
 
 class Stream:

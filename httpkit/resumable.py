@@ -21,6 +21,7 @@ from httpkit import _headers, _secrets, errors, logs, retry, upload
 from httpkit._urls import Origin
 from httpkit.bodies import Outgoing
 from httpkit.clock import CLOCK
+from httpkit.destination import translated
 from httpkit.errors import ConfigurationError, IncompleteError, RedirectError, TransferError
 from httpkit.identity import stand_for
 from httpkit.progress import Reporter
@@ -273,7 +274,9 @@ class _State:
             "endpoint": stand_for(exchange.url),
             "content": [exchange.size, exchange.wishes.checksum, *exchange.content.fingerprint],
         }
-        if not self._path.parent.is_dir():
+        with translated(self._path):
+            has_folder = self._path.parent.is_dir()
+        if not has_folder:
             raise TransferError(f"the folder of state={str(self._path)!r} does not exist")
 
     def load(self) -> str | None:

@@ -1,10 +1,12 @@
 """The file under its final name is whole and verified, or absent; what arrived is kept."""
 
 import base64
+import errno
 import gzip
 import hashlib
 import io
 import os
+import pickle
 import random
 import re
 import signal
@@ -15,7 +17,7 @@ import threading
 import time
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -991,8 +993,34 @@ def test_update_fetches_what_changed(api, dest, raw_server):
     assert field(server.requests[0], "if-modified-since") == "Sun, 13 Sep 2020 12:26:40 GMT"
 
 
+def refuse_links(monkeypatch):
+    """Be a file system that knows no links, such as that of a USB stick."""
+
+    def link(*_args, **_options):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", link)
+
+
+def test_a_file_named_by_the_server_arrives_where_there_are_no_links(
+    api, dest, raw_server, monkeypatch
+):
+    refuse_links(monkeypatch)
+
+    api.download(raw_server(whole(OLD)).url + "/file.bin", dest.parent)
+
+    assert dest.read_bytes() == OLD
+    assert files(dest.parent) == ["file.bin"]
+
+
+@pytest.mark.parametrize("has_links", [False, True], ids=["no links", "links"])
 @pytest.mark.parametrize("is_folder", [False, True], ids=["named file", "folder"])
-def test_a_file_that_appears_meanwhile_is_not_replaced_by_error(api, dest, raw_server, is_folder):
+def test_a_file_that_appears_meanwhile_is_not_replaced_by_error(
+    api, dest, raw_server, is_folder, has_links, monkeypatch
+):
+    if not has_links:
+        refuse_links(monkeypatch)
+
     def again(connection):
         dest.write_bytes(b"mine")
         connection.sendall(whole(OLD))
@@ -1023,6 +1051,176 @@ def test_a_folder_that_does_not_exist_is_refused_before_a_byte(api, tmp_path, ra
         api.download(server.url, f"{tmp_path}/no/folder/")
 
     assert server.requests == []
+
+
+def below_a_file(folder):
+    (folder / "file").write_bytes(b"mine")
+    return folder / "file" / "child"
+
+
+def pipe(folder):
+    os.mkfifo(folder / "pipe")
+    return folder / "pipe"
+
+
+def loop(folder):
+    (folder / "loop").symlink_to(folder / "loop")
+    return folder / "loop"
+
+
+def part_is_a_folder(folder):
+    (folder / "file.bin.part").mkdir()
+    return folder / "file.bin"
+
+
+@pytest.mark.parametrize("if_exists", [None, "skip", "rename", "update"])
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        (lambda folder: folder / ("a" * 300), "too long"),
+        (lambda folder: folder / ("a/" * 3000), "too long"),
+        (below_a_file, "does not exist"),
+        (pipe, "no regular file"),
+        (loop, "symbolic links"),
+        (part_is_a_folder, "Is a directory"),
+    ],
+    ids=["long name", "long path", "below a file", "pipe", "loop", "part is a folder"],
+)
+def test_a_path_that_the_system_refuses_is_an_error_before_a_byte(
+    api, tmp_path, raw_server, place, words, if_exists
+):
+    dest = place(tmp_path)
+    before = files(tmp_path)
+    server = raw_server(whole(OLD))
+
+    with pytest.raises(TransferError, match=words) as caught:
+        api.download(server.url, dest, if_exists=if_exists)
+
+    assert pickle.loads(pickle.dumps(caught.value)).args == caught.value.args
+    assert server.requests == []
+    assert files(tmp_path) == before
+
+
+@contextmanager
+def without_rights(folder):
+    """Take the rights to a folder away; from root, too, to whom they are nothing."""
+    folder.chmod(0)
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
+        folder.chmod(0o700)
+
+
+@pytest.mark.parametrize("if_exists", [None, "skip", "rename", "update"])
+def test_a_folder_without_rights_is_an_error_before_a_byte(api, dest, raw_server, if_exists):
+    server = raw_server(whole(OLD))
+
+    with (
+        without_rights(dest.parent),
+        pytest.raises(TransferError, match=re.escape(f"{dest} cannot be written: Permission")),
+    ):
+        api.download(server.url, dest, if_exists=if_exists)
+
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("dest", "words"),
+    [
+        ("a\0b", "no path can hold"), ("a\ud800", "no path can hold"), (b"file.bin", "in text"),
+        (5, "no path, file object or None"), (io.StringIO(), "opened as text"),
+    ],
+    ids=["NUL", "surrogate", "bytes", "number", "text file"],
+)  # fmt: skip
+def test_what_is_no_destination_is_refused_before_a_byte(api, raw_server, dest, words):
+    server = raw_server(whole(OLD))
+
+    with pytest.raises(httpkit.ConfigurationError, match=words):
+        api.download(server.url, dest)
+
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("if_exists", [None, "replace", "skip", "rename", "update"])
+def test_a_folder_where_the_file_should_be_is_left_alone(api, dest, raw_server, if_exists):
+    dest.mkdir()
+    server = raw_server(whole(OLD))
+
+    with pytest.raises(TransferError, match="is no regular file"):
+        api.download(f"{server.url}/file.bin", dest.parent, if_exists=if_exists)
+
+    assert files(dest.parent) == ["file.bin"]
+    assert dest.is_dir()
+
+
+@pytest.mark.parametrize("size", [245, 246, 250, 255])
+def test_a_file_has_any_name_that_the_system_takes(api, tmp_path, raw_server, size):
+    dest = tmp_path / ("a" * size)
+    server = honest(raw_server, OLD, cuts=[HALF, 0])
+    with pytest.raises(IncompleteError, match=re.escape(str(tmp_path))):
+        api.download(server.url, dest, max_stalls=0)
+
+    done = api.download(server.url, dest)
+
+    assert done.resumed_from == HALF
+    assert dest.read_bytes() == OLD
+    assert files(tmp_path) == [dest.name]
+
+
+def test_a_disk_that_gives_nothing_back_is_a_transfer_error(
+    api, dest, interrupted, raw_server, monkeypatch
+):
+    interrupted()
+
+    def pread(*_args):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "pread", pread)
+
+    with pytest.raises(TransferError, match="Input/output"):
+        api.download(honest(raw_server, OLD).url, dest, resume="force")
+
+    assert part_of(dest).stat().st_size == HALF
+
+
+def test_bytes_that_are_lost_on_the_way_to_the_disk_are_noticed(api, dest, raw_server, monkeypatch):
+    close = os.close
+
+    def lose(descriptor):
+        is_the_file = os.fstat(descriptor).st_size == len(OLD)
+        close(descriptor)
+        if is_the_file:
+            raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    monkeypatch.setattr(os, "close", lose)
+
+    with pytest.raises(TransferError, match="Disk quota exceeded"):
+        api.download(raw_server(whole(OLD)).url, dest)
+
+
+def test_a_time_that_cannot_be_set_is_a_transfer_error(api, dest, raw_server, monkeypatch):
+    def utime(*_args):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "utime", utime)
+
+    with pytest.raises(TransferError, match="not permitted"):
+        api.download(raw_server(whole(OLD, last_modified=YESTERDAY)).url, dest, mtime=True)
+
+
+def test_a_file_that_the_disk_has_no_room_for_is_refused_before_its_body(api, dest, raw_server):
+    server = raw_server(spell("200 OK", b"", content_length=str(10**15)))
+
+    with pytest.raises(TransferError, match=r"1000000000000000 bytes are missing, but .* free"):
+        api.download(server.url, dest)
+
+    assert len(server.requests) == 1
+    assert files(dest.parent) == []
 
 
 @pytest.mark.parametrize("is_wanted", [False, True])

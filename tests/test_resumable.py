@@ -678,6 +678,17 @@ def test_a_state_that_cannot_be_written_stops_the_upload(api, raw_server, path, 
     assert keeper.content == b""
 
 
+def test_a_state_whose_path_is_too_long_is_an_error_before_a_byte(api, raw_server, tmp_path):
+    server = raw_server(b"")
+
+    with pytest.raises(TransferError, match="too long|does not exist"):  # by version of Python
+        api.upload(
+            server.url, b"bytes", resumable="tus", state=tmp_path / ("a" * 300) / "state.json"
+        )
+
+    assert server.requests == []
+
+
 def test_another_protocol_does_not_go_on(api, raw_server, path, state):
     keeper = Keeper(raw_server, "tus", {2: 300_000})
     interrupt(api, keeper, path, "tus", state)

@@ -1028,17 +1028,7 @@ def test_every_entry_has_a_case_and_stands_once():
     assert sorted(ENTRIES) == sorted(CASES)
 
 
-# TransferError is an OSError by way of requests, and Part.check_space suppresses those.
-SWALLOWED = "… bytes are missing, but … has … free"
-
-
-@pytest.mark.parametrize(
-    "entry",
-    [
-        pytest.param(entry, marks=[pytest.mark.xfail] if entry == SWALLOWED else [])
-        for entry in sorted(CASES)
-    ],
-)
+@pytest.mark.parametrize("entry", sorted(CASES))
 def test_a_message_on_the_page_is_met(entry, world):
     with pytest.raises((requests.RequestException, ValueError, TypeError, UserWarning)) as caught:
         CASES[entry](world)

@@ -1,0 +1,121 @@
+"""Which file a download is for, and whether there can be one.
+
+Rule: what the system says of a path becomes an error of ours that names the path.
+"""
+
+import errno
+import io
+import os
+import stat
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from httpkit.errors import ConfigurationError, TransferError
+
+
+def named_by(dest: object) -> tuple[Path | None, Path]:
+    """Return the file that a caller named, if any, and the folder for one that a server names.
+
+    Args:
+        dest: A path, a folder, a file object, or None for the current folder.
+
+    Raises:
+        ConfigurationError: It is none of them, no path can be spelled so, or the file is
+            opened as text.
+        TransferError: The folder does not exist, or the path cannot be used.
+    """
+    if isinstance(dest, io.TextIOBase):
+        raise ConfigurationError("the file is opened as text: open it in binary mode ('wb')")
+    if dest is None or hasattr(dest, "write"):
+        return None, Path()
+    text = _spelled(dest)
+    path = Path(text)
+    with translated(path):
+        if stat.S_ISDIR(_mode(path)):
+            return None, path
+        folder = path if text.endswith(("/", os.sep)) else path.parent
+        if not stat.S_ISDIR(_mode(folder)):
+            raise TransferError(f"the folder {folder} does not exist")
+    return path, folder
+
+
+def is_there(path: Path) -> bool:
+    """Say whether there is a file to be replaced, kept or renamed.
+
+    Raises:
+        TransferError: What is there is no file, or the path cannot be used.
+    """
+    with translated(path):
+        mode = _mode(path)
+        if mode and not stat.S_ISREG(mode):
+            # Renaming would put a file into the place of a folder, or of /dev/null.
+            raise TransferError(f"{path} is no regular file: pass another path, or a file object")
+    return bool(mode)
+
+
+def free_name(path: Path) -> Path:
+    """Return the path with the first number that makes it another: "name (1).txt".
+
+    Raises:
+        TransferError: The path cannot be used.
+    """
+    number = 1
+    with translated(path):
+        while _mode(other := path.with_name(f"{path.stem} ({number}){path.suffix}")):
+            number += 1
+    return other
+
+
+def taken(path: Path) -> TransferError:
+    """Return the error of a file that must not be replaced."""
+    return TransferError(f"{path} exists: pass if_exists= 'replace', 'skip', 'rename' or 'update'")
+
+
+@contextmanager
+def translated(path: Path) -> Generator[None]:
+    """Translate what the system says of a path.
+
+    Raises:
+        TransferError: It refused.
+    """
+    try:
+        yield
+    except TransferError:  # which is an OSError, too, as all of requests' errors
+        raise
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def cannot_write(path: Path, error: OSError) -> TransferError:
+    """Return the error of a path that the system refuses."""
+    hint = "; free some space and call again" if error.errno == errno.ENOSPC else ""
+    return TransferError(f"{path} cannot be written: {error.strerror or error}{hint}")
+
+
+def _spelled(dest: object) -> str:
+    try:
+        text = os.fspath(dest)  # type: ignore[call-overload]  # untyped callers
+    except TypeError as error:
+        raise ConfigurationError(f"dest={dest!r} is no path, file object or None") from error
+    if not isinstance(text, str):
+        raise ConfigurationError(f"dest={text!r} is no path in text")
+    try:
+        is_spelled = b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        is_spelled = False
+    if not is_spelled:
+        raise ConfigurationError(f"dest={text!r} holds a character that no path can hold")
+    return text
+
+
+def _mode(path: Path) -> int:
+    """Return the type and rights of what is at a path; 0 when nothing is.
+
+    Path.exists() and its like raise for some refusals, in versions of Python before 3.14, and
+    are silent about others.
+    """
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
