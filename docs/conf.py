@@ -48,7 +48,7 @@ _FOREIGN = {
     "py:class": [
         "T", "D", "AuthBase", "Buffer", "CookieJar", "Executor", "Path", "os.PathLike",
         "pd.DataFrame", "pl.DataFrame",
-        "PreparedRequest",
+        "PreparedRequest", "re.Pattern",
     ],
     "py:exc": [
         "RequestException", "InvalidURL", "ReadTimeout", "ContentDecodingError",

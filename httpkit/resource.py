@@ -406,7 +406,7 @@ class Resource(Generic[T]):
             item: A dict or a model object, sent as it is.
             if_match: The version that this is a change of, an ETag (see `fetch`) or "*" for any
                 that exists; None asks for none. A 412 of a repeated request may be about our
-                own change, whose answer was lost: see `.attempts`.
+                own change, whose answer was lost: see the error's `attempts`.
             params: Query parameters.
             **options: The keywords of `Session.request`.
 

@@ -3,10 +3,13 @@
 import ast
 import asyncio
 import io
+import json
 import os
+import pickle
 import re
 import socket
 import ssl
+import subprocess
 import sys
 import threading
 import time
@@ -19,13 +22,14 @@ from typing import Any
 import pytest
 import requests
 import trustme
-import urllib3
 from requests_toolbelt import MultipartEncoder
 
 import httpkit
 from httpkit import checksums
 from httpkit.request import PreparedRequest
-from httpkit.testing import Sandbox
+from httpkit.testing import FakeClock, Reply, Sandbox, Script
+from httpkit.transport import Adapter
+from tests.test_missing import PROGRAM
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs/troubleshooting.md").read_text("utf-8")
@@ -43,6 +47,7 @@ def pattern(entry: str) -> re.Pattern[str]:
 def words(error: BaseException) -> str:
     """Return what a reader sees of an error, and of why it was not sent again."""
     parts = [str(error), *getattr(error, "__notes__", []), getattr(error, "stop_reason", None)]
+    parts.append(str(error.__cause__ or ""))
     return "\n".join(part for part in parts if part)
 
 
@@ -251,6 +256,14 @@ def late(w):
         first.join(10)
 
 
+def crowded(w):
+    """Wait for the only connection, which a streamed response has."""
+    api = w.api(retry=None)
+    api.mount("http://", Adapter(pool_maxsize=1, pool_block=True))
+    with api.get("bytes/1000", stream=True):
+        api.get("posts", deadline=0.1)
+
+
 TIME = {
     "the deadline of … s passed for …": lambda w: w.get("slow?seconds=9", deadline=0.1),
     "the deadline of … s leaves no time for …: nothing was sent for …": asked_to_wait,
@@ -259,6 +272,7 @@ TIME = {
     ),
     "… Read timed out…": lambda w: w.get("slow?seconds=9", timeout=0.05, retry=None),
     "… timed out. (connect timeout=…)": no_room,
+    "all … connections to … stayed in use": crowded,
     "sending the request timed out": takes_nothing,
     "… Connection refused…": lambda w: w.api(f"http://127.0.0.1:{w.free_port()}").get(""),
     "… Failed to resolve …": lambda w: dial(w, unknown),
@@ -276,9 +290,13 @@ def unread(w):
     list(response.lines())
 
 
-def undecoded(w):
-    w.patch.setattr(urllib3.HTTPResponse, "CONTENT_DECODERS", ["gzip", "deflate"])
-    w.body(b"any", content_encoding="br").get("")
+def told_without_extras(url, statement):
+    """Raise what a process without any optional package says to a statement."""
+    ran = subprocess.run(
+        [sys.executable, "-c", PROGRAM, url],
+        input=json.dumps([statement]), capture_output=True, text=True, timeout=30, check=True,
+    )  # fmt: skip
+    raise ValueError(json.loads(ran.stdout)[statement])
 
 
 ANSWERS = {
@@ -302,10 +320,12 @@ ANSWERS = {
         lambda w: list(w.get("bytes/100", stream=True, max_body=10).lines())
     ),
     "the response was closed before its body was read": unread,
-    "the compressed content is cut, or followed by something else": (
+    "the compressed content is …": (
         lambda w: w.body(b"\x1f\x8b\x08\x00", content_encoding="gzip").get("")
     ),
-    "the body is encoded as …: pip install 'urllib3[…]'": undecoded,
+    "the body is encoded as …: pip install 'urllib3[…]'": lambda w: told_without_extras(
+        w.raw(w.answer(body=b"encoded", content_encoding="br")).url, "api.get('')"
+    ),
     "… IncompleteRead(…": lambda w: w.get("truncated"),
 }
 
@@ -421,14 +441,6 @@ def through(w, proxy):
     w.api("https://h.test", proxies=dict.fromkeys(BOTH, proxy), retry=None).get("")
 
 
-def without_socks(w):
-    def missing(*_args, **_options):
-        raise requests.exceptions.InvalidSchema("Missing dependencies for SOCKS support.")
-
-    w.patch.setattr("requests.adapters.SOCKSProxyManager", missing)
-    w.get("x", proxies={"http": "socks5h://127.0.0.1:9"})
-
-
 NOTES = {
     "the certificate has expired: its operator must renew it, …": lambda w: w.tls(
         not_before=now() - 9 * DAY, not_after=now() - DAY
@@ -455,7 +467,6 @@ NOTES = {
         lambda w: without_a_certificate(w, ssl.TLSVersion.TLSv1_2)
     ),
     "the server refused the client certificate that cert= names": with_a_certificate_of_another,
-    "a SOCKS proxy needs PySocks: pip install 'requests[socks]'": without_socks,
     "the proxy wants other credentials: …": (
         lambda w: through(w, w.raw(b"HTTP/1.1 407 Who\r\n\r\n").url)
     ),
@@ -511,6 +522,11 @@ def in_the_way(w):
     w.api().download("bytes/10", "file")
 
 
+def pipe(w):
+    os.mkfifo(w.folder / "pipe")
+    return w.folder / "pipe"
+
+
 def taken(w):
     w.api().download("bytes/10?name=a.bin", w.folder)
     w.api().download("bytes/10?name=a.bin", w.folder)
@@ -528,6 +544,9 @@ DOWNLOADS = {
     "the file has more than max_size=… bytes": lambda w: of_unknown_size(w, max_size=4),
     "the file has … bytes, not …": lambda w: of_type(w, expected_size=4),
     "the file has more than the expected … bytes": lambda w: of_unknown_size(w, expected_size=4),
+    "… is no regular file: pass another path, or a file object": (
+        lambda w: w.api().download("bytes/10", pipe(w))
+    ),
     "… is …, but … says …": lambda w: of_type(w, checksum=f"md5:{'0' * 32}"),
     "verify='require', but neither checksum= nor the server has one": (
         lambda w: of_type(w, verify="require")
@@ -761,6 +780,30 @@ RESOURCES = {
 }
 
 
+# Your own tests
+
+
+def scripted(*answers, times=1, **options):
+    with Script(*answers, **options) as script, httpkit.Session("https://h.test") as api:
+        for number in range(times):
+            api.get("", retry=None, headers={"Idempotency-Key": str(number)})
+        return script
+
+
+def entered_twice(_):
+    with Script() as script, script:
+        pass
+
+
+TESTS = {
+    "the script has … answers, and … requests came…": lambda _: scripted(200, 200),
+    "attempt … differs in …": lambda _: scripted(200, 200, times=2).assert_identical(),
+    "nothing was sent": lambda _: Script().assert_identical(),
+    "Connection refused by Responses…": lambda _: scripted(200, url="https://other.test/"),
+    "a script is entered once at a time": entered_twice,
+}
+
+
 # Other packages
 
 
@@ -784,6 +827,15 @@ PACKAGES = {
     ): retrying_adapter,
     "rate_limit= needs pyrate-limiter: …": (
         lambda w: without(w, "pyrate_limiter", lambda: w.api(rate_limit="1/s").get("posts"))
+    ),
+    "Script needs responses: pip install 'requests-httpkit[testing]'": (
+        lambda w: without(w, "responses", scripted)
+    ),
+    "a SOCKS proxy needs PySocks: pip install 'requests[socks]'": lambda w: told_without_extras(
+        w.url, "api.get('', proxies={'http': 'socks5://127.0.0.1:9'})"
+    ),
+    "…, holding a lambda or local function: define it in a module, or use cloudpickle…": (
+        lambda w: pickle.dumps(w.api(on_status={404: lambda _: None}))
     ),
     "to_pandas() needs pandas: pip install pandas": (
         lambda w: without(w, "pandas", w.api().paginate("posts").to_pandas)
@@ -985,6 +1037,14 @@ REFUSED = {
     "… is no such choice": lambda w: downloaded(w, if_exists="ask"),
     "checksum=… like 'sha256:<hex digest>'": lambda w: downloaded(w, checksum="abc"),
     "a … checksum has … hexadecimal digits": lambda w: downloaded(w, checksum="sha256:abc"),
+    "dest=… is no path, file object or None": lambda w: w.api().download("bytes/10", 5),
+    "dest=… is no path in text": lambda w: w.api().download("bytes/10", b"file"),
+    "dest=… holds a character that no path can hold": (
+        lambda w: w.api().download("bytes/10", "fi\0le")
+    ),
+    "the file is opened as text: open it in binary mode ('wb')": (
+        lambda w: w.api().download("bytes/10", io.StringIO())
+    ),
     "content_type=… must be a pattern, or several": lambda w: downloaded(w, content_type=5),
     "content_type=… is no media type": lambda w: uploaded(w, content_type="picture"),
     "this download went into a file object and has no path": (
@@ -1011,6 +1071,15 @@ REFUSED = {
         lambda w: uploaded(w, text_file(w))
     ),
     "the file is closed": lambda w: uploaded(w, closed_file(w)),
+    "level=… is no level of logging": lambda _: httpkit.log_requests("LOUD"),
+    "the request is not prepared: it has no method or URL": (lambda _: PreparedRequest().to_curl()),
+    "status=… must be a number, 200 to 599": lambda _: Script(100),
+    "a Reply has json= or body=, not both": lambda _: Reply(json={}, body=b"{}"),
+    "cut_at=… is not within the body": lambda _: Reply(body=b"1234", cut_at=4),
+    "… is no answer: give a status, a Reply, an exception, or a callable": lambda _: Script("200"),
+    "… is no answer: it is no exception": lambda _: Script(str),
+    "url=… must be absolute: a script knows no session": lambda _: Script(url="users"),
+    "seconds=… must be a number, 0 or more": lambda _: FakeClock().advance(-1),
 }
 
 
@@ -1021,16 +1090,23 @@ class BytesPath:
 
 CASES = (
     STATUSES | STOPS | TIME | ANSWERS | RULES | REDIRECTS | NOTES | DOWNLOADS | UPLOADS | LISTS
-) | (RESOURCES | PACKAGES | REFUSED)
+) | (RESOURCES | TESTS | PACKAGES | REFUSED)
 
 
 def test_every_entry_has_a_case_and_stands_once():
     assert sorted(ENTRIES) == sorted(CASES)
 
 
+# What a call raises; and scripts, a lambda in a pickle (the last until Python 3.13), warnings.
+RAISED = (
+    *(requests.RequestException, ValueError, TypeError),
+    *(AssertionError, pickle.PicklingError, AttributeError, UserWarning),
+)
+
+
 @pytest.mark.parametrize("entry", sorted(CASES))
 def test_a_message_on_the_page_is_met(entry, world):
-    with pytest.raises((requests.RequestException, ValueError, TypeError, UserWarning)) as caught:
+    with pytest.raises(RAISED) as caught:
         CASES[entry](world)
 
     assert pattern(entry).search(words(caught.value)), words(caught.value)
