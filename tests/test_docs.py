@@ -19,6 +19,7 @@ from httpkit.testing import Sandbox
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
+CLIENTS = sorted((ROOT / "docs/clients").glob("*.py"))
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 README_BLOCK = re.compile(r"<!-- run -->\n```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -91,6 +92,33 @@ def test_the_tutorial_prints_what_it_says(tmp_path, monkeypatch, waits):
     assert printed == [text for _, text in shown]
     assert sum(bool(text) for text in printed) > 10
     assert waits[:2] == [1.0, 2.0]  # "about two seconds": chance takes up to half of it away
+
+
+def settled(text):
+    """Return a text without what differs from run to run: host, numbers, optional codings."""
+    text = re.sub(r"http://127[^/]*/bearer|https://api.example.com/v1", "HOST", text)
+    return re.sub(r"\d[\d.:]*", "N", re.sub(", (br|zstd)", "", text))
+
+
+def test_the_page_of_logs_shows_what_is_printed(sandbox, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs/how-to/log.md").read_text("utf-8")
+    shown = "".join(re.findall(r"^```text\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))
+    blocks = BLOCK.findall(page)
+
+    run(blocks[:1], sandbox)
+    logged = capsys.readouterr().err
+    run([blocks[0].partition("with")[0], next(b for b in blocks if "to_curl" in b)], sandbox)
+    printed = capsys.readouterr().out
+
+    assert settled(logged + printed) == settled(shown)
+
+
+def test_the_clients_are_as_short_as_the_readme_says():
+    lengths = [len(path.read_text("utf-8").splitlines()) for path in CLIENTS]
+
+    assert len(lengths) == 2
+    assert max(lengths) < 60
 
 
 def test_links_between_pages_lead_somewhere():
