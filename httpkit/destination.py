@@ -8,7 +8,7 @@ import io
 import os
 import stat
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from httpkit.errors import ConfigurationError, TransferError
@@ -29,7 +29,7 @@ def named_by(dest: object) -> tuple[Path | None, Path]:
         raise ConfigurationError("the file is opened as text: open it in binary mode ('wb')")
     if dest is None or hasattr(dest, "write"):
         return None, Path()
-    text = _spelled(dest)
+    text = text_of("dest", dest)
     path = Path(text)
     with translated(path):
         if stat.S_ISDIR(_mode(path)):
@@ -38,6 +38,30 @@ def named_by(dest: object) -> tuple[Path | None, Path]:
         if not stat.S_ISDIR(_mode(folder)):
             raise TransferError(f"the folder {folder} does not exist")
     return path, folder
+
+
+def text_of(name: str, path: object) -> str:
+    """Return a path as text.
+
+    Args:
+        name: That of the parameter.
+        path: What the caller gave.
+
+    Raises:
+        ConfigurationError: It is no path, or no path can be spelled so.
+    """
+    text: object = path
+    with suppress(TypeError):
+        text = os.fspath(path)  # type: ignore[call-overload]  # untyped callers
+    if not isinstance(text, str):
+        raise ConfigurationError(f"{name}={path!r} must be a path, as text")
+    try:
+        is_spelled = b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        is_spelled = False
+    if not is_spelled:
+        raise ConfigurationError(f"{name}={text!r} holds a character that no path can hold")
+    return text
 
 
 def is_there(path: Path) -> bool:
@@ -91,22 +115,6 @@ def cannot_write(path: Path, error: OSError) -> TransferError:
     """Return the error of a path that the system refuses."""
     hint = "; free some space and call again" if error.errno == errno.ENOSPC else ""
     return TransferError(f"{path} cannot be written: {error.strerror or error}{hint}")
-
-
-def _spelled(dest: object) -> str:
-    try:
-        text = os.fspath(dest)  # type: ignore[call-overload]  # untyped callers
-    except TypeError as error:
-        raise ConfigurationError(f"dest={dest!r} is no path, file object or None") from error
-    if not isinstance(text, str):
-        raise ConfigurationError(f"dest={text!r} is no path in text")
-    try:
-        is_spelled = b"\0" not in os.fsencode(text)
-    except UnicodeEncodeError:
-        is_spelled = False
-    if not is_spelled:
-        raise ConfigurationError(f"dest={text!r} holds a character that no path can hold")
-    return text
 
 
 def _mode(path: Path) -> int:

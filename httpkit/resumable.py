@@ -17,11 +17,10 @@ from typing import Any, cast
 
 import requests
 
-from httpkit import _headers, _secrets, errors, logs, retry, upload
+from httpkit import _headers, _secrets, destination, errors, logs, retry, upload
 from httpkit._urls import Origin
 from httpkit.bodies import Outgoing
 from httpkit.clock import CLOCK
-from httpkit.destination import translated
 from httpkit.errors import ConfigurationError, IncompleteError, RedirectError, TransferError
 from httpkit.identity import stand_for
 from httpkit.progress import Reporter
@@ -266,15 +265,17 @@ class _State:
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
-        self._path = Path(exchange.wishes.state) if exchange.wishes.state is not None else None
-        if self._path is None:
+        self._path: Path | None = None
+        if exchange.wishes.state is None:
             return
+        self._path = Path(destination.text_of("state", exchange.wishes.state))
+        destination.is_there(self._path)  # it must not be anything but a file
         self._facts = {
             "protocol": exchange.wishes.resumable,
             "endpoint": stand_for(exchange.url),
             "content": [exchange.size, exchange.wishes.checksum, *exchange.content.fingerprint],
         }
-        with translated(self._path):
+        with destination.translated(self._path):
             has_folder = self._path.parent.is_dir()
         if not has_folder:
             raise TransferError(f"the folder of state={str(self._path)!r} does not exist")

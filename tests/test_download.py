@@ -1132,8 +1132,8 @@ def test_a_folder_without_rights_is_an_error_before_a_byte(api, dest, raw_server
 @pytest.mark.parametrize(
     ("dest", "words"),
     [
-        ("a\0b", "no path can hold"), ("a\ud800", "no path can hold"), (b"file.bin", "in text"),
-        (5, "no path, file object or None"), (io.StringIO(), "opened as text"),
+        ("a\0b", "no path can hold"), ("a\ud800", "no path can hold"), (b"file.bin", "as text"),
+        (5, "as text"), (io.StringIO(), "opened as text"),
     ],
     ids=["NUL", "surrogate", "bytes", "number", "text file"],
 )  # fmt: skip

@@ -1037,11 +1037,8 @@ REFUSED = {
     "… is no such choice": lambda w: downloaded(w, if_exists="ask"),
     "checksum=… like 'sha256:<hex digest>'": lambda w: downloaded(w, checksum="abc"),
     "a … checksum has … hexadecimal digits": lambda w: downloaded(w, checksum="sha256:abc"),
-    "dest=… is no path, file object or None": lambda w: w.api().download("bytes/10", 5),
-    "dest=… is no path in text": lambda w: w.api().download("bytes/10", b"file"),
-    "dest=… holds a character that no path can hold": (
-        lambda w: w.api().download("bytes/10", "fi\0le")
-    ),
+    "… must be a path, as text": lambda w: w.api().download("bytes/10", b"file"),
+    "… holds a character that no path can hold": (lambda w: w.api().download("bytes/10", "fi\0le")),
     "the file is opened as text: open it in binary mode ('wb')": (
         lambda w: w.api().download("bytes/10", io.StringIO())
     ),
