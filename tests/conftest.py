@@ -10,6 +10,7 @@ from typing import Any, Self
 import pytest
 import trustme
 
+from httpkit import _secrets
 from httpkit.testing import Sandbox, recorded_waits
 from tests.sockets import read_request
 
@@ -52,6 +53,16 @@ def _no_ambient_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory) -> N
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NETRC", str(tmp_path_factory.getbasetemp() / "no-netrc"))
+
+
+@pytest.fixture(autouse=True)
+def _no_secrets_of_other_tests() -> Iterator[None]:
+    """What a test hides is hidden for it alone: a thousand values are looked for in every error."""
+    values, names = _secrets._values.copy(), _secrets._added_names.copy()
+    yield
+    for held, before in ((_secrets._values, values), (_secrets._added_names, names)):
+        held.clear()
+        held.update(before)
 
 
 @pytest.fixture
