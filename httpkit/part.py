@@ -170,8 +170,11 @@ class Part:
             target.hardlink_to(self.path)  # unlike a rename it replaces nothing
         except FileExistsError:
             raise
-        except OSError:  # FAT and some file systems over the network have no links
-            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        except OSError:
+            # FAT and some file systems over the network have no links. To look first leaves a
+            # moment in which a file may appear; to reserve the name could leave an empty file.
+            if target.exists():
+                raise FileExistsError(target) from None  # it is not about links
             self.path.replace(target)
         else:
             self.path.unlink()
