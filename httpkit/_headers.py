@@ -91,6 +91,8 @@ class Outgoing(Headers):
         self.update({} if fields is None else fields)
 
     def __setitem__(self, name: Any, value: Any) -> None:
+        if type(name) is bytes:  # as requests does, but only when it prepares a request
+            name = name.decode("latin-1")
         key = name.lower()
         self.unchecked[key] = None  # first, so that no thread copies the one without the other
         self._store[key] = name, value

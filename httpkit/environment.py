@@ -104,7 +104,7 @@ def password(url: str) -> tuple[str, str] | None:
     if utils.get_netrc_auth is not _STOCK_NETRC or (held := _variables()) is None:
         found: tuple[str, str] | None = utils.get_netrc_auth(url)
         return found
-    paths = _netrc_paths(held.get(b"NETRC"), held.get(b"HOME"), utils.NETRC_FILES)
+    paths = _netrc_paths(held.get(b"NETRC"), held.get(b"HOME"), tuple(utils.NETRC_FILES))
     if not any([os.access(path, os.F_OK) for path in paths]):  # noqa: C419  # a list is faster
         return None
     stamps = tuple(map(_stamp, paths))

@@ -17,7 +17,7 @@ import queue
 import re
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from http.client import HTTPConnection, HTTPException
 from typing import Any, Protocol, cast
@@ -25,7 +25,7 @@ from typing import Any, Protocol, cast
 import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.cookies import RequestsCookieJar, extract_cookies_to_jar
-from urllib3 import connection, connectionpool
+from urllib3 import PoolManager, connection, connectionpool
 from urllib3.exceptions import LocationValueError, MaxRetryError, ProtocolError, ReadTimeoutError
 from urllib3.exceptions import SSLError as WireSSLError
 
@@ -34,26 +34,36 @@ from httpkit.request import PreparedRequest
 from httpkit.response import Response
 from httpkit.wire import Exchange
 
-# What is not called on the short way, and where each is defined.
-_PASSED_OVER: Mapping[type, tuple[str, ...]] = {
-    requests.Session: ("send",),
-    HTTPAdapter: (
-        "send", "get_connection_with_tls_context", "build_connection_pool_key_attributes",
-        "cert_verify", "request_url", "add_headers", "build_response",
-    ),
-    connectionpool.HTTPConnectionPool: ("urlopen", "_make_request", "_get_conn", "_put_conn"),
-    connectionpool.HTTPSConnectionPool: ("_validate_conn",),
-    connection.HTTPConnection: ("request", "putrequest", "putheader"),
-    HTTPConnection: (
-        "request", "putrequest", "putheader", "endheaders", "_send_output", "send", "getresponse",
-    ),
-    transport.Adapter: ("send", "get_connection_with_tls_context", "build_response"),
-    transport.HTTPConnection: ("send", "getresponse"),
-}  # fmt: skip
-_OWNERS = [owner for owner, names in _PASSED_OVER.items() for _ in names]
-_NAMES = [name for names in _PASSED_OVER.values() for name in names]
-# On an adapter itself, where a test's patch may sit.
-_OF_ADAPTER = frozenset(_PASSED_OVER[HTTPAdapter])
+_OF_ADAPTER = (
+    "send", "get_connection_with_tls_context", "build_connection_pool_key_attributes",
+    "cert_verify", "request_url", "add_headers", "build_response",
+)  # fmt: skip
+# What is not called on the short way: where it is looked up, in the class that inherits from most,
+# so that a patch of any on the way is seen; and where it is defined.
+_PASSED_OVER: Sequence[tuple[type, type, tuple[str, ...]]] = (
+    (requests.Session, requests.Session, ("send",)),
+    (HTTPAdapter, HTTPAdapter, _OF_ADAPTER),
+    (transport.Adapter, HTTPAdapter, (
+        "build_connection_pool_key_attributes", "request_url", "add_headers",
+    )),
+    (transport.Adapter, transport.Adapter, (
+        "send", "get_connection_with_tls_context", "build_response", "cert_verify",
+    )),
+    (PoolManager, PoolManager, (
+        "connection_from_host", "connection_from_context", "connection_from_pool_key",
+    )),
+    (transport.HTTPSConnectionPool, connectionpool.HTTPConnectionPool, (
+        "urlopen", "_make_request", "_put_conn", "_validate_conn",
+    )),
+    (connectionpool.HTTPSConnectionPool, connectionpool.HTTPConnectionPool, ("_get_conn",)),
+    (transport.HTTPSConnection, connection.HTTPConnection, ("request", "putrequest", "putheader")),
+    (transport.HTTPSConnection, transport.HTTPSConnection, ("send", "getresponse")),
+    (connection.HTTPSConnection, HTTPConnection, ("endheaders", "_send_output", "send")),
+    (HTTPConnection, HTTPConnection, ("request", "putrequest", "putheader", "getresponse")),
+)  # fmt: skip
+_CLASSES = [kind for kind, _, names in _PASSED_OVER for _ in names]
+_OWNERS = [owner for _, owner, names in _PASSED_OVER for _ in names]
+_NAMES = [name for _, _, names in _PASSED_OVER for name in names]
 
 _POOLS = (transport.HTTPConnectionPool, transport.HTTPSConnectionPool)
 _CONNECTIONS = (transport.HTTPConnection, transport.HTTPSConnection)
@@ -72,6 +82,8 @@ _UNEXPECTED = frozenset({"host", "transfer-encoding"})
 _LARGEST_BODY = 1 << 16
 _BODIES = frozenset({bytes, type(None)})
 _BODILESS = frozenset({"GET", "HEAD"})
+# urllib3 judges any other: it ends up in the first line as it is.
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SKIPPED = "@@@SKIP_HEADER@@@"  # urllib3's word for a field that it leaves out
 
 
@@ -134,7 +146,7 @@ def _is_plain(request: PreparedRequest, adapter: Any, options: Mapping[str, Any]
     """Say whether the request asks for nothing that only the ordinary way can do."""
     return (
         type(adapter) is transport.Adapter  # any other may do anything
-        and _OF_ADAPTER.isdisjoint(adapter.__dict__)
+        and adapter.__dict__.keys().isdisjoint(_OF_ADAPTER)  # where a test's patch may sit
         and not (adapter.max_retries.total or adapter.max_retries.read is not False)
         and not request.hooks.get("response")  # they are called with what requests passes on
         and not options["proxies"]
@@ -152,7 +164,7 @@ _genuine: tuple[Any, ...] = ()
 def _is_genuine() -> bool:
     """Say whether everything that is passed over is as it was defined."""
     global _genuine  # noqa: PLW0603  # the last that was found so; every thread finds the same
-    current = tuple(map(getattr, _OWNERS, _NAMES))
+    current = tuple(map(getattr, _CLASSES, _NAMES))
     if current == _genuine:
         return True
     if not all(map(transport.is_as_defined, current, _OWNERS)):
@@ -170,7 +182,8 @@ def _spell(request: PreparedRequest) -> tuple[str, bytes] | None:
     if type(body) is str:
         body = body.encode("utf-8")
     headers: Any = request.headers
-    if type(headers) is not _headers.Outgoing or type(body) not in _BODIES:
+    is_known = type(headers) is _headers.Outgoing and type(body) in _BODIES
+    if not is_known or request.method not in _METHODS:
         return None
     names = headers.names()
     is_sized = "content-length" in names or (body is None and request.method in _BODILESS)

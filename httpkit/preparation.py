@@ -149,12 +149,17 @@ def _signer(request: requests.Request, owner: Owner, url: str, *, is_home: bool)
         return auth.as_signer(given)
     if is_home and "Authorization" in owner.headers:
         return auth.NO_AUTH
-    if request.headers and any(str(name).lower() == "authorization" for name in request.headers):
+    if request.headers and any(map(_is_authorization, request.headers)):
         return auth.NO_AUTH
     if "@" in url and any(user_and_password := get_auth_from_url(url)):
         return auth.as_signer(user_and_password)
     ambient = environment.password(url) if owner.trust_env and is_private(url) else None
     return auth.as_signer(ambient) if ambient else auth.NO_AUTH
+
+
+def _is_authorization(name: object) -> bool:
+    text = name.decode("latin-1") if isinstance(name, bytes) else str(name)
+    return text.lower() == "authorization"
 
 
 def _cookies(request: requests.Request, owner: Owner, *, is_home: bool) -> RequestsCookieJar | None:

@@ -264,11 +264,12 @@ class PreparedRequest(requests.PreparedRequest):
         if not callable(auth):
             super().prepare_auth(auth, url)
         else:
-            body = self.body
+            body, length = self.body, self.headers.get("Content-Length")
             signed = auth(self)
             if signed is not self:  # nearly never: saves 5 us
                 self.__dict__.update(signed.__dict__)
-            if self.body is not body or type(body) not in _UNCHANGING:  # the same for 3 us
+            is_same = self.body is body and type(body) in _UNCHANGING
+            if not is_same or self.headers.get("Content-Length") != length:  # the same for 3 us
                 self.prepare_content_length(self.body)
         self._check_headers()
 
@@ -286,10 +287,7 @@ class PreparedRequest(requests.PreparedRequest):
             InvalidJSONError: `json` holds what JSON cannot say.
         """
         if not files and (data is None or (type(data) in _EMPTY and not data)):
-            # Saves 12 us: nothing to look into.
-            body = None if json is None else self._as_json(json)
-            self.__dict__.update(body=body, body_start=Body(body))
-            self._settle_length()
+            self._prepare_json(json)  # saves 12 us: nothing to look into
             return
         data, files = self._as_stream(_check_data(data), _check_files(files))
         is_text = True
@@ -310,15 +308,13 @@ class PreparedRequest(requests.PreparedRequest):
         self.prepare_content_length(self.body)
         self.body_start = Body.of(self.body)
 
-    def _as_json(self, value: Any) -> bytes:
-        """Return a value as requests encodes it, and say what it is."""
-        try:
-            text: str | bytes = _models_of_requests.complexjson.dumps(value, allow_nan=False)
-        except (ValueError, TypeError, AttributeError, RecursionError) as error:
-            raise requests.exceptions.InvalidJSONError(f"json= cannot be sent: {error}") from error
-        if "content-type" not in self.headers:
+    def _prepare_json(self, value: Any) -> None:
+        """Encode a value as requests does, and describe it in its order; None is no body."""
+        body = None if value is None else _as_json(value)
+        self.__dict__.update(body=body, body_start=Body(body))
+        self._settle_length()
+        if body is not None and "content-type" not in self.headers:
             self.headers["Content-Type"] = "application/json"
-        return text if isinstance(text, bytes) else text.encode("utf-8")
 
     def _settle_length(self) -> None:
         """Say the length of a body in memory; RFC 9110 section 8.6: also of none, but for a GET."""
@@ -370,6 +366,14 @@ class PreparedRequest(requests.PreparedRequest):
             "_cookies": None,
             "_body_position": None,
         }
+
+
+def _as_json(value: Any) -> bytes:
+    try:
+        text: str | bytes = _models_of_requests.complexjson.dumps(value, allow_nan=False)
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise requests.exceptions.InvalidJSONError(f"json= cannot be sent: {error}") from error
+    return text if isinstance(text, bytes) else text.encode("utf-8")
 
 
 def _prepared_plainly(url: Any, params: Any) -> str | None:

@@ -801,7 +801,7 @@ class Session(Operations, Lists, Transfers):
         if ours.call is None or _kept(ours.call) != _kept(call):  # another prepare_request lost it
             asked = dict(zip(_KEPT, _kept(call), strict=True))
             ours.call = (ours.call or call)._replace(**asked)
-        ours.is_fresh = True
+        ours.is_fresh = type(self).send is Session.send  # another may send it twice
         return ours
 
     def _dispatched(

@@ -8,16 +8,19 @@ import functools
 import gzip
 import http.client
 import logging
+import ssl
 import sys
 
 import pytest
 import requests
 import requests_mock
 import responses
+import urllib3
 from opentelemetry.instrumentation.requests import RequestsInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from urllib3 import connection, connectionpool
 
 import httpkit
 from httpkit.transport import Adapter
@@ -464,3 +467,218 @@ def test_a_closed_session_opens_another_connection(api, server):
 
     assert api.get("x").status_code == 200
     assert len(server.requests) == 2
+
+
+# ---- what others may do to a request, an answer or a class
+
+
+def test_a_method_put_into_a_prepared_request_cannot_inject_a_line(api, server):
+    prepared = api.prepare_request(requests.Request("POST", "x", json={}))
+    prepared.method = "POST /other HTTP/1.1\r\nX-One: 1\r\nX-Two:"
+
+    with pytest.raises(ValueError, match="Method"):
+        api.send(prepared)
+
+    assert len(server.requests) == 1
+
+
+def test_the_name_of_a_header_may_be_bytes(api, server):
+    prepared = api.prepare_request(requests.Request("GET", "x", headers={b"X-One": "1"}))
+
+    api.get("x", headers={b"X-One": "1"})
+
+    assert prepared.headers["X-One"] == "1"
+    assert b"\r\nX-One: 1\r\n" in server.requests[-1]
+
+
+def test_netrc_leaves_an_authorization_alone_whose_name_is_bytes(
+    api, server, monkeypatch, tmp_path
+):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login user password secret-word\n", "ascii")
+    monkeypatch.setenv("NETRC", str(netrc))
+
+    api.get("x", headers={b"Authorization": "Bearer token-12345"})
+
+    assert b"Authorization: Bearer token-12345\r\n" in server.requests[-1]
+
+
+def test_where_netrc_is_may_be_a_list(api, monkeypatch):
+    monkeypatch.setattr(requests.utils, "NETRC_FILES", [".no-netrc"])
+    monkeypatch.delenv("NETRC")
+
+    assert api.get("x").status_code == 200
+
+
+@pytest.mark.parametrize("kind", [Adapter, Ordinary])
+def test_a_head_that_is_given_back_unread_does_not_touch_the_next_answer(raw_server, answer, kind):
+    pushed = b"HTTP/1.1 204 OK\r\nx: keep-alive\r\n\r\n" + answer(body=b"pushed")
+    server = raw_server(keeping(answer), pushed, keeping(answer, "200 OK", b"asked for"))
+
+    with httpkit.Session(server.url, retry=None) as api:
+        api.mount("http://", kind())
+        api.get("warm")
+        api.head("x", stream=True).raw.release_conn()
+        found = api.get("x").content
+
+    assert found == b"asked for"
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize("kind", [Adapter, Ordinary])
+def test_a_connection_whose_head_is_given_back_unread_is_used_again(raw_server, answer, kind):
+    empty = keeping(answer)
+    server = raw_server(empty, empty, keeping(answer, "200 OK", b"next"))
+
+    with httpkit.Session(server.url, retry=None) as api:
+        api.mount("http://", kind())
+        api.get("warm")
+        first = api.head("x", stream=True)
+        first.raw.release_conn()
+        found = api.get("x").content
+        late = first.raw.read()
+
+    assert (found, late, server.connections) == (b"next", b"", 1)
+
+
+@pytest.mark.parametrize("way", ["replaced", "taken out"])
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_an_auth_that_drops_the_length_gets_it_back(api, server, way, method):
+    def sign(request):
+        del request.headers["Content-Length"]
+        if way == "replaced":
+            request.headers = dict(request.headers)
+        return request
+
+    api.request(method, "x", json={"a": 1}, auth=sign)
+
+    assert b"Content-Length: 8\r\n" in server.requests[-1]
+    assert b"Transfer-Encoding" not in server.requests[-1]
+
+
+def test_a_subclass_that_sends_twice_signs_twice(server):
+    tokens = (f"token-{number}" for number in range(9))
+
+    class Insisting(httpkit.Session):
+        def send(self, request, **kwargs):
+            super().send(request, **kwargs)
+            return super().send(request, **kwargs)
+
+    with Insisting(server.url, auth=httpkit.BearerAuth(lambda: next(tokens))) as api:
+        api.get("x")
+
+    assert b"Bearer token-0\r\n" in server.requests[0]
+    assert b"Bearer token-1\r\n" in server.requests[1]
+
+
+def test_json_has_its_fields_in_the_order_of_requests():
+    request = requests.Request("POST", "http://127.0.0.1/x", json={})
+
+    ours = httpkit.Session().prepare_request(request).headers
+    theirs = requests.Session().prepare_request(request).headers
+
+    assert list(ours) == list(theirs)
+
+
+@pytest.fixture
+def https(raw_server, answer, authority, bundle):
+    """A session that has a TLS connection open."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    server = raw_server(keeping(answer), tls=context)
+    with httpkit.Session(server.url, verify=bundle) as session:
+        session.get("warm")
+        yield session
+
+
+def test_a_plain_request_over_tls_goes_the_short_way(https):
+    assert goes_short(lambda: https.get("x"))
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (connectionpool.HTTPSConnectionPool, "urlopen"),
+        (connectionpool.HTTPSConnectionPool, "_make_request"),
+        (connectionpool.HTTPSConnectionPool, "_get_conn"),
+        (connection.HTTPSConnection, "request"), (connection.HTTPSConnection, "putrequest"),
+        (connection.HTTPSConnection, "send"), (connection.HTTPConnection, "endheaders"),
+        (urllib3.PoolManager, "connection_from_host"),
+        (urllib3.PoolManager, "connection_from_pool_key"), (Adapter, "add_headers"),
+        (Adapter, "cert_verify"),
+    ],
+)  # fmt: skip
+def test_a_patch_of_what_a_class_inherits_is_called(https, monkeypatch, owner, name):
+    seen = []
+    genuine = getattr(owner, name)
+
+    def patch(*args, **kwargs):
+        seen.append(name)
+        return genuine(*args, **kwargs)
+
+    monkeypatch.setattr(owner, name, patch)
+
+    https.get("x")
+
+    assert set(seen) == {name}
+
+
+# ---- which pool
+
+
+def test_an_adapter_that_makes_its_own_manager_serves(server):
+    class Plain(Adapter):
+        def init_poolmanager(self, connections, maxsize, block=False, **_):
+            self.poolmanager = urllib3.PoolManager(connections, maxsize=maxsize, block=block)
+
+    with httpkit.Session(server.url) as api:
+        api.mount("http://", Plain())
+
+        assert api.get("x").json() == {"id": 1}
+
+
+def test_an_adapter_that_chooses_pools_by_the_request_is_asked_each_time(server):
+    class ByTenant(Adapter):
+        def build_connection_pool_key_attributes(self, request, verify, cert=None):
+            host, context = super().build_connection_pool_key_attributes(request, verify, cert)
+            return host, {**context, "key_password": request.headers["X-Tenant"]}
+
+    with httpkit.Session(server.url) as api:
+        api.mount("http://", ByTenant())
+        for tenant in "abab":
+            api.get("x", headers={"X-Tenant": tenant})
+
+    assert server.connections == 2
+
+
+def test_another_manager_put_in_place_is_asked(api, server):
+    adapter = api.get_adapter("http://")
+
+    adapter.poolmanager = urllib3.PoolManager()
+    api.get("x")
+
+    assert server.connections == 2
+
+
+def test_no_more_hosts_stay_connected_than_pool_connections(raw_server, answer):
+    servers = [raw_server(keeping(answer)) for _ in range(6)]
+    with httpkit.Session() as api:
+        api.mount("http://", Adapter(pool_connections=3))
+        for server in servers[1:]:
+            api.get(f"{servers[0].url}/often")
+            api.get(f"{server.url}/once")
+        pools = [held() for held in api.get_adapter("http://")._known_pools.values()]
+        alive = [pool for pool in pools if pool is not None]
+
+    assert len(alive) == 3
+    assert servers[0].connections == 1
+    assert [server.connections for server in servers] == [1] * 6
+
+
+def test_a_pool_of_no_certain_size_keeps_its_connection(server):
+    with httpkit.Session(server.url) as api:
+        api.mount("http://", Adapter(pool_maxsize=0))
+        for _ in range(3):
+            api.get("x")
+
+    assert server.connections == 1
