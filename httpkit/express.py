@@ -81,6 +81,8 @@ _UNEXPECTED = frozenset({"host", "transfer-encoding"})
 # More is sent by `transport` as it comes; less is copied behind the head, for one system call.
 _LARGEST_BODY = 1 << 16
 _BODIES = frozenset({bytes, type(None)})
+# Jars of other classes see every answer: they may read more of it than cookies.
+_JARS = frozenset({RequestsCookieJar, _headers.Jar})
 _BODILESS = frozenset({"GET", "HEAD"})
 # urllib3 judges any other: it ends up in the first line as it is.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -137,7 +139,7 @@ def send(session: Sender, request: PreparedRequest, options: Mapping[str, Any]) 
     answer.elapsed = elapsed
     if body is not None:
         answer.__dict__.update(_content=body, _content_consumed=True)
-    if "set-cookie" in raw.by_name:
+    if "set-cookie" in raw.by_name or type(session.cookies) not in _JARS:
         extract_cookies_to_jar(session.cookies, request, raw)
     return cast("Response", answer)
 

@@ -623,6 +623,21 @@ def test_a_patch_of_what_a_class_inherits_is_called(https, monkeypatch, owner, n
     assert set(seen) == {name}
 
 
+def test_a_jar_of_another_class_sees_every_answer(api):
+    seen = []
+
+    class Noting(requests.cookies.RequestsCookieJar):
+        def extract_cookies(self, response, request):
+            seen.append(request.get_full_url())
+            super().extract_cookies(response, request)
+
+    api.cookies = Noting()
+    for _ in range(3):
+        api.get("x")
+
+    assert len(seen) == 3
+
+
 # ---- which pool
 
 
