@@ -13,6 +13,7 @@ never taken.
 """
 
 import logging
+import operator
 import queue
 import re
 import ssl
@@ -160,14 +161,14 @@ def _is_plain(request: PreparedRequest, adapter: Any, options: Mapping[str, Any]
     )
 
 
-_genuine: tuple[Any, ...] = ()
+_genuine: tuple[Any, ...] = (None,) * len(_NAMES)
 
 
 def _is_genuine() -> bool:
     """Say whether everything that is passed over is as it was defined."""
     global _genuine  # noqa: PLW0603  # the last that was found so; every thread finds the same
     current = tuple(map(getattr, _CLASSES, _NAMES))
-    if current == _genuine:
+    if all(map(operator.is_, current, _genuine)):  # a wrapper may say that it equals what it wraps
         return True
     if not all(map(transport.is_as_defined, current, _OWNERS)):
         return False

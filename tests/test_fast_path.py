@@ -439,6 +439,37 @@ def test_a_wrapper_around_what_is_passed_over_is_called(api, monkeypatch, owner,
     assert seen == [name]
 
 
+class Equal:
+    """A wrapper that says it equals what it wraps, as those of wrapt do, and so most tracers'."""
+
+    def __init__(self, genuine, seen):
+        self.genuine, self.seen = genuine, seen
+
+    def __eq__(self, other):
+        return self.genuine == other
+
+    def __hash__(self):
+        return hash(self.genuine)
+
+    def __get__(self, instance, owner):
+        return self if instance is None else functools.partial(self, instance)
+
+    def __call__(self, *args, **kwargs):
+        self.seen.append(self.genuine.__name__)
+        return self.genuine(*args, **kwargs)
+
+
+def test_a_wrapper_that_equals_what_it_wraps_is_called(api, monkeypatch):
+    seen = []
+    api.get("x")
+    pool = connectionpool.HTTPConnectionPool
+    monkeypatch.setattr(pool, "urlopen", Equal(pool.urlopen, seen))
+
+    api.get("x")
+
+    assert seen == ["urlopen"]
+
+
 def test_a_subclass_that_sends_by_itself_is_called(server):
     seen = []
 
