@@ -366,7 +366,7 @@ def test_a_refused_connection_is_tried_again_for_any_method(nobody, waits, metho
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_connection_that_times_out_is_tried_again_for_any_method(busy, waits, method):
     with (
-        httpkit.Session(busy, timeout=0.02) as api,
+        httpkit.Session(busy, timeout=0.1) as api,
         pytest.raises(requests.exceptions.ConnectTimeout) as caught,
     ):
         api.request(method, "x")
@@ -379,7 +379,7 @@ def test_a_connection_that_times_out_is_tried_again_for_any_method(busy, waits, 
 def test_an_idempotent_request_outlives_a_lost_answer(raw_server, answer, failure, method):
     server = raw_server(failure, failure, answer(body=b"whole"))
 
-    with httpkit.Session(server.url, timeout=(5, 0.02)) as api:
+    with httpkit.Session(server.url, timeout=(5, 0.1)) as api:
         response = api.request(method, "x")
 
     assert (response.content, response.attempts, len(server.requests)) == (b"whole", 3, 3)
@@ -391,7 +391,7 @@ def test_an_unsafe_request_is_not_repeated_after_a_lost_answer(raw_server, waits
     server = raw_server(failure)
 
     with (
-        httpkit.Session(server.url, timeout=(5, 0.02)) as api,
+        httpkit.Session(server.url, timeout=(5, 0.1)) as api,
         pytest.raises(requests.RequestException) as caught,
     ):
         api.request(method, "x", data=b"pay 100")
@@ -404,7 +404,7 @@ def test_an_unsafe_request_is_not_repeated_after_a_lost_answer(raw_server, waits
 def test_an_unsafe_request_with_a_key_outlives_a_lost_answer(raw_server, answer, failure):
     server = raw_server(failure, failure, answer(body=b"whole"))
 
-    with httpkit.Session(server.url, timeout=(5, 0.02)) as api:
+    with httpkit.Session(server.url, timeout=(5, 0.1)) as api:
         response = api.post("x", data=b"pay 100", idempotency_key="k1")
 
     assert (response.content, response.attempts) == (b"whole", 3)

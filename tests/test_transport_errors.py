@@ -185,7 +185,7 @@ def caught_from(call) -> requests.RequestException:
 def test_a_hostile_server_causes_requests_exceptions_only(raw_server, answer, reply, stream):
     server = raw_server(reply, reply, answer())
 
-    with httpkit.Session(server.url, timeout=(5, 0.02), retry=2) as api:
+    with httpkit.Session(server.url, timeout=(5, 0.15), retry=2) as api:
         outcome = read_all(api, stream=stream)
 
     assert isinstance(outcome, (tuple, requests.RequestException))
@@ -196,7 +196,7 @@ def test_a_hostile_server_causes_requests_exceptions_only(raw_server, answer, re
 def test_a_broken_answer_is_an_error_that_names_its_request_and_pickles(raw_server, reply, stream):
     server = raw_server(reply)
 
-    with httpkit.Session(server.url, timeout=(5, 0.02), retry=None) as api:
+    with httpkit.Session(server.url, timeout=(5, 0.15), retry=None) as api:
         error = read_all(api, stream=stream)
 
     assert isinstance(error, requests.RequestException)
@@ -212,7 +212,7 @@ def test_a_broken_answer_is_the_same_error_whole_and_streamed(raw_server, reply)
 
     kinds = []
     for stream in (False, True):
-        with httpkit.Session(server.url, timeout=(5, 0.02), retry=None) as api:
+        with httpkit.Session(server.url, timeout=(5, 0.15), retry=None) as api:
             kinds.append(type(read_all(api, stream=stream)))
 
     assert kinds[0] is kinds[1]
@@ -306,7 +306,7 @@ def mutated(seed: int) -> bytes:
 def test_a_mutated_answer_causes_requests_exceptions_only(raw_server, answer, seed):
     server = raw_server(mutated(seed), answer())
 
-    with httpkit.Session(server.url, timeout=(5, 0.02), retry=2) as api:
+    with httpkit.Session(server.url, timeout=(5, 0.15), retry=2) as api:
         outcome = read_all(api, stream=seed % 2 == 0)
 
     assert isinstance(outcome, (tuple, requests.RequestException))
@@ -515,7 +515,7 @@ def place(fault, raw_server, request) -> str:
 
 def fail(place: str, path: str = f"x?api_key={KEY}") -> requests.RequestException:
     auth = httpkit.BearerAuth(TOKEN)
-    with httpkit.Session(place, auth=auth, timeout=(0.03, 0.03), retry=None, max_body=1000) as api:
+    with httpkit.Session(place, auth=auth, timeout=(0.15, 0.15), retry=None, max_body=1000) as api:
         return caught_from(lambda: api.get(path))
 
 
