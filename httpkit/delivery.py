@@ -23,7 +23,7 @@ from requests.cookies import RequestsCookieJar
 from requests.exceptions import InvalidHeader, TooManyRedirects
 from urllib3.exceptions import HTTPError as WireError
 
-from httpkit import errors, express, limits, logs, redirects, response, retry, settings, transport
+from httpkit import errors, express, incoming, limits, logs, redirects, response, retry, settings
 from httpkit.bodies import Outgoing, SourceError
 from httpkit.clock import CLOCK
 from httpkit.request import Call, PreparedRequest
@@ -404,7 +404,7 @@ class Delivery:
             if leads_on and self.is_strict:
                 response.drain(answer, self._check_deadline)
             elif self.options["stream"]:
-                transport.lift_deadline(answer.raw, self.options["timeout"])
+                incoming.lift_deadline(answer.raw, self.options["timeout"])
             elif self.is_strict or self._call.max_body is not None:
                 limit = self._call.max_body
                 response.receive(answer, limit=limit, check=self._check_deadline)

@@ -80,6 +80,8 @@ def _statuses(key: Any) -> frozenset[int]:
     Raises:
         ConfigurationError: It is no key, or matches none.
     """
+    if type(key) is int and key in _FINAL:  # nearly always: saves 15 us of looking at 400 others
+        return frozenset((key,))
     if isinstance(key, str) and _CLASS.fullmatch(key):
         statuses = range(int(key[0]) * 100, int(key[0]) * 100 + 100)
     elif isinstance(key, int) and not isinstance(key, bool):

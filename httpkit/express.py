@@ -7,9 +7,9 @@ all of them to find out that nothing special was asked for. What is plain is see
 here; everything else, and every first request to a host, takes their way.
 
 Rule: nothing of theirs is passed over that somebody replaced. A mock, a tracer or a patch is
-noticed at the next request. Beside `transport`, only here is urllib3's private interface
-touched; without what `transport` lists of it there are no connections of ours, and this way is
-never taken.
+noticed at the next request. Beside `incoming` and `connections`, only here is urllib3's private
+interface touched; without what `connections` lists of it there are no connections of ours, and
+this way is never taken.
 """
 
 import logging
@@ -30,7 +30,7 @@ from urllib3 import PoolManager, connection, connectionpool
 from urllib3.exceptions import LocationValueError, MaxRetryError, ProtocolError, ReadTimeoutError
 from urllib3.exceptions import SSLError as WireSSLError
 
-from httpkit import _headers, transport
+from httpkit import _headers, connections, incoming, transport
 from httpkit.request import PreparedRequest
 from httpkit.response import Response
 from httpkit.wire import Exchange
@@ -53,12 +53,14 @@ _PASSED_OVER: Sequence[tuple[type, type, tuple[str, ...]]] = (
     (PoolManager, PoolManager, (
         "connection_from_host", "connection_from_context", "connection_from_pool_key",
     )),
-    (transport.HTTPSConnectionPool, connectionpool.HTTPConnectionPool, (
+    (connections.HTTPSConnectionPool, connectionpool.HTTPConnectionPool, (
         "urlopen", "_make_request", "_put_conn", "_validate_conn",
     )),
     (connectionpool.HTTPSConnectionPool, connectionpool.HTTPConnectionPool, ("_get_conn",)),
-    (transport.HTTPSConnection, connection.HTTPConnection, ("request", "putrequest", "putheader")),
-    (transport.HTTPSConnection, transport.HTTPSConnection, ("send", "getresponse")),
+    (connections.HTTPSConnection, connection.HTTPConnection, (
+        "request", "putrequest", "putheader",
+    )),
+    (connections.HTTPSConnection, connections.HTTPSConnection, ("send", "getresponse")),
     (connection.HTTPSConnection, HTTPConnection, ("endheaders", "_send_output", "send")),
     (HTTPConnection, HTTPConnection, ("request", "putrequest", "putheader", "getresponse")),
 )  # fmt: skip
@@ -66,8 +68,8 @@ _CLASSES = [kind for kind, _, names in _PASSED_OVER for _ in names]
 _OWNERS = [owner for _, owner, names in _PASSED_OVER for _ in names]
 _NAMES = [name for _, _, names in _PASSED_OVER for name in names]
 
-_POOLS = (transport.HTTPConnectionPool, transport.HTTPSConnectionPool)
-_CONNECTIONS = (transport.HTTPConnection, transport.HTTPSConnection)
+_POOLS = (connections.HTTPConnectionPool, connections.HTTPSConnectionPool)
+_CONNECTIONS = (connections.HTTPConnection, connections.HTTPSConnection)
 _TIMEOUTS = frozenset({tuple, float, int, type(None)})
 _CERTIFICATES = frozenset({bool, str, type(None)})
 # An origin without userinfo, and a target that no part of the way would spell otherwise.
@@ -127,7 +129,7 @@ def send(session: Sender, request: PreparedRequest, options: Mapping[str, Any]) 
     if (line := _idle(pool)) is None:
         return None
     started = time.perf_counter()
-    raw = _converse(pool, line, request, target, message, transport.read_part(options["timeout"]))
+    raw = _converse(pool, line, request, target, message, incoming.read_part(options["timeout"]))
     elapsed = timedelta(seconds=time.perf_counter() - started)
     raw.retries = adapter.max_retries
     most = -1 if options["stream"] or request.call is None else request.call.max_body

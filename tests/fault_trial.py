@@ -18,8 +18,8 @@ import requests
 from requests.adapters import HTTPAdapter
 
 import httpkit
+from httpkit.connections import HTTPConnection
 from httpkit.testing import no_waiting
-from httpkit.transport import HTTPConnection
 from tests import fault_servers
 from tests.fault_table import HEAVY, Fault, Gives, Places
 

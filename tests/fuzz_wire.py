@@ -66,7 +66,7 @@ def messages(said: bytes) -> Iterator[Any]:
 
 def outcome(message: Any) -> object:
     """Return head and body of an answer, or None when it is malformed."""
-    from httpkit.transport import HTTPResponse
+    from httpkit.incoming import HTTPResponse
 
     try:
         message.begin()

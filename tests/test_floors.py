@@ -33,8 +33,8 @@ FLOORS = (
         "travel",
         "wire",
     ),
-    ("part", "sandbox_answers", "sources"),
-    ("bodies", "sandbox_store"),
+    ("incoming", "part", "sandbox_answers", "sources"),
+    ("bodies", "connections", "sandbox_store"),
     ("multipart", "sandbox_calls"),
     ("request", "sandbox_files", "sandbox_guards"),
     (

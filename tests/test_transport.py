@@ -20,7 +20,8 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 import httpkit
-from httpkit import transport
+from httpkit import connections as connections_room
+from httpkit import incoming, transport
 from httpkit.wire import UNLIMITED, MalformedError, Message, Wire
 from tests.sockets import Acceptor, drip, relay
 
@@ -590,7 +591,7 @@ class Flushing:
 
 
 def test_what_the_flush_of_a_decoder_raises_is_a_decode_error():
-    raw = transport.HTTPResponse(io.BytesIO(), preload_content=False)
+    raw = incoming.HTTPResponse(io.BytesIO(), preload_content=False)
     raw._decoder = Flushing()
 
     with pytest.raises(urllib3.exceptions.DecodeError):
@@ -1053,7 +1054,7 @@ def test_a_tunnel_leads_to_our_connections(secured, bundle, proxy, interim):
 
     with httpkit.Session(url, verify=bundle, proxies={"https": through.url}, retry=None) as api:
         with api.get("x", stream=True) as first:
-            assert isinstance(first.raw, transport.HTTPResponse)
+            assert isinstance(first.raw, incoming.HTTPResponse)
             assert first.content == b"hi"
         second = api.get("x")
 
@@ -1114,7 +1115,7 @@ def test_a_proxy_for_plain_http_leads_to_our_connections(raw_server):
         httpkit.Session("http://example.test", proxies={"http": server.url}) as api,
         api.get("x", stream=True) as response,
     ):
-        assert isinstance(response.raw, transport.HTTPResponse)
+        assert isinstance(response.raw, incoming.HTTPResponse)
         assert response.content == b"hi"
 
     assert server.requests[0].startswith(b"GET http://example.test/x HTTP/1.1")
@@ -1147,7 +1148,7 @@ def test_a_session_has_our_adapter_and_keeps_it_in_a_pickle(sandbox):
     with httpkit.Session(sandbox.url) as api:
         twin = pickle.loads(pickle.dumps(api))
         with twin, twin.get("echo", stream=True) as response:
-            assert isinstance(response.raw, transport.HTTPResponse)
+            assert isinstance(response.raw, incoming.HTTPResponse)
 
     assert adapters(api) == adapters(twin) == {transport.Adapter}
 
@@ -1208,15 +1209,15 @@ def test_a_dialler_put_into_urllib3_is_used(raw_server, monkeypatch):
 
 
 def test_what_urllib3_lacks_is_noticed():
-    assert transport.missing({urllib3.HTTPResponse(): ("read1", "_no_such_thing")}) == [
+    assert connections_room.missing({urllib3.HTTPResponse(): ("read1", "_no_such_thing")}) == [
         "_no_such_thing"
     ]
 
 
 def test_nothing_is_lacking_here():
     assert transport.Adapter().poolmanager.pool_classes_by_scheme == {
-        "http": transport.HTTPConnectionPool,
-        "https": transport.HTTPSConnectionPool,
+        "http": connections_room.HTTPConnectionPool,
+        "https": connections_room.HTTPSConnectionPool,
     }
 
 

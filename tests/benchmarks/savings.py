@@ -23,9 +23,11 @@ import httpkit
 from httpkit import (
     _headers,
     _models,
+    connections,
     delivery,
     environment,
     express,
+    incoming,
     preparation,
     request,
     response,
@@ -51,7 +53,7 @@ class Always:
         pass
 
 
-converse = transport.HTTPConnection.converse
+converse = connections.HTTPConnection.converse
 
 
 def with_a_wire_of_its_own(line: Any, *arguments: Any) -> Any:
@@ -92,11 +94,11 @@ SAVINGS: list[tuple[str, Any, str, Any]] = [
      netrc),
     ("response made at once", transport.Adapter, "response_to", response_to),
     ("pool remembered", transport.Adapter, "pool_at", pool_at),
-    ("body taken with the head", transport.HTTPResponse, "take_arrived", lambda *_: None),
+    ("body taken with the head", incoming.HTTPResponse, "take_arrived", lambda *_: None),
     ("head parsed in one go", wire.Message, "_read_plain_head", lambda _: False),
-    ("wire that lasts", transport.HTTPConnection, "converse", with_a_wire_of_its_own),
-    ("idle connections without a lock", transport._Idle, "get",
-     lambda idle, *_, **__: super(transport._Idle, idle).get(block=False)),
+    ("wire that lasts", connections.HTTPConnection, "converse", with_a_wire_of_its_own),
+    ("idle connections without a lock", connections.Idle, "get",
+     lambda idle, *_, **__: super(connections.Idle, idle).get(block=False)),
     ("first attempt without a trial", delivery.Delivery, "_at_once", lambda *_: None),
     ("call's settings remembered", httpkit.Session, "_last_call", Always(value=None)),
     ("request drafted at once", session, "_draft", draft),

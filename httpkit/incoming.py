@@ -1,0 +1,243 @@
+"""What came over the wire as requests knows it: `response.raw`, of which the end is demanded.
+
+Rule: beside `connections` and `express`, only here is urllib3's private interface touched; what
+is used of it is listed in `connections`.
+"""
+
+import re
+import zlib
+from collections.abc import Generator, Mapping
+from typing import Any, cast
+
+import urllib3
+from urllib3 import response as stock_response
+from urllib3.exceptions import (
+    DecodeError,
+    ResponseNotChunked,
+)
+
+from httpkit._typing import is_tuple
+from httpkit.wire import UNLIMITED, Message
+
+# Codings that urllib3 decodes when another package is there, and the extra that brings it.
+_DECODERS = {"br": "brotli", "zstd": "zstd"}
+
+
+class HTTPResponse(urllib3.HTTPResponse):
+    """urllib3's response, of which the end is demanded also of what was compressed."""
+
+    length_remaining: int | None
+    _is_decodable: bool = False
+
+    @property
+    def headers(self) -> urllib3.HTTPHeaderDict:
+        """The fields as urllib3 has them; made when somebody looks, for 1 us each."""
+        held: dict[str, Any] = vars(self)
+        if held["headers"] is None:
+            message: Any = self._original_response
+            held["headers"] = urllib3.HTTPHeaderDict(message.fields)
+        return held["headers"]  # type: ignore[no-any-return]
+
+    @headers.setter
+    def headers(self, headers: urllib3.HTTPHeaderDict) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]  # urllib3's own attribute, made late
+        vars(self)["headers"] = headers
+
+    @property
+    def by_name(self) -> dict[str, tuple[str, str]]:
+        """Name and value by name in lower case; values of the same name are joined."""
+        return self._original_response.by_name  # type: ignore[union-attr, no-any-return]
+
+    def take_arrived(self, most: int | None) -> bytes | None:
+        """Return the body, if all of it came with the head, it is as it was, and no larger."""
+        message: Any = self._original_response
+        size = message.length
+        if size is None or (most is not None and size > most):
+            return None
+        if "content-encoding" in message.by_name:
+            return None
+        block: bytes | None = message.take_arrived()
+        if block is not None:
+            self._fp_bytes_read, self.length_remaining = len(block), 0
+            self._uncached_read_occurred = True
+        return block
+
+    @property
+    def keeps_deadline(self) -> bool:
+        """Whether no read outlasts the deadline of the call, which a stream's may."""
+        message: Any = self._original_response
+        return isinstance(message, Message) and message.wire.exchange is not UNLIMITED
+
+    def read_at_once(self) -> bytes:
+        """Read the rest of a body whose size is known, as it came; errors are those of `read`."""
+        message: Any = self._fp
+        try:
+            block: bytes = message.read()
+        except BaseException:
+            with self._error_catcher():  # says it in urllib3's words, and closes
+                raise
+        if message.isclosed():
+            self.release_conn()
+        self._uncached_read_occurred = True
+        self._fp_bytes_read += len(block)
+        self.length_remaining = 0
+        return block
+
+    def lift_deadline(self, timeout: Any) -> None:
+        """Let the rest of the body take its time: a caller reads it as a stream.
+
+        Args:
+            timeout: Seconds to wait for each block, as requests takes it.
+        """
+        message = self._original_response
+        if isinstance(message, Message):
+            message.wire.exchange = UNLIMITED
+            if not isinstance(timeout, urllib3.Timeout):
+                message.wire.timeout = read_part(timeout)
+
+    def release_conn(self) -> None:
+        """Give the connection back; one that is out of step is closed first."""
+        message, connection = self._original_response, self._connection
+        if connection is not None and isinstance(message, Message):
+            if message.length == 0:  # nothing is left, but perhaps what nobody asked for
+                message.read()
+            if message.is_tainted or not message.isclosed():
+                connection.close()
+        super().release_conn()
+
+    def read(
+        self,
+        amt: int | None = None,
+        decode_content: bool | None = None,
+        cache_content: bool = False,
+    ) -> bytes:
+        """Read as urllib3 does. Raises: DecodeError also for compression without an end."""
+        block = super().read(amt, decode_content, cache_content)
+        if amt is None or amt < 0 or (not block and amt):
+            self._demand_end()
+        return block
+
+    def read1(self, amt: int | None = None, decode_content: bool | None = None) -> bytes:
+        """Read as urllib3 does. Raises: DecodeError also for compression without an end."""
+        block = super().read1(amt, decode_content)
+        if not block and amt != 0:
+            self._demand_end()
+        return block
+
+    def stream(
+        self, amt: int | None = 1 << 16, decode_content: bool | None = None
+    ) -> Generator[bytes]:
+        """Read as urllib3 does. Raises: DecodeError also for compression without an end."""
+        yield from super().stream(amt, decode_content)
+        if amt != 0:
+            self._demand_end()
+
+    def read_chunked(
+        self, amt: int | None = None, decode_content: bool | None = None
+    ) -> Generator[bytes]:
+        """Give a chunked body as its chunks come in; urllib3's own way with our framing.
+
+        Raises:
+            ResponseNotChunked: It is not chunked.
+            ProtocolError: The framing is broken or cut.
+            DecodeError: The compression is broken or has no end.
+        """
+        if not self.chunked:
+            raise ResponseNotChunked("the response is not chunked")
+        self._init_decoder()
+        most = None if amt is None or amt < 0 else amt
+        with self._error_catcher():
+            while most != 0:
+                block = b""
+                if not (self._decoder and self._decoder.has_unconsumed_tail):
+                    block = self._next_chunk(most)
+                    if not block:
+                        break
+                decoded = self._decode(block, decode_content, flush_decoder=False, max_length=most)
+                if decoded:
+                    yield decoded
+        if most != 0:
+            self._demand_end()
+
+    def _decode(
+        self,
+        data: bytes,
+        decode_content: bool | None,
+        flush_decoder: bool,
+        max_length: int | None = None,
+    ) -> bytes:
+        """Decode as urllib3 does, which gives out what it has no decoder for as it came."""
+        if data and decode_content and not self._is_decodable:
+            _demand_decoders(self.headers.get("content-encoding", ""))
+            self._is_decodable = True
+        return super()._decode(data, decode_content, flush_decoder, max_length)
+
+    def _flush_decoder(self) -> bytes:
+        """Flush as urllib3 does, which lets errors of zlib pass: Python 3.14 has some."""
+        try:
+            return super()._flush_decoder()
+        except zlib.error as error:
+            message = "the compressed content is cut, or followed by something else"
+            raise DecodeError(message, error) from error
+
+    def _next_chunk(self, most: int | None) -> bytes:
+        message: Any = self._fp
+        block: bytes = message.read_chunk(most)
+        self._uncached_read_occurred = True
+        self._fp_bytes_read += len(block)
+        return block
+
+    def _demand_end(self) -> None:
+        """Refuse compressed content that stops before its own end, or goes on after it."""
+        if not self._has_decoded_content or not self._fp_bytes_read:  # no body at all is one
+            return
+        if not _is_whole(self._decoder):
+            raise DecodeError("the compressed content is cut, or followed by something else")
+
+
+# What is the same in every response whose body is still to come.
+BLANK: Mapping[str, Any] = vars(
+    urllib3.HTTPResponse(b"", preload_content=False, decode_content=False)
+) | {"_body": None, "headers": None, "version_string": "HTTP/1.1"}
+new_buffer: Any = cast("Any", type(BLANK["_decoded_buffer"]))
+
+
+def _demand_decoders(content_encoding: str) -> None:
+    """Refuse what an optional dependency would decode; a coding unknown to urllib3 passes."""
+    for coding in re.split(r"[,\s]+", content_encoding.lower()):
+        extra = _DECODERS.get(coding)
+        if extra and coding not in urllib3.HTTPResponse.CONTENT_DECODERS:
+            raise DecodeError(f"the body is encoded as {coding}: pip install 'urllib3[{extra}]'")
+
+
+def _is_whole(decoder: Any) -> bool:
+    """Say whether a decoder has seen the end of what it decodes, and nothing after it."""
+    if decoder is None:
+        return True
+    if parts := getattr(decoder, "_decoders", None):
+        return all(_is_whole(part) for part in parts)
+    if getattr(decoder, "_state", None) == stock_response.GzipDecoderState.SWALLOW_DATA:
+        return False
+    engine = getattr(decoder, "_obj", None)
+    if callable(is_finished := getattr(engine, "is_finished", None)):  # brotli
+        return bool(is_finished())
+    return bool(getattr(engine, "eof", True))
+
+
+def lift_deadline(raw: object, timeout: Any) -> None:
+    """Let a body take its time, if it came over our connections: it is read as a stream.
+
+    Args:
+        raw: What a requests.Response has as `raw`.
+        timeout: Seconds to wait for each block, as requests takes it.
+    """
+    if isinstance(raw, HTTPResponse):
+        raw.lift_deadline(timeout)
+
+
+def read_part(timeout: Any) -> float | None:
+    """Return the read timeout of what requests takes for one."""
+    if isinstance(timeout, urllib3.Timeout):
+        timeout = timeout._read  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # its property needs a clock that runs
+    elif is_tuple(timeout):
+        timeout = timeout[1] if len(timeout) == 2 else None
+    return timeout if isinstance(timeout, (int, float)) else None
