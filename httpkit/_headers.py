@@ -59,13 +59,8 @@ class Headers(CaseInsensitiveDict[Any]):
     _store: Any
 
     def __contains__(self, name: Any) -> bool:
-        # The standard library's way to an answer is an exception: saves 1 us for each question.
+        # The standard library's way to an answer is an exception: saves 1 to 3 us a call.
         return name.lower() in self._store
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """Return the value of a field, or the default where there is none."""
-        found = self._store.get(name.lower())
-        return default if found is None else found[1]
 
     def __repr__(self) -> str:
         return str(_secrets.redact_headers(self))
@@ -99,7 +94,7 @@ class Outgoing(Headers):
 
     def copy(self) -> "Outgoing":
         """Return a shallow copy of the same class, checked as far as this."""
-        # Saves 34 us a call: a session's fields are checked once, and copied as they are.
+        # Saves 8 to 13 us a call: a session's fields are checked once, and copied as they are.
         twin = Outgoing.__new__(Outgoing)
         held = twin.__dict__
         held["_store"] = self._store.copy()
@@ -156,11 +151,6 @@ class Jar(RequestsCookieJar):
                 for domain, paths in held.items()
             }
         return state
-
-    def is_blank(self) -> bool:
-        """Say at a glance that there is no cookie; False where one must look closer."""
-        held: dict[str, Any] = self.__dict__["_cookies"]
-        return not held
 
     def renew_lock(self) -> None:
         """Replace the lock: after a fork nobody may be left to release it."""

@@ -195,7 +195,7 @@ class Delivery:
     def _at_once(self, call: Call) -> requests.Response | requests.RequestException | None:
         """Make the first attempt the short way; None, with nothing sent, when there is none.
 
-        Saves 30 us: no copy of the request, which the short way leaves as it is, and no record
+        Saves 10 us: no copy of the request, which the short way leaves as it is, and no record
         of a trial.
         """
         is_ready = self.may_hurry and self.pace is None and not self.hold_back

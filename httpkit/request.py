@@ -191,7 +191,7 @@ class PreparedRequest(requests.PreparedRequest):
 
     @classmethod
     def blank(cls, method: str, call: Call) -> "PreparedRequest":
-        """Return a request of which nothing but the method is prepared; saves 4 us."""
+        """Return a request of which nothing but the method is prepared."""
         made = cls.__new__(cls)
         made.__dict__.update(
             method=method,
@@ -379,7 +379,7 @@ def _as_json(value: Any) -> bytes:
 def _prepared_plainly(url: Any, params: Any) -> str | None:
     """Return a URL as requests would make it, where that takes no parsing; else None.
 
-    Saves 40 us: nearly every URL comes out of all the parsing as it went in.
+    Saves 21 us: nearly every URL comes out of all the parsing as it went in.
     """
     if type(url) is not str or not _PLAIN_URL.fullmatch(url):
         return None

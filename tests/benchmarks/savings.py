@@ -67,12 +67,6 @@ def draft(*, headers: Any, hooks: Any, call: Any, **parts: Any) -> requests.Requ
     return made
 
 
-def blank(method: str, call: Any) -> request.PreparedRequest:
-    made = request.PreparedRequest()
-    made.method, made.call = method, call
-    return made
-
-
 def pool_at(adapter: Any, _: str, sent: Any, verify: Any, cert: Any) -> Any:
     return HTTPAdapter.get_connection_with_tls_context(adapter, sent, verify, {}, cert)
 
@@ -102,14 +96,11 @@ SAVINGS: list[tuple[str, Any, str, Any]] = [
     ("first attempt without a trial", delivery.Delivery, "_at_once", lambda *_: None),
     ("call's settings remembered", httpkit.Session, "_last_call", Always(value=None)),
     ("request drafted at once", session, "_draft", draft),
-    ("request prepared from blank", Prepared, "blank", staticmethod(blank)),
     ("request not copied", Prepared, "is_fresh", Always(value=False)),
     ("URL prepared at a glance", request, "_prepared_plainly", lambda *_: None),
     ("checked fields copied", Outgoing, "copy", lambda own: Outgoing(dict(own.items()))),
-    ("field found by get", Headers, "get", CaseInsensitiveDict.get),
     ("field found by in", Headers, "__contains__", CaseInsensitiveDict.__contains__),
     ("no hooks seen at a glance", preparation, "_has_no_hooks", lambda *_: False),
-    ("no cookies seen at a glance", _headers.Jar, "is_blank", lambda _: False),
     ("JSON parsed by msgspec", _models, "parsed", lambda _: _models.UNPARSED),
     ("nothing", httpkit, "__doc__", httpkit.__doc__),
 ]  # fmt: skip
