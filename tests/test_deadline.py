@@ -572,7 +572,7 @@ def test_a_passed_deadline_is_a_timeout_with_its_facts(raw_server):
 
     error = caught.value
     assert isinstance(error, httpkit.DeadlineExceededError)
-    assert str(error) == f"the deadline of 0.04 s passed for GET {server.url}/x"
+    assert str(error) == f"the deadline of {SHORT:g} s passed for GET {server.url}/x"
     assert (error.attempts, error.request.url) == (1, f"{server.url}/x")
     assert error.__notes__
 
