@@ -156,8 +156,6 @@ class PreparedRequest(requests.PreparedRequest):
     url: str | None
     call: Call | None = None
     body_start: Body = Body()
-    # Whether nobody but the session that is about to send it knows it.
-    is_fresh: bool = False
 
     @classmethod
     def adopt(cls, request: requests.PreparedRequest) -> "PreparedRequest":

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from statistics import median
 from typing import Any
 
-import requests
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 from requests_per_call import SENT, TOKEN, Bare, say
@@ -28,10 +27,8 @@ from httpkit import (
     environment,
     express,
     incoming,
-    preparation,
     request,
     response,
-    session,
     transport,
     wire,
 )
@@ -59,12 +56,6 @@ converse = connections.HTTPConnection.converse
 def with_a_wire_of_its_own(line: Any, *arguments: Any) -> Any:
     line.receiver = None
     return converse(line, *arguments)
-
-
-def draft(*, headers: Any, hooks: Any, call: Any, **parts: Any) -> requests.Request:
-    made = requests.Request(headers=dict(headers or {}), hooks=hooks, **parts)
-    made.__dict__["call"] = call
-    return made
 
 
 def pool_at(adapter: Any, _: str, sent: Any, verify: Any, cert: Any) -> Any:
@@ -95,12 +86,9 @@ SAVINGS: list[tuple[str, Any, str, Any]] = [
      lambda idle, *_, **__: super(connections.Idle, idle).get(block=False)),
     ("first attempt without a trial", delivery.Delivery, "_at_once", lambda *_: None),
     ("call's settings remembered", httpkit.Session, "_last_call", Always(value=None)),
-    ("request drafted at once", session, "_draft", draft),
-    ("request not copied", Prepared, "is_fresh", Always(value=False)),
     ("URL prepared at a glance", request, "_prepared_plainly", lambda *_: None),
     ("checked fields copied", Outgoing, "copy", lambda own: Outgoing(dict(own.items()))),
     ("field found by in", Headers, "__contains__", CaseInsensitiveDict.__contains__),
-    ("no hooks seen at a glance", preparation, "_has_no_hooks", lambda *_: False),
     ("JSON parsed by msgspec", _models, "parsed", lambda _: _models.UNPARSED),
     ("nothing", httpkit, "__doc__", httpkit.__doc__),
 ]  # fmt: skip
