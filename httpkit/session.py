@@ -59,7 +59,6 @@ from httpkit.limits import Budget, HoldBack, Pace, RateLimit
 from httpkit.lists import Lists
 from httpkit.operations import Operations
 from httpkit.request import Call, PreparedRequest, session_cookies
-from httpkit.resource import declared
 from httpkit.response import Response, adopt
 from httpkit.retry import RetryPolicy
 from httpkit.settings import JsonOptions, SessionOptions, StatusTable, Table
@@ -273,6 +272,7 @@ class Session(Operations, Lists, Transfers):
     def _repr_html_(self) -> str:
         """Return a card for a notebook; nothing is sent for it."""
         from httpkit import cards
+        from httpkit.resource import declared
 
         def facts() -> cards.Facts:
             who = self.auth
