@@ -87,13 +87,9 @@ class HTTPConnection(stock.HTTPConnection):
         except socket.gaierror as error:
             raise NameResolutionError(self.host, self, error) from error
         except TimeoutError as error:
-            raise ConnectTimeoutError(
-                self, f"Connection to {self.host} timed out. (connect timeout={self.timeout})"
-            ) from error
+            raise _connecting_timed_out(self) from error
         except OSError as error:
-            raise NewConnectionError(
-                self, f"Failed to establish a new connection: {error}"
-            ) from error
+            raise _not_connected(self, error) from error
         sys.audit("http.client.connect", self, self.host, self.port)
         return sock
 
@@ -132,13 +128,9 @@ class HTTPConnection(stock.HTTPConnection):
         try:
             super().connect()
         except (TimeoutError, ReadTimeoutError) as error:
-            raise ConnectTimeoutError(
-                self, f"Connection to {self.host} timed out. (connect timeout={self.timeout})"
-            ) from error
+            raise _connecting_timed_out(self) from error
         except ConnectionError as error:
-            raise NewConnectionError(
-                self, f"Failed to establish a new connection: {error}"
-            ) from error
+            raise _not_connected(self, error) from error
         except ssl.SSLError as error:
             error.is_unsent = True  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]  # the retry policy asks
             raise
@@ -250,7 +242,7 @@ class HTTPConnection(stock.HTTPConnection):
         shutdown = self.sock.shutdown
         if message.will_close:  # the message keeps what it needs, as in http.client
             message.wire.keep()
-            self.sock = self.receiver = self._poller = None
+            self.sock = None
             self.close()
         else:
             self.__dict__["_HTTPConnection__response"] = message
@@ -295,6 +287,15 @@ def _poller_of(sock: Any) -> Any:
     poller = select.poll()
     poller.register(sock, select.POLLIN)
     return poller
+
+
+def _connecting_timed_out(connection: Any) -> ConnectTimeoutError:
+    text = f"Connection to {connection.host} timed out. (connect timeout={connection.timeout})"
+    return ConnectTimeoutError(connection, text)
+
+
+def _not_connected(connection: Any, error: OSError) -> NewConnectionError:
+    return NewConnectionError(connection, f"Failed to establish a new connection: {error}")
 
 
 def _sending_timed_out(connection: Any) -> ReadTimeoutError:

@@ -77,7 +77,8 @@ class Delivery:
         budget: The session's tokens for retries.
         hold_back: Which hosts asked to be left alone for now.
         pace: The session's own rate; None is off.
-        may_hurry: Whether `transmit` is requests' own, which `express` may pass over.
+        may_hurry: Whether `transmit` is requests' own, which `express` may pass over; no longer
+            once it found that it cannot.
         is_strict: Whether we read the body, under limits; requests reads it otherwise.
     """
 
@@ -202,11 +203,12 @@ class Delivery:
         if not is_ready or (call.sign is not None and not call.is_signed):
             return None
         try:
-            if logs.REQUESTS.isEnabledFor(logging.DEBUG):
-                return self._logged(self._hurry, self.request, self.options, 1)
-            return self._guarded(self._hurry, self.request, self.options)
+            answer = self._noted(self._hurry, self.request, self.options, 1)
         except requests.RequestException as error:
             return error
+        if answer is None:
+            self.may_hurry = False  # what stands in the way will not be gone in a moment
+        return answer
 
     def _earn(self, answer: requests.Response) -> None:
         if answer.status_code < 400 and self.budget:
@@ -283,22 +285,22 @@ class Delivery:
         options = {**self.options, "timeout": timeout}
         inside = ATTEMPTING.set(True)
         try:
-            if logs.REQUESTS.isEnabledFor(logging.DEBUG):
-                return self._logged(self._attempt, attempt, options, number)
-            return self._guarded(self._attempt, attempt, options)
+            return self._noted(self._attempt, attempt, options, number)
         finally:
             ATTEMPTING.reset(inside)
             if isinstance(attempt.body, Outgoing):
                 attempt.body.close()
 
-    def _logged(
+    def _noted(
         self,
         send: Callable[[Any, dict[str, Any]], ResponseT],
         attempt: requests.PreparedRequest,
         options: dict[str, Any],
         number: int,
     ) -> ResponseT:
-        """Do as `_guarded`, and log what came of it."""
+        """Do as `_guarded`, and log what came of it for who wants to know."""
+        if not logs.REQUESTS.isEnabledFor(logging.DEBUG):
+            return self._guarded(send, attempt, options)
         note = logs.Note(attempt, number)
         try:
             answer = self._guarded(send, attempt, options)
@@ -340,7 +342,7 @@ class Delivery:
     ) -> requests.Response:
         """Send once, the short way where it is plain."""
         if self.may_hurry and isinstance(attempt, PreparedRequest):
-            answer = express.send(self.session, attempt, options)
+            answer = self._hurry(attempt, options)
             if answer is not None:
                 return answer
         with telling_sources():

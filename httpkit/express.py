@@ -71,10 +71,9 @@ _NAMES = [name for _, _, names in _PASSED_OVER for name in names]
 _POOLS = (connections.HTTPConnectionPool, connections.HTTPSConnectionPool)
 _CONNECTIONS = (connections.HTTPConnection, connections.HTTPSConnection)
 _TIMEOUTS = frozenset({tuple, float, int, type(None)})
-_CERTIFICATES = frozenset({bool, str, type(None)})
 # An origin without userinfo, and a target that no part of the way would spell otherwise.
 _PLAIN_URL = re.compile(
-    r"(https?://[a-z0-9][a-z0-9.-]*(?::[1-9][0-9]{0,4})?)"
+    rf"({transport.PLAIN_ORIGIN})"
     r"(/(?!/)(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-F]{2})*"
     r"(?:\?(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-F]{2})+)?)"
 )
@@ -156,8 +155,8 @@ def _is_plain(request: PreparedRequest, adapter: Any, options: Mapping[str, Any]
         and not request.hooks.get("response")  # they are called with what requests passes on
         and not options["proxies"]
         and type(options["timeout"]) in _TIMEOUTS  # urllib3's own has further parts
-        and type(options["verify"]) in _CERTIFICATES
-        and type(options["cert"]) in _CERTIFICATES
+        and type(options["verify"]) in transport.CERTIFICATES
+        and type(options["cert"]) in transport.CERTIFICATES
         and not connectionpool.log.isEnabledFor(logging.DEBUG)  # it has a line for each request
         and _is_genuine()
     )

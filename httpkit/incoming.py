@@ -21,6 +21,7 @@ from httpkit.wire import UNLIMITED, Message
 
 # Codings that urllib3 decodes when another package is there, and the extra that brings it.
 _DECODERS = {"br": "brotli", "zstd": "zstd"}
+_NOT_WHOLE = "the compressed content is cut, or followed by something else"
 
 
 class HTTPResponse(urllib3.HTTPResponse):
@@ -176,8 +177,7 @@ class HTTPResponse(urllib3.HTTPResponse):
         try:
             return super()._flush_decoder()
         except zlib.error as error:
-            message = "the compressed content is cut, or followed by something else"
-            raise DecodeError(message, error) from error
+            raise DecodeError(_NOT_WHOLE, error) from error
 
     def _next_chunk(self, most: int | None) -> bytes:
         message: Any = self._fp
@@ -191,7 +191,7 @@ class HTTPResponse(urllib3.HTTPResponse):
         if not self._has_decoded_content or not self._fp_bytes_read:  # no body at all is one
             return
         if not _is_whole(self._decoder):
-            raise DecodeError("the compressed content is cut, or followed by something else")
+            raise DecodeError(_NOT_WHOLE)
 
 
 # What is the same in every response whose body is still to come.

@@ -31,9 +31,11 @@ from httpkit.request import Call, PreparedRequest
 from httpkit.response import Response
 from httpkit.wire import EXCHANGE, Exchange
 
-# An origin without userinfo, before a path.
-_PLAIN_ORIGIN = re.compile(r"https?://[a-z0-9][a-z0-9.-]*(?::[1-9][0-9]{0,4})?(?=/)")
-_CERTIFICATES = frozenset({bool, str, type(None)})
+# An origin without userinfo.
+PLAIN_ORIGIN = r"https?://[a-z0-9][a-z0-9.-]*(?::[1-9][0-9]{0,4})?"
+_PLAIN_ORIGIN = re.compile(rf"{PLAIN_ORIGIN}(?=/)")
+# What may stand for one: a path, or whether there is any. All of them can be keys.
+CERTIFICATES = frozenset({bool, str, type(None)})
 # The steps of urllib3's pool manager from a URL to its pool.
 _LOOKING_UP = ("connection_from_host", "connection_from_context", "connection_from_pool_key")
 _NO_TIME = timedelta(0)
@@ -81,7 +83,7 @@ class Adapter(HTTPAdapter):
     ) -> Any:
         """Return the pool for a request. Raises: as requests does."""
         found = None if proxies else _PLAIN_ORIGIN.match(request.url or "")
-        is_plain = type(verify) in _CERTIFICATES and type(cert) in _CERTIFICATES
+        is_plain = type(verify) in CERTIFICATES and type(cert) in CERTIFICATES
         if found is None or not is_plain or not self._finds_pools_as_requests():
             return super().get_connection_with_tls_context(request, verify, proxies, cert)
         return self.pool_at(found[0], request, verify, cert)
