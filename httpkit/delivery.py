@@ -161,7 +161,7 @@ class Delivery:
         call, started = self._call, CLOCK.monotonic()
         first = self._at_once(call)
         if isinstance(first, requests.Response) and _is_settled(first, call):
-            self._earn(first)
+            self._refund_budget(first)
             first.__dict__["withheld"] = call.withheld
             return first
         header = call.retry.idempotency_header if call.retry else ""
@@ -185,7 +185,7 @@ class Delivery:
                 stop_reason=trial.stop_reason,
             )
             raise
-        self._earn(answer)
+        self._refund_budget(answer, trial.tokens_spent if trial.is_settled(answer) else 0)
         answer.__dict__.update(
             attempts=trial.attempts,
             stop_reason=trial.stop_reason or trial.unrenewed,
@@ -210,9 +210,12 @@ class Delivery:
             self.may_hurry = False  # what stands in the way will not be gone in a moment
         return answer
 
-    def _earn(self, answer: requests.Response) -> None:
-        if answer.status_code < 400 and self.budget:
-            self.budget.earn(self._host)
+    def _refund_budget(self, answer: requests.Response, tokens_spent: int = 0) -> None:
+        """Give back what a call that got through cost; a success gives one token more."""
+        if not self.budget:
+            return
+        gain = limits.SUCCESS_GAIN if answer.status_code < 400 else 0
+        self.budget.refund(self._host, tokens_spent + gain)
 
     def _settle(
         self, trial: retry.Trial, first: requests.Response | requests.RequestException | None
@@ -420,10 +423,12 @@ class Delivery:
         response.drain(answer, self._check_deadline)
         self._check_deadline()
 
-    def _spend(self, outcome: requests.Response | BaseException, capacity: int) -> bool:
+    def _spend(self, outcome: requests.Response | BaseException, capacity: int) -> int | None:
+        if retry.asked_wait(outcome):  # the server paces its clients by itself
+            return 0
         is_status = isinstance(outcome, requests.Response)
         cost = limits.STATUS_COST if is_status else limits.TRANSPORT_COST
-        return self.budget.spend(self._host, cost, capacity)
+        return cost if self.budget.spend(self._host, cost, capacity) else None
 
     @property
     def _host(self) -> str:

@@ -17,10 +17,11 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 from httpkit import forks
 from httpkit.errors import ConfigurationError
 
-# After botocore's standard mode: a lost connection costs more than an error status.
+# After botocore's standard mode: a lost connection costs more than an error status. A call that
+# gets through gives back what its retries cost, so that the budget ends no long job.
 STATUS_COST = 5
 TRANSPORT_COST = 14
-_SUCCESS_GAIN = 1
+SUCCESS_GAIN = 1
 # Hosts that are remembered at least; a crawler that meets a million of them must not grow.
 _MOST_HOSTS = 1024
 
@@ -56,12 +57,12 @@ class Budget(_Shared):
             self._spent[host] = spent
             return True
 
-    def earn(self, host: str) -> None:
-        """Give back a token after a success."""
+    def refund(self, host: str, tokens: int) -> None:
+        """Give back tokens after a success; a host never has more than the capacity."""
         if host not in self._spent:  # most hosts never fail: no lock for them
             return
         with self._lock:
-            left = self._spent.get(host, 0) - _SUCCESS_GAIN
+            left = self._spent.get(host, 0) - tokens
             if left > 0:
                 self._spent[host] = left
             else:

@@ -78,7 +78,8 @@ class RetryPolicy:
         methods: The methods that may be repeated although the server may have acted (RFC
             9110 section 9.2.2); any is, with an idempotency key.
         budget: Tokens that a session has for retries of each host, 1 or more: a status costs
-            5, a lost connection 14, a success gives 1 back. None is no limit.
+            5, a lost connection 14, a wait that the server asked for nothing. A success gives
+            back 1, and all that the retries of its call cost. None is no limit.
         on_retry: Called with a RetryEvent before each wait; None calls nothing.
         idempotency_header: The name of the header for `idempotency_key=`.
 
@@ -230,8 +231,10 @@ class Trial:
         has_key: Whether the server knows repetitions by an idempotency key.
         body_refusal: Why the body cannot be sent again; None when it can.
         remaining: Returns the seconds left of the deadline; infinity without one.
-        spend: Takes the price of a retry from the host's budget; False when it is spent.
+        spend: Takes the price of a retry from the host's budget and returns it, in tokens; None
+            when the budget is spent.
         attempts: How often it was sent.
+        tokens_spent: What its retries cost of the host's budget.
         was_renewed: Whether a rejected signature was replaced once already.
         is_unsigned: Whether the last attempt failed while it was signed.
         unrenewed: Why a rejected signature was not replaced; None when it was, or needed not.
@@ -243,8 +246,9 @@ class Trial:
     has_key: bool
     body_refusal: str | None
     remaining: Callable[[], float]
-    spend: Callable[[requests.Response | BaseException, int], bool]
+    spend: Callable[[requests.Response | BaseException, int], int | None]
     attempts: int = 0
+    tokens_spent: int = 0
     was_renewed: bool = False
     is_unsigned: bool = False
     unrenewed: str | None = None
@@ -320,9 +324,13 @@ class Trial:
     def _refusal_of_budget(
         self, outcome: requests.Response | BaseException, policy: RetryPolicy
     ) -> str | None:
-        if policy.budget is None or self.spend(outcome, policy.budget):
+        if policy.budget is None:
             return None
-        return f"the retry budget of {policy.budget} tokens for this host is spent"
+        tokens = self.spend(outcome, policy.budget)
+        if tokens is None:
+            return f"the retry budget of {policy.budget} tokens for this host is spent"
+        self.tokens_spent += tokens
+        return None
 
     def announce(self, outcome: requests.Response | BaseException) -> float:
         """Log the coming wait, tell `on_retry` of it, and return its seconds."""

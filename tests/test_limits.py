@@ -426,3 +426,35 @@ def test_a_limiter_that_says_no_is_not_blamed_on_a_deadline_that_does_not_exist(
         api.get("posts/1")
 
     assert sandbox.seen == []
+
+
+# ---- the budget
+
+
+def test_a_hundred_thousand_calls_that_get_through_never_spend_the_budget():
+    budget = limits.Budget()
+    capacity, cost = 500, limits.TRANSPORT_COST
+
+    for number in range(100_000):
+        spent = cost if number % 10 == 0 else 0
+        assert not spent or budget.spend("host", spent, capacity)
+        budget.refund("host", spent + limits.SUCCESS_GAIN)
+
+    assert not budget
+
+
+def test_what_is_given_back_is_never_more_than_the_capacity():
+    budget = limits.Budget()
+    assert budget.spend("host", 5, 10)
+
+    budget.refund("host", 1000)
+
+    assert [budget.spend("host", 5, 10) for _ in range(3)] == [True, True, False]
+
+
+def test_a_host_that_spent_nothing_has_nothing_to_get_back():
+    budget = limits.Budget()
+
+    budget.refund("host", 5)
+
+    assert [budget.spend("host", 5, 5), budget.spend("host", 5, 5)] == [True, False]

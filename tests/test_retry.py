@@ -1391,6 +1391,138 @@ def test_a_success_gives_one_token_back(sandbox):
     assert (spent, after_four, after_five) == ([2, 1], 1, 2)
 
 
+# What a failed attempt of the sandbox's `flaky` looks like: none says when to come back.
+GOT_THROUGH = {
+    "status": {"status": "500"},
+    "overload": {"status": "429"},
+    "lost connection": {"status": "drop"},
+    "several retries": {"fail": "3"},
+    "refused in the end": {"status": "503", "then": "404"},
+}
+
+
+@pytest.mark.parametrize("failure", GOT_THROUGH)
+def test_a_call_that_gets_through_gives_back_what_its_retries_cost(sandbox, failure):
+    policy = httpkit.RetryPolicy(attempts=4, budget=15)  # three statuses, or one lost connection
+    query = {"fail": "1", **GOT_THROUGH[failure]}
+
+    with httpkit.Session(sandbox.url, retry=policy, raise_for_status=False) as api:
+        attempts = [api.get(f"flaky/{n}", params=query).attempts for n in range(20)]
+
+    assert attempts == [int(query["fail"]) + 1] * 20
+
+
+def test_a_streamed_response_gives_the_tokens_back_before_its_body_is_read(sandbox):
+    policy = httpkit.RetryPolicy(budget=5)
+
+    with httpkit.Session(sandbox.url, retry=policy) as api:
+        for number in range(5):
+            with api.get(f"flaky/{number}", params={"fail": 1}, stream=True) as response:
+                assert response.attempts == 2
+
+
+def test_each_redirect_gives_back_what_its_retries_cost(sandbox):
+    policy = httpkit.RetryPolicy(budget=5)
+
+    with httpkit.Session(sandbox.url, retry=policy) as api:
+        for number in range(5):
+            onward = f"{sandbox.url}/flaky/to-{number}?fail=1"
+            answer = api.get("redirect", params={"to": onward})
+            assert (answer.attempts, len(answer.history)) == (2, 1)
+
+
+def test_a_clone_gives_back_to_the_budget_it_shares(sandbox):
+    policy = httpkit.RetryPolicy(budget=5)
+
+    with httpkit.Session(sandbox.url, retry=policy) as api:
+        for number in range(10):
+            clone = api.with_options(timeout=1)
+            assert clone.get(f"flaky/{number}", params={"fail": 1}).attempts == 2
+        assert not api._budget
+
+
+@pytest.mark.parametrize("failure", ["status/503", "status/429"])
+def test_a_call_that_fails_in_the_end_gives_nothing_back(sandbox, failure):
+    policy = httpkit.RetryPolicy(attempts=3, budget=20)
+
+    with httpkit.Session(sandbox.url, retry=policy, raise_for_status=False) as api:
+        attempts = [api.get(failure).attempts for _ in range(4)]
+
+    assert attempts == [3, 3, 1, 1]
+
+
+ASKED_WAITS = {
+    "429": ("429 Too Many Requests", {"retry_after": "3"}),
+    "503": ("503 Service Unavailable", {"retry_after": "3"}),
+    "milliseconds": ("503 Service Unavailable", {"retry_after_ms": "1500"}),
+    "rate limit": ("429 Busy", {"x_ratelimit_remaining": "0", "x_ratelimit_reset": "7"}),
+    "403": ("403 Forbidden", {"x_ratelimit_remaining": "0", "x_ratelimit_reset": "7"}),
+}
+
+
+@pytest.mark.parametrize("case", ASKED_WAITS)
+def test_a_wait_that_the_server_asked_for_costs_nothing(raw_server, answer, case):
+    status, fields = ASKED_WAITS[case]
+    server = raw_server(answer(status, **fields))
+    policy = httpkit.RetryPolicy(attempts=8, budget=1)
+
+    with httpkit.Session(server.url, retry=policy, deadline=None) as api:
+        response = api.get("x", raise_for_status=False)
+
+    assert response.attempts == 8
+
+
+def test_a_wait_of_no_time_has_its_price(raw_server, answer):
+    server = raw_server(answer("503 Service Unavailable", retry_after="0"))
+    policy = httpkit.RetryPolicy(attempts=8, budget=11)
+
+    with httpkit.Session(server.url, retry=policy) as api:
+        response = api.get("x", raise_for_status=False)
+
+    assert response.attempts == 3
+
+
+def kept_open(answer, *args, **fields):
+    return answer(*args, connection="keep-alive", **fields)
+
+
+LONG_JOBS = {
+    "throttled": [("200 OK", {})] * 3 + [("429 Busy", {"retry_after": "1"})],
+    "throttled without a word": [("200 OK", {})] * 3 + [("429 Busy", {})],
+    "connections lost": [("200 OK", {})] * 9 + [None],
+}
+
+
+@pytest.mark.parametrize("job", LONG_JOBS)
+@pytest.mark.parametrize("threads", [1, 32])
+def test_a_long_job_that_gets_through_is_never_stopped(raw_server, answer, job, threads):
+    cycle = [step and kept_open(answer, step[0], **step[1]) for step in LONG_JOBS[job]]
+    server = raw_server(*cycle * 1000)
+    policy = httpkit.RetryPolicy(attempts=12)
+
+    with (
+        httpkit.Session(server.url, retry=policy, deadline=None) as api,
+        ThreadPoolExecutor(threads) as pool,
+    ):
+        attempts = [r.attempts for r in pool.map(api.get, ["x"] * 1000)]
+
+    assert len(attempts) == 1000
+    assert sum(attempts) > 1100
+
+
+def test_an_outage_ends_retries_and_what_comes_after_it_fills_the_budget(sandbox):
+    policy = httpkit.RetryPolicy(attempts=3, budget=20)
+
+    with httpkit.Session(sandbox.url, retry=policy, raise_for_status=False) as api:
+        during = list(api.map(api.get, ["status/503"] * 32, workers=8))
+        for _ in range(20):
+            api.get("status/200")
+        after = [api.get(f"flaky/{n}", params={"fail": 1}).attempts for n in range(10)]
+
+    assert sum(r.attempts for r in during) == 32 + 20 // 5
+    assert after == [2] * 10
+
+
 def test_hosts_have_budgets_of_their_own(sandbox):
     policy = httpkit.RetryPolicy(attempts=2, budget=5)
 
