@@ -83,7 +83,11 @@ class Outgoing(Headers):
         # A plain dict, which keeps the order too, is copied in a tenth of an OrderedDict's time.
         self._store = {}
         self.unchecked: dict[str, None] = {}
-        self.update({} if fields is None else fields)
+        if type(fields) is CaseInsensitiveDict:  # a session's defaults: saves 1 us
+            for name, value in fields._store.values():  # noqa: SLF001  # as `Headers` does
+                self[name] = value
+        elif fields is not None:
+            self.update(fields)
 
     def __setitem__(self, name: Any, value: Any) -> None:
         if type(name) is bytes:  # as requests does, but only when it prepares a request

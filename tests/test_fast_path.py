@@ -28,6 +28,8 @@ from httpkit.transport import Adapter
 # Function calls of one request, those into C included. requests alone takes 3,200; of ours 290
 # were counted (2026-11), and a release of Python may need some more.
 MOST_CALLS = 340
+# Those of making a session: requests' own takes 71, ours 194 (2026-11).
+MOST_CALLS_OF_A_SESSION = 225
 ORDINARY = "adapters.py", "send"
 GZIPPED = gzip.compress(b"hello world", mtime=0)
 
@@ -107,6 +109,38 @@ def test_the_environment_adds_no_function_call(api, monkeypatch):
         counts.append(min(called(lambda: api.get("items/1"))[1] for _ in range(7)))
 
     assert counts[0] == counts[1]
+
+
+SESSIONS = {
+    "plain": httpkit.Session,
+    "with a base": lambda: httpkit.Session("https://api.example.com/v1"),
+    "of a client": type("Client", (httpkit.Session,), {"timeout": 9, "base_url": "http://a.test"}),
+}
+
+
+@pytest.mark.parametrize("session", SESSIONS)
+def test_a_session_takes_few_function_calls_to_make(session):
+    make = SESSIONS[session]
+    make()  # what is made once for all
+
+    count = min(called(make)[1] for _ in range(7))
+
+    assert count <= MOST_CALLS_OF_A_SESSION
+
+
+def test_a_session_is_made_of_the_adapters_that_requests_makes(monkeypatch):
+    made = []
+    init = requests.adapters.HTTPAdapter.__init__
+    monkeypatch.setattr(
+        requests.adapters.HTTPAdapter, "__init__", lambda *a, **k: made.append(init(*a, **k))
+    )
+
+    with httpkit.Session() as api:
+        kinds = [(type(a), a._pool_maxsize, a._pool_connections) for a in api.adapters.values()]
+        pools = {id(a.poolmanager) for a in api.adapters.values()}
+
+    assert kinds == [(Adapter, 100, 10)] * 2
+    assert len(made) == len(pools) == 2
 
 
 # ---- the same for the server and for the caller
