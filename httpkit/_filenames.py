@@ -1,15 +1,16 @@
-"""Under which name a file may be saved: from Content-Disposition, or from a URL.
+"""Under which name a file may be saved, sent and shown.
 
 Rule: text in, text out. A server chooses a name, never a folder (RFC 6266 section 4.3).
 """
 
 import re
+import sys
 import unicodedata
 from contextlib import suppress
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 # 255 bytes is the most that common file systems take; ".part.json" needs 10 of them.
-_MOST_BYTES = 240
+MOST_BYTES = 240
 _FALLBACK = "download"
 # These open devices, with any extension, on Windows.
 _RESERVED = frozenset(
@@ -63,18 +64,60 @@ def from_url(url: str) -> str | None:
     return unquote(path.rstrip("/").rpartition("/")[2]) or None
 
 
-def safe(name: str | None) -> str:
+def safe(name: str | None, most_bytes: int = MOST_BYTES) -> str:
     """Return a name that stays in its folder and is legal on every system.
+
+    A character that the file system's encoding lacks is percent-encoded in UTF-8: where that is
+    ASCII, "café" becomes "caf%C3%A9".
 
     Args:
         name: What a server suggests, a path perhaps; None or nothing usable: "download".
+        most_bytes: The longest name, in bytes; it keeps its extension.
     """
     base = re.split(r"[/\\]", name or "")[-1]
     shown = "".join(c for c in unicodedata.normalize("NFC", base) if _is_visible(c))
     shown = _FORBIDDEN.sub("_", shown).strip().rstrip(". ").lstrip(".").strip()
     if shown.partition(".")[0].strip().lower() in _RESERVED:
         shown = f"_{shown}"
-    return _shorten(shown) or _FALLBACK
+    return _shorten(_encodable(shown), most_bytes) or _FALLBACK
+
+
+def sendable(name: str) -> str:
+    """Return the name of a file as text that UTF-8 can encode.
+
+    Bytes of a path that Python could not decode are read as UTF-8; others become U+FFFD.
+    """
+    try:
+        octets = name.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # a surrogate that stands for no byte
+        octets = name.encode("utf-8", "replace")
+    return octets.decode("utf-8", "replace")
+
+
+def printable(text: object, encoding: str | None = None) -> str:
+    r"""Return text that can be printed: what an encoding lacks is escaped, as in "caf\xe9".
+
+    Args:
+        text: A path perhaps, with bytes that Python could not decode.
+        encoding: What it is printed in; None is the file system's.
+    """
+    try:
+        name = encoding or sys.getfilesystemencoding()
+        return str(text).encode(name, "backslashreplace").decode(name)
+    except (LookupError, TypeError, UnicodeError):  # no encoding of that name
+        return str(text).encode("ascii", "backslashreplace").decode("ascii")
+
+
+def _encodable(name: str) -> str:
+    """Return a name that the system can encode: it may know ASCII only (`LC_ALL=C`)."""
+    return "".join(c if _is_encodable(c) else quote(c, safe="") for c in name)
+
+
+def _is_encodable(character: str) -> bool:
+    try:
+        return bool(character.encode(sys.getfilesystemencoding()))
+    except UnicodeEncodeError:
+        return False
 
 
 def _is_visible(character: str) -> bool:
@@ -83,11 +126,11 @@ def _is_visible(character: str) -> bool:
     return unicodedata.category(character) not in {"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"}
 
 
-def _shorten(name: str) -> str:
-    if len(name.encode("utf-8")) <= _MOST_BYTES:
+def _shorten(name: str, most_bytes: int) -> str:
+    if len(name.encode("utf-8")) <= most_bytes:
         return name
     stem, dot, extension = name.rpartition(".")
     ending = f".{extension}" if dot and stem and len(extension.encode("utf-8")) <= 20 else ""
-    room = _MOST_BYTES - len(ending.encode("utf-8"))
+    room = most_bytes - len(ending.encode("utf-8"))
     kept = (stem if ending else name).encode("utf-8")[:room].decode("utf-8", "ignore")
     return kept.rstrip(". ") + ending

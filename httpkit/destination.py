@@ -7,11 +7,16 @@ import errno
 import io
 import os
 import stat
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from httpkit._filenames import MOST_BYTES, printable
 from httpkit.errors import ConfigurationError, TransferError
+
+# What a name needs besides itself: " (12)" or ".part.json", and some room.
+_BESIDE_NAME = 15
 
 
 def named_by(dest: object) -> tuple[Path | None, Path]:
@@ -36,7 +41,7 @@ def named_by(dest: object) -> tuple[Path | None, Path]:
             return None, path
         folder = path if text.endswith(("/", os.sep)) else path.parent
         if not stat.S_ISDIR(_mode(folder)):
-            raise TransferError(f"the folder {folder} does not exist")
+            raise TransferError(f"the folder {printable(folder)} does not exist")
     return path, folder
 
 
@@ -60,7 +65,11 @@ def text_of(name: str, path: object) -> str:
     except UnicodeEncodeError:
         is_spelled = False
     if not is_spelled:
-        raise ConfigurationError(f"{name}={text!r} holds a character that no path can hold")
+        encoding = sys.getfilesystemencoding()
+        raise ConfigurationError(
+            f"{name}={text!a} holds a character that no path can hold (in {encoding}, the file"
+            " system's encoding)"
+        )
     return text
 
 
@@ -74,8 +83,18 @@ def is_there(path: Path) -> bool:
         mode = _mode(path)
         if mode and not stat.S_ISREG(mode):
             # Renaming would put a file into the place of a folder, or of /dev/null.
-            raise TransferError(f"{path} is no regular file: pass another path, or a file object")
+            raise TransferError(
+                f"{printable(path)} is no regular file: pass another path, or a file object"
+            )
     return bool(mode)
+
+
+def longest_name(folder: Path) -> int:
+    """Return the most bytes that the name of a file may have, so that its part has room, too."""
+    most = MOST_BYTES
+    with suppress(AttributeError, OSError, ValueError):  # Windows cannot be asked
+        most = os.pathconf(folder, "PC_NAME_MAX") - _BESIDE_NAME
+    return most if _BESIDE_NAME < most < MOST_BYTES else MOST_BYTES
 
 
 def free_name(path: Path) -> Path:
@@ -93,7 +112,9 @@ def free_name(path: Path) -> Path:
 
 def taken(path: Path) -> TransferError:
     """Return the error of a file that must not be replaced."""
-    return TransferError(f"{path} exists: pass if_exists= 'replace', 'skip', 'rename' or 'update'")
+    return TransferError(
+        f"{printable(path)} exists: pass if_exists= 'replace', 'skip', 'rename' or 'update'"
+    )
 
 
 @contextmanager
@@ -114,7 +135,7 @@ def translated(path: Path) -> Generator[None]:
 def cannot_write(path: Path, error: OSError) -> TransferError:
     """Return the error of a path that the system refuses."""
     hint = "; free some space and call again" if error.errno == errno.ENOSPC else ""
-    return TransferError(f"{path} cannot be written: {error.strerror or error}{hint}")
+    return TransferError(f"{printable(path)} cannot be written: {error.strerror or error}{hint}")
 
 
 def _mode(path: Path) -> int:

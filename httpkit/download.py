@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
 from httpkit import checksums
+from httpkit._filenames import printable
 from httpkit.bounds import check_count
 from httpkit.errors import BodyTooLargeError, ConfigurationError, TransferError
 from httpkit.progress import ProgressLike, check_progress
@@ -80,7 +81,10 @@ class Download:
     def _facts(self) -> Iterator[tuple[str, object]]:
         from httpkit.markup import seconds_of, size_of
 
-        yield "file", self.path or "a file object of the caller's"
+        yield (
+            "file",
+            printable(self.path, "utf-8") if self.path else "a file object of the caller's",
+        )
         yield "size", size_of(self.size)
         if self.skipped:
             yield "fetched", "nothing: it was there already"

@@ -151,7 +151,9 @@ class _Transfer:
             return self._start_over(error)
         except errors.StatusError as error:
             if isinstance(self._sink, Part) and self._sink.size:
-                errors.add_note(error, f"what arrived before is kept in {self._sink.path}")
+                errors.add_note(
+                    error, f"what arrived before is kept in {_filenames.printable(self._sink.path)}"
+                )
             raise
         except requests.RequestException as error:
             has_begun = self._sink is not None and (self._is_answered or self._sink.size)
@@ -235,7 +237,8 @@ class _Transfer:
     def _open_named_by(self, answer: requests.Response) -> bool:
         """Open the file the server names; False when its part asks for another request."""
         name = _filenames.from_disposition(answer.headers.get("content-disposition"))
-        target = self._folder / _filenames.safe(name or _filenames.from_url(self._url))
+        name = name or _filenames.from_url(self._url)
+        target = self._folder / _filenames.safe(name, destination.longest_name(self._folder))
         self._must_be_new = (self._wishes.if_exists or "error") == "error"
         if destination.is_there(target):
             if self._must_be_new:
@@ -426,7 +429,8 @@ class _Transfer:
         if isinstance(sink, Part) and sink.size:
             has_validator = sink.identity is not None and sink.identity.validator
             how = "call again" if has_validator else "call again with resume='force'"
-            kept = f"; they are kept in {sink.path}: {how} to go on"
+            place = _filenames.printable(sink.path)
+            kept = f"; they are kept in {place}: {how} to go on"
         name = _secrets.redact_url(self._url)
         why = _secrets.redact_text(str(cause))
         error = IncompleteError(

@@ -17,12 +17,14 @@ Rule: nothing gets into a record but numbers and redacted text.
 import logging
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from threading import Lock
 from typing import Any, Self, TextIO
 
 import requests
 
 from httpkit import _secrets
+from httpkit._filenames import printable
 from httpkit.clock import CLOCK
 from httpkit.errors import ConfigurationError, HTTPKitError
 
@@ -250,13 +252,16 @@ class RequestLog(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print a record, unless a handler of the root logger prints it at the same place."""
-        stream = self._stream or sys.stderr  # a notebook, or a test, puts another in its place
-        if _is_printed_by_root(record, stream):
+        # A notebook, or a test, puts another in its place; a daemon may have none.
+        stream: Any = self._stream or sys.stderr
+        if stream is None or _is_printed_by_root(record, stream):
             return
         try:
-            print(self.format(record), file=stream, flush=True)
+            encoding = getattr(stream, "encoding", None) or "utf-8"
+            print(printable(self.format(record), encoding), file=stream, flush=True)
         except Exception:  # noqa: BLE001  # logging's own rule: no handler breaks the program
-            self.handleError(record)
+            with suppress(ValueError):  # stderr may be closed
+                self.handleError(record)
 
     def __enter__(self) -> Self:
         with _lock:

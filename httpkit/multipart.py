@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from requests.utils import guess_filename, to_key_val_list
 
+from httpkit._filenames import sendable
 from httpkit._typing import is_list, is_mapping, is_tuple
 from httpkit.bodies import Outgoing, Watcher
 from httpkit.errors import ConfigurationError
@@ -107,6 +108,22 @@ class _Monitored:
     def advance(self, size: int) -> None:
         self._monitor.bytes_read += size
         self._monitor.callback(self._monitor)
+
+
+def with_sendable_names(files: Any) -> Any:
+    """Return `files=` as given, or as pairs where a file's name cannot be encoded in UTF-8."""
+    given = list(_pairs(files))
+    pairs = [(name, _with_sendable_name(spec)) for name, spec in given]
+    is_same = all(new is old for (_, new), (_, old) in zip(pairs, given, strict=True))
+    return files if is_same else pairs
+
+
+def _with_sendable_name(spec: Any) -> Any:
+    is_spelled_out = is_tuple(spec) or is_list(spec)
+    name: Any = next(iter(spec), None) if is_spelled_out else guess_filename(spec)
+    if not isinstance(name, str) or (sent := sendable(name)) == name:
+        return spec
+    return (sent, *spec[1:]) if is_spelled_out else (sent, spec)
 
 
 def streamed(data: Any, files: Any) -> Outgoing | None:

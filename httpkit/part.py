@@ -16,6 +16,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+from httpkit._filenames import printable
 from httpkit._headers import is_value
 from httpkit.destination import cannot_write, translated
 from httpkit.errors import TransferError
@@ -134,7 +135,7 @@ class Part:
         # TransferError is an OSError, too: within the block it would be lost.
         if free is not None and needed > free:
             raise TransferError(
-                f"{needed} bytes are missing, but {self.path.parent} has {free} free"
+                f"{needed} bytes are missing, but {printable(self.path.parent)} has {free} free"
             )
 
     def finish(self, target: Path, *, sync: bool, is_new: bool) -> bool:

@@ -11,10 +11,12 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
+from httpkit._filenames import printable
 from httpkit.errors import ConfigurationError
 
 # People cannot read faster, and drawing must not cost throughput.
@@ -91,7 +93,7 @@ class Reporter:
             self._is_begun = True
             self.state.resumed_from = done
             if self._wants_bar:
-                self._bar = _make_bar(self._label, done, total, self._unit)
+                self._bar = _make_bar(printable(self._label, "utf-8"), done, total, self._unit)
                 self._shown = done
             self._report()
         if self._bar is not None and total is not None:
@@ -124,7 +126,54 @@ def _is_watched() -> bool:
     switch = os.environ.get("HTTPKIT_PROGRESS", "").strip().lower()
     if switch in {"off", "0", "no", "false"}:
         return False
-    return switch in {"on", "1", "yes", "true"} or _in_notebook() or sys.stderr.isatty()
+    if _in_notebook():
+        return True
+    if not _is_open(sys.stderr):
+        return False
+    return switch in {"on", "1", "yes", "true"} or _is_terminal(sys.stderr)
+
+
+def _is_open(stream: Any) -> bool:
+    """Say whether there is a stderr: a daemon or a program without a console may have none."""
+    try:
+        return hasattr(stream, "write") and not getattr(stream, "closed", False)
+    except ValueError:  # it is detached from its file
+        return False
+
+
+def _is_terminal(stream: Any) -> bool:
+    try:
+        return bool(stream.isatty())
+    except (AttributeError, ValueError, OSError):
+        return False
+
+
+class _Stderr:
+    """stderr for a bar: what it lacks or cannot take is left out, and never ends a transfer."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.encoding: str = getattr(stream, "encoding", None) or "ascii"
+
+    def write(self, text: str) -> None:
+        """Write what the encoding can say; the rest is escaped."""
+        with suppress(Exception):
+            self._stream.write(printable(text, self.encoding))
+
+    def flush(self) -> None:
+        """Flush, if it can be."""
+        with suppress(Exception):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def __eq__(self, other: object) -> bool:
+        # So `tqdm.write` knows that the bar is where it prints to.
+        return self._stream is getattr(other, "_stream", other)
+
+    def __hash__(self) -> int:
+        return hash(id(self._stream))
 
 
 def _in_notebook() -> bool:
@@ -146,7 +195,9 @@ def _make_bar(label: str, done: int, total: int | None, unit: Unit) -> Any:
         "ncols": size.columns, "nrows": size.lines,
     }  # fmt: skip
     if not _in_notebook():
-        return tqdm(**settings)
+        with suppress(OSError, ValueError):  # it flushes stdout and stderr by itself
+            return tqdm(**settings, file=_Stderr(sys.stderr))
+        return None
 
     class NotebookBar(tqdm):  # type: ignore[type-arg]  # generic in its stubs only
         """A bar whose last state is saved in the cell, without ipywidgets."""

@@ -327,6 +327,7 @@ class PreparedRequest(requests.PreparedRequest):
 
     def _as_stream(self, data: Any, files: Any) -> tuple[Any, Any]:
         """Make a body that can be sent again of large forms and of toolbelt's encoders."""
+        files = multipart.with_sendable_names(files) if files else None
         if form := multipart.streamed(data, files) if files else None:
             data, files = form, None
         else:

@@ -278,7 +278,7 @@ class _State:
         with destination.translated(self._path):
             has_folder = self._path.parent.is_dir()
         if not has_folder:
-            raise TransferError(f"the folder of state={str(self._path)!r} does not exist")
+            raise TransferError(f"the folder of state={str(self._path)!a} does not exist")
 
     def load(self) -> str | None:
         """Return the address of this very upload; None when there is none."""
@@ -314,7 +314,7 @@ class _State:
                 json.dump({**self._facts, "place": place}, file)
             fresh.replace(self._path)
         except OSError as error:
-            raise TransferError(f"{self._path} cannot be written: {error.strerror}") from error
+            raise destination.cannot_write(self._path, error) from error
 
     def remove(self) -> None:
         """Remove the file: there is nothing to go on from."""

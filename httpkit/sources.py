@@ -14,6 +14,7 @@ from typing import Any, Protocol, cast
 from zlib import crc32
 
 from httpkit import checksums
+from httpkit._filenames import printable, sendable
 from httpkit.errors import ConfigurationError, TransferError
 
 # One read and one send. Blocks of 1 MiB took 0.7 of curl's time on the loopback, and urllib3's
@@ -104,16 +105,20 @@ class NamedFile:
             self._stat = os.fstat(file.fileno())
             has_no_size = self._stat.st_size == 0 and bool(_read(file, 1, path))  # as in /proc
         if has_no_size or not stat.S_ISREG(self._stat.st_mode):
-            raise TransferError(f"{path} is no regular file: open it and pass the file object")
+            raise TransferError(
+                f"{printable(path)} is no regular file: open it and pass the file object"
+            )
         if size is not None and size > self._stat.st_size:
-            raise TransferError(f"{path} has {self._stat.st_size} bytes, not size={size}")
+            raise TransferError(
+                f"{printable(path)} has {self._stat.st_size} bytes, not size={size}"
+            )
         self._may_grow = size is not None
         self.size: int = self._stat.st_size if size is None else size
 
     @property
     def name(self) -> str:
         """The last part of the path, as text that can be sent."""
-        return os.fsencode(self._path.name).decode("utf-8", "replace")
+        return sendable(self._path.name)
 
     @property
     def fingerprint(self) -> list[int | str]:
@@ -136,7 +141,9 @@ class NamedFile:
                 if left <= 0:  # the last block is held back from a body that is not whole
                     self._check(file)
                 if not block:
-                    raise TransferError(f"{self._path} ends {left} bytes early: it was cut")
+                    raise TransferError(
+                        f"{printable(self._path)} ends {left} bytes early: it was cut"
+                    )
                 yield block
 
     @contextmanager
@@ -146,7 +153,8 @@ class NamedFile:
             file = io.FileIO(self._path, "rb", opener=_open_at_once)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise TransferError(f"{self._path} cannot be read: {reason}") from error
+            what = printable(self._path)
+            raise TransferError(f"{what} cannot be read: {printable(reason)}") from error
         with file:
             yield file
 
@@ -157,8 +165,8 @@ class NamedFile:
         is_rewritten = now.st_mtime_ns != self._stat.st_mtime_ns and not self._may_grow
         if is_other or has_other_size or is_rewritten:
             raise TransferError(
-                f"{self._path} changed while it was sent ({self._stat.st_size} bytes at first,"
-                f" {now.st_size} now)"
+                f"{printable(self._path)} changed while it was sent"
+                f" ({self._stat.st_size} bytes at first, {now.st_size} now)"
             )
 
 
@@ -173,16 +181,18 @@ def _readable(what: object) -> Generator[None]:
         yield
     except Exception as error:
         reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-        raise TransferError(f"{what} cannot be read: {reason}") from error
+        raise TransferError(f"{printable(what)} cannot be read: {reason}") from error
 
 
 def _read(file: Any, size: int, what: object) -> bytes:
     with _readable(what):
         block: object = file.read(size)
     if block is None:
-        raise TransferError(f"{what} has nothing to read now: it does not block")
+        raise TransferError(f"{printable(what)} has nothing to read now: it does not block")
     if not isinstance(block, (bytes, bytearray, memoryview)):
-        raise TransferError(f"{what} gives {type(block).__name__}, not bytes: open it with 'rb'")
+        raise TransferError(
+            f"{printable(what)} gives {type(block).__name__}, not bytes: open it with 'rb'"
+        )
     return bytes(cast("Any", block))
 
 
@@ -224,7 +234,7 @@ class OpenFile:
         name = getattr(self._file, "name", None)
         is_file = isinstance(name, str) and name[:1] + name[-1:] != "<>"
         last = os.path.basename(cast("str", name)) if is_file else None  # noqa: PTH119  # a str
-        return None if last is None else os.fsencode(last).decode("utf-8", "replace")
+        return None if last is None else sendable(last)
 
     @property
     def fingerprint(self) -> list[int | str]:
@@ -233,7 +243,7 @@ class OpenFile:
 
     @property
     def _what(self) -> str:
-        return self.name or type(self._file).__name__
+        return printable(self.name or type(self._file).__name__)
 
     def _there(self) -> int:
         with _readable(self._what):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
 
 from httpkit import _headers, checksums, multipart
+from httpkit._filenames import sendable
 from httpkit._typing import SupportsItems, SupportsRead, is_mapping
 from httpkit.bodies import Outgoing
 from httpkit.bounds import check_count
@@ -74,6 +75,8 @@ class Wishes:
             raise ConfigurationError(f"content_type={self.content_type!r} is no media type")
         if self.checksum is not None:
             checksums.parse(self.checksum)
+        if isinstance(self.filename, str):
+            object.__setattr__(self, "filename", sendable(self.filename))
         check_progress(self.progress)
 
     def _check_company(self) -> None:

@@ -1,5 +1,6 @@
 """The bar: in a terminal, in a pipe, in a notebook; and what callables and other bars get."""
 
+import io
 import os
 import pty
 import re
@@ -102,3 +103,96 @@ def test_a_bar_of_the_callers_is_updated_and_left_open(sandbox, tmp_path):
             api.download("bytes/300000", tmp_path, progress=bar)
 
         assert (bar.n, bar.total, bar.disable) == (300000, 300000, False)
+
+
+# ---- without a stderr, or with one that is none
+
+
+class Stream:
+    """A stand-in for stderr with these attributes and no others."""
+
+    def __init__(self, **attributes):
+        vars(self).update(attributes)
+
+
+def broken(*_):
+    raise BrokenPipeError(32, "Broken pipe")
+
+
+def closed():
+    stream = io.StringIO()
+    stream.close()
+    return stream
+
+
+def detached():
+    stream = io.TextIOWrapper(io.BytesIO())
+    stream.detach()
+    return stream
+
+
+STREAMS = {
+    "none": lambda: None,
+    "closed": closed,
+    "detached": detached,
+    "without anything": Stream,
+    "that can only write": lambda: Stream(write=len),
+    "that asks in vain": lambda: Stream(write=len, isatty=broken),
+    "of a broken pipe": lambda: Stream(
+        write=broken, flush=broken, isatty=lambda: True, encoding="utf-8"
+    ),
+    "of an unknown encoding": lambda: Stream(
+        write=len, flush=int, isatty=lambda: True, encoding="klingon"
+    ),
+}
+
+
+@pytest.mark.parametrize("switch", ["", "on"])
+@pytest.mark.parametrize("stream", STREAMS)
+def test_a_stderr_that_cannot_be_written_to_is_no_matter(
+    sandbox, tmp_path, monkeypatch, stream, switch
+):
+    monkeypatch.setenv("HTTPKIT_PROGRESS", switch)
+    monkeypatch.setattr(sys, "stderr", STREAMS[stream]())
+
+    with httpkit.Session(sandbox.url) as api:
+        got = api.download("bytes/300000", tmp_path, progress=True)
+        api.upload("echo", b"x" * 9, progress=True)
+        results = list(api.map(str, range(3), progress=True))
+
+    assert (got.size, results) == (300_000, ["0", "1", "2"])
+
+
+def test_a_process_without_a_stderr_downloads_in_silence(sandbox):
+    command = ["sh", "-c", 'exec "$@" 2>&-', "sh", sys.executable, "-c", CODE, sandbox.url]
+
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=30)
+
+    assert done.stdout == b""
+
+
+def test_a_bar_escapes_what_the_stderr_cannot_encode(sandbox, tmp_path, monkeypatch):
+    written = io.BytesIO()
+    monkeypatch.setenv("HTTPKIT_PROGRESS", "on")
+    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(written, "ascii", write_through=True))
+
+    with httpkit.Session(sandbox.url) as api:
+        api.download("bytes/300000", tmp_path / "caf\xe9", progress=True)
+
+    assert rb"caf\xe9: 100%|##" in written.getvalue()
+
+
+def test_a_line_that_tqdm_writes_does_not_run_into_the_bar(sandbox, tmp_path, monkeypatch):
+    written = io.StringIO()
+    monkeypatch.setenv("HTTPKIT_PROGRESS", "on")
+    monkeypatch.setattr(sys, "stderr", written)
+    server = sandbox.url
+
+    def say(_):
+        tqdm.write("a line", file=written)
+        return True
+
+    with httpkit.Session(server) as api:
+        assert list(api.map(say, range(1), progress=True)) == [True]
+
+    assert any(line == "a line" for line in re.split(r"[\r\n]", written.getvalue()))
