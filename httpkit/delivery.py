@@ -185,7 +185,7 @@ class Delivery:
                 stop_reason=trial.stop_reason,
             )
             raise
-        self._refund_budget(answer, trial.tokens_spent if trial.is_settled(answer) else 0)
+        self._refund_budget(answer, trial.refund(answer))
         answer.__dict__.update(
             attempts=trial.attempts,
             stop_reason=trial.stop_reason or trial.unrenewed,

@@ -332,6 +332,11 @@ class Trial:
         self.tokens_spent += tokens
         return None
 
+    def refund(self, response: requests.Response) -> int:
+        """Return the tokens that a call gives back for its last response; 0 after a failure."""
+        is_failure = response.status_code >= 500 or not self.is_settled(response)
+        return 0 if is_failure else self.tokens_spent
+
     def announce(self, outcome: requests.Response | BaseException) -> float:
         """Log the coming wait, tell `on_retry` of it, and return its seconds."""
         outcome = judged(outcome)

@@ -1451,6 +1451,18 @@ def test_a_call_that_fails_in_the_end_gives_nothing_back(sandbox, failure):
     assert attempts == [3, 3, 1, 1]
 
 
+def test_a_server_error_that_is_not_retried_gives_nothing_back_either(raw_server, answer):
+    server = raw_server(None, answer("503 Service Unavailable"), None, answer())
+    policy = httpkit.RetryPolicy(statuses={429}, budget=15)
+
+    with httpkit.Session(server.url, retry=policy, raise_for_status=False) as api:
+        assert api.get("x").attempts == 2
+        with pytest.raises(requests.ConnectionError) as caught:
+            api.get("x")
+
+    assert (attempts_of(caught.value), len(server.requests)) == (1, 3)
+
+
 ASKED_WAITS = {
     "429": ("429 Too Many Requests", {"retry_after": "3"}),
     "503": ("503 Service Unavailable", {"retry_after": "3"}),
