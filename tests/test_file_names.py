@@ -286,3 +286,9 @@ def test_a_log_without_a_stderr_goes_nowhere(sandbox):
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=30)
 
     assert done.stdout == b"200\n"
+
+
+def test_only_the_characters_that_an_encoding_lacks_are_percent_encoded(monkeypatch):
+    monkeypatch.setattr(sys, "getfilesystemencoding", lambda: "latin-1")
+
+    assert _filenames.safe("café 日.txt") == "café %E6%97%A5.txt"
