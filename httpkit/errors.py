@@ -313,7 +313,7 @@ def from_response(response: requests.Response, kind: type[E_]) -> E_:
     error.detail = detail
     error.problem = None if problem is None else _secrets.redact_document(problem)
     request_id = _headers.first(response.headers, _headers.REQUEST_ID_FIELDS)
-    named = _one_line(_secrets.redact_values(request_id)) if request_id else ""
+    named = _one_line(_secrets.redact_text(request_id)) if request_id else ""
     error.request_id = _cap(named, _LONGEST_NAME) or None
     error.retry_after = _headers.asked_wait(status, response.headers, CLOCK.wall())
     error.attempts = getattr(response, "attempts", 1)
@@ -395,12 +395,13 @@ def _sentence(response: requests.Response, detail: str | None, request_id: str |
     text += f" (request-id {request_id})" if request_id else ""
     hint = getattr(response, "withheld", None) if response.status_code == 401 else None
     hint = advice.PROXY_CREDENTIALS if response.status_code == 407 else hint
-    return _secrets.redact_values(text) + (f"; {hint}" if hint else "")
+    return text + (f"; {hint}" if hint else "")
 
 
 def _reason_phrase(response: requests.Response) -> str:
     reason: str | bytes = response.reason or ""
     text = reason.decode("latin-1") if isinstance(reason, bytes) else reason
+    text = _secrets.redact_text(text[:_LONGEST_EXAMINED])
     return _cap(_one_line(text), _LONGEST_NAME) or _STANDARD_REASONS.get(response.status_code, "")
 
 
