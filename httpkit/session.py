@@ -195,7 +195,7 @@ class Session(Operations, Lists, Transfers):
             if type(mounted) is HTTPAdapter:  # a mixin may have mounted one of its own
                 self.mount(prefix, kind(pool_maxsize=_MOST_IDLE))
         self.headers: CaseInsensitiveDict[str] = _headers.Outgoing(self.headers)
-        self.cookies: RequestsCookieJar = _headers.Jar()
+        self.cookies: RequestsCookieJar = _headers.Jar(is_strict=self.strict)
         self._budget, self._hold_back = Budget(), HoldBack()
         if self.strict:
             self.headers["User-Agent"] = f"httpkit/{_VERSION} {self.headers['User-Agent']}"
