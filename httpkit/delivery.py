@@ -519,7 +519,7 @@ class _Answering:
 
     def __call__(self, answer: requests.Response, **options: Any) -> Any:
         challenge = answer.headers.get("www-authenticate", "")
-        if answer.status_code == 401 and not _headers.is_value(challenge):
+        if 400 <= answer.status_code < 500 and not _headers.is_value(challenge):
             raise self._invalid(answer, "it holds a control character")
         try:
             return self.hook(answer, **options)
