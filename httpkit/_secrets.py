@@ -234,7 +234,7 @@ def _held_in(text: str) -> Iterator[Span]:
 
 # Of a URL, or as urllib3's messages name a host.
 _ORIGIN = re.compile(
-    r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?:[^/\s'\"?#]*@)?(?P<netloc>[^\s/?#'\"<>\\]+)"
+    r"(?P<scheme>[a-z][a-z0-9+.-]{0,20})://(?:[^/\s'\"?#]*@)?(?P<netloc>[^\s/?#'\"<>\\]+)"
     r"|\bhost='(?P<host>[^']+)'",
     re.IGNORECASE,
 )

@@ -21,6 +21,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import Any, TypeVar
 
 import requests
@@ -366,8 +367,11 @@ def build(kind: type[X_], message: str, response: requests.Response) -> X_ | Non
 def remember_credentials(request: requests.PreparedRequest | None) -> None:
     """Hide what a request carried in secret headers, should the server repeat it."""
     headers: Mapping[str, object] = getattr(request, "headers", None) or {}
-    held = [_as_text(value) for name, value in headers.items() if _secrets.is_secret(name)]
-    parts = [part for value in held for part in _CREDENTIAL.findall(value)]
+    # Cookies last, and bounded: the server may send so many that they displace other values.
+    names = sorted(filter(_secrets.is_secret, headers), key=lambda name: name.lower() == "cookie")
+    held = [_as_text(headers[name]) for name in names]
+    found = (part for value in held for part in _CREDENTIAL.findall(value))
+    parts = list(islice(found, _MOST_CREDENTIALS))
     parts += [value.partition(" ")[2] for value in held]  # after the scheme, words too
     passwords = [_password(value) for value in held if value[:6].lower() == "basic "]
     _secrets.remember(*parts, *passwords)
@@ -385,6 +389,7 @@ def _password(field: str) -> str:
 
 
 # The tokens of a field such as "Bearer abc123…" or "sid=abc123…": words have no digits.
+_MOST_CREDENTIALS = 100
 _CREDENTIAL = re.compile(r"(?=[^\s;,=\"]*\d)[^\s;,=\"]{8,}")
 
 

@@ -234,6 +234,24 @@ def test_a_copied_jar_reads_cookies_as_the_one_it_is_copied_from():
     ]
 
 
+def test_cookies_do_not_make_a_key_forgotten_that_is_hidden(raw_server):
+    values = [b" ".join(b"value-%d-%d" % (n, k) for k in range(250)) for n in range(6)]
+    cookies = [b"Set-Cookie: n%d=%s" % pair for pair in enumerate(values)]
+    server = raw_server(
+        response("200 OK", b"", *cookies),
+        response("403 Forbidden", b"no such key: my-own-key-1, my-other-key-2"),
+    )
+    auth = httpkit.APIKeyAuth("my-own-key-1", "who", "query")
+    with httpkit.Session(server.url, auth=auth) as api:
+        api.get("first")
+        error = outcome_of(lambda: api.get("second"))
+
+        second = outcome_of(lambda: api.get("third", headers={"X-API-Key": "my-other-key-2"}))
+
+    assert "my-own-key-1" not in f"{error} {error.detail}"
+    assert "my-other-key-2" not in f"{second} {second.detail}"
+
+
 # Challenges
 
 
