@@ -50,17 +50,18 @@ _values: OrderedDict[str, tuple[tuple[str, str], ...]] = OrderedDict()
 # would make messages unreadable, and whoever reads the word learns nothing of the value.
 _VOCABULARY = re.compile(
     r"""[^a-z0-9]* (?:
-    accept | access[-_]?token | account | apikey | (?:x[-_])?api[-_]?key | application
-    | application/(?:json|octet-stream|problem\+json|x-www-form-urlencoded|xml)
-    | auth | authentication | authorization | basic | bearer | body | bytes | client[-_]?id
-    | connection | content[-_](?:length|type) | cookie | credentials? | default | delete | detail
-    | digest | encoding | error | expired | forbidden | header | headers | https? | id[-_]?token
-    | invalid | json | length | limit | localhost | location | message | method | missing
-    | negotiate | null | number | oauth2? | offset | options | origin | page | param | params
-    | passwd | passwords? | patch | private | proxy | public | query | redirect
-    | refresh[-_]?token | request | required | response | retry | secrets? | server | session
-    | set-cookie | signature | status | string | text/(?:html|plain|xml) | timeout | tokens?
-    | unauthorized | unknown | user | username | user-agent | utf-?8 | value
+    accept | access[-_]?token | account | answer | apikey | (?:x[-_])?api[-_]?key | application
+    | (?:application|audio|image|multipart|text|video)/[a-z.+-]+ | attempts?
+    | auth | authentication | authorization | bad[ ]request | basic | bearer | body | bytes
+    | chunked | client[-_]?id | connection | content[-_](?:encoding|length|type) | cookie
+    | credentials? | deadline | default | delete | detail | digest | encoding | error | expired
+    | forbidden | headers? | https?(?:/[0-9.]+)? | id[-_]?token | identity | invalid | json
+    | keep-alive | length | limit | localhost | location | message | method | missing | negotiate
+    | not[ ]found | null | number | oauth2? | offset | options | origin | page | params? | passwd
+    | passwords? | patch | private | proxy | public | query | redirect | refresh[-_]?token
+    | request | required | response | retry | secrets? | server | session | set-cookie
+    | signature | status | string | timeout | tokens? | unauthorized | unknown | user | username
+    | user-agent | utf-?8 | value
     ) [^a-z0-9]*""",
     re.IGNORECASE | re.VERBOSE,
 )
