@@ -6,10 +6,11 @@ Rule: no I/O and no clock here; the time comes as an argument.
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, KeysView, Mapping
+from copy import copy
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http.client import HTTPMessage
-from http.cookiejar import CookiePolicy
+from http.cookiejar import Cookie, CookiePolicy
 from threading import RLock
 from typing import Any
 
@@ -247,6 +248,18 @@ class Jar(RequestsCookieJar):
         twin.set_policy(self.get_policy())
         twin.update(self)
         return twin
+
+
+def without_invalid(cookies: Iterable[Cookie]) -> RequestsCookieJar:
+    """Return a jar of cookies without those of a server that no header field can hold.
+
+    A cookie without a domain is the caller's own, and stays.
+    """
+    jar = RequestsCookieJar()
+    for cookie in cookies:
+        if not cookie.domain or not _CONTROL.search(f"{cookie.name}={cookie.value}"):
+            jar.set_cookie(copy(cookie))
+    return jar
 
 
 def travelling(headers: Mapping[str, str | bytes]) -> dict[str, str | bytes]:

@@ -388,6 +388,7 @@ class Session(Operations, Lists, Transfers):
             carrier=self,
         )
         if is_ours:  # last: it may have to ask for a token, and the call says how
+            cast("_headers.Outgoing", prepared.headers).unchecked.clear()  # requests has, its way
             prepared.prepare_auth(signer)
         return prepared
 

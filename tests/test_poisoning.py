@@ -148,6 +148,38 @@ def test_without_strict_a_cookie_goes_back_as_requests_sends_it(raw_server):
 
 
 @pytest.mark.parametrize(
+    "call",
+    [
+        pytest.param(lambda api: api.get("later", auth=httpkit.BearerAuth("granted-1")), id="auth"),
+        pytest.param(lambda api: api.get("later", retry=2, deadline=9), id="options"),
+        pytest.param(lambda api: api.with_options(strict=True).get("later"), id="a strict clone"),
+        pytest.param(lambda api: list(api.paginate("later")), id="a list"),
+    ],
+)
+@pytest.mark.parametrize("fields", [[], [b"Location: /there"]], ids=["answer", "redirect"])
+def test_without_strict_no_later_call_is_refused_for_a_servers_cookie(raw_server, call, fields):
+    bad = response("302 Found" if fields else "200 OK", b"", *fields, b"Set-Cookie: a=b\x01c")
+    server = raw_server(bad, response("200 OK", b"[]"))
+    with httpkit.Session(server.url, strict=False) as api:
+        assert api.get("first").status_code == 200
+        call(api)
+
+    assert server.requests[-1].startswith(b"GET /later ")
+
+
+def test_what_another_jar_took_of_a_server_is_not_sent_and_spoils_no_call(raw_server):
+    server = raw_server(response())
+    jar = RequestsCookieJar()
+    jar.set("a", "b\x01", domain="127.0.0.1")
+    jar.set("ok", "1", domain="127.0.0.1")
+    with httpkit.Session(server.url) as api:
+        api.cookies = jar
+        api.get("first")
+
+    assert cookie_sent(server.requests[0]) == b"ok=1"
+
+
+@pytest.mark.parametrize(
     ("cookie", "sent"),
     [
         (b"a=" + b"x" * 4095, b"a=" + b"x" * 4095),
