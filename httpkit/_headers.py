@@ -4,13 +4,17 @@ Rule: no I/O and no clock here; the time comes as an argument.
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, KeysView, Mapping
+from copy import copy
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from http.client import HTTPMessage
+from http.cookiejar import Cookie, CookiePolicy
 from threading import RLock
 from typing import Any
 
-from requests.cookies import RequestsCookieJar
+from requests.cookies import MockResponse, RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
 
 from httpkit import _secrets
@@ -41,6 +45,14 @@ REQUEST_ID_FIELDS = (
 _NUMBER = re.compile(r"[+-]?(\d{1,400}(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?")
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"(?![ \t])[\t\x20-\x7e\x80-\xff]*")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_MAX_AGE = re.compile(r"(-?)([0-9]+)")
+# RFC 6265bis section 5.6: octets of a cookie's name and value, and of one attribute's value.
+_LARGEST_COOKIE, _LARGEST_ATTRIBUTE = 4096, 1024
+# RFC 6265bis section 5.5: 400 days, in seconds.
+_LONGEST_MAX_AGE = 400 * 86_400
+# Cookies of one domain, as Chrome has it; RFC 6265bis section 6.1 asks for 50 at least.
+_MOST_COOKIES = 180
 
 # Non-standard, but sent by Azure and OpenAI beside a rounded Retry-After.
 _MILLISECOND_FIELDS = ("retry-after-ms", "x-ms-retry-after-ms")
@@ -137,8 +149,82 @@ class Outgoing(Headers):
             raise
 
 
+def read_set_cookie(field: str) -> str | None:
+    """Return a Set-Cookie field as a jar may read it; None for a cookie that is ignored.
+
+    RFC 6265bis sections 5.5 and 5.6: a control character, or more than 4096 octets of name and
+    value, and the cookie is ignored; an attribute that is too long or not valid is left out.
+
+    >>> read_set_cookie("sid=1; Max-Age=soon; Path=/")
+    'sid=1; Path=/'
+    """
+    pair, *attributes = field.split(";")
+    name, _, value = pair.partition("=")
+    if _CONTROL.search(field) or len(name.strip()) + len(value.strip()) > _LARGEST_COOKIE:
+        return None
+    return ";".join([pair, *(kept for text in attributes if (kept := _attribute(text)))])
+
+
+def _attribute(text: str) -> str | None:
+    name, _, value = text.partition("=")
+    if len(value.strip()) > _LARGEST_ATTRIBUTE:
+        return None
+    if name.strip().lower() != "max-age":
+        return text
+    if (found := _MAX_AGE.fullmatch(value.strip())) is None:
+        return None
+    sign, digits = found.groups()
+    is_long = len(digits.lstrip("0")) > len(str(_LONGEST_MAX_AGE))
+    return f" Max-Age={0 if sign else _LONGEST_MAX_AGE if is_long else int(digits)}"
+
+
+def drop_ignored_cookies(fields: HTTPMessage) -> None:
+    """Take the cookies that are ignored out of a response's fields, in place."""
+    given = [str(field) for field in fields.get_all("Set-Cookie", [])]
+    kept = [field for field in map(read_set_cookie, given) if field is not None]
+    if kept != given:
+        del fields["Set-Cookie"]
+        for field in kept:
+            fields["Set-Cookie"] = field
+
+
 class Jar(RequestsCookieJar):
-    """Cookies whose repr shows names, not values; otherwise requests' own class."""
+    """Cookies whose repr shows names, not values; otherwise requests' own class.
+
+    Attributes:
+        is_strict: Whether the cookies of a response are judged by RFC 6265bis; requests takes
+            what it can read.
+    """
+
+    is_strict: bool = True  # of those in older pickles, too
+
+    def __init__(self, policy: CookiePolicy | None = None, *, is_strict: bool = True) -> None:
+        super().__init__(policy)
+        self.is_strict = is_strict
+
+    def extract_cookies(self, response: Any, request: Any) -> None:
+        """Take the cookies of a response, without those that are ignored."""
+        if not self.is_strict:
+            super().extract_cookies(response, request)
+            return
+        fields = HTTPMessage()
+        for field in response.info().get_all("Set-Cookie", []):
+            fields["Set-Cookie"] = field
+        if not fields:
+            return
+        drop_ignored_cookies(fields)
+        super().extract_cookies(MockResponse(fields), request)  # type: ignore[arg-type]  # as requests does
+        self._evict()
+
+    def _evict(self) -> None:
+        """Forget the first cookies of a domain that has too many."""
+        with self._cookies_lock:
+            cookies = [*iter(self)]
+            counts = Counter(cookie.domain for cookie in cookies)
+            for cookie in cookies:
+                if counts[cookie.domain] > _MOST_COOKIES:
+                    counts[cookie.domain] -= 1
+                    self.clear(cookie.domain, cookie.path, cookie.name)
 
     def __repr__(self) -> str:
         return f"<cookies {sorted({cookie.name for cookie in self})}>"
@@ -162,10 +248,22 @@ class Jar(RequestsCookieJar):
 
     def copy(self) -> "Jar":
         """Return a copy of the same class."""
-        twin = Jar()
+        twin = Jar(is_strict=self.is_strict)
         twin.set_policy(self.get_policy())
         twin.update(self)
         return twin
+
+
+def without_invalid(cookies: Iterable[Cookie]) -> RequestsCookieJar:
+    """Return a jar of cookies without those of a server that no header field can hold.
+
+    A cookie without a domain is the caller's own, and stays.
+    """
+    jar = RequestsCookieJar()
+    for cookie in cookies:
+        if not cookie.domain or not _CONTROL.search(f"{cookie.name}={cookie.value}"):
+            jar.set_cookie(copy(cookie))
+    return jar
 
 
 def travelling(headers: Mapping[str, str | bytes]) -> dict[str, str | bytes]:

@@ -1,8 +1,12 @@
 """What must not be read by people: names and values of credentials, and how to hide them.
 
-Rule: text in, text out. The one piece of state is what must be hidden: the bounded list of
-values that auth strategies hold, so that a token is masked wherever a server or a library
-repeats it, and the names that `secret_headers` adds.
+Rule: text in, text out. Names are judged first and values are masked last, both in the text as it
+was: a value that is masked never takes away the name by which another secret is known. Every
+output takes this one way, `_mask`.
+
+The one piece of state is what must be hidden: the bounded list of values that auth strategies
+hold, so that a token is masked wherever a server or a library repeats it, and the names that
+`secret_headers` adds.
 """
 
 import html
@@ -11,11 +15,11 @@ import logging
 import re
 from base64 import b64encode
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from threading import Lock
-from typing import Any
-from urllib.parse import unquote_plus, urlsplit, urlunsplit
+from typing import Any, TypeAlias
+from urllib.parse import unquote_plus
 
 from urllib3.exceptions import InvalidChunkLength
 
@@ -24,6 +28,9 @@ from httpkit._causes import causes
 from httpkit._typing import is_list, is_mapping
 
 MASK = "***"
+Span: TypeAlias = tuple[int, int, str]
+"""Where a part of a text begins and ends, and what is shown in its place."""
+
 _DEEPEST = 50
 # Bytes, or characters. Masking more would take longer than sending it.
 _LARGEST_BODY = 1 << 16
@@ -39,6 +46,25 @@ _SHORTEST_VALUE = 6
 _MOST_VALUES = 1024
 # Each with its forms, and what to look for to find one.
 _values: OrderedDict[str, tuple[tuple[str, str], ...]] = OrderedDict()
+# The vocabulary of HTTP and of our own messages. A value that is one of these is not masked: it
+# would make messages unreadable, and whoever reads the word learns nothing of the value.
+_VOCABULARY = re.compile(
+    r"""[^a-z0-9]* (?:
+    accept | access[-_]?token | account | answer | apikey | (?:x[-_])?api[-_]?key | application
+    | (?:application|audio|image|multipart|text|video)/[a-z.+-]+ | attempts?
+    | auth | authentication | authorization | bad[ ]request | basic | bearer | body | bytes
+    | chunked | client[-_]?id | connection | content[-_](?:encoding|length|type) | cookie
+    | credentials? | deadline | default | delete | detail | digest | encoding | error | expired
+    | forbidden | headers? | https?(?:/[0-9.]+)? | id[-_]?token | identity | invalid | json
+    | keep-alive | length | limit | localhost | location | message | method | missing | negotiate
+    | not[ ]found | null | number | oauth2? | offset | options | origin | page | params? | passwd
+    | passwords? | patch | private | proxy | public | query | redirect | refresh[-_]?token
+    | request | required | response | retry | secrets? | server | session | set-cookie
+    | signature | status | string | timeout | tokens? | unauthorized | unknown | user | username
+    | user-agent | utf-?8 | value
+    ) [^a-z0-9]*""",
+    re.IGNORECASE | re.VERBOSE,
+)
 _UNCHANGED = re.compile(r"[0-9A-Za-z._-]+")
 _OF_URLS = str.maketrans("+/", "-_")  # RFC 4648 section 5
 _added_names: set[str] = set()
@@ -81,13 +107,17 @@ class Hidden(str):
 def remember(*values: str) -> None:
     """Hide these values from now on wherever they appear, in any of their usual spellings.
 
-    Those are percent-encoded, as in JSON, in HTML, and in Base64, alone or among other bytes.
+    Those are percent-encoded, as in JSON, in HTML, and in Base64, alone or among other bytes. A
+    value shorter than 6 characters, or one of the words of HTTP such as "password" or
+    "application/json", is hidden only where a name says what it is.
     """
     with _lock:
         for value in values:
             if len(value) < _SHORTEST_VALUE:
                 continue
             if value not in _values:
+                if _VOCABULARY.fullmatch(value):
+                    continue
                 _values[value] = tuple((_needle(form), form) for form in _forms(value))
             _values.move_to_end(value)
         while len(_values) > _MOST_VALUES:
@@ -130,57 +160,146 @@ def _spellings_of(character: str) -> str:
 
 
 def redact_values(text: str) -> str:
-    """Mask every remembered value in a text."""
-    shown = text
-    for form in _found(lambda needle: needle in text):
-        shown = re.sub(_spellings(form), MASK, shown)
-    return shown
+    """Mask every remembered value in a text without looking at its names."""
+    return _mask(text, ())
 
 
 def redact_bytes(body: bytes) -> bytes:
-    """Mask every remembered value in a body."""
-    shown = body
-    for form in _found(lambda needle: needle.encode() in body):
-        pattern = _spellings(form).encode("utf-8", "surrogatepass")
-        shown = re.sub(pattern, MASK.encode(), shown)
-    return shown
-
-
-def _found(is_there: Callable[[str], bool]) -> list[str]:
-    """Return the forms that may be in a text, the longest first."""
+    """Mask every remembered value in a body, and what belongs to a name that is masked so."""
     with _lock:
-        forms = {form for known in _values.values() for needle, form in known if is_there(needle)}
-    return sorted(forms, key=len, reverse=True)
+        held = [known for known, forms in _values.items() if _is_in(body, forms)]
+    if not held:
+        return body
+    text = body.decode("utf-8", "surrogateescape")
+    shown = _mask(text, _named_in_text(text) if any(map(is_secret, held)) else ())
+    if _is_json(text) and not _is_json(shown):  # a value was a number, or a part of one
+        shown = json.dumps(redact_document(json.loads(text)))
+    return shown.encode("utf-8", "surrogateescape")
+
+
+def _is_in(body: bytes, forms: Iterable[tuple[str, str]]) -> bool:
+    return any(needle.encode() in body for needle, _ in forms)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _mask(text: str, named: Iterable[Span]) -> str:
+    """Mask what names have told, and the remembered values: both as the text was before.
+
+    Args:
+        text: What is to be shown.
+        named: The parts of it that names say are secret.
+    """
+    pieces: list[str] = []
+    done = 0
+    for start, end, shown in _merged([*named, *_held_in(text)]):
+        pieces += (text[done:start], shown)
+        done = end
+    return "".join(pieces) + text[done:]
+
+
+def _merged(spans: list[Span]) -> list[Span]:
+    """Return spans of which none overlaps another; what the first of some shows counts."""
+    merged: list[Span] = []
+    for start, end, shown in sorted(spans, key=lambda span: (span[0], -span[1])):
+        if merged and start < merged[-1][1]:
+            begin, until, before = merged[-1]
+            if end > until:
+                merged[-1] = begin, end, before or shown
+        else:
+            merged.append((start, end, shown))
+    return merged
+
+
+def _held_in(text: str) -> Iterator[Span]:
+    """Give the remembered values in a text, also those that overlap."""
+    with _lock:
+        forms = {form for known in _values.values() for needle, form in known if needle in text}
+    if not forms:
+        return
+    origins = list(_ORIGIN.finditer(text))
+    for form in forms:
+        pattern = re.compile(_spellings(form))
+        found = pattern.search(text)
+        while found is not None:
+            if not any(_is_part_of(origin, found) for origin in origins):
+                yield *found.span(), MASK
+            found = pattern.search(text, found.start() + 1)
+
+
+# Of a URL, or as urllib3's messages name a host.
+_ORIGIN = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]{0,20})://(?:[^/\s'\"?#]*@)?(?P<netloc>[^\s/?#'\"<>\\]+)"
+    r"|\bhost='(?P<host>[^']+)'",
+    re.IGNORECASE,
+)
+
+
+def _is_part_of(origin: re.Match[str], value: re.Match[str]) -> bool:
+    """Say whether a value is the scheme or the host of a URL, which are no secrets."""
+    if value.start() < origin.start() or value.end() > origin.end():
+        return False
+    scheme, netloc = origin["scheme"] or "", origin["netloc"] or origin["host"]
+    host = re.sub(r":[0-9]*$", "", netloc)
+    texts = {scheme, f"{scheme}:", f"{scheme}://", host, netloc}
+    texts |= {f"{scheme}://{host}", f"{scheme}://{netloc}"}
+    return value[0] in texts or ("." in value[0] and host.endswith(f".{value[0]}"))
+
+
+# RFC 3986 appendix B.
+_URL = re.compile(
+    r"(?:[^:/?#]+:)?(?://(?P<netloc>[^/?#]*))?[^?#]*(?:\?(?P<query>[^#]*))?(?:#(?P<fragment>.*))?",
+    re.DOTALL,
+)
+_UNSAFE_IN_URL = re.compile(r"^[\x00-\x20]+|[\t\r\n]")  # as urlsplit has it
 
 
 def redact_url(url: str) -> str:
     """Drop the userinfo of a URL and mask the secret values of its query and fragment."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return redact_text(url)
-    shown = parts._replace(
-        netloc=parts.netloc.rpartition("@")[2],
-        query=redact_query(parts.query),
-        fragment=redact_query(parts.fragment),
-    )
-    return redact_values(urlunsplit(shown))
+    url = _UNSAFE_IN_URL.sub("", url)
+    return _mask(url, _named_in_url(url))
+
+
+def _named_in_url(url: str) -> Iterator[Span]:
+    found = _URL.fullmatch(url)
+    if found is None:
+        return
+    if userinfo := (found["netloc"] or "").rpartition("@")[0]:
+        yield found.start("netloc"), found.start("netloc") + len(userinfo) + 1, ""
+    for part in ("query", "fragment"):
+        if found[part]:
+            yield from _named_in_query(found[part], found.start(part))
 
 
 def redact_query(query: str) -> str:
     """Mask the secret values of a query, or of a form."""
-    return redact_values("&".join(map(_redact_pair, query.split("&"))))
+    return _mask(query, _named_in_query(query))
 
 
-def _redact_pair(pair: str) -> str:
-    """Mask what follows a secret name; a ";" may be a separator, or of the value."""
-    shown: list[str] = []
+def _named_in_query(query: str, start: int = 0) -> Iterator[Span]:
+    """Give what follows secret names in a query that begins at a place of a text."""
+    for pair in query.split("&"):
+        at = _value_in(pair)
+        if at is not None:
+            yield start + at, start + len(pair), MASK
+        start += len(pair) + 1
+
+
+def _value_in(pair: str) -> int | None:
+    """Return where the value of a secret name begins; a ";" may separate, or be of the value."""
+    start = 0
     for part in pair.split(";"):
         name, equals, value = part.partition("=")
         if (value or ";" in pair) and equals and is_secret_parameter(unquote_plus(name)):
-            return ";".join([*shown, f"{name}={MASK}"])
-        shown.append(part)
-    return pair
+            return start + len(name) + 1
+        start += len(part) + 1
+    return None
 
 
 def redact_json(text: str) -> str:
@@ -192,7 +311,7 @@ def redact_json(text: str) -> str:
     shown = redact_document(document)
     if shown == document:  # as it was spelled; a key that is there twice hides what came first
         return redact_text(text)
-    return redact_values(json.dumps(shown))
+    return json.dumps(shown)
 
 
 def redact_body(body: object, media_type: str) -> str | bytes | None:
@@ -230,7 +349,10 @@ def redact_document(document: Any, depth: int = 0) -> Any:
         }
     if is_list(document):
         return [redact_document(value, depth + 1) for value in document]
-    return redact_values(document) if isinstance(document, str) else document
+    if isinstance(document, str):
+        return redact_text(document)
+    is_number = isinstance(document, (int, float)) and not isinstance(document, bool)
+    return MASK if is_number and redact_values(str(document)) != str(document) else document
 
 
 def redact_headers(headers: Mapping[str, str | bytes]) -> dict[str, str | bytes]:
@@ -242,15 +364,18 @@ def redact_headers(headers: Mapping[str, str | bytes]) -> dict[str, str | bytes]
 
 
 def _redact_value(value: str | bytes) -> str | bytes:
-    return redact_text(value) if isinstance(value, str) else value
+    if isinstance(value, str):
+        return redact_text(value)
+    return redact_text(value.decode("latin-1")).encode("latin-1")
 
 
 _USERINFO = re.compile(r"(?<=://)[^/\s'\"?#]+@")
 _SCHEME_CREDENTIALS = re.compile(
-    r"\b(bearer|basic|digest|token|negotiate)(\s+)(?=[^\s,;]*[\d=])[\w.~+/=-]{8,}", re.IGNORECASE
+    r"\b(?:bearer|basic|digest|token|negotiate)\s+(?=[^\s,;]*[\d=])(?P<value>[\w.~+/=-]{8,})",
+    re.IGNORECASE,
 )
 _HEADER_LINE = re.compile(
-    r"\b((?:proxy-)?authorization|(?:set-)?cookie)(['\"]?\s*[:=]\s*['\"]?)[^'\"\r\n]+",
+    r"\b(?:(?:proxy-)?authorization|(?:set-)?cookie)['\"]?\s*[:=]\s*['\"]?(?P<value>[^'\"\r\n]+)",
     re.IGNORECASE,
 )
 # From the telling part of a name onwards; bounded, so that a hostile text of one long word
@@ -258,31 +383,32 @@ _HEADER_LINE = re.compile(
 _NAME = r"(?:token|secret|passw(?:or)?d|api[-_]?key|credential|signature)[\w.%\[\]-]{0,80}"
 _STRING = r"\"(?:[^\"\\]|\\.)*\"?|'(?:[^'\\]|\\.)*'?"
 _ASSIGNED = re.compile(
-    rf"((?:{_NAME}|(?<=[?&;])(?:key|sig|code))=)(?!\*\*\*)(?:{_STRING}|[^\s&\"'<>]+)",
+    rf"(?:{_NAME}|(?<=[?&;])(?:key|sig|code))=(?!\*\*\*)(?P<value>{_STRING}|[^\s&\"'<>]+)",
     re.IGNORECASE,
 )
-_QUOTED = re.compile(rf"({_NAME}['\"]\s*:\s*)(?:{_STRING}|\[[^\]]*\]?|[-\d.]+)", re.IGNORECASE)
+_QUOTED = re.compile(rf"{_NAME}['\"]\s*:\s*(?P<value>{_STRING}|\[[^\]]*\]?|[-\d.]+)", re.IGNORECASE)
 # In prose ("password: must be longer") only what looks like a value is masked.
-_PROSE = re.compile(rf"({_NAME}\s*:\s*)(?=\S*\d)[^\s,;'\"<>]{{8,}}", re.IGNORECASE)
-
-
-_PARAMETER = re.compile(r"(?<=[?&;])([^=&;\s?]{1,80})=([^&\s\"<>]+)")
-
-
-def _mask_parameter(found: re.Match[str]) -> str:
-    name = found[1]
-    return f"{name}={MASK}" if is_secret_parameter(unquote_plus(name)) else found[0]
+_PROSE = re.compile(rf"{_NAME}\s*:\s*(?=\S*\d)(?P<value>[^\s,;'\"<>]{{6,}})", re.IGNORECASE)
+_PARAMETER = re.compile(r"(?<=[?&;])(?P<name>[^=&;\s?]{1,80})=(?P<value>[^&\s\"<>]+)")
 
 
 def redact_text(text: str) -> str:
     """Mask what looks like a credential in free text: URLs, headers, JSON, known values."""
-    text = _USERINFO.sub("", redact_values(text))
-    text = _PARAMETER.sub(_mask_parameter, text)
-    text = _HEADER_LINE.sub(rf"\1\2{MASK}", text)
-    text = _SCHEME_CREDENTIALS.sub(rf"\1\2{MASK}", text)
-    text = _ASSIGNED.sub(rf"\1{MASK}", text)
-    text = _QUOTED.sub(rf'\1"{MASK}"', text)
-    return _PROSE.sub(rf"\1{MASK}", text)
+    return _mask(text, _named_in_text(text))
+
+
+def _named_in_text(text: str) -> Iterator[Span]:
+    """Give what names, or words such as Bearer, say is a credential."""
+    for found in _USERINFO.finditer(text):
+        yield *found.span(), ""
+    for found in _PARAMETER.finditer(text):
+        if is_secret_parameter(unquote_plus(found["name"])):
+            yield *found.span("value"), MASK
+    for pattern in (_HEADER_LINE, _SCHEME_CREDENTIALS, _ASSIGNED, _PROSE):
+        for found in pattern.finditer(text):
+            yield *found.span("value"), MASK
+    for found in _QUOTED.finditer(text):
+        yield *found.span("value"), f'"{MASK}"'
 
 
 def scrub(error: BaseException, urls: Mapping[str, str] | None = None) -> None:

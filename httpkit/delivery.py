@@ -23,7 +23,18 @@ from requests.cookies import RequestsCookieJar
 from requests.exceptions import InvalidHeader, TooManyRedirects
 from urllib3.exceptions import HTTPError as WireError
 
-from httpkit import errors, express, incoming, limits, logs, redirects, response, retry, settings
+from httpkit import (
+    _headers,
+    errors,
+    express,
+    incoming,
+    limits,
+    logs,
+    redirects,
+    response,
+    retry,
+    settings,
+)
 from httpkit.bodies import Outgoing, SourceError
 from httpkit.clock import CLOCK
 from httpkit.request import Call, PreparedRequest
@@ -512,14 +523,28 @@ class _Answering:
     hook: Callable[..., Any]
 
     def __call__(self, answer: requests.Response, **options: Any) -> Any:
+        challenge = answer.headers.get("www-authenticate", "")
+        if 400 <= answer.status_code < 500 and not _headers.is_value(challenge):
+            raise self._invalid(answer, "it holds a control character")
         try:
             return self.hook(answer, **options)
         except (LookupError, TypeError, AttributeError) as error:
-            raise InvalidHeader(
-                f"the Digest challenge in WWW-Authenticate cannot be answered: {error!r}",
-                request=answer.request,
-                response=answer,
-            ) from error
+            self._forget()
+            raise self._invalid(answer, repr(error)) from error
+
+    def _forget(self) -> None:
+        """Forget the challenge, with which the next request of this thread would fail, too."""
+        signer: HTTPDigestAuth = self.hook.__self__  # type: ignore[attr-defined]
+        signer._thread_local.__dict__.clear()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # no other way to it
+        signer.init_per_thread_state()
+
+    @staticmethod
+    def _invalid(answer: requests.Response, why: str) -> InvalidHeader:
+        return InvalidHeader(
+            f"the Digest challenge in WWW-Authenticate cannot be answered: {why}",
+            request=answer.request,
+            response=answer,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import Any, TypeVar
 
 import requests
@@ -313,7 +314,7 @@ def from_response(response: requests.Response, kind: type[E_]) -> E_:
     error.detail = detail
     error.problem = None if problem is None else _secrets.redact_document(problem)
     request_id = _headers.first(response.headers, _headers.REQUEST_ID_FIELDS)
-    named = _one_line(_secrets.redact_values(request_id)) if request_id else ""
+    named = _one_line(_secrets.redact_text(request_id)) if request_id else ""
     error.request_id = _cap(named, _LONGEST_NAME) or None
     error.retry_after = _headers.asked_wait(status, response.headers, CLOCK.wall())
     error.attempts = getattr(response, "attempts", 1)
@@ -366,8 +367,11 @@ def build(kind: type[X_], message: str, response: requests.Response) -> X_ | Non
 def remember_credentials(request: requests.PreparedRequest | None) -> None:
     """Hide what a request carried in secret headers, should the server repeat it."""
     headers: Mapping[str, object] = getattr(request, "headers", None) or {}
-    held = [_as_text(value) for name, value in headers.items() if _secrets.is_secret(name)]
-    parts = [part for value in held for part in _CREDENTIAL.findall(value)]
+    # Cookies last, and bounded: the server may send so many that they displace other values.
+    names = sorted(filter(_secrets.is_secret, headers), key=lambda name: name.lower() == "cookie")
+    held = [_as_text(headers[name]) for name in names]
+    found = (part for value in held for part in _CREDENTIAL.findall(value))
+    parts = list(islice(found, _MOST_CREDENTIALS))
     parts += [value.partition(" ")[2] for value in held]  # after the scheme, words too
     passwords = [_password(value) for value in held if value[:6].lower() == "basic "]
     _secrets.remember(*parts, *passwords)
@@ -385,6 +389,7 @@ def _password(field: str) -> str:
 
 
 # The tokens of a field such as "Bearer abc123…" or "sid=abc123…": words have no digits.
+_MOST_CREDENTIALS = 100
 _CREDENTIAL = re.compile(r"(?=[^\s;,=\"]*\d)[^\s;,=\"]{8,}")
 
 
@@ -395,12 +400,13 @@ def _sentence(response: requests.Response, detail: str | None, request_id: str |
     text += f" (request-id {request_id})" if request_id else ""
     hint = getattr(response, "withheld", None) if response.status_code == 401 else None
     hint = advice.PROXY_CREDENTIALS if response.status_code == 407 else hint
-    return _secrets.redact_values(text) + (f"; {hint}" if hint else "")
+    return text + (f"; {hint}" if hint else "")
 
 
 def _reason_phrase(response: requests.Response) -> str:
     reason: str | bytes = response.reason or ""
     text = reason.decode("latin-1") if isinstance(reason, bytes) else reason
+    text = _secrets.redact_text(text[:_LONGEST_EXAMINED])
     return _cap(_one_line(text), _LONGEST_NAME) or _STANDARD_REASONS.get(response.status_code, "")
 
 

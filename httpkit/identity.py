@@ -14,6 +14,8 @@ import requests
 
 _CONTENT_RANGE = re.compile(r"bytes\s+([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", re.IGNORECASE)
 _LENGTH = re.compile(r"[0-9]{1,18}")
+# RFC 9110 section 8.8.3: strong. Spaces are sent, too; a control character cannot be sent back.
+_STRONG = re.compile(r"\"[\x20-\x7e\x80-\xff]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +115,11 @@ def http_date(moment: float) -> str:
 def _validator(answer: requests.Response) -> str | None:
     """Return what If-Range may hold: a strong validator (RFC 9110 section 8.8)."""
     etag = answer.headers.get("etag", "")
-    if etag.startswith('"'):
-        return etag
-    if etag:  # weak: two different versions may share it
-        return None
-    modified, sent = answer.headers.get("last-modified"), answer.headers.get("date")
+    if etag:  # two different versions may share a weak one
+        return etag if _STRONG.fullmatch(etag) else None
+    modified, sent = answer.headers.get("last-modified", ""), answer.headers.get("date")
     with suppress(ValueError, TypeError):
-        age = parsedate_to_datetime(sent or "") - parsedate_to_datetime(modified or "")
+        age = parsedate_to_datetime(sent or "") - parsedate_to_datetime(modified)
         # Section 8.8.2.2: strong when the server could not have changed it in the same second.
-        return modified if age.total_seconds() >= 1 else None
+        return modified if age.total_seconds() >= 1 and modified.isprintable() else None
     return None

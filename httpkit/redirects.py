@@ -132,7 +132,7 @@ def _cookies(
     A jar knows hosts but not ports: away from the session's home an origin gets back only
     what it set itself in this chain.
     """
-    jar = RequestsCookieJar()
+    jar = _headers.Jar()
     if call.uses_session:
         merge_cookies(jar, session_jar)
     else:

@@ -234,11 +234,19 @@ class PreparedRequest(requests.PreparedRequest):
         self.headers = fields
 
     def prepare_cookies(self, cookies: Any) -> None:
-        """Build the Cookie field and validate it."""
+        """Build the Cookie field and validate it.
+
+        A cookie that a server set, and that a jar of requests' took although it cannot be sent,
+        stays behind; one of the caller's own is refused.
+        """
         if cookies is None:  # saves 20 us: the jar is made when somebody looks for it
             self.__dict__.pop("_cookies", None)
             return
+        is_new = "Cookie" not in self.headers
         super().prepare_cookies(cookies)
+        if is_new and not _headers.is_value(self.headers.get("Cookie", "")):
+            self.headers.pop("Cookie")
+            super().prepare_cookies(_headers.without_invalid(self._cookies or ()))
         self._check_headers()
 
     @property

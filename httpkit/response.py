@@ -72,7 +72,7 @@ class Response(requests.Response):
     ]
 
     def __repr__(self) -> str:
-        reason = f" {_secrets.redact_values(str(self.reason))}" if self.reason else ""
+        reason = f" {_secrets.redact_text(str(self.reason))}" if self.reason else ""
         return f"<Response [{self.status_code}{reason}]>"
 
     def _repr_pretty_(self, printer: Any, _: bool) -> None:
@@ -395,7 +395,7 @@ class Response(requests.Response):
         state["headers"] = _headers.Headers(_secrets.redact_headers(self.headers))
         state["cookies"] = type(self.cookies)()
         state["_is_cut"] = self._is_cut or is_gone or self._failure is not None
-        state["reason"] = _secrets.redact_values(str(self.reason)) if self.reason else self.reason
+        state["reason"] = _secrets.redact_text(str(self.reason)) if self.reason else self.reason
         if isinstance(state.get("_content"), bytes):
             state["_content"] = _secrets.redact_bytes(state["_content"])
         return state

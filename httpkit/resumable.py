@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import requests
 
@@ -168,8 +169,7 @@ class _Upload:
         place = self._dialect.create()
         self._exchange.check_place(place)
         # Whoever has the address may write: what the server added to it is a secret.
-        given = set(_TOKEN.findall(self._exchange.url))
-        _secrets.remember(*set(_TOKEN.findall(place)) - given)
+        _secrets.remember(*_tokens(place) - _tokens(self._exchange.url))
         self._state.save(place)
         self._place = place
         return place
@@ -229,6 +229,11 @@ class _Upload:
         error.attempts = self._requests
         error.stop_reason = f"{self._exchange.wishes.max_stalls} requests in a row brought nothing"
         return error
+
+
+def _tokens(url: str) -> set[str]:
+    """Return what may be a secret in a URL; its host is none."""
+    return set(_TOKEN.findall(urlsplit(url)._replace(scheme="", netloc="").geturl()))
 
 
 class _SetBackError(Exception):

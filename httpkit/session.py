@@ -194,7 +194,7 @@ class Session(Operations, Lists, Transfers):
             if type(mounted) is HTTPAdapter:  # a mixin may have mounted one of its own
                 self.mount(prefix, self._own_adapter(mounted))
         self.headers: CaseInsensitiveDict[str] = _headers.Outgoing(self.headers)
-        self.cookies: RequestsCookieJar = _headers.Jar()
+        self.cookies: RequestsCookieJar = _headers.Jar(is_strict=self.strict)
         self._budget, self._hold_back = Budget(), HoldBack()
         if self.strict:
             self.headers["User-Agent"] = f"httpkit/{_VERSION} {self.headers['User-Agent']}"
@@ -402,6 +402,7 @@ class Session(Operations, Lists, Transfers):
             carrier=self,
         )
         if is_ours:  # last: it may have to ask for a token, and the call says how
+            cast("_headers.Outgoing", prepared.headers).unchecked.clear()  # requests has, its way
             prepared.prepare_auth(signer)
         return prepared
 

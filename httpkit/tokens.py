@@ -29,7 +29,8 @@ LONGEST_FETCH = 60.0
 _REST = 5.0
 
 # RFC 6749 section A.12: visible characters and space; a space would end it in the header.
-_TOKEN = re.compile(r"[\x21-\x7e]+")
+# Bounded, because a header field of more than 64 KiB is refused wherever the token would be sent.
+_TOKEN = re.compile(r"[\x21-\x7e]{1,65000}")
 # RFC 6749 section A.7: an error code has neither quotes nor backslashes.
 _ERROR_CODE = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]{1,100}")
 _SECONDS = re.compile(r"[+-]?\d{1,400}(\.\d{0,400})?")

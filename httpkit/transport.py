@@ -180,6 +180,8 @@ class Adapter(HTTPAdapter):
             connection=self,
         )
         if "set-cookie" in by_name:  # else the jar is made when somebody looks for it
+            # For a jar of any class: this one, the session's, a caller's own.
+            _headers.drop_ignored_cookies(raw._original_response.msg)  # noqa: SLF001
             extract_cookies_to_jar(answer.cookies, request, raw)
         return answer
 

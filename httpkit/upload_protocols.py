@@ -7,6 +7,7 @@ Rule: only the server's own word counts as arrived.
 import re
 from base64 import b64encode
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 from urllib.parse import urljoin, urlsplit
@@ -255,15 +256,17 @@ def _absolute(answer: Response, place: object) -> str:
         raise TransferError(f"{what}: {answer.status_code} names no address for the upload")
     base = urlsplit(answer.url)
     here = base._replace(netloc=base.netloc.rpartition("@")[2]).geturl()
-    named, whole = urlsplit(place.strip()), urljoin(here, place.strip())
-    if not is_address(whole) or (named.scheme and not named.netloc):
-        raise RedirectError(f"{what} names no address to which an upload may go")
-    return whole
+    with suppress(ValueError):  # brackets that hold no IPv6 address, say
+        named, whole = urlsplit(place.strip()), urljoin(here, place.strip())
+        if is_address(whole) and (named.netloc or not named.scheme):
+            return whole
+    raise RedirectError(f"{what} names no address to which an upload may go")
 
 
 def is_address(url: str) -> bool:
-    """Say whether an upload may go to a URL: http or https, a host, and no userinfo."""
+    """Say whether an upload may go to a URL: http or https, a host, no userinfo, and text."""
     try:
+        url.encode("utf-8")  # JSON can spell half of a pair, which no request can hold
         parts = urlsplit(url)
         _urls.origin(url)
     except (ValueError, requests.RequestException):

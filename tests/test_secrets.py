@@ -1040,3 +1040,167 @@ def test_a_jar_of_the_callers_own_still_sends_its_cookies(sandbox, secret):
         api.get("echo")
 
     assert sandbox.seen[0].headers["cookie"] == f"sid={secret}"
+
+
+# One credential and the name of another
+
+HELD_WORDS = [
+    "password", "passwd", "api_key", "X-API-Key", "Bearer", "token=", "password=", "Authorization",
+    "Authorization: ", "Cookie", "client_secret", "my_password", "access_token", "signature",
+    '"password": "', "http://", "https://", "127.0.0.1", "h.example", "application/json", "/x?",
+    "?api_key=", "&password=", "://user:", "hunter", "ter2-99", "123456", "user",
+]  # fmt: skip
+OTHER_SECRETS = [
+    "password={}",
+    "my_password={} and more",
+    "a=1&password={}&b=2",
+    "client_secret={}",
+    '{{"password": "{}", "a": 1}}',
+    "{{'api_key': '{}'}}",
+    '{{"data": {{"my_password": "{}"}}}}',
+    "Authorization: Bearer {}",
+    "sent Bearer {} to the server",
+    "Cookie: user=1; sid={}\r\nAccept: application/json",
+    "HTTP/1.1 200 OK\r\nX-API-Key: {}\r\nAccept: application/json\r\n\r\nbody",
+    "one line\nmy_password={}\nanother",
+    "http://user:{}@h.example/x?api_key=1",
+    "https://h.example/x?api_key={}&page=2",
+    "https://h.example/cb#access_token={}",
+    "<error>password={}</error>",
+    "password: {}",
+]
+
+
+@pytest.mark.parametrize("held", HELD_WORDS)
+@pytest.mark.parametrize("text", OTHER_SECRETS)
+def test_a_value_that_is_held_unmasks_no_other(held, text):
+    httpkit.BasicAuth("admin", held)(_request())
+
+    shown = _secrets.redact_text(text.format("hunter2-99"))
+
+    assert ("hunter2" in shown, "99" in shown) == (False, False)
+
+
+def _request():
+    prepared = requests.PreparedRequest()
+    prepared.prepare("GET", "http://127.0.0.1/")
+    return prepared
+
+
+@pytest.mark.parametrize("held", HELD_WORDS)
+def test_a_value_that_is_held_unmasks_nothing_in_a_url_a_form_json_or_headers(held):
+    _secrets.remember(held)
+    texts = [
+        _secrets.redact_url("https://user:hunter2-99@h.example/x?api_key=hunter2-99&page=2"),
+        _secrets.redact_query("a=1&my_password=hunter2-99&client_secret=hunter2-99"),
+        _secrets.redact_json('{"my_password": "hunter2-99", "a": [{"api_key": "hunter2-99"}]}'),
+        str(_secrets.redact_headers({"X-API-Key": "hunter2-99", "Authorization": b"hunter2-99"})),
+        str(_secrets.redact_document({"my_password": "hunter2-99", "a": ["password=hunter2-99"]})),
+        str(_secrets.redact_body("password=hunter2-99", "application/x-www-form-urlencoded")),
+        str(_secrets.redact_body(b"my_password=hunter2-99", "text/plain")),
+    ]
+
+    assert [text for text in texts if "99" in text] == []
+
+
+@pytest.mark.parametrize("held", HELD_WORDS)
+def test_a_value_that_is_held_does_not_spoil_the_structure_of_a_url(held):
+    _secrets.remember(held)
+
+    parts = urlsplit(_secrets.redact_url("https://api.h.example:8080/v1/items?page=2"))
+
+    assert (parts.scheme, parts.netloc, parts.path) == (
+        "https",
+        "api.h.example:8080",
+        "/v1/items",
+    )
+
+
+@pytest.mark.parametrize(
+    "held",
+    ["password", "token", "api_key", "Bearer", "key=", "http", "/", "application/json", "123", "x"],
+)
+def test_a_value_that_is_a_word_of_http_leaves_messages_readable(held):
+    _secrets.remember(held)
+    message = (
+        "401 Unauthorized for GET http://127.0.0.1:80/token?page=123: the password or the api_key"
+        " of the Bearer token is wrong (application/json)"
+    )
+
+    assert _secrets.redact_text(message) == message
+
+
+@pytest.mark.parametrize("held", ["127.0.0.1", "127.0.0.1:8080", "http://127.0.0.1:8080"])
+@pytest.mark.parametrize(
+    "message",
+    ["404 for GET http://127.0.0.1:8080/x", "Pool(host='127.0.0.1', port=8080): refused"],
+)
+def test_a_value_that_is_a_host_leaves_the_host_of_a_request_readable(held, message):
+    _secrets.remember(held)
+
+    assert _secrets.redact_text(message) == message
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        (["abcdefgh", "efghijkl"], "abcdefghijkl"),
+        (["abcabc"], "abcabcabc"),
+        (["inner-1", "outer-inner-1-outer"], "outer-inner-1-outer"),
+        (["aaaaaa-b", "b-cccccc", "cccccc"], "aaaaaa-b-cccccc"),
+    ],
+)
+def test_of_values_that_overlap_nothing_is_left(values, text):
+    _secrets.remember(*values)
+
+    assert _secrets.redact_text(f"a {text} z") == "a *** z"
+
+
+@pytest.mark.parametrize(
+    "value", ["p&ss=w:rd-1", "x;token=4711", "a password=4711", "u:p@4711/x", "key=4711&sig=1"]
+)
+def test_a_value_that_looks_like_a_name_with_another_is_masked_whole(value):
+    _secrets.remember(value)
+
+    assert _secrets.redact_text(f"wrong {value} here") == "wrong *** here"
+    assert _secrets.redact_url(f"https://h/x?q={value}").startswith("https://h/x?q=***")
+
+
+@pytest.mark.parametrize("held", ["my_password", "12345678", "4567"])
+def test_a_pickled_response_has_the_json_that_it_had_but_for_the_secrets(raw_server, answer, held):
+    body = {"my_password": "hunter2", "id": 912345678, "n": 12345678, "on": True}
+    server = raw_server(answer(body=json.dumps(body).encode(), content_type="application/json"))
+    with httpkit.Session(server.url, auth=httpkit.BearerAuth(held)) as api:
+        twin = pickle.loads(pickle.dumps(api.get("")))
+
+    assert "hunter2" not in twin.text or held != "my_password"
+    assert (held in twin.text, twin.json()["on"]) == (held == "4567", True)
+
+
+@pytest.mark.parametrize("channel", ["str", "repr", "notes", "pickle", "card", "curl", "log"])
+@pytest.mark.parametrize("held", ["password", "my_password", "api_key", "user_token"])
+def test_no_output_of_another_session_is_unmasked(raw_server, answer, caplog, channel, held):
+    httpkit.BasicAuth("admin", held)(_request())
+    said = answer("403 my_password=hunter2-99", b"user_token=hunter2-99 my_password=hunter2-99")
+    server = raw_server(said)
+    with httpkit.Session(server.url, retry=None) as api, caplog.at_level(logging.DEBUG):
+        error = raised_by(
+            lambda: api.post(
+                "",
+                params={"api_key": "hunter2-99"},
+                headers={"X-User_Token": "hunter2-99", "Cookie": "user_token=hunter2-99"},
+                data={"my_password": "hunter2-99", "user_token": "hunter2-99"},
+            )
+        )
+
+    twin = pickle.loads(pickle.dumps(error))
+    outputs = {
+        "str": str(error),
+        "repr": f"{error!r} {error.response!r} {error.response.headers!r} {error.detail}",
+        "notes": printed(error),
+        "pickle": f"{twin} {vars(twin.response.request)} {twin.response!r} {twin.response.headers}",
+        "card": error._repr_html_(),
+        "curl": error.to_curl(),
+        "log": caplog.text,
+    }
+    assert "hunter2" not in outputs[channel]
