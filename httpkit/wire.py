@@ -505,17 +505,23 @@ class Message(HTTPResponse):
         self.is_tainted = True
 
     def _receive(self, most: int, *, at_once: bool) -> bytes:
-        left: int | None = self._next_chunk() if self.chunked else self.length
-        size = min(most, _LARGEST_READ) if left is None else min(most, left, _LARGEST_READ)
-        if size == 0:
-            self._close_conn()
+        left = self._left()
+        if left == 0:
             return b""
+        size = min(most, _LARGEST_READ) if left is None else min(most, left, _LARGEST_READ)
         block: bytes = self.fp.read1(size) if at_once else self.fp.read(size)
         if not block:
             self._end(left)
         elif left is not None:
             self._advance(left - len(block))
         return block
+
+    def _left(self) -> int | None:
+        """Return the bytes left of the current chunk or the body; 0 ends the message."""
+        left: int | None = self._next_chunk() if self.chunked else self.length
+        if left == 0:
+            self._close_conn()
+        return left
 
     def _advance(self, left: int) -> None:
         if self.chunked:
@@ -574,11 +580,18 @@ class Message(HTTPResponse):
         if self.fp is None:
             return b""
         try:
-            left = self._next_chunk() if self.chunked else self.length
-            waiting: bytes = self.fp.peek(n) if left != 0 else b""
+            return self._peek(n)
         except (HTTPException, OSError) as error:
             self._fail(error)
             raise
+
+    def _peek(self, n: int) -> bytes:
+        left = self._left()
+        if left == 0:
+            return b""
+        waiting: bytes = self.fp.peek(n)
+        if not waiting:
+            self._end(left)
         return waiting[:left]
 
     def readline(self, limit: int | None = -1) -> bytes:
