@@ -157,6 +157,17 @@ class HTTPResponse(urllib3.HTTPResponse):
             if amt != 0:
                 self._demand_end()
 
+    def __iter__(self) -> Generator[bytes]:
+        """Give the lines of the decoded body; who stops early cannot read on.
+
+        Lines that came and were not given are lost: urllib3 would go on behind them.
+        """
+        try:
+            yield from super().__iter__()
+        except GeneratorExit:
+            self._failure = ProtocolError("the lines of the body were not read to their end")
+            raise
+
     def read_chunked(
         self, amt: int | None = None, decode_content: bool | None = None
     ) -> Generator[bytes]:
