@@ -185,8 +185,6 @@ class HTTPResponse(urllib3.HTTPResponse):
         self._init_decoder()
         most = None if amt is None or amt < 0 else amt
         with self._failing_for_good():
-            if most != 0 and len(self._decoded_buffer):  # left by another method
-                yield self._decoded_buffer.get_all()
             while most != 0:
                 block = b""
                 if not (self._decoder and self._decoder.has_unconsumed_tail):

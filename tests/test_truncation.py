@@ -363,6 +363,31 @@ def test_a_large_body_that_is_cut_is_never_whole(api, url, cut):
     assert not faults(outcomes, large)
 
 
+@pytest.mark.parametrize("cut", ["chunk, hang up", "length, hang up"])
+def test_what_came_before_a_cut_is_given_first(api, cut):
+    where, _, _ = cut.partition(",")
+    sent = BODIES["large"][0][: 53 * 4 // 5 * 50_000 + (24_998 if where == "chunk" else 0)]
+    readers = {
+        name: read
+        for name, read in (READERS | DECODERS).items()
+        if re.match(r"(iter_content|raw.(read|read1|stream|copyfileobj))\(\d{5,}\b", name)
+    } | {"blocks": OF_OURS["blocks"]}
+
+    outcomes = {name: play(api, read, cut, "large") for name, read in readers.items()}
+
+    assert {name: len(o.body) for name, o in outcomes.items()} == dict.fromkeys(readers, len(sent))
+    assert {o.body for o in outcomes.values()} == {sent}
+
+
+def test_a_stall_after_a_block_is_a_timeout_when_it_is_met(api):
+    with opened(api, "length, stall", "large", timeout=(5, 0.1)) as response:
+        assert len(response.raw.read(3 << 20)) == 2 << 20
+
+        for _ in range(2):
+            with pytest.raises(urllib3.exceptions.ReadTimeoutError, match=f"{HOST}.*timed out"):
+                response.raw.read(3 << 20)
+
+
 @pytest.mark.parametrize("body", ["gzip", "members"])
 @pytest.mark.parametrize("cut", ["chunk, hang up", "length, hang up"])
 def test_a_compressed_body_that_is_cut_is_never_whole(api, cut, body):
@@ -540,7 +565,7 @@ def test_a_broken_compression_is_an_error_for_good(api):
 def test_a_connection_within_a_body_serves_no_other_request(api, cut, leave):
     api.get("warm-up")
     response = opened(api, cut, "small", timeout=(5, 0.1))
-    assert response.raw.read(10) == SMALL[:10]
+    assert response.raw.read(1200) == SMALL[:1200]
 
     leave(response)
     response.raw.release_conn()
@@ -577,13 +602,26 @@ def test_a_truncated_response_does_not_pickle_as_a_complete_one(api, cut):
 
 
 def test_what_remains_of_a_failure_holds_no_body(api):
-    response = opened(api, "length, hang up", "large")
-    end_by_reading(response, lambda r: iter([r.raw.read()]))
+    with opened(api, "chunk, hang up", "large") as response:
+        error = outcome_of(lambda: until_empty(response.raw.read)).error
     raw = response.raw
 
-    kept = [raw._failure, raw._original_response.failure]
+    assert [raw._failure.__traceback__, raw._original_response.failure.__traceback__] == [None] * 2
+    assert max(map(len, blocks_of(error.args[1].__traceback__)), default=0) == 0
 
-    assert [error.__traceback__ for error in kept] == [None, None]
+
+def blocks_of(traceback: Any) -> Iterator[list[bytes]]:
+    """Give the lists that the frames of a traceback hold."""
+    while traceback is not None:
+        yield from (v for v in traceback.tb_frame.f_locals.values() if isinstance(v, list))
+        traceback = traceback.tb_next
+
+
+def test_no_body_is_complete_also_when_nobody_reads_it(api):
+    response = api.head("all/-/small", stream=True)
+    response.close()
+
+    assert response.raw.read() == b""
 
 
 # Downloads
