@@ -173,6 +173,12 @@ def read_as_text(raw: Any, size: int) -> Iterator[bytes]:
             yield line.encode("latin-1")
 
 
+def read_as_text_at_once(raw: Any, size: int) -> Iterator[bytes]:
+    raw.auto_close = False
+    with io.TextIOWrapper(raw, "latin-1", newline="") as text:
+        yield from (piece.encode("latin-1") for piece in iter(lambda: text.read(size), ""))
+
+
 def spelled(documents: Iterator[Any]) -> Iterator[bytes]:
     return (json.dumps(document).encode() + b"\n" for document in documents)
 
@@ -211,6 +217,7 @@ OF_RAW = {
         "copyfileobj": copied,
         "BufferedReader": buffered,
         "TextIOWrapper": read_as_text,
+        "TextIOWrapper alone": read_as_text_at_once,
     }.items()
     for n in SIZES
 }
