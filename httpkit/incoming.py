@@ -7,7 +7,6 @@ is used of it is listed in `connections`.
 import re
 import zlib
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
 from typing import Any, cast
 
 import urllib3
@@ -29,16 +28,39 @@ _DECODERS = {"br": "brotli", "zstd": "zstd"}
 _NOT_WHOLE = "the compressed content is cut, or followed by something else"
 
 
+class _Lasting:
+    """Raises again what a read before has raised, and remembers what this one raises.
+
+    As a generator function it would take a microsecond more for each read.
+    """
+
+    __slots__ = ("_response",)
+
+    def __init__(self, response: "HTTPResponse") -> None:
+        self._response = response
+
+    def __enter__(self) -> None:
+        if self._response.failure is not None:
+            raise without_traceback(self._response.failure)
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, HTTPError):
+            self._response.failure = without_traceback(error)
+
+
 class HTTPResponse(urllib3.HTTPResponse):
     """urllib3's response, of which the end is demanded also of what was compressed.
 
     A read that failed fails again, whatever is asked next: urllib3 takes a connection that was
     closed after an error for the end of the body.
+
+    Attributes:
+        failure: What a read has raised; None while all went well.
     """
 
     length_remaining: int | None
     _is_decodable: bool = False
-    _failure: HTTPError | None = None
+    failure: HTTPError | None = None
 
     @property
     def headers(self) -> urllib3.HTTPHeaderDict:
@@ -129,7 +151,7 @@ class HTTPResponse(urllib3.HTTPResponse):
     ) -> bytes:
         """Read as urllib3 does. Raises: DecodeError also for compression without an end."""
         is_all = amt is None or amt < 0
-        with self._failing_for_good():
+        with _Lasting(self):
             try:
                 block = super().read(amt, decode_content, cache_content)
             except (ProtocolError, ReadTimeoutError, SSLError):
@@ -142,7 +164,7 @@ class HTTPResponse(urllib3.HTTPResponse):
 
     def read1(self, amt: int | None = None, decode_content: bool | None = None) -> bytes:
         """Read as urllib3 does. Raises: DecodeError also for compression without an end."""
-        with self._failing_for_good():
+        with _Lasting(self):
             block = super().read1(amt, decode_content)
             if not block and amt != 0:
                 self._demand_end()
@@ -152,7 +174,7 @@ class HTTPResponse(urllib3.HTTPResponse):
         self, amt: int | None = 1 << 16, decode_content: bool | None = None
     ) -> Generator[bytes]:
         """Read as urllib3 does. Raises: DecodeError also for compression without an end."""
-        with self._failing_for_good():
+        with _Lasting(self):
             yield from super().stream(amt, decode_content)
             if amt != 0:
                 self._demand_end()
@@ -165,7 +187,7 @@ class HTTPResponse(urllib3.HTTPResponse):
         try:
             yield from super().__iter__()
         except GeneratorExit:
-            self._failure = ProtocolError("the lines of the body were not read to their end")
+            self.failure = ProtocolError("the lines of the body were not read to their end")
             raise
 
     def read_chunked(
@@ -184,7 +206,7 @@ class HTTPResponse(urllib3.HTTPResponse):
             raise ResponseNotChunked("the response is not chunked")
         self._init_decoder()
         most = None if amt is None or amt < 0 else amt
-        with self._failing_for_good():
+        with _Lasting(self):
             while most != 0:
                 block = b""
                 if not (self._decoder and self._decoder.has_unconsumed_tail):
@@ -196,17 +218,6 @@ class HTTPResponse(urllib3.HTTPResponse):
                     yield decoded
             if most != 0:
                 self._demand_end()
-
-    @contextmanager
-    def _failing_for_good(self) -> Generator[None]:
-        """Raise again what a read before has raised, and remember what this one raises."""
-        if self._failure is not None:
-            raise without_traceback(self._failure)
-        try:
-            yield
-        except HTTPError as error:
-            self._failure = without_traceback(error)
-            raise
 
     def _raw_read(self, amt: int | None = None, *, read1: bool = False) -> bytes:
         """Read as urllib3 does, which takes what is closed for complete."""

@@ -613,7 +613,7 @@ def test_what_remains_of_a_failure_holds_no_body(api):
         error = outcome_of(lambda: until_empty(response.raw.read)).error
     raw = response.raw
 
-    assert [raw._failure.__traceback__, raw._original_response.failure.__traceback__] == [None] * 2
+    assert [raw.failure.__traceback__, raw._original_response.failure.__traceback__] == [None] * 2
     assert max(map(len, blocks_of(error.args[1].__traceback__)), default=0) == 0
 
 
