@@ -387,7 +387,7 @@ def test_what_came_before_a_cut_is_given_first(api, cut):
 
 
 def test_a_stall_after_a_block_is_a_timeout_when_it_is_met(api):
-    with opened(api, "length, stall", "large", timeout=(5, 0.1)) as response:
+    with opened(api, "length, stall", "large", timeout=(5, 0.25)) as response:
         assert len(response.raw.read(3 << 20)) == 2 << 20
 
         for _ in range(2):
@@ -474,7 +474,7 @@ def test_a_failure_is_raised_again_by_every_method(api, cut, body):
         readers = {"raw.read(64)": lambda r: until_empty(lambda: r.raw.read(64))}
     quiet = []
     for name, read in readers.items():
-        timeout = 0.1 if "stall" in cut else 5
+        timeout = 0.25 if "stall" in cut else 5
         with opened(api, cut, body, timeout=(5, timeout)) as response:
             end_by_reading(response, read)
             quiet += [f"{name}, then {other}" for other in read_quietly(response)]
@@ -571,7 +571,7 @@ def test_a_broken_compression_is_an_error_for_good(api):
 )
 def test_a_connection_within_a_body_serves_no_other_request(api, cut, leave):
     api.get("warm-up")
-    response = opened(api, cut, "small", timeout=(5, 0.1))
+    response = opened(api, cut, "small", timeout=(5, 0.25))
     assert response.raw.read(1200) == SMALL[:1200]
 
     leave(response)
@@ -648,7 +648,7 @@ def any_api(request, url, bundle) -> Iterator[httpkit.Session]:
 SEEN_BY_ALL = ["size, hang up", "chunk, hang up", "chunk, reset", "length, hang up"]
 
 
-@pytest.mark.parametrize("body", ["small", "large", "members"])
+@pytest.mark.parametrize("body", ["large", "members"])
 @pytest.mark.parametrize("cut", SEEN_BY_ALL)
 def test_a_truncated_download_gets_no_name(any_api, tmp_path, cut, body):
     address, file = f"{cut}/{body}".replace(", ", "/").replace(" ", "_"), io.BytesIO()
