@@ -20,9 +20,8 @@ _LONGEST_READ = 0.25
 def gathered(raw: urllib3.BaseHTTPResponse, *, decode: bool) -> Iterator[bytes]:
     """Give a body in small blocks first, and in large ones once it comes fast.
 
-    A large read waits for its whole block. When the connection ends within it, what came is
-    taken out of urllib3's buffer; when it stalls or is reset, less than a block is lost, and
-    fetched again.
+    A large read waits for its whole block. When the connection ends within it, what came is given
+    first; when it stalls or is reset, less than a block is lost, and fetched again.
 
     Args:
         raw: The response, of which nothing was read.
@@ -31,21 +30,14 @@ def gathered(raw: urllib3.BaseHTTPResponse, *, decode: bool) -> Iterator[bytes]:
     Raises:
         HTTPError: urllib3's, where the body breaks off.
     """
-    careful, given = _CAREFUL_START, 0
-    is_encoded = raw.headers.get("content-encoding") is not None
+    careful = _CAREFUL_START
     while True:
         began, is_careful = time.monotonic(), careful > 0
-        try:
-            read = raw.read1 if is_careful else raw.read
-            block = read(_SMALL if is_careful else _LARGE, decode_content=decode)
-        except urllib3.exceptions.ProtocolError:
-            held = raw.tell() - given
-            if held > 0 and not is_encoded:
-                yield raw.read(held, decode_content=decode)
-            raise
+        read = raw.read1 if is_careful else raw.read
+        block = read(_SMALL if is_careful else _LARGE, decode_content=decode)
         if not block:
             return
-        careful, given = careful - len(block), given + len(block)
+        careful -= len(block)
         if not is_careful and time.monotonic() - began > _LONGEST_READ:
             careful = _CAREFUL_START
         yield block

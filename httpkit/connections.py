@@ -460,7 +460,7 @@ _USED: Mapping[object, tuple[str, ...]] = {
     ),
 
     urllib3.HTTPResponse(): (
-        "_error_catcher", "_init_decoder", "_decoder", "_decode", "_flush_decoder",
+        "_error_catcher", "_raw_read", "_init_decoder", "_decoder", "_decode", "_flush_decoder",
         "_has_decoded_content", "_fp",
         "_fp_bytes_read", "_uncached_read_occurred", "_original_response", "_connection",
         "length_remaining", "chunked", "_request_url", "_sock_shutdown", "_decoded_buffer",

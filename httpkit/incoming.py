@@ -6,29 +6,61 @@ is used of it is listed in `connections`.
 
 import re
 import zlib
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any, cast
 
 import urllib3
 from urllib3 import response as stock_response
 from urllib3.exceptions import (
     DecodeError,
+    HTTPError,
+    ProtocolError,
+    ReadTimeoutError,
     ResponseNotChunked,
+    SSLError,
 )
 
 from httpkit._typing import is_tuple
-from httpkit.wire import UNLIMITED, Message
+from httpkit.wire import UNLIMITED, Message, without_traceback
 
 # Codings that urllib3 decodes when another package is there, and the extra that brings it.
 _DECODERS = {"br": "brotli", "zstd": "zstd"}
 _NOT_WHOLE = "the compressed content is cut, or followed by something else"
 
 
+class _Lasting:
+    """Raises again what a read before has raised, and remembers what this one raises.
+
+    As a generator function it would take a microsecond more for each read.
+    """
+
+    __slots__ = ("_response",)
+
+    def __init__(self, response: "HTTPResponse") -> None:
+        self._response = response
+
+    def __enter__(self) -> None:
+        if self._response.failure is not None:
+            raise without_traceback(self._response.failure)
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, HTTPError):
+            self._response.failure = without_traceback(error)
+
+
 class HTTPResponse(urllib3.HTTPResponse):
-    """urllib3's response, of which the end is demanded also of what was compressed."""
+    """urllib3's response, of which the end is demanded also of what was compressed.
+
+    A read that failed fails again, whatever is asked next: urllib3 takes a connection that was
+    closed after an error for the end of the body.
+
+    Attributes:
+        failure: What a read has raised; None while all went well.
+    """
 
     length_remaining: int | None
     _is_decodable: bool = False
+    failure: HTTPError | None = None
 
     @property
     def headers(self) -> urllib3.HTTPHeaderDict:
@@ -71,16 +103,22 @@ class HTTPResponse(urllib3.HTTPResponse):
     def read_at_once(self) -> bytes:
         """Read the rest of a body whose size is known, as it came; errors are those of `read`."""
         message: Any = self._fp
+        block = self._receive(message.read)
+        self.length_remaining = 0
+        return block
+
+    def _receive(self, read: Callable[[], bytes]) -> bytes:
+        """Read from the message past urllib3."""
         try:
-            block: bytes = message.read()
+            block = read()
         except BaseException:
             with self._error_catcher():  # says it in urllib3's words, and closes
                 raise
+        message: Any = self._original_response
         if message.isclosed():
             self.release_conn()
         self._uncached_read_occurred = True
         self._fp_bytes_read += len(block)
-        self.length_remaining = 0
         return block
 
     def lift_deadline(self, timeout: Any) -> None:
@@ -112,30 +150,52 @@ class HTTPResponse(urllib3.HTTPResponse):
         cache_content: bool = False,
     ) -> bytes:
         """Read as urllib3 does. Raises: DecodeError also for compression without an end."""
-        block = super().read(amt, decode_content, cache_content)
-        if amt is None or amt < 0 or (not block and amt):
-            self._demand_end()
+        is_all = amt is None or amt < 0
+        with _Lasting(self):
+            try:
+                block = super().read(amt, decode_content, cache_content)
+            except (ProtocolError, ReadTimeoutError, SSLError):
+                if is_all or not len(self._decoded_buffer):
+                    raise
+                return self._decoded_buffer.get(cast("int", amt))  # first; the next read raises
+            if is_all or (not block and amt):
+                self._demand_end()
         return block
 
     def read1(self, amt: int | None = None, decode_content: bool | None = None) -> bytes:
         """Read as urllib3 does. Raises: DecodeError also for compression without an end."""
-        block = super().read1(amt, decode_content)
-        if not block and amt != 0:
-            self._demand_end()
+        with _Lasting(self):
+            block = super().read1(amt, decode_content)
+            if not block and amt != 0:
+                self._demand_end()
         return block
 
     def stream(
         self, amt: int | None = 1 << 16, decode_content: bool | None = None
     ) -> Generator[bytes]:
         """Read as urllib3 does. Raises: DecodeError also for compression without an end."""
-        yield from super().stream(amt, decode_content)
-        if amt != 0:
-            self._demand_end()
+        with _Lasting(self):
+            yield from super().stream(amt, decode_content)
+            if amt != 0:
+                self._demand_end()
+
+    def __iter__(self) -> Generator[bytes]:
+        """Give the lines of the decoded body; who stops early cannot read on.
+
+        Lines that came and were not given are lost: urllib3 would go on behind them.
+        """
+        try:
+            yield from super().__iter__()
+        except GeneratorExit:
+            self.failure = ProtocolError("the lines of the body were not read to their end")
+            raise
 
     def read_chunked(
         self, amt: int | None = None, decode_content: bool | None = None
     ) -> Generator[bytes]:
         """Give a chunked body as its chunks come in; urllib3's own way with our framing.
+
+        Who stops early may read on, by any method: urllib3 closes the connection.
 
         Raises:
             ResponseNotChunked: It is not chunked.
@@ -146,7 +206,7 @@ class HTTPResponse(urllib3.HTTPResponse):
             raise ResponseNotChunked("the response is not chunked")
         self._init_decoder()
         most = None if amt is None or amt < 0 else amt
-        with self._error_catcher():
+        with _Lasting(self):
             while most != 0:
                 block = b""
                 if not (self._decoder and self._decoder.has_unconsumed_tail):
@@ -156,8 +216,19 @@ class HTTPResponse(urllib3.HTTPResponse):
                 decoded = self._decode(block, decode_content, flush_decoder=False, max_length=most)
                 if decoded:
                     yield decoded
-        if most != 0:
-            self._demand_end()
+            if most != 0:
+                self._demand_end()
+
+    def _raw_read(self, amt: int | None = None, *, read1: bool = False) -> bytes:
+        """Read as urllib3 does, which takes what is closed for complete."""
+        self._check_message()
+        return super()._raw_read(amt, read1=read1)
+
+    def _check_message(self) -> None:
+        message = self._original_response
+        if isinstance(message, Message) and message.failure is not None:
+            with self._error_catcher():
+                message.check()
 
     def _decode(
         self,
@@ -181,13 +252,11 @@ class HTTPResponse(urllib3.HTTPResponse):
 
     def _next_chunk(self, most: int | None) -> bytes:
         message: Any = self._fp
-        block: bytes = message.read_chunk(most)
-        self._uncached_read_occurred = True
-        self._fp_bytes_read += len(block)
-        return block
+        return self._receive(lambda: message.read_chunk(most))
 
     def _demand_end(self) -> None:
-        """Refuse compressed content that stops before its own end, or goes on after it."""
+        """Refuse a body that broke off, and compressed content without its own end as its last."""
+        self._check_message()
         if not self._has_decoded_content or not self._fp_bytes_read:  # no body at all is one
             return
         if not _is_whole(self._decoder):

@@ -7,6 +7,7 @@ Rule: this module knows sockets and the standard library's http.client, and neit
 nor anything of the house.
 """
 
+import copy
 import io
 import re
 import ssl
@@ -15,7 +16,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPMessage, HTTPResponse, IncompleteRead, RemoteDisconnected
 from socket import socket
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from httpkit.clock import CLOCK
 
@@ -48,6 +49,7 @@ _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\0\r\n]*)?\r\n")
 
 _SWITCHING = 101
 _BODILESS = frozenset({204, 304})
+E = TypeVar("E", bound=Exception)
 
 
 class MalformedError(HTTPException):
@@ -235,6 +237,8 @@ class Message(HTTPResponse):
         by_name: The same by name in lower case; values of the same name are joined.
         is_tainted: Whether the connection cannot be used again: it has ended, or more came than
             the message had, which would be taken for the next answer.
+        failure: Why the body ended before its end; None while it can be read, and when it is
+            complete. Every later read raises it.
     """
 
     fp: Any
@@ -250,7 +254,7 @@ class Message(HTTPResponse):
     _has_begun: bool
     _headers: HTTPMessage | None
     _overhead: int
-    _failure: Exception | None
+    failure: Exception | None
     status: int
     code: int
     reason: str
@@ -448,6 +452,8 @@ class Message(HTTPResponse):
         Raises:
             IncompleteRead: The connection ended early; what came before was returned.
             MalformedError: The framing is broken.
+            HTTPException: The message was closed early.
+            OSError: The connection failed.
         """
         is_all = amt is None or amt < 0
         blocks: list[bytes] = []
@@ -456,10 +462,11 @@ class Message(HTTPResponse):
             while left and (block := self.read_chunk(left)):
                 blocks.append(block)
                 left -= 0 if is_all else len(block)
-        except (HTTPException, OSError) as error:
+        except (HTTPException, OSError):
             if is_all or not blocks:
+                blocks.clear()  # the traceback holds them
                 raise
-            self._failure = error  # what came is returned first, and lost by nobody
+            # What came is returned first; the next read raises.
         return blocks[0] if len(blocks) == 1 else b"".join(blocks)
 
     def read_chunk(self, most: int | None = None) -> bytes:
@@ -477,21 +484,44 @@ class Message(HTTPResponse):
         return self._take(_LARGEST_READ if n < 0 else n, at_once=True)
 
     def _take(self, most: int, *, at_once: bool) -> bytes:
-        if self._failure is not None:
-            raise self._failure
+        self.check()
         if self.fp is None or most == 0:
             return b""
-        left: int | None = self._next_chunk() if self.chunked else self.length
-        size = min(most, _LARGEST_READ) if left is None else min(most, left, _LARGEST_READ)
-        if size == 0:
-            self._close_conn()
+        try:
+            return self._receive(most, at_once=at_once)
+        except (HTTPException, OSError) as error:
+            self._fail(error)
+            raise
+
+    def check(self) -> None:
+        """Raise again what ended the body early, if anything did."""
+        if self.failure is not None:
+            raise without_traceback(self.failure)
+
+    def _fail(self, error: Exception) -> None:
+        """Let go of the connection: where the next message begins, nobody knows."""
+        self.failure = self.failure or without_traceback(error)
+        self._close_conn()
+        self.is_tainted = True
+
+    def _receive(self, most: int, *, at_once: bool) -> bytes:
+        left = self._left()
+        if left == 0:
             return b""
+        size = min(most, _LARGEST_READ) if left is None else min(most, left, _LARGEST_READ)
         block: bytes = self.fp.read1(size) if at_once else self.fp.read(size)
         if not block:
             self._end(left)
         elif left is not None:
             self._advance(left - len(block))
         return block
+
+    def _left(self) -> int | None:
+        """Return the bytes left of the current chunk or the body; 0 ends the message."""
+        left: int | None = self._next_chunk() if self.chunked else self.length
+        if left == 0:
+            self._close_conn()
+        return left
 
     def _advance(self, left: int) -> None:
         if self.chunked:
@@ -545,16 +575,34 @@ class Message(HTTPResponse):
         return len(block)
 
     def peek(self, n: int = -1) -> bytes:
-        """Return bytes that the next read will return, without taking them."""
+        """Return bytes that the next read will return, without taking them. Raises: as `read`."""
+        self.check()
         if self.fp is None:
             return b""
-        left = self._next_chunk() if self.chunked else self.length
-        waiting: bytes = self.fp.peek(n) if left != 0 else b""
+        try:
+            return self._peek(n)
+        except (HTTPException, OSError) as error:
+            self._fail(error)
+            raise
+
+    def _peek(self, n: int) -> bytes:
+        left = self._left()
+        if left == 0:
+            return b""
+        waiting: bytes = self.fp.peek(n)
+        if not waiting:
+            self._end(left)
         return waiting[:left]
 
     def readline(self, limit: int | None = -1) -> bytes:
         """Return a line of the body. Raises: as `read`."""
         return io.BufferedIOBase.readline(self, limit)
+
+    def close(self) -> None:
+        """Close as http.client does; a body that is not complete by now can no longer be read."""
+        if self.fp is not None and self.length != 0:
+            self._fail(HTTPException("the response was closed before its body was read"))
+        super().close()
 
     def _close_conn(self) -> None:
         """Let go of the connection; http.client calls it so."""
@@ -577,8 +625,15 @@ class Message(HTTPResponse):
 _UNREAD = {
     "debuglevel": 0, "version": None, "status": None, "reason": None, "chunked": False,
     "chunk_left": None, "length": None, "will_close": False, "is_tainted": False,
-    "_headers": None, "_has_begun": False, "_overhead": 0, "_failure": None,
+    "_headers": None, "_has_begun": False, "_overhead": 0, "failure": None,
 }  # fmt: skip
+
+
+def without_traceback(error: E) -> E:
+    """Return an equal error to keep: a traceback holds everything that was being read."""
+    kept = copy.copy(error)
+    kept.args = error.args  # urllib3's errors lose the name of the pool
+    return kept
 
 
 def _plain_fields(section: str) -> list[tuple[str, str]] | None:
