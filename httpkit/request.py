@@ -5,7 +5,8 @@ import re
 from collections import deque
 from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
+from http.cookiejar import CookieJar
+from typing import Any, NamedTuple, Self, cast
 from urllib.parse import urlencode
 
 import requests
@@ -18,9 +19,6 @@ from httpkit._typing import Carrier, Hook, Renewing, is_mapping, is_tuple
 from httpkit._urls import Origin
 from httpkit.bodies import Outgoing
 from httpkit.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from http.cookiejar import CookieJar
 
 # Any: what json is there is not declared as theirs, and callers may put another in its place.
 _models_of_requests: Any = requests.models
@@ -242,14 +240,14 @@ class PreparedRequest(requests.PreparedRequest):
         self._check_headers()
 
     @property
-    def _cookies(self) -> "CookieJar | None":
+    def _cookies(self) -> CookieJar | None:
         if "_cookies" not in self.__dict__:
             self.__dict__["_cookies"] = RequestsCookieJar()
         jar: CookieJar | None = self.__dict__["_cookies"]
         return jar
 
     @_cookies.setter
-    def _cookies(self, jar: "CookieJar | None") -> None:  # pyright: ignore[reportIncompatibleVariableOverride]  # requests' own attribute, made late
+    def _cookies(self, jar: CookieJar | None) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]  # requests' own attribute, made late
         self.__dict__["_cookies"] = jar
 
     def prepare_hooks(self, hooks: Any) -> None:
@@ -470,6 +468,6 @@ def check_headers(headers: Iterable[tuple[Any, Any]]) -> None:
             )
 
 
-def session_cookies(request: requests.PreparedRequest) -> "CookieJar | None":
+def session_cookies(request: requests.PreparedRequest) -> CookieJar | None:
     """Return the jar a request was prepared with."""
     return request._cookies  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # no other way to it

@@ -119,6 +119,11 @@ class Response(requests.Response):
             raise self._failure
         return super().content
 
+    @property
+    def apparent_encoding(self) -> str | None:
+        """The encoding that the bytes of the body look like; None while there is no body."""
+        return None if self.__dict__.get("_content") is None else super().apparent_encoding
+
     @overload
     def iter_content(
         self, chunk_size: int | None = 1, decode_unicode: Literal[False] = False

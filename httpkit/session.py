@@ -13,7 +13,6 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Generator, Mapping, MutableMapping, Sequence
 from contextlib import suppress
-from importlib.metadata import version
 from typing import Any, Self, TypeVar, Unpack, cast, overload
 
 import requests
@@ -53,6 +52,7 @@ from httpkit._typing import (
     Timeout,
     Verify,
 )
+from httpkit._version import __version__
 from httpkit.clock import CLOCK
 from httpkit.errors import ConfigurationError
 from httpkit.limits import Budget, HoldBack, Pace, RateLimit
@@ -198,7 +198,7 @@ class Session(Operations, Lists, Transfers):
         self.cookies: RequestsCookieJar = _headers.Jar()
         self._budget, self._hold_back = Budget(), HoldBack()
         if self.strict:
-            self.headers["User-Agent"] = f"httpkit/{_VERSION} {self.headers['User-Agent']}"
+            self.headers["User-Agent"] = f"httpkit/{__version__} {self.headers['User-Agent']}"
         ours = {
             "auth": auth,
             "headers": headers,
@@ -373,7 +373,7 @@ class Session(Operations, Lists, Transfers):
     def _prepare_leniently(self, request: requests.Request, asked: Call) -> PreparedRequest:
         signer = request.auth if request.auth is not None else self.auth
         is_ours = isinstance(signer, auth_room.Strategy)
-        joined = requests.Request()
+        joined = requests.models.Request()
         joined.__dict__.update(request.__dict__)
         if self.base_url is not None:
             joined.url = _urls.join(self.base_url, preparation.as_text(request.url))
@@ -451,7 +451,7 @@ class Session(Operations, Lists, Transfers):
             RequestException: There is no answer; the error says after how many attempts.
             ValueError: It is not a prepared request.
         """
-        if isinstance(request, requests.Request):  # pyright: ignore[reportUnnecessaryIsInstance]  # a common slip
+        if isinstance(request, requests.models.Request):  # pyright: ignore[reportUnnecessaryIsInstance]  # a common slip
             raise ValueError("You can only send PreparedRequests.")  # noqa: TRY004  # requests' own class and words
         started = CLOCK.monotonic()
         outer = delivery.ATTEMPTING.set(False)  # a hook may send within another attempt
@@ -459,7 +459,7 @@ class Session(Operations, Lists, Transfers):
             answer = self._deliver(request, kwargs)
         except requests.RequestException as error:
             _secrets.scrub(error)
-            if isinstance(error.response, requests.Response):
+            if isinstance(error.response, requests.models.Response):
                 adopt(error.response)  # ours hides credentials, also in a pickle
             raise
         finally:
@@ -595,7 +595,7 @@ class Session(Operations, Lists, Transfers):
     ) -> delivery.Delivery:
         """Return what delivers a request of its own: its clock is started."""
         transmit = super().send  # of whoever comes next: a mixin may have one
-        is_stock = getattr(transmit, "__func__", None) is requests.Session.send
+        is_stock = getattr(transmit, "__func__", None) is requests.sessions.Session.send
         return delivery.Delivery(
             session=self,
             transmit=transmit,
@@ -749,7 +749,7 @@ class Session(Operations, Lists, Transfers):
             **merged,
         )
         if not _is_ours(answer):
-            if not isinstance(answer, requests.Response):  # pyright: ignore[reportUnnecessaryIsInstance]  # send may be a mock
+            if not isinstance(answer, requests.models.Response):  # pyright: ignore[reportUnnecessaryIsInstance]  # send may be a mock
                 return answer
             answer = adopt(answer)
         return self._dispatched(answer, tables, raises=raises, limit=call.max_body)
@@ -824,7 +824,7 @@ class Session(Operations, Lists, Transfers):
         except BaseException:
             answer.close()
             raise
-        if table is tables[-1] and not isinstance(result, requests.Response):
+        if table is tables[-1] and not isinstance(result, requests.models.Response):
             raise ConfigurationError(
                 f"the session's on_status returned {type(result).__name__} for {status}: a"
                 " session's table may only raise or return a Response",
@@ -853,7 +853,7 @@ def _draft(call: Call, *, method: Any, headers: Any, **parts: Any) -> requests.R
             raise ConfigurationError(f"method={method!r} is no HTTP method")
         method = method.upper()
     try:
-        drafted = requests.Request(method, headers=dict(headers or {}), **parts)
+        drafted = requests.models.Request(method, headers=dict(headers or {}), **parts)
     except (TypeError, AttributeError, ValueError) as error:
         raise ConfigurationError(f"an argument cannot be used: {error}") from error
     drafted.__dict__["call"] = call
@@ -899,7 +899,6 @@ _secrets.guard_logs()
 # Connections to a host that are kept open: requests' 10 make the other 22 of 32 threads connect
 # anew for each request. Room for one costs a microsecond when a host is first met.
 _MOST_IDLE = 100
-_VERSION = version("requests-httpkit")
 _GOOD_TIMEOUT = Session.timeout
 _CALL_SETTINGS = ("retry", "deadline", "max_body", "redirect_body", "allow_http_auth")
 _NOTHING_ASKED = (NOT_GIVEN,) * len(_CALL_SETTINGS)
