@@ -64,6 +64,8 @@ class SupportsItems(Protocol[_K_co, _T_co]):
         ...
 
 
+# Taken here: a test may have put another in the place of `requests.Response`.
+RequestsResponse: TypeAlias = requests.Response
 Scalar: TypeAlias = str | bytes | int | float
 Params: TypeAlias = (
     SupportsItems[Scalar, Scalar | Iterable[Scalar] | None]

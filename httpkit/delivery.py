@@ -24,6 +24,7 @@ from requests.exceptions import InvalidHeader, TooManyRedirects
 from urllib3.exceptions import HTTPError as WireError
 
 from httpkit import errors, express, incoming, limits, logs, redirects, response, retry, settings
+from httpkit._typing import RequestsResponse
 from httpkit.bodies import Outgoing, SourceError
 from httpkit.clock import CLOCK
 from httpkit.request import Call, PreparedRequest
@@ -160,7 +161,7 @@ class Delivery:
         """
         call, started = self._call, CLOCK.monotonic()
         first = self._at_once(call)
-        if isinstance(first, requests.models.Response) and _is_settled(first, call):
+        if isinstance(first, RequestsResponse) and _is_settled(first, call):
             self._earn(first)
             first.__dict__["withheld"] = call.withheld
             return first
@@ -231,13 +232,13 @@ class Delivery:
         try:
             if first is None:
                 first = attempt()
-            elif isinstance(first, requests.models.Response):
+            elif isinstance(first, RequestsResponse):
                 first = self._renewed(first, self.request, trial)
         except requests.RequestException as error:
             first = error
         if isinstance(first, requests.RequestException) and trial.policy is None:
             raise first
-        if isinstance(first, requests.models.Response) and trial.is_settled(first):
+        if isinstance(first, RequestsResponse) and trial.is_settled(first):
             return first
         return retry.persist(first, attempt, trial, self._release)
 
@@ -421,7 +422,7 @@ class Delivery:
         self._check_deadline()
 
     def _spend(self, outcome: requests.Response | BaseException, capacity: int) -> bool:
-        is_status = isinstance(outcome, requests.models.Response)
+        is_status = isinstance(outcome, RequestsResponse)
         cost = limits.STATUS_COST if is_status else limits.TRANSPORT_COST
         return self.budget.spend(self._host, cost, capacity)
 

@@ -23,6 +23,7 @@ from typing import Any, Self, TextIO
 import requests
 
 from httpkit import _secrets
+from httpkit._typing import RequestsResponse
 from httpkit.clock import CLOCK
 from httpkit.errors import ConfigurationError, HTTPKitError
 
@@ -162,9 +163,9 @@ def retry(
     level = logging.WARNING if wait > longest else logging.INFO
     if not RETRIES.isEnabledFor(level):
         return
-    status = outcome.status_code if isinstance(outcome, requests.models.Response) else None
+    status = outcome.status_code if isinstance(outcome, RequestsResponse) else None
     error = type(outcome).__name__ if isinstance(outcome, BaseException) else None
-    why = str(status) if isinstance(outcome, requests.models.Response) else _named(outcome)
+    why = str(status) if isinstance(outcome, RequestsResponse) else _named(outcome)
     _write(
         RETRIES, level, "%s %s: again in %.2f s, after attempt %d: %s",
         *_place(request).values(), wait, attempt, why,

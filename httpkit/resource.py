@@ -8,9 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Self, TypeVar, Unpack, cast, overload
 
-import requests
-
-from httpkit import _models, _secrets, _urls, forms, settings
+from httpkit import _models, _secrets, _typing, _urls, forms, settings
 from httpkit._typing import NOT_GIVEN, CallerOptions, Data, NotGiven, Params
 from httpkit.errors import ConfigurationError, describe
 from httpkit.pages import Pages, check, listing
@@ -634,7 +632,7 @@ class Resource(Generic[T]):
         answer = self._owner().request(
             method, url, path=path, on_status=on_status or {}, raise_for_status=True, **options
         )
-        return settled(answer) if isinstance(answer, requests.models.Response) else answer
+        return settled(answer) if isinstance(answer, _typing.RequestsResponse) else answer
 
     def _decode(self, answer: Response) -> T:
         if self.item_at is None:

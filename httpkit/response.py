@@ -539,8 +539,11 @@ def must_be_streamed(raw: urllib3.BaseHTTPResponse) -> bool:
 
     http.client knows chunks only where the field says "chunked" and nothing else, and not
     "identity, chunked". What a cache puts in its place (CacheControl) hears of `read` alone,
-    and would store the body without what other methods read.
+    and would store the body without what other methods read. What VCR records has a `read1` that
+    takes no `decode_content`.
     """
+    if not isinstance(raw, urllib3.BaseHTTPResponse):  # pyright: ignore[reportUnnecessaryIsInstance]  # a mock's
+        return True
     message: object = getattr(raw, "_fp", None)
     is_wrapped = message is not None and not hasattr(message.__class__, "read1")
     return is_wrapped or raw.headers.get("transfer-encoding", "chunked").lower() != "chunked"

@@ -25,6 +25,7 @@ from requests.exceptions import (
 
 from httpkit import _headers, _secrets, errors, logs
 from httpkit._causes import causes
+from httpkit._typing import RequestsResponse
 from httpkit.bounds import check_count, check_seconds, is_count
 from httpkit.clock import CLOCK
 from httpkit.errors import ConfigurationError
@@ -262,7 +263,7 @@ class Trial:
     def wants_more(self, outcome: requests.Response | BaseException) -> bool:
         """Judge the last attempt; sets the wait, or the reason to stop."""
         outcome = judged(outcome)
-        if isinstance(outcome, requests.models.Response) and self.is_settled(outcome):
+        if isinstance(outcome, RequestsResponse) and self.is_settled(outcome):
             return False
         self.stop_reason = self._refusal(outcome)
         if self.stop_reason is not None:
@@ -274,7 +275,7 @@ class Trial:
             return "retries are off"
         if self.is_unsigned:  # asking for a token has retries of its own: they must not multiply
             return "it could not be signed"
-        if isinstance(outcome, requests.models.Response):
+        if isinstance(outcome, RequestsResponse):
             kind = self._refusal_of_status(outcome, self.policy)
         else:
             kind = self._refusal_of_error(outcome)
@@ -365,12 +366,12 @@ def pause_for_all(policy: RetryPolicy, answer: requests.Response) -> float:
 
 
 def _status(outcome: requests.Response | BaseException) -> int | None:
-    return outcome.status_code if isinstance(outcome, requests.models.Response) else None
+    return outcome.status_code if isinstance(outcome, RequestsResponse) else None
 
 
 def asked_wait(outcome: requests.Response | BaseException) -> float | None:
     """Return the seconds that an answer asks to wait; None when it does not."""
-    if isinstance(outcome, requests.models.Response):
+    if isinstance(outcome, RequestsResponse):
         return _headers.asked_wait(outcome.status_code, outcome.headers, CLOCK.wall())
     return None
 
@@ -448,7 +449,7 @@ def persist(
         try:
             return trial.announce(outcomes[0])
         finally:  # also when on_retry raises: nobody will read this answer
-            if isinstance(answer, requests.models.Response):
+            if isinstance(answer, RequestsResponse):
                 release(answer)
 
     retrying = tenacity.Retrying(

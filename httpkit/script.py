@@ -17,8 +17,8 @@ import requests
 import urllib3
 
 from httpkit import _secrets
+from httpkit import clock as clock_module
 from httpkit._typing import ImportedLater, Json
-from httpkit.clock import TESTING
 from httpkit.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -289,7 +289,7 @@ _layers: list[_Layer] = []
 
 
 def _enter(script: Script) -> None:
-    with TESTING:
+    with clock_module.TESTING:
         if any(script in layer.scripts for layer in _layers):
             raise ConfigurationError("a script is entered once at a time")
         if not _layers or requests.adapters.HTTPAdapter.send is not _layers[-1].send:
@@ -298,7 +298,7 @@ def _enter(script: Script) -> None:
 
 
 def _leave(script: Script) -> None:
-    with TESTING:
+    with clock_module.TESTING:
         layer = next(layer for layer in _layers if script in layer.scripts)
         layer.scripts.remove(script)
         if not layer.scripts:

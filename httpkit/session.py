@@ -18,7 +18,7 @@ from typing import Any, Self, TypeVar, Unpack, cast, overload
 import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.cookies import RequestsCookieJar, merge_cookies
-from requests.models import REDIRECT_STATI
+from requests.models import REDIRECT_STATI, Request
 from requests.structures import CaseInsensitiveDict
 from urllib3.util import Retry
 
@@ -49,6 +49,7 @@ from httpkit._typing import (
     Json,
     NotGiven,
     Params,
+    RequestsResponse,
     Timeout,
     Verify,
 )
@@ -373,7 +374,7 @@ class Session(Operations, Lists, Transfers):
     def _prepare_leniently(self, request: requests.Request, asked: Call) -> PreparedRequest:
         signer = request.auth if request.auth is not None else self.auth
         is_ours = isinstance(signer, auth_room.Strategy)
-        joined = requests.models.Request()
+        joined = Request()
         joined.__dict__.update(request.__dict__)
         if self.base_url is not None:
             joined.url = _urls.join(self.base_url, preparation.as_text(request.url))
@@ -451,7 +452,7 @@ class Session(Operations, Lists, Transfers):
             RequestException: There is no answer; the error says after how many attempts.
             ValueError: It is not a prepared request.
         """
-        if isinstance(request, requests.models.Request):  # pyright: ignore[reportUnnecessaryIsInstance]  # a common slip
+        if isinstance(request, Request):  # pyright: ignore[reportUnnecessaryIsInstance]  # a common slip
             raise ValueError("You can only send PreparedRequests.")  # noqa: TRY004  # requests' own class and words
         started = CLOCK.monotonic()
         outer = delivery.ATTEMPTING.set(False)  # a hook may send within another attempt
@@ -459,7 +460,7 @@ class Session(Operations, Lists, Transfers):
             answer = self._deliver(request, kwargs)
         except requests.RequestException as error:
             _secrets.scrub(error)
-            if isinstance(error.response, requests.models.Response):
+            if isinstance(error.response, RequestsResponse):
                 adopt(error.response)  # ours hides credentials, also in a pickle
             raise
         finally:
@@ -749,7 +750,7 @@ class Session(Operations, Lists, Transfers):
             **merged,
         )
         if not _is_ours(answer):
-            if not isinstance(answer, requests.models.Response):  # pyright: ignore[reportUnnecessaryIsInstance]  # send may be a mock
+            if not isinstance(answer, RequestsResponse):  # pyright: ignore[reportUnnecessaryIsInstance]  # send may be a mock
                 return answer
             answer = adopt(answer)
         return self._dispatched(answer, tables, raises=raises, limit=call.max_body)
@@ -824,7 +825,7 @@ class Session(Operations, Lists, Transfers):
         except BaseException:
             answer.close()
             raise
-        if table is tables[-1] and not isinstance(result, requests.models.Response):
+        if table is tables[-1] and not isinstance(result, RequestsResponse):
             raise ConfigurationError(
                 f"the session's on_status returned {type(result).__name__} for {status}: a"
                 " session's table may only raise or return a Response",
@@ -853,7 +854,7 @@ def _draft(call: Call, *, method: Any, headers: Any, **parts: Any) -> requests.R
             raise ConfigurationError(f"method={method!r} is no HTTP method")
         method = method.upper()
     try:
-        drafted = requests.models.Request(method, headers=dict(headers or {}), **parts)
+        drafted = Request(method, headers=dict(headers or {}), **parts)
     except (TypeError, AttributeError, ValueError) as error:
         raise ConfigurationError(f"an argument cannot be used: {error}") from error
     drafted.__dict__["call"] = call

@@ -7,7 +7,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Self
 
-from httpkit.clock import CLOCK, TESTING, Clock
+from httpkit import clock as clock_module
+from httpkit.clock import CLOCK, Clock
 from httpkit.errors import ConfigurationError
 from httpkit.sandbox import Sandbox, SeenRequest
 from httpkit.script import Attempt, Reply, Script
@@ -55,13 +56,13 @@ class FakeClock:
         return f"<FakeClock {self._advanced:g} s ahead, {len(self.waits)} waits>"
 
     def __enter__(self) -> Self:
-        with TESTING:
+        with clock_module.TESTING:
             _in_force.append(self)
             _apply()
         return self
 
     def __exit__(self, *_: object) -> None:
-        with TESTING:  # the last one entered: another thread may leave before its turn
+        with clock_module.TESTING:  # the last one entered: another thread may leave before its turn
             del _in_force[len(_in_force) - 1 - _in_force[::-1].index(self)]
             _apply()
 
@@ -73,7 +74,7 @@ class FakeClock:
         """
         if not 0 <= seconds < math.inf:
             raise ConfigurationError(f"seconds={seconds!r} must be a number, 0 or more")
-        with TESTING:
+        with clock_module.TESTING:
             self._advanced += seconds
 
     def monotonic(self) -> float:

@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from threading import Lock, RLock
 from typing import Any, Protocol, cast
 
-import requests
 from requests.adapters import HTTPAdapter
+from requests.sessions import Session
 
 from httpkit import forks
 from httpkit._headers import Jar
@@ -162,7 +162,7 @@ class _Speller(pickle.Pickler):
 
     def reducer_override(self, obj: Any) -> Any:
         """Return what stands for an object; `pickle` asks for all that are no plain values."""
-        if not isinstance(obj, requests.sessions.Session) or _alive.get(id(obj)) is not obj:
+        if not isinstance(obj, Session) or _alive.get(id(obj)) is not obj:
             return NotImplemented
         session = cast("Traveller", obj)
         if not any(one is session for one in self._met):

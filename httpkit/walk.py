@@ -11,7 +11,7 @@ from urllib.parse import urldefrag, urlencode
 
 import requests
 
-from httpkit import _headers, _models, _secrets, _urls
+from httpkit import _headers, _models, _secrets, _typing, _urls
 from httpkit._typing import Caller, is_list, is_mapping
 from httpkit.errors import ConfigurationError, PaginationError, add_note
 from httpkit.pagination import Pager, Reading
@@ -212,7 +212,7 @@ class Walk(Generic[T]):
             raise_for_status=True,
             **options,
         )
-        if not isinstance(answer, requests.models.Response):
+        if not isinstance(answer, _typing.RequestsResponse):
             return None
         ours = settled(answer)
         if self.number == 1:
