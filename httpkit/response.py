@@ -122,7 +122,8 @@ class Response(requests.Response):
     @property
     def apparent_encoding(self) -> str | None:
         """The encoding that the bytes of the body look like; None while there is no body."""
-        return None if self.__dict__.get("_content") is None else super().apparent_encoding
+        content: bytes | None = self.content
+        return None if content is None else super().apparent_encoding
 
     @overload
     def iter_content(
