@@ -4,7 +4,7 @@ from __future__ import annotations  # names of modules that are imported when th
 
 import sys
 from collections.abc import Callable
-from typing import Any, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast, overload
 
 import httpkit
 from httpkit import preparation, settings
@@ -12,6 +12,10 @@ from httpkit._typing import Params
 from httpkit.errors import ConfigurationError
 from httpkit.settings import PageOptions
 from httpkit.verbs import Verbs
+
+if TYPE_CHECKING:
+    import httpkit.pagination
+    import httpkit.walk
 
 T = TypeVar("T")
 

@@ -15,6 +15,9 @@ from httpkit.verbs import Verbs
 
 if TYPE_CHECKING:
     from concurrent import futures
+
+    import httpkit.parallel
+    import httpkit.progress
 else:
     futures = ImportedLater("concurrent.futures")
 

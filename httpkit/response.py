@@ -178,7 +178,7 @@ class Response(requests.Response):
     @property
     def ok(self) -> bool:
         """Say whether the status is below 400."""
-        return self.status_code < 400
+        return (self.status_code or 0) < 400  # None in an empty response
 
     @property
     def text(self) -> str:

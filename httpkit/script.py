@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 from urllib.parse import urlsplit
 
 import requests
+import requests.adapters
+import requests.structures
 import urllib3
 
 from httpkit import _secrets

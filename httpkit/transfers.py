@@ -14,6 +14,11 @@ from httpkit.response import Response
 from httpkit.settings import FetchOptions, UploadOptions
 from httpkit.verbs import Verbs
 
+if TYPE_CHECKING:
+    import httpkit.download
+    import httpkit.progress
+    import httpkit.upload
+
 
 class Transfers(Verbs):
     """The transfers of a session."""
