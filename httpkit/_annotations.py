@@ -37,7 +37,7 @@ class _Aliases:
         return Any
 
 
-_NAMES = {
+_NAMES: dict[str, Any] = {
     "PreparedRequest": requests.PreparedRequest,
     "Request": requests.Request,
     "Response": requests.Response,

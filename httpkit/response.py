@@ -122,7 +122,7 @@ class Response(requests.Response):
     @property
     def apparent_encoding(self) -> str | None:
         """The encoding that the bytes of the body look like; None while there is no body."""
-        content: bytes | None = self.content
+        content: Any = self.content  # None in an empty response
         return None if content is None else super().apparent_encoding
 
     @overload
