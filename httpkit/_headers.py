@@ -3,7 +3,6 @@
 Rule: no I/O and no clock here; the time comes as an argument.
 """
 
-import re
 from collections.abc import Callable, Iterable, KeysView, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -14,6 +13,7 @@ from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
 
 from httpkit import _secrets
+from httpkit._patterns import pattern
 
 # What may follow a request to an origin that the caller did not point it at. An allow-list,
 # because nobody can list the names under which APIs take their keys.
@@ -38,9 +38,9 @@ REQUEST_ID_FIELDS = (
     "X-Ms-Request-Id", "CF-Ray",
 )  # fmt: skip
 
-_NUMBER = re.compile(r"[+-]?(\d{1,400}(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?")
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_VALUE = re.compile(r"(?![ \t])[\t\x20-\x7e\x80-\xff]*")
+_NUMBER = pattern(r"[+-]?(\d{1,400}(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?")
+_NAME = pattern(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = pattern(r"(?![ \t])[\t\x20-\x7e\x80-\xff]*")
 
 # Non-standard, but sent by Azure and OpenAI beside a rounded Retry-After.
 _MILLISECOND_FIELDS = ("retry-after-ms", "x-ms-retry-after-ms")
@@ -206,11 +206,9 @@ def links(field: str) -> list[tuple[str, dict[str, str]]]:
 
 
 # Each begins where the one before ended, so that a comma in a URL or a quoted text splits nothing.
-_LINK_TARGET = re.compile(r"<([^<>]*)>")
-_LINK_PARAMETER = re.compile(
-    r"\s*;\s*([^\s=;,<]*)\s*(?:=\s*(?:\"((?:[^\"\\]|\\.)*)\"?|([^\s;,]*)))?"
-)
-_ESCAPED = re.compile(r"\\(.)")
+_LINK_TARGET = pattern(r"<([^<>]*)>")
+_LINK_PARAMETER = pattern(r"\s*;\s*([^\s=;,<]*)\s*(?:=\s*(?:\"((?:[^\"\\]|\\.)*)\"?|([^\s;,]*)))?")
+_ESCAPED = pattern(r"\\(.)")
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:

@@ -5,7 +5,6 @@ values that auth strategies hold, so that a token is masked wherever a server or
 repeats it, and the names that `secret_headers` adds.
 """
 
-import html
 import json
 import logging
 import re
@@ -21,6 +20,7 @@ from urllib3.exceptions import InvalidChunkLength
 
 from httpkit import forks
 from httpkit._causes import causes
+from httpkit._patterns import pattern
 from httpkit._typing import is_list, is_mapping
 
 MASK = "***"
@@ -29,7 +29,7 @@ _DEEPEST = 50
 _LARGEST_BODY = 1 << 16
 
 _NAMES = frozenset({"authorization", "cookie", "set-cookie", "proxy-authorization"})
-_PARTS = re.compile(r"token|secret|passw(?:or)?d|api[-_]?key|credential|signature", re.IGNORECASE)
+_PARTS = pattern(r"token|secret|passw(?:or)?d|api[-_]?key|credential|signature", re.IGNORECASE)
 # Alone in a query these are keys, signatures and authorization codes; elsewhere they are words.
 _QUERY_NAMES = frozenset({"key", "sig", "code"})
 
@@ -39,7 +39,7 @@ _SHORTEST_VALUE = 6
 _MOST_VALUES = 1024
 # Each with its forms, and what to look for to find one.
 _values: OrderedDict[str, tuple[tuple[str, str], ...]] = OrderedDict()
-_UNCHANGED = re.compile(r"[0-9A-Za-z._-]+")
+_UNCHANGED = pattern(r"[0-9A-Za-z._-]+")
 _OF_URLS = str.maketrans("+/", "-_")  # RFC 4648 section 5
 _added_names: set[str] = set()
 _lock = Lock()
@@ -121,6 +121,8 @@ def _spellings_of(character: str) -> str:
     if _UNCHANGED.fullmatch(character):
         return re.escape(character)
     octets = character.encode("utf-8", "surrogatepass")
+    import html
+
     literal = {character, html.escape(character), json.dumps(character)[1:-1]}
     literal |= {"\\/"} if character == "/" else {"+"} if character == " " else set()
     ways = sorted(map(re.escape, literal))
@@ -245,11 +247,11 @@ def _redact_value(value: str | bytes) -> str | bytes:
     return redact_text(value) if isinstance(value, str) else value
 
 
-_USERINFO = re.compile(r"(?<=://)[^/\s'\"?#]+@")
-_SCHEME_CREDENTIALS = re.compile(
+_USERINFO = pattern(r"(?<=://)[^/\s'\"?#]+@")
+_SCHEME_CREDENTIALS = pattern(
     r"\b(bearer|basic|digest|token|negotiate)(\s+)(?=[^\s,;]*[\d=])[\w.~+/=-]{8,}", re.IGNORECASE
 )
-_HEADER_LINE = re.compile(
+_HEADER_LINE = pattern(
     r"\b((?:proxy-)?authorization|(?:set-)?cookie)(['\"]?\s*[:=]\s*['\"]?)[^'\"\r\n]+",
     re.IGNORECASE,
 )
@@ -257,16 +259,16 @@ _HEADER_LINE = re.compile(
 # does not take quadratic time.
 _NAME = r"(?:token|secret|passw(?:or)?d|api[-_]?key|credential|signature)[\w.%\[\]-]{0,80}"
 _STRING = r"\"(?:[^\"\\]|\\.)*\"?|'(?:[^'\\]|\\.)*'?"
-_ASSIGNED = re.compile(
+_ASSIGNED = pattern(
     rf"((?:{_NAME}|(?<=[?&;])(?:key|sig|code))=)(?!\*\*\*)(?:{_STRING}|[^\s&\"'<>]+)",
     re.IGNORECASE,
 )
-_QUOTED = re.compile(rf"({_NAME}['\"]\s*:\s*)(?:{_STRING}|\[[^\]]*\]?|[-\d.]+)", re.IGNORECASE)
+_QUOTED = pattern(rf"({_NAME}['\"]\s*:\s*)(?:{_STRING}|\[[^\]]*\]?|[-\d.]+)", re.IGNORECASE)
 # In prose ("password: must be longer") only what looks like a value is masked.
-_PROSE = re.compile(rf"({_NAME}\s*:\s*)(?=\S*\d)[^\s,;'\"<>]{{8,}}", re.IGNORECASE)
+_PROSE = pattern(rf"({_NAME}\s*:\s*)(?=\S*\d)[^\s,;'\"<>]{{8,}}", re.IGNORECASE)
 
 
-_PARAMETER = re.compile(r"(?<=[?&;])([^=&;\s?]{1,80})=([^&\s\"<>]+)")
+_PARAMETER = pattern(r"(?<=[?&;])([^=&;\s?]{1,80})=([^&\s\"<>]+)")
 
 
 def _mask_parameter(found: re.Match[str]) -> str:

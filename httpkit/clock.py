@@ -8,7 +8,8 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from httpkit._values import dataclass
 
 
 def _wall() -> float:

@@ -15,7 +15,6 @@ import ssl
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 from functools import cache
 from http.client import HTTPConnection as StandardConnection
 from http.client import HTTPException, ResponseNotReady
@@ -140,7 +139,7 @@ class HTTPConnection(stock.HTTPConnection):
 
     def _tunnel(self) -> None:
         exchange = EXCHANGE.get()
-        outer = EXCHANGE.set(replace(exchange, send_timeout=self.timeout))
+        outer = EXCHANGE.set(Exchange(exchange.ends_at, self.timeout))
         self.response_class = _TunnelReply
         try:
             super()._tunnel()

@@ -12,7 +12,6 @@ import math
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
@@ -25,6 +24,7 @@ from urllib3.exceptions import HTTPError as WireError
 
 from httpkit import errors, express, incoming, limits, logs, redirects, response, retry, settings
 from httpkit._typing import RequestsResponse
+from httpkit._values import dataclass
 from httpkit.bodies import Outgoing, SourceError
 from httpkit.clock import CLOCK
 from httpkit.request import Call, PreparedRequest

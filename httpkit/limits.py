@@ -8,13 +8,13 @@ Rule: nothing here waits; the delivery does.
 """
 
 import math
-import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from httpkit import forks
+from httpkit._patterns import pattern
+from httpkit._values import dataclass
 from httpkit.errors import ConfigurationError
 
 # After botocore's standard mode: a lost connection costs more than an error status.
@@ -114,7 +114,7 @@ _SECONDS = {
     "minutes": 60, "h": 3600, "hour": 3600, "hours": 3600, "d": 86_400, "day": 86_400,
     "days": 86_400,
 }  # fmt: skip
-_SPELLING = re.compile(r"\s*(\d{1,9})\s*(?:/|per)\s*(\d{0,9})\s*([a-z]+)\s*")
+_SPELLING = pattern(r"\s*(\d{1,9})\s*(?:/|per)\s*(\d{0,9})\s*([a-z]+)\s*")
 # Beyond these a rate is a mistake: a request in twelve days, a million a second.
 _SLOWEST, _FASTEST = 1e-6, 1e6
 

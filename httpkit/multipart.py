@@ -7,13 +7,13 @@ that open again, where toolbelt's own encoder can be read once.
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, cast
 
 from requests.utils import guess_filename, to_key_val_list
 
 from httpkit._typing import is_list, is_mapping, is_tuple
+from httpkit._values import dataclass, field
 from httpkit.bodies import Outgoing, Watcher
 from httpkit.errors import ConfigurationError
 from httpkit.sources import BLOCK, OpenFile, Source

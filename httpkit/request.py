@@ -1,10 +1,8 @@
 """What is about to be sent, and what its call asked for."""
 
 import io
-import re
 from collections import deque
 from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from http.cookiejar import CookieJar
 from typing import Any, NamedTuple, Self, cast
 from urllib.parse import urlencode
@@ -15,8 +13,10 @@ from requests.exceptions import UnrewindableBodyError
 from requests.structures import CaseInsensitiveDict
 
 from httpkit import _headers, _secrets, curl, multipart
+from httpkit._patterns import pattern
 from httpkit._typing import Carrier, Hook, Renewing, is_mapping, is_tuple
 from httpkit._urls import Origin
+from httpkit._values import dataclass, field
 from httpkit.bodies import Outgoing
 from httpkit.errors import ConfigurationError
 
@@ -25,7 +25,7 @@ _models_of_requests: Any = requests.models
 
 # A URL that is spelled as requests would spell it: no other characters, no dot segments, no empty
 # ones, and a path; a port that is one.
-_PLAIN_URL = re.compile(
+_PLAIN_URL = pattern(
     r"https?://[a-z0-9][a-z0-9.-]*(?::(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}))?(?=/)"
     r"(?:/(?!\.)[A-Za-z0-9._~!$&'()*+,;=:@-]+)*/?(?:\?[A-Za-z0-9._~!$&'()*+,;=:@/?-]+)?"
 )

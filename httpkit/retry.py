@@ -10,7 +10,6 @@ import ssl
 import sys
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
 from typing import Literal, TypeVar, cast
 
 import requests
@@ -26,6 +25,7 @@ from requests.exceptions import (
 from httpkit import _headers, _secrets, errors, logs
 from httpkit._causes import causes
 from httpkit._typing import RequestsResponse
+from httpkit._values import dataclass, field
 from httpkit.bounds import check_count, check_seconds, is_count
 from httpkit.clock import CLOCK
 from httpkit.errors import ConfigurationError
@@ -114,6 +114,8 @@ class RetryPolicy:
 
     def __repr__(self) -> str:
         """Show what is not as it is by default."""
+        from dataclasses import fields
+
         pairs = ((each.name, each.default, getattr(self, each.name)) for each in fields(self))
         changed = (f"{name}={_spelled(value)}" for name, usual, value in pairs if value != usual)
         return f"{type(self).__name__}({', '.join(changed)})"
