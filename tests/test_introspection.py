@@ -74,11 +74,11 @@ def objects():
         "pages": api.posts.list(),
         "an error": httpkit.StatusError("404 Not Found"),
         "a policy": httpkit.RetryPolicy(),
-        "an auth": httpkit.BasicAuth("me", "secret"),
+        "an auth": httpkit.BasicAuth("me", "looked-at-password"),
         "a sandbox that is not started": httpkit.testing.Sandbox(),
         "a script that is not entered": httpkit.testing.Script(),
         "a clock": httpkit.testing.FakeClock(),
-        "a token": httpkit.TokenSet("secret"),
+        "a token": httpkit.TokenSet("looked-at-token"),
         "a table": httpkit.StatusDispatch({404: str}),
         "an event": httpkit.Event("data"),
     }
