@@ -3,6 +3,8 @@
 Rule: no I/O and no clock here; the time comes as an argument.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, KeysView, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -50,7 +52,7 @@ class Headers(CaseInsensitiveDict[Any]):
     """Header fields whose repr shows no credential; otherwise requests' own class."""
 
     @classmethod
-    def over(cls, by_name: dict[str, tuple[str, str]]) -> "Headers":
+    def over(cls, by_name: dict[str, tuple[str, str]]) -> Headers:
         """Return fields that are filed already: name and value by name in lower case."""
         made = cls.__new__(cls)
         made.__dict__["_store"] = by_name
@@ -65,7 +67,7 @@ class Headers(CaseInsensitiveDict[Any]):
     def __repr__(self) -> str:
         return str(_secrets.redact_headers(self))
 
-    def copy(self) -> "Headers":
+    def copy(self) -> Headers:
         """Return a shallow copy of the same class."""
         return Headers(self.items())
 
@@ -92,7 +94,7 @@ class Outgoing(Headers):
         self.unchecked[key] = None  # first, so that no thread copies the one without the other
         self._store[key] = name, value
 
-    def copy(self) -> "Outgoing":
+    def copy(self) -> Outgoing:
         """Return a shallow copy of the same class, checked as far as this."""
         # Saves 8 to 13 us a call: a session's fields are checked once, and copied as they are.
         twin = Outgoing.__new__(Outgoing)
@@ -115,7 +117,7 @@ class Outgoing(Headers):
         # Whatever went wrong before: a line break that nobody meant is not sent.
         return text if text.count("\n") == text.count("\r") == len(self._store) else None
 
-    def without_none(self) -> "Outgoing":
+    def without_none(self) -> Outgoing:
         """Take fields out whose value is None, which means that they are not sent."""
         for key in [key for key in self.unchecked if self._store.get(key, ("", ""))[1] is None]:
             self._store.pop(key, None)
@@ -156,7 +158,7 @@ class Jar(RequestsCookieJar):
         """Replace the lock: after a fork nobody may be left to release it."""
         self._cookies_lock = RLock()
 
-    def copy(self) -> "Jar":
+    def copy(self) -> Jar:
         """Return a copy of the same class."""
         twin = Jar()
         twin.set_policy(self.get_policy())

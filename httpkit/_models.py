@@ -3,6 +3,8 @@
 Rule: no I/O. A mismatch is a ValueError here; the rooms above say for which response.
 """
 
+from __future__ import annotations
+
 import enum
 import json
 import re

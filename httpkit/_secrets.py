@@ -5,6 +5,8 @@ values that auth strategies hold, so that a token is masked wherever a server or
 repeats it, and the names that `secret_headers` adds.
 """
 
+from __future__ import annotations
+
 import json
 import logging
 import re

@@ -1,5 +1,7 @@
 """The types that appear in public signatures, and the Protocols that rooms ask for."""
 
+from __future__ import annotations
+
 import enum
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from http.cookiejar import CookieJar
@@ -110,17 +112,17 @@ Verify: TypeAlias = bool | str | None
 Cert: TypeAlias = str | tuple[str, str] | None
 
 
-def is_list(value: object) -> "TypeIs[list[Any]]":
+def is_list(value: object) -> TypeIs[list[Any]]:
     """Say whether a value is a list; its items stay unknown, but are not a type error."""
     return isinstance(value, list)
 
 
-def is_tuple(value: object) -> "TypeIs[tuple[Any, ...]]":
+def is_tuple(value: object) -> TypeIs[tuple[Any, ...]]:
     """Say whether a value is a tuple."""
     return isinstance(value, tuple)
 
 
-def is_mapping(value: object) -> "TypeIs[Mapping[Any, Any]]":
+def is_mapping(value: object) -> TypeIs[Mapping[Any, Any]]:
     """Say whether a value is a mapping."""
     return isinstance(value, Mapping)
 

@@ -3,6 +3,8 @@
 Rule: text in, text out; no I/O here.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache

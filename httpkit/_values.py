@@ -2,11 +2,14 @@
 
 `dataclasses` takes 3 ms to import, most of it for `inspect`, and 0.6 ms for a frozen class, whose
 methods it compiles one by one: with ours that is more than everything else in `import httpkit`
-(2026-11). Here the initialiser alone is compiled. `dataclasses.fields`, `replace`, `asdict` and
+(2026-11). Here the initialiser alone is compiled, when it is first
+needed. `dataclasses.fields`, `replace`, `asdict` and
 derived dataclasses work as with any other.
 
 Rule: for modules that are imported with the package; others take the standard library's.
 """
+
+from __future__ import annotations
 
 import operator
 import sys
@@ -57,9 +60,10 @@ def _completed(
     description = _description(cls, hints, defaults, options)
     cls = _bare(cls, names, slots=slots)
     given = {name: _options(value) for name, value in defaults.items()}
-    initialiser = _initialiser(cls, hints, given, is_frozen=frozen, is_kw_only=kw_only)
     added: dict[str, Any] = {
-        "__init__": initialiser,
+        "__init__": _CompiledLater(
+            lambda: _initialiser(cls, hints, given, is_frozen=frozen, is_kw_only=kw_only)
+        ),
         "__match_args__": () if kw_only else names,
         **description,
     }
@@ -187,6 +191,20 @@ def _pickled(names: tuple[str, ...]) -> dict[str, Any]:
             object.__setattr__(self, name, value)
 
     return {"__getstate__": __getstate__, "__setstate__": __setstate__}
+
+
+class _CompiledLater:
+    """An initialiser that is compiled when it is first needed, and then stands here itself."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+
+    def __get__(self, instance: object, owner: Any) -> Any:
+        made = self._make()
+        for cls in owner.__mro__:
+            if vars(cls).get("__init__") is self:
+                cls.__init__ = made
+        return made.__get__(instance, owner)
 
 
 class _Described:

@@ -5,6 +5,8 @@ frozen, compares by value, and shows no secret in its repr. Signing twice is the
 signing once: a retried or redirected request is signed afresh.
 """
 
+from __future__ import annotations
+
 import os
 import re
 from base64 import b64encode
@@ -122,11 +124,11 @@ class Strategy(AuthBase):
     def accept(self, request: requests.PreparedRequest) -> None:
         """Note that a request that was signed again after a 401 was not answered 401."""
 
-    def __and__(self, other: object) -> "CombinedAuth":
+    def __and__(self, other: object) -> CombinedAuth:
         """Apply both: `BearerAuth(token) & APIKeyAuth(key)`."""
         return CombinedAuth((self, as_signer(other)))
 
-    def __rand__(self, other: object) -> "CombinedAuth":
+    def __rand__(self, other: object) -> CombinedAuth:
         return CombinedAuth((as_signer(other), self))
 
 

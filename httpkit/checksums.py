@@ -1,5 +1,7 @@
 """What a file's bytes must add up to: the caller's checksum, and the server's own fields."""
 
+from __future__ import annotations
+
 import base64
 import binascii
 import hashlib

@@ -6,6 +6,8 @@ Rule: beside `incoming` and `express`, only here is urllib3's private interface 
 is not as expected, another version or somebody's patch, requests' own path serves in our place.
 """
 
+from __future__ import annotations
+
 import errno
 import io
 import queue

@@ -4,6 +4,8 @@ Rule: what is printed can be pasted into any POSIX shell: no byte of it is a con
 and nothing in it is expanded.
 """
 
+from __future__ import annotations
+
 import re
 import shlex
 from typing import Any

@@ -7,6 +7,8 @@ next, and frees the connection when it gives up. Nearly every request is plain, 
 by the answer to its first attempt: that one takes none of these steps (`_at_once`).
 """
 
+from __future__ import annotations
+
 import logging
 import math
 from collections.abc import Callable, Generator

@@ -1,5 +1,7 @@
 """What does this status mean here?"""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, NoReturn, TypeVar, cast

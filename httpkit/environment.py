@@ -4,6 +4,8 @@ requests reads all of it for every request, which takes longer the more variable
 Rule: an answer is kept only while what it was read from is what it was.
 """
 
+from __future__ import annotations
+
 import os
 import sys
 import urllib.request

@@ -15,6 +15,8 @@
 Rule: constructors store what they are given and never raise, so that every error pickles.
 """
 
+from __future__ import annotations
+
 import base64
 import codecs
 import json

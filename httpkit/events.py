@@ -4,6 +4,8 @@ Rule: bytes in, events out; blocks may be split at any byte. What waits for the 
 or event is held in memory, and so the caller may bound it.
 """
 
+from __future__ import annotations
+
 import codecs
 from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import Any, TypeAlias, TypeVar

@@ -12,6 +12,8 @@ interface touched; without what `connections` lists of it there are no connectio
 this way is never taken.
 """
 
+from __future__ import annotations
+
 import logging
 import operator
 import queue

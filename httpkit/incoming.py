@@ -4,6 +4,8 @@ Rule: beside `connections` and `express`, only here is urllib3's private interfa
 is used of it is listed in `connections`.
 """
 
+from __future__ import annotations
+
 import re
 import zlib
 from collections.abc import Generator, Mapping

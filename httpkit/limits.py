@@ -7,6 +7,8 @@ that says when to come back says it to every thread. The only importer of pyrate
 Rule: nothing here waits; the delivery does.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Awaitable, Callable
 from threading import Lock
@@ -67,7 +69,7 @@ class Budget(_Shared):
             else:
                 self._spent.pop(host, None)
 
-    def __reduce__(self) -> tuple[type["Budget"], tuple[()]]:
+    def __reduce__(self) -> tuple[type[Budget], tuple[()]]:
         return Budget, ()
 
 
@@ -92,7 +94,7 @@ class HoldBack(_Shared):
         """Return the seconds that a host is still to be left alone; 0 when it is not."""
         return max(0.0, self._ends.get(host, now) - now)
 
-    def __reduce__(self) -> tuple[type["HoldBack"], tuple[()]]:
+    def __reduce__(self) -> tuple[type[HoldBack], tuple[()]]:
         return HoldBack, ()
 
 
@@ -212,7 +214,7 @@ class Pace(_Shared):
             since = now - self._rate.seconds
             self._lanes = {host: lane for host, lane in self._lanes.items() if lane.last > since}
 
-    def __reduce__(self) -> tuple[type["Pace"], tuple[RateLimit]]:
+    def __reduce__(self) -> tuple[type[Pace], tuple[RateLimit]]:
         return Pace, (self.rate_limit,)
 
 

@@ -14,6 +14,8 @@ still for a minute must not do so silently.
 Rule: nothing gets into a record but numbers and redacted text.
 """
 
+from __future__ import annotations
+
 import logging
 import sys
 from collections.abc import Callable, Iterator

@@ -4,6 +4,8 @@ toolbelt writes the boundaries and the headers of the parts; their bytes are giv
 that open again, where toolbelt's own encoder can be read once.
 """
 
+from __future__ import annotations
+
 import os
 import sys
 from collections.abc import Iterable, Sequence

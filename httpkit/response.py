@@ -1,5 +1,7 @@
 """What a caller sees of an answer, and how its body is read."""
 
+from __future__ import annotations
+
 import codecs
 import json
 import zlib
@@ -378,7 +380,7 @@ class Response(requests.Response):
         """
         return curl.command(self.request, secrets=secrets)
 
-    def __copy__(self) -> "Response":
+    def __copy__(self) -> Response:
         """Return a copy that keeps what a pickle hides."""
         twin = type(self).__new__(type(self))
         twin.__dict__.update(self.__dict__)

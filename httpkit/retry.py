@@ -6,6 +6,8 @@ processed, only when repeating it does no harm (RFC 9110 section 9.2.2) or when 
 knows it by an idempotency key.
 """
 
+from __future__ import annotations
+
 import ssl
 import sys
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator

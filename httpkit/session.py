@@ -6,6 +6,8 @@
 the clock, and `delivery` does the redirects, retries and attempts.
 """
 
+from __future__ import annotations
+
 import copy
 import logging
 import operator

@@ -3,6 +3,8 @@
 Adapter -> pool -> connection (connections) -> Message (wire) -> HTTPResponse (incoming)
 """
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Mapping
 from datetime import timedelta

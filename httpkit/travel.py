@@ -6,6 +6,8 @@ child keeps its sessions, but none of the parent's sockets: two processes that r
 socket take each other's answers.
 """
 
+from __future__ import annotations
+
 import hashlib
 import os
 import weakref

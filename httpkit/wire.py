@@ -7,6 +7,8 @@ Rule: this module knows sockets and the standard library's http.client, and neit
 nor anything of the house.
 """
 
+from __future__ import annotations
+
 import io
 import ssl
 import time
@@ -265,7 +267,7 @@ class Message(HTTPResponse):
         self.wire.expect(whole=True)
 
     @classmethod
-    def following(cls, receiver: io.BufferedReader, method: str) -> "Message":
+    def following(cls, receiver: io.BufferedReader, method: str) -> Message:
         """Return the next answer over a wire that lasts, as the constructor would make it.
 
         Saves 10 us: neither a file nor a buffer is made.
