@@ -55,7 +55,7 @@ def _completed(
 ) -> Any:
     hints: dict[str, Any] = cls.__annotations__
     names = tuple(hints)
-    defaults = {name: vars(cls)[name] for name in names if name in vars(cls)}
+    defaults = {name: _members(cls)[name] for name in names if name in _members(cls)}
     options = {"frozen": frozen, "eq": eq, "repr": repr, "kw_only": kw_only}
     description = _description(cls, hints, defaults, options)
     cls = _bare(cls, names, slots=slots)
@@ -76,9 +76,15 @@ def _completed(
     if frozen and slots:
         added |= _pickled(names)
     for name, value in added.items():
-        if name not in vars(cls) or name == "__hash__":
+        if name not in _members(cls) or name == "__hash__":
             setattr(cls, name, value)
     return cls
+
+
+def _members(cls: Any) -> Mapping[str, Any]:
+    """Return what the body of a class defined."""
+    members: Mapping[str, Any] = cls.__dict__
+    return members
 
 
 def _options(value: Any) -> Mapping[str, Any]:
@@ -91,12 +97,12 @@ def _bare(cls: Any, names: tuple[str, ...], *, slots: bool) -> Any:
     """Return the class without what stands for a default; a new one, if it has slots."""
     if not slots:
         for name in names:
-            if type(vars(cls).get(name)).__name__ == "field":
+            if type(_members(cls).get(name)).__name__ == "field":
                 delattr(cls, name)
         return cls
     members = {
         name: value
-        for name, value in vars(cls).items()
+        for name, value in _members(cls).items()
         if name not in {*names, "__dict__", "__weakref__"}
     }
     made = type(cls)(cls.__name__, cls.__bases__, {**members, "__slots__": names})
@@ -114,7 +120,8 @@ def _initialiser(
 ) -> Any:
     """Compile `__init__`, so that it costs as much as one written by hand."""
     scope = {"_MADE": _MADE, "_set": object.__setattr__}
-    parameters, lines = (["*"] if is_kw_only else []), []
+    parameters = ["*"] if is_kw_only else []
+    lines: list[str] = []
     for name in hints:
         options, value = given.get(name, {}), name
         if "default_factory" in options:
@@ -171,13 +178,15 @@ def _frozen(cls: Any, names: frozenset[str]) -> dict[str, Any]:
 
             raise FrozenInstanceError(f"cannot {verb} field {name!r}")
 
+    above: Any = super
+
     def __setattr__(self: Any, name: str, value: object) -> None:  # noqa: N807  # it becomes a method
         refuse(self, name, "assign to")
-        super(cls, self).__setattr__(name, value)
+        above(cls, self).__setattr__(name, value)
 
     def __delattr__(self: Any, name: str) -> None:  # noqa: N807  # it becomes a method
         refuse(self, name, "delete")
-        super(cls, self).__delattr__(name)
+        above(cls, self).__delattr__(name)
 
     return {"__setattr__": __setattr__, "__delattr__": __delattr__}
 
@@ -202,7 +211,7 @@ class _CompiledLater:
     def __get__(self, instance: object, owner: Any) -> Any:
         made = self._make()
         for cls in owner.__mro__:
-            if vars(cls).get("__init__") is self:
+            if _members(cls).get("__init__") is self:
                 cls.__init__ = made
         return made.__get__(instance, owner)
 
