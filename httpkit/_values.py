@@ -172,20 +172,20 @@ def _compared(names: tuple[str, ...], *, is_frozen: bool) -> dict[str, Any]:
 
 
 def _frozen(cls: Any, names: frozenset[str]) -> dict[str, Any]:
-    def refuse(self: Any, name: str, verb: str) -> None:
+    def refuse(self: Any, name: str, words: str) -> None:
         if type(self) is cls or name in names:
             from dataclasses import FrozenInstanceError
 
-            raise FrozenInstanceError(f"cannot {verb} field {name!r}")
+            raise FrozenInstanceError(words)
 
     above: Any = super
 
     def __setattr__(self: Any, name: str, value: object) -> None:  # noqa: N807  # it becomes a method
-        refuse(self, name, "assign to")
+        refuse(self, name, f"cannot assign to field {name!r}")
         above(cls, self).__setattr__(name, value)
 
     def __delattr__(self: Any, name: str) -> None:  # noqa: N807  # it becomes a method
-        refuse(self, name, "delete")
+        refuse(self, name, f"cannot delete field {name!r}")
         above(cls, self).__delattr__(name)
 
     return {"__setattr__": __setattr__, "__delattr__": __delattr__}
