@@ -11,46 +11,52 @@ PYTEST_DONT_REWRITE: else pytest warns where this was imported before it, becaus
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from httpkit import _annotations as _annotations
+from httpkit._version import __version__
+from httpkit.auth import NO_AUTH, APIKeyAuth, BasicAuth, BearerAuth, Strategy
+from httpkit.dispatch import StatusDispatch, raising
+from httpkit.errors import (
+    BadGatewayError,
+    BadRequestError,
+    BodyTooLargeError,
+    ChecksumError,
+    ClientError,
+    ConfigurationError,
+    ConflictError,
+    ContentTooLargeError,
+    DeadlineExceededError,
+    DecodeError,
+    ForbiddenError,
+    GatewayTimeoutError,
+    GoneError,
+    GraphQLError,
+    HTTPKitError,
+    IncompleteError,
+    InternalServerError,
+    MethodNotAllowedError,
+    NotFoundError,
+    PaginationError,
+    PreconditionFailedError,
+    RedirectError,
+    RequestTimeoutError,
+    ServerError,
+    ServiceUnavailableError,
+    StatusError,
+    TokenError,
+    TooManyRequestsError,
+    TransferError,
+    UnauthorizedError,
+    UnprocessableContentError,
+    UnsupportedMediaTypeError,
+)
+from httpkit.events import Event
+from httpkit.logs import log_requests
+from httpkit.response import Response
+from httpkit.retry import RetryEvent, RetryPolicy
+from httpkit.session import Session
+
 if TYPE_CHECKING:
-    from httpkit.auth import NO_AUTH, APIKeyAuth, BasicAuth, BearerAuth, Strategy
-    from httpkit.dispatch import StatusDispatch, raising
     from httpkit.download import Download
-    from httpkit.errors import (
-        BadGatewayError,
-        BadRequestError,
-        BodyTooLargeError,
-        ChecksumError,
-        ClientError,
-        ConfigurationError,
-        ConflictError,
-        ContentTooLargeError,
-        DeadlineExceededError,
-        DecodeError,
-        ForbiddenError,
-        GatewayTimeoutError,
-        GoneError,
-        GraphQLError,
-        HTTPKitError,
-        IncompleteError,
-        InternalServerError,
-        MethodNotAllowedError,
-        NotFoundError,
-        PaginationError,
-        PreconditionFailedError,
-        RedirectError,
-        RequestTimeoutError,
-        ServerError,
-        ServiceUnavailableError,
-        StatusError,
-        TokenError,
-        TooManyRequestsError,
-        TransferError,
-        UnauthorizedError,
-        UnprocessableContentError,
-        UnsupportedMediaTypeError,
-    )
-    from httpkit.events import Event
-    from httpkit.logs import log_requests
     from httpkit.oauth import ClientCredentialsAuth, RefreshTokenAuth
     from httpkit.pages import Pages
     from httpkit.pagination import (
@@ -62,9 +68,6 @@ if TYPE_CHECKING:
     )
     from httpkit.progress import Progress
     from httpkit.resource import Fetched, Resource
-    from httpkit.response import Response
-    from httpkit.retry import RetryEvent, RetryPolicy
-    from httpkit.session import Session
     from httpkit.tokens import TokenSet
     from httpkit.walk import Page
 
@@ -126,39 +129,38 @@ __all__ = [
     "UnauthorizedError",
     "UnprocessableContentError",
     "UnsupportedMediaTypeError",
+    "__version__",
     "log_requests",
     "raising",
 ]
 
-# Where the names live that are no errors. A room is opened when something in it is asked for:
-# importing the package takes 1 ms, and who needs no downloads never loads them.
-_ROOMS = {
-    "auth": ("NO_AUTH", "APIKeyAuth", "BasicAuth", "BearerAuth", "Strategy"),
-    "dispatch": ("StatusDispatch", "raising"),
+# Imported when one of their names is asked for: who needs no downloads never loads them. They take
+# no name from a module that tests patch (requests, urllib3, socket, time, ...), nor do they derive
+# a class from one of its: a mock that is open at the first use would stay in them for good. What
+# does so is imported above.
+_MODULES = {
     "download": ("Download",),
-    "events": ("Event",),
-    "logs": ("log_requests",),
     "oauth": ("ClientCredentialsAuth", "RefreshTokenAuth"),
     "pages": ("Pages",),
     "pagination": ("CursorPages", "LinkPages", "NextURLPages", "NumberedPages", "OffsetPages"),
+    "parallel": (),
     "progress": ("Progress",),
     "resource": ("Fetched", "Resource"),
-    "response": ("Response",),
-    "retry": ("RetryEvent", "RetryPolicy"),
-    "session": ("Session",),
+    "testing": (),
     "tokens": ("TokenSet",),
+    "upload": (),
     "walk": ("Page",),
 }
-_HOME = {name: room for room, names in _ROOMS.items() for name in names}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 if not TYPE_CHECKING:  # or a checker would believe in every name
 
     def __getattr__(name: str) -> Any:
-        if name in __all__:
-            value = getattr(import_module(f"httpkit.{_HOME.get(name, 'errors')}"), name)
+        if name in _MODULE_OF:
+            value = getattr(import_module(f"httpkit.{_MODULE_OF[name]}"), name)
             globals()[name] = value
             return value
-        if name in _ROOMS or name in {"errors", "testing"}:
+        if name in _MODULES:
             return import_module(f"httpkit.{name}")
         raise AttributeError(f"module 'httpkit' has no attribute {name!r}")
 

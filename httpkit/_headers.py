@@ -3,7 +3,8 @@
 Rule: no I/O and no clock here; the time comes as an argument.
 """
 
-import re
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Callable, Iterable, KeysView, Mapping
 from copy import copy
@@ -18,6 +19,7 @@ from requests.cookies import MockResponse, RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
 
 from httpkit import _secrets
+from httpkit._patterns import pattern
 
 # What may follow a request to an origin that the caller did not point it at. An allow-list,
 # because nobody can list the names under which APIs take their keys.
@@ -42,11 +44,11 @@ REQUEST_ID_FIELDS = (
     "X-Ms-Request-Id", "CF-Ray",
 )  # fmt: skip
 
-_NUMBER = re.compile(r"[+-]?(\d{1,400}(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?")
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_VALUE = re.compile(r"(?![ \t])[\t\x20-\x7e\x80-\xff]*")
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_MAX_AGE = re.compile(r"(-?)([0-9]+)")
+_NUMBER = pattern(r"[+-]?(\d{1,400}(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?")
+_NAME = pattern(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = pattern(r"(?![ \t])[\t\x20-\x7e\x80-\xff]*")
+_CONTROL = pattern(r"[\x00-\x08\x0a-\x1f\x7f]")
+_MAX_AGE = pattern(r"(-?)([0-9]+)")
 # RFC 6265bis section 5.6: octets of a cookie's name and value, and of one attribute's value.
 _LARGEST_COOKIE, _LARGEST_ATTRIBUTE = 4096, 1024
 # RFC 6265bis section 5.5: 400 days, in seconds.
@@ -62,7 +64,7 @@ class Headers(CaseInsensitiveDict[Any]):
     """Header fields whose repr shows no credential; otherwise requests' own class."""
 
     @classmethod
-    def over(cls, by_name: dict[str, tuple[str, str]]) -> "Headers":
+    def over(cls, by_name: dict[str, tuple[str, str]]) -> Headers:
         """Return fields that are filed already: name and value by name in lower case."""
         made = cls.__new__(cls)
         made.__dict__["_store"] = by_name
@@ -77,7 +79,7 @@ class Headers(CaseInsensitiveDict[Any]):
     def __repr__(self) -> str:
         return str(_secrets.redact_headers(self))
 
-    def copy(self) -> "Headers":
+    def copy(self) -> Headers:
         """Return a shallow copy of the same class."""
         return Headers(self.items())
 
@@ -108,7 +110,7 @@ class Outgoing(Headers):
         self.unchecked[key] = None  # first, so that no thread copies the one without the other
         self._store[key] = name, value
 
-    def copy(self) -> "Outgoing":
+    def copy(self) -> Outgoing:
         """Return a shallow copy of the same class, checked as far as this."""
         # Saves 8 to 13 us a call: a session's fields are checked once, and copied as they are.
         twin = Outgoing.__new__(Outgoing)
@@ -131,7 +133,7 @@ class Outgoing(Headers):
         # Whatever went wrong before: a line break that nobody meant is not sent.
         return text if text.count("\n") == text.count("\r") == len(self._store) else None
 
-    def without_none(self) -> "Outgoing":
+    def without_none(self) -> Outgoing:
         """Take fields out whose value is None, which means that they are not sent."""
         for key in [key for key in self.unchecked if self._store.get(key, ("", ""))[1] is None]:
             self._store.pop(key, None)
@@ -246,7 +248,7 @@ class Jar(RequestsCookieJar):
         """Replace the lock: after a fork nobody may be left to release it."""
         self._cookies_lock = RLock()
 
-    def copy(self) -> "Jar":
+    def copy(self) -> Jar:
         """Return a copy of the same class."""
         twin = Jar(is_strict=self.is_strict)
         twin.set_policy(self.get_policy())
@@ -308,11 +310,9 @@ def links(field: str) -> list[tuple[str, dict[str, str]]]:
 
 
 # Each begins where the one before ended, so that a comma in a URL or a quoted text splits nothing.
-_LINK_TARGET = re.compile(r"<([^<>]*)>")
-_LINK_PARAMETER = re.compile(
-    r"\s*;\s*([^\s=;,<]*)\s*(?:=\s*(?:\"((?:[^\"\\]|\\.)*)\"?|([^\s;,]*)))?"
-)
-_ESCAPED = re.compile(r"\\(.)")
+_LINK_TARGET = pattern(r"<([^<>]*)>")
+_LINK_PARAMETER = pattern(r"\s*;\s*([^\s=;,<]*)\s*(?:=\s*(?:\"((?:[^\"\\]|\\.)*)\"?|([^\s;,]*)))?")
+_ESCAPED = pattern(r"\\(.)")
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:

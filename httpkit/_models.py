@@ -3,7 +3,8 @@
 Rule: no I/O. A mismatch is a ValueError here; the rooms above say for which response.
 """
 
-import dataclasses
+from __future__ import annotations
+
 import enum
 import json
 import re
@@ -14,6 +15,7 @@ from typing import Any, TypeVar
 
 from requests.exceptions import InvalidJSONError
 
+from httpkit._patterns import pattern
 from httpkit._typing import is_mapping
 
 T = TypeVar("T")
@@ -24,9 +26,9 @@ _LEFT_ALONE = (str, int, float, list, tuple, set, frozenset, bytes, bytearray, m
 _MODEL_MARKS = ("__dataclass_fields__", "__attrs_attrs__", "__struct_fields__")
 # Classes of these modules mean a JSON value to msgspec; other plain classes are called.
 _VALUE_MODULES = frozenset({"builtins", "datetime", "decimal", "uuid", "typing", "types"})
-_INDEX = re.compile(r"-?\d{1,9}", re.ASCII)
+_INDEX = pattern(r"-?\d{1,9}", re.ASCII)
 # The end of msgspec's message, such as "- at `$[6].userId`".
-_ITEM = re.compile(r"- at `\$\[(\d+)\]")
+_ITEM = pattern(r"- at `\$\[(\d+)\]")
 # A message names the members of a document that is not as expected; a few tell enough.
 _MOST_NAMES, _LONGEST_NAME = 8, 40
 
@@ -196,6 +198,8 @@ def _has_aliases(kind: Any) -> bool:
 
 def _unset_fields(item: object) -> set[str]:
     """Return the encoded names of the fields that are None because nobody set them."""
+    import dataclasses
+
     kind: Any = type(item)
     if dataclasses.is_dataclass(kind):
         nullable = [(f.name, f.name) for f in dataclasses.fields(kind) if f.default is None]
@@ -342,6 +346,8 @@ def field_names(kind: object) -> Sequence[str]:
     """Return the names of a model's fields; none for what is no class of fields."""
     if _is_typeddict(kind):
         return list(getattr(kind, "__annotations__", {}))
+    import dataclasses
+
     if dataclasses.is_dataclass(kind):
         return [field.name for field in dataclasses.fields(kind)]
     for mark in ("__struct_fields__", "model_fields", "_fields"):

@@ -9,7 +9,8 @@ hold, so that a token is masked wherever a server or a library repeats it, and t
 `secret_headers` adds.
 """
 
-import html
+from __future__ import annotations
+
 import json
 import logging
 import re
@@ -25,6 +26,7 @@ from urllib3.exceptions import InvalidChunkLength
 
 from httpkit import forks
 from httpkit._causes import causes
+from httpkit._patterns import pattern
 from httpkit._typing import is_list, is_mapping
 
 MASK = "***"
@@ -36,7 +38,7 @@ _DEEPEST = 50
 _LARGEST_BODY = 1 << 16
 
 _NAMES = frozenset({"authorization", "cookie", "set-cookie", "proxy-authorization"})
-_PARTS = re.compile(r"token|secret|passw(?:or)?d|api[-_]?key|credential|signature", re.IGNORECASE)
+_PARTS = pattern(r"token|secret|passw(?:or)?d|api[-_]?key|credential|signature", re.IGNORECASE)
 # Alone in a query these are keys, signatures and authorization codes; elsewhere they are words.
 _QUERY_NAMES = frozenset({"key", "sig", "code"})
 
@@ -48,7 +50,7 @@ _MOST_VALUES = 1024
 _values: OrderedDict[str, tuple[tuple[str, str], ...]] = OrderedDict()
 # The vocabulary of HTTP and of our own messages. A value that is one of these is not masked: it
 # would make messages unreadable, and whoever reads the word learns nothing of the value.
-_VOCABULARY = re.compile(
+_VOCABULARY = pattern(
     r"""[^a-z0-9]* (?:
     accept | access[-_]?token | account | answer | apikey | (?:x[-_])?api[-_]?key | application
     | (?:application|audio|image|multipart|text|video)/[a-z.+-]+ | attempts?
@@ -65,7 +67,7 @@ _VOCABULARY = re.compile(
     ) [^a-z0-9]*""",
     re.IGNORECASE | re.VERBOSE,
 )
-_UNCHANGED = re.compile(r"[0-9A-Za-z._-]+")
+_UNCHANGED = pattern(r"[0-9A-Za-z._-]+")
 _OF_URLS = str.maketrans("+/", "-_")  # RFC 4648 section 5
 _added_names: set[str] = set()
 _lock = Lock()
@@ -151,6 +153,8 @@ def _spellings_of(character: str) -> str:
     if _UNCHANGED.fullmatch(character):
         return re.escape(character)
     octets = character.encode("utf-8", "surrogatepass")
+    import html
+
     literal = {character, html.escape(character), json.dumps(character)[1:-1]}
     literal |= {"\\/"} if character == "/" else {"+"} if character == " " else set()
     ways = sorted(map(re.escape, literal))
@@ -369,12 +373,12 @@ def _redact_value(value: str | bytes) -> str | bytes:
     return redact_text(value.decode("latin-1")).encode("latin-1")
 
 
-_USERINFO = re.compile(r"(?<=://)[^/\s'\"?#]+@")
-_SCHEME_CREDENTIALS = re.compile(
+_USERINFO = pattern(r"(?<=://)[^/\s'\"?#]+@")
+_SCHEME_CREDENTIALS = pattern(
     r"\b(?:bearer|basic|digest|token|negotiate)\s+(?=[^\s,;]*[\d=])(?P<value>[\w.~+/=-]{8,})",
     re.IGNORECASE,
 )
-_HEADER_LINE = re.compile(
+_HEADER_LINE = pattern(
     r"\b(?:(?:proxy-)?authorization|(?:set-)?cookie)['\"]?\s*[:=]\s*['\"]?(?P<value>[^'\"\r\n]+)",
     re.IGNORECASE,
 )
@@ -382,14 +386,14 @@ _HEADER_LINE = re.compile(
 # does not take quadratic time.
 _NAME = r"(?:token|secret|passw(?:or)?d|api[-_]?key|credential|signature)[\w.%\[\]-]{0,80}"
 _STRING = r"\"(?:[^\"\\]|\\.)*\"?|'(?:[^'\\]|\\.)*'?"
-_ASSIGNED = re.compile(
+_ASSIGNED = pattern(
     rf"(?:{_NAME}|(?<=[?&;])(?:key|sig|code))=(?!\*\*\*)(?P<value>{_STRING}|[^\s&\"'<>]+)",
     re.IGNORECASE,
 )
-_QUOTED = re.compile(rf"{_NAME}['\"]\s*:\s*(?P<value>{_STRING}|\[[^\]]*\]?|[-\d.]+)", re.IGNORECASE)
+_QUOTED = pattern(rf"{_NAME}['\"]\s*:\s*(?P<value>{_STRING}|\[[^\]]*\]?|[-\d.]+)", re.IGNORECASE)
 # In prose ("password: must be longer") only what looks like a value is masked.
-_PROSE = re.compile(rf"{_NAME}\s*:\s*(?=\S*\d)(?P<value>[^\s,;'\"<>]{{6,}})", re.IGNORECASE)
-_PARAMETER = re.compile(r"(?<=[?&;])(?P<name>[^=&;\s?]{1,80})=(?P<value>[^&\s\"<>]+)")
+_PROSE = pattern(rf"{_NAME}\s*:\s*(?=\S*\d)(?P<value>[^\s,;'\"<>]{{6,}})", re.IGNORECASE)
+_PARAMETER = pattern(r"(?<=[?&;])(?P<name>[^=&;\s?]{1,80})=(?P<value>[^&\s\"<>]+)")
 
 
 def redact_text(text: str) -> str:
@@ -404,8 +408,8 @@ def _named_in_text(text: str) -> Iterator[Span]:
     for found in _PARAMETER.finditer(text):
         if is_secret_parameter(unquote_plus(found["name"])):
             yield *found.span("value"), MASK
-    for pattern in (_HEADER_LINE, _SCHEME_CREDENTIALS, _ASSIGNED, _PROSE):
-        for found in pattern.finditer(text):
+    for expression in (_HEADER_LINE, _SCHEME_CREDENTIALS, _ASSIGNED, _PROSE):
+        for found in expression.finditer(text):
             yield *found.span("value"), MASK
     for found in _QUOTED.finditer(text):
         yield *found.span("value"), f'"{MASK}"'

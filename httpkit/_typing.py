@@ -1,8 +1,11 @@
 """The types that appear in public signatures, and the Protocols that rooms ask for."""
 
+from __future__ import annotations
+
 import enum
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from http.cookiejar import CookieJar
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypedDict, TypeVar
 
 import requests
@@ -13,6 +16,22 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer, TypeIs
 else:  # not imported for names that only a checker reads; it takes 3 ms
     Buffer = bytes | bytearray | memoryview
+
+
+class ImportedLater:
+    """A module that annotations name: it is imported when somebody evaluates them.
+
+    What is not installed is Any.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return getattr(import_module(self._name), name)
+        except ImportError:
+            return Any
 
 
 class NotGiven(enum.Enum):
@@ -47,6 +66,8 @@ class SupportsItems(Protocol[_K_co, _T_co]):
         ...
 
 
+# Taken here: a test may have put another in the place of `requests.Response`.
+RequestsResponse: TypeAlias = requests.Response
 Scalar: TypeAlias = str | bytes | int | float
 Params: TypeAlias = (
     SupportsItems[Scalar, Scalar | Iterable[Scalar] | None]
@@ -91,17 +112,17 @@ Verify: TypeAlias = bool | str | None
 Cert: TypeAlias = str | tuple[str, str] | None
 
 
-def is_list(value: object) -> "TypeIs[list[Any]]":
+def is_list(value: object) -> TypeIs[list[Any]]:
     """Say whether a value is a list; its items stay unknown, but are not a type error."""
     return isinstance(value, list)
 
 
-def is_tuple(value: object) -> "TypeIs[tuple[Any, ...]]":
+def is_tuple(value: object) -> TypeIs[tuple[Any, ...]]:
     """Say whether a value is a tuple."""
     return isinstance(value, tuple)
 
 
-def is_mapping(value: object) -> "TypeIs[Mapping[Any, Any]]":
+def is_mapping(value: object) -> TypeIs[Mapping[Any, Any]]:
     """Say whether a value is a mapping."""
     return isinstance(value, Mapping)
 

@@ -3,6 +3,8 @@
 Rule: text in, text out; no I/O here.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
@@ -23,19 +25,20 @@ from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
 from httpkit import _secrets
+from httpkit._patterns import pattern
 
 Origin = tuple[str, str, int]
 """Scheme, host and port: what a credential is bound to (RFC 6454 section 4)."""
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
-_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_ABSOLUTE = pattern(r"[A-Za-z][A-Za-z0-9+.-]*://")
 # Scheme and authority end at the same bytes for urllib3.
-_AUTHORITY = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\\/?#]*")
+_AUTHORITY = pattern(r"[A-Za-z][A-Za-z0-9+.-]*://[^\\/?#]*")
 # RFC 6570 sections 3.2.2 and 3.2.3: a segment, or with "+" as many as there are.
-_PLACEHOLDER = re.compile(r"\{(\+?)(\w+)\}")
-_STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_PLACEHOLDER = pattern(r"\{(\+?)(\w+)\}")
+_STRAY_PERCENT = pattern(r"%(?![0-9A-Fa-f]{2})")
 # Whoever parses the URL next may drop these, as urllib.parse drops tabs and line breaks.
-_UNSEEN = re.compile(r"[\x00-\x20\x7f]")
+_UNSEEN = pattern(r"[\x00-\x20\x7f]")
 _DOT_SEGMENTS = frozenset({".", ".."})
 # Origins that are remembered; more of them come from a crawler, which gains nothing.
 _MOST_KEPT = 256

@@ -6,6 +6,8 @@ has one usual cause; the table below says what that is.
 Rule: an error is only looked at here, and a sentence never quotes it.
 """
 
+from __future__ import annotations
+
 import ssl
 from collections.abc import Mapping
 

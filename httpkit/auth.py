@@ -5,11 +5,12 @@ frozen, compares by value, and shows no secret in its repr. Signing twice is the
 signing once: a retried or redirected request is signed afresh.
 """
 
+from __future__ import annotations
+
 import os
 import re
 from base64 import b64encode
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal, Self, TypeAlias, cast
 from urllib.parse import quote, unquote_plus, urlsplit, urlunsplit
 
@@ -17,7 +18,9 @@ import requests
 from requests.auth import AuthBase, HTTPBasicAuth
 
 from httpkit import _secrets
+from httpkit._patterns import pattern
 from httpkit._typing import is_tuple
+from httpkit._values import dataclass
 from httpkit.errors import ConfigurationError
 
 Secret: TypeAlias = str | Callable[[], str]
@@ -26,11 +29,11 @@ Secret: TypeAlias = str | Callable[[], str]
 Signer: TypeAlias = Callable[[requests.PreparedRequest], requests.PreparedRequest]
 
 # A header field value: visible characters, no line break, no space (RFC 9110 section 5.5).
-_TOKEN = re.compile(r"[\x21-\x7e\x80-\xff]+")
-_FIELD_VALUE = re.compile(r"[\x20-\x7e\x80-\xff]+")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # RFC 7617 section 2
-_FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_COOKIE_VALUE = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]+")  # RFC 6265 section 4.1.1
+_TOKEN = pattern(r"[\x21-\x7e\x80-\xff]+")
+_FIELD_VALUE = pattern(r"[\x20-\x7e\x80-\xff]+")
+_CONTROL = pattern(r"[\x00-\x1f\x7f]")  # RFC 7617 section 2
+_FIELD_NAME = pattern(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_COOKIE_VALUE = pattern(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]+")  # RFC 6265 section 4.1.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +124,11 @@ class Strategy(AuthBase):
     def accept(self, request: requests.PreparedRequest) -> None:
         """Note that a request that was signed again after a 401 was not answered 401."""
 
-    def __and__(self, other: object) -> "CombinedAuth":
+    def __and__(self, other: object) -> CombinedAuth:
         """Apply both: `BearerAuth(token) & APIKeyAuth(key)`."""
         return CombinedAuth((self, as_signer(other)))
 
-    def __rand__(self, other: object) -> "CombinedAuth":
+    def __rand__(self, other: object) -> CombinedAuth:
         return CombinedAuth((as_signer(other), self))
 
 

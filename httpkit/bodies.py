@@ -1,5 +1,7 @@
 """A body that is sent whole on every attempt: it opens again each time."""
 
+from __future__ import annotations
+
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, cast

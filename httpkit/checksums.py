@@ -1,14 +1,17 @@
 """What a file's bytes must add up to: the caller's checksum, and the server's own fields."""
 
+from __future__ import annotations
+
 import base64
 import binascii
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from threading import Condition, Thread
 from typing import Protocol
 
+from httpkit._patterns import pattern
+from httpkit._values import dataclass
 from httpkit.errors import ChecksumError, ConfigurationError, TransferError
 
 # What one read of the file takes: little enough to stay in a processor's cache while it is
@@ -17,7 +20,7 @@ _BLOCK = 1 << 18
 
 # RFC 9530 section 5 and the registry: the names in fields, and hashlib's.
 _FIELD_ALGORITHMS = {"sha-512": "sha512", "sha-256": "sha256", "md5": "md5", "sha": "sha1"}
-_ITEM = re.compile(r"([a-z0-9*._-]+)\s*=\s*:([A-Za-z0-9+/=]*):")
+_ITEM = pattern(r"([a-z0-9*._-]+)\s*=\s*:([A-Za-z0-9+/=]*):")
 
 
 class Hash(Protocol):

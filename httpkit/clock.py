@@ -5,9 +5,11 @@ waited for, asks `time`: a test must not change that.
 """
 
 import random
+import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from httpkit._values import dataclass
 
 
 def _wall() -> float:
@@ -32,3 +34,5 @@ class Clock:
 
 
 CLOCK = Clock()
+TESTING = threading.Lock()
+"""Held while a test replaces the clock or the network: made here, so that it is a real lock."""

@@ -6,6 +6,8 @@ Rule: beside `incoming` and `express`, only here is urllib3's private interface 
 is not as expected, another version or somebody's patch, requests' own path serves in our place.
 """
 
+from __future__ import annotations
+
 import errno
 import io
 import queue
@@ -15,7 +17,6 @@ import ssl
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 from functools import cache
 from http.client import HTTPConnection as StandardConnection
 from http.client import HTTPException, ResponseNotReady
@@ -140,7 +141,7 @@ class HTTPConnection(stock.HTTPConnection):
 
     def _tunnel(self) -> None:
         exchange = EXCHANGE.get()
-        outer = EXCHANGE.set(replace(exchange, send_timeout=self.timeout))
+        outer = EXCHANGE.set(Exchange(exchange.ends_at, self.timeout))
         self.response_class = _TunnelReply
         try:
             super()._tunnel()

@@ -4,6 +4,8 @@ Rule: what is printed can be pasted into any POSIX shell: no byte of it is a con
 and nothing in it is expanded.
 """
 
+from __future__ import annotations
+
 import re
 import shlex
 from typing import Any
@@ -14,6 +16,7 @@ from urllib3._version import __version__
 from urllib3.util import SKIP_HEADER
 
 from httpkit import _secrets
+from httpkit._patterns import pattern
 
 # Bytes. A shell takes 128 KiB in one argument (Linux: MAX_ARG_STRLEN); of a body in octal digits
 # nobody wants to see a screen full.
@@ -21,7 +24,7 @@ _LONGEST_TEXT = 1 << 16
 _LONGEST_OCTAL = 1 << 12
 _FILE = "body.bin"
 # In a terminal these are keys, and may do anything; a line break within quotes does nothing.
-_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+_CONTROL = pattern(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 _GLOBBED = frozenset("[]{}")
 # What curl would add where it is missing; and what urllib3 adds instead.
 _ADDED_BY_CURL = ("Accept", "User-Agent")

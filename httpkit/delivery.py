@@ -7,12 +7,13 @@ next, and frees the connection when it gives up. Nearly every request is plain, 
 by the answer to its first attempt: that one takes none of these steps (`_at_once`).
 """
 
+from __future__ import annotations
+
 import logging
 import math
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
@@ -35,6 +36,8 @@ from httpkit import (
     retry,
     settings,
 )
+from httpkit._typing import RequestsResponse
+from httpkit._values import dataclass
 from httpkit.bodies import Outgoing, SourceError
 from httpkit.clock import CLOCK
 from httpkit.request import Call, PreparedRequest
@@ -171,7 +174,7 @@ class Delivery:
         """
         call, started = self._call, CLOCK.monotonic()
         first = self._at_once(call)
-        if isinstance(first, requests.Response) and _is_settled(first, call):
+        if isinstance(first, RequestsResponse) and _is_settled(first, call):
             self._refund_budget(first)
             first.__dict__["withheld"] = call.withheld
             return first
@@ -245,13 +248,13 @@ class Delivery:
         try:
             if first is None:
                 first = attempt()
-            elif isinstance(first, requests.Response):
+            elif isinstance(first, RequestsResponse):
                 first = self._renewed(first, self.request, trial)
         except requests.RequestException as error:
             first = error
         if isinstance(first, requests.RequestException) and trial.policy is None:
             raise first
-        if isinstance(first, requests.Response) and trial.is_settled(first):
+        if isinstance(first, RequestsResponse) and trial.is_settled(first):
             return first
         return retry.persist(first, attempt, trial, self._release)
 
@@ -437,7 +440,7 @@ class Delivery:
     def _spend(self, outcome: requests.Response | BaseException, capacity: int) -> int | None:
         if retry.asked_wait(outcome):  # the server paces its clients by itself
             return 0
-        is_status = isinstance(outcome, requests.Response)
+        is_status = isinstance(outcome, RequestsResponse)
         cost = limits.STATUS_COST if is_status else limits.TRANSPORT_COST
         return cost if self.budget.spend(self._host, cost, capacity) else None
 

@@ -6,11 +6,11 @@ Rule: what the system says of a path becomes an error of ours that names the pat
 import errno
 import io
 import os
+import pathlib
 import stat
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 from httpkit._filenames import MOST_BYTES, printable
 from httpkit.errors import ConfigurationError, TransferError
@@ -19,7 +19,7 @@ from httpkit.errors import ConfigurationError, TransferError
 _BESIDE_NAME = 15
 
 
-def named_by(dest: object) -> tuple[Path | None, Path]:
+def named_by(dest: object) -> tuple[pathlib.Path | None, pathlib.Path]:
     """Return the file that a caller named, if any, and the folder for one that a server names.
 
     Args:
@@ -33,9 +33,9 @@ def named_by(dest: object) -> tuple[Path | None, Path]:
     if isinstance(dest, io.TextIOBase):
         raise ConfigurationError("the file is opened as text: open it in binary mode ('wb')")
     if dest is None or hasattr(dest, "write"):
-        return None, Path()
+        return None, pathlib.Path()
     text = text_of("dest", dest)
-    path = Path(text)
+    path = pathlib.Path(text)
     with translated(path):
         if stat.S_ISDIR(_mode(path)):
             return None, path
@@ -73,7 +73,7 @@ def text_of(name: str, path: object) -> str:
     return text
 
 
-def is_there(path: Path) -> bool:
+def is_there(path: pathlib.Path) -> bool:
     """Say whether there is a file to be replaced, kept or renamed.
 
     Raises:
@@ -89,7 +89,7 @@ def is_there(path: Path) -> bool:
     return bool(mode)
 
 
-def longest_name(folder: Path) -> int:
+def longest_name(folder: pathlib.Path) -> int:
     """Return the most bytes that the name of a file may have, so that its part has room, too."""
     most = MOST_BYTES
     with suppress(AttributeError, OSError, ValueError):  # Windows cannot be asked
@@ -97,7 +97,7 @@ def longest_name(folder: Path) -> int:
     return most if _BESIDE_NAME < most < MOST_BYTES else MOST_BYTES
 
 
-def free_name(path: Path) -> Path:
+def free_name(path: pathlib.Path) -> pathlib.Path:
     """Return the path with the first number that makes it another: "name (1).txt".
 
     Raises:
@@ -110,7 +110,7 @@ def free_name(path: Path) -> Path:
     return other
 
 
-def taken(path: Path) -> TransferError:
+def taken(path: pathlib.Path) -> TransferError:
     """Return the error of a file that must not be replaced."""
     return TransferError(
         f"{printable(path)} exists: pass if_exists= 'replace', 'skip', 'rename' or 'update'"
@@ -118,7 +118,7 @@ def taken(path: Path) -> TransferError:
 
 
 @contextmanager
-def translated(path: Path) -> Generator[None]:
+def translated(path: pathlib.Path) -> Generator[None]:
     """Translate what the system says of a path.
 
     Raises:
@@ -132,13 +132,13 @@ def translated(path: Path) -> Generator[None]:
         raise cannot_write(path, error) from error
 
 
-def cannot_write(path: Path, error: OSError) -> TransferError:
+def cannot_write(path: pathlib.Path, error: OSError) -> TransferError:
     """Return the error of a path that the system refuses."""
     hint = "; free some space and call again" if error.errno == errno.ENOSPC else ""
     return TransferError(f"{printable(path)} cannot be written: {error.strerror or error}{hint}")
 
 
-def _mode(path: Path) -> int:
+def _mode(path: pathlib.Path) -> int:
     """Return the type and rights of what is at a path; 0 when nothing is.
 
     Path.exists() and its like raise for some refusals, in versions of Python before 3.14, and

@@ -1,11 +1,14 @@
 """What does this status mean here?"""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Generic, NoReturn, TypeVar, cast
 
 from httpkit import errors
+from httpkit._patterns import pattern
+from httpkit._values import dataclass
 from httpkit.errors import ConfigurationError
 from httpkit.response import Response
 
@@ -13,7 +16,7 @@ T = TypeVar("T")
 
 # 1xx never is the answer (RFC 9110 section 15.2); others are no statuses (section 15).
 _FINAL = range(200, 600)
-_CLASS = re.compile(r"[2-5]xx", re.IGNORECASE | re.ASCII)
+_CLASS = pattern(r"[2-5]xx", re.IGNORECASE | re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,9 @@
 
 import fnmatch
 import os
+import pathlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
 from httpkit import checksums
@@ -16,10 +16,6 @@ from httpkit.progress import ProgressLike, check_progress
 IfExists: TypeAlias = Literal["replace", "error", "skip", "rename", "update"]
 Resume: TypeAlias = bool | Literal["force"]
 Verify: TypeAlias = Literal["auto", "require", "off"]
-Destination: TypeAlias = "str | os.PathLike[str] | Writable | None"
-
-_IF_EXISTS = frozenset({"replace", "error", "skip", "rename", "update"})
-_VERIFY = frozenset({"auto", "require", "off"})
 
 
 class Writable(Protocol):
@@ -28,6 +24,12 @@ class Writable(Protocol):
     def write(self, data: bytes, /) -> object:
         """Append bytes."""
         ...
+
+
+Destination: TypeAlias = str | os.PathLike[str] | Writable | None
+
+_IF_EXISTS = frozenset({"replace", "error", "skip", "rename", "update"})
+_VERIFY = frozenset({"auto", "require", "off"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class Download:
         skipped: Whether the file was there already and nothing was fetched.
     """
 
-    path: Path | None
+    path: pathlib.Path | None
     size: int = 0
     fetched: int = 0
     resumed_from: int = 0

@@ -4,16 +4,19 @@ requests reads all of it for every request, which takes longer the more variable
 Rule: an answer is kept only while what it was read from is what it was.
 """
 
+from __future__ import annotations
+
 import os
 import sys
 import urllib.request
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 import requests.sessions
 import requests.utils
+
+from httpkit._values import dataclass, field
 
 # Origins and hosts that are remembered; more of them come from a crawler, which gains nothing.
 _MOST_KEPT = 256

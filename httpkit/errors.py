@@ -15,6 +15,8 @@
 Rule: constructors store what they are given and never raise, so that every error pickles.
 """
 
+from __future__ import annotations
+
 import base64
 import codecs
 import json
@@ -27,6 +29,7 @@ from typing import Any, TypeVar
 import requests
 
 from httpkit import _headers, _secrets, advice, curl
+from httpkit._patterns import pattern
 from httpkit._typing import is_list, is_mapping
 from httpkit.clock import CLOCK
 
@@ -390,7 +393,7 @@ def _password(field: str) -> str:
 
 # The tokens of a field such as "Bearer abc123…" or "sid=abc123…": words have no digits.
 _MOST_CREDENTIALS = 100
-_CREDENTIAL = re.compile(r"(?=[^\s;,=\"]*\d)[^\s;,=\"]{8,}")
+_CREDENTIAL = pattern(r"(?=[^\s;,=\"]*\d)[^\s;,=\"]{8,}")
 
 
 def _sentence(response: requests.Response, detail: str | None, request_id: str | None) -> str:
@@ -505,8 +508,8 @@ def _with_entries(words: str, entries: object, depth: int) -> str:
     return words if not single or single in words else f"{words.rstrip('.: ')}: {single}"
 
 
-_PAGE = re.compile(r"\s*<(!doctype|html|head|body|\?xml)", re.IGNORECASE)
-_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+_PAGE = pattern(r"\s*<(!doctype|html|head|body|\?xml)", re.IGNORECASE)
+_TITLE = pattern(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 
 
 def _unescaped(text: str) -> str:

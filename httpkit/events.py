@@ -4,20 +4,22 @@ Rule: bytes in, events out; blocks may be split at any byte. What waits for the 
 or event is held in memory, and so the caller may bound it.
 """
 
+from __future__ import annotations
+
 import codecs
-import re
 from collections.abc import Callable, Iterable, Iterator, Sized
-from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 from httpkit import _models
+from httpkit._patterns import pattern
+from httpkit._values import dataclass
 
 P = TypeVar("P", bound=Sized)
 Bound: TypeAlias = Callable[[int], None]
 """Is told how much waits for the end of a line or an event; raises when that is too much."""
 
 # Digits only, as the rules say; so many that they are no time are ignored too.
-_RETRY = re.compile("[0-9]{1,15}")
+_RETRY = pattern("[0-9]{1,15}")
 
 
 @dataclass(frozen=True, slots=True)

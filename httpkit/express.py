@@ -12,10 +12,11 @@ interface touched; without what `connections` lists of it there are no connectio
 this way is never taken.
 """
 
+from __future__ import annotations
+
 import logging
 import operator
 import queue
-import re
 import ssl
 import time
 from collections.abc import Mapping, Sequence
@@ -31,6 +32,7 @@ from urllib3.exceptions import LocationValueError, MaxRetryError, ProtocolError,
 from urllib3.exceptions import SSLError as WireSSLError
 
 from httpkit import _headers, connections, incoming, transport
+from httpkit._patterns import pattern
 from httpkit.request import PreparedRequest
 from httpkit.response import Response
 from httpkit.wire import Exchange
@@ -72,7 +74,7 @@ _POOLS = (connections.HTTPConnectionPool, connections.HTTPSConnectionPool)
 _CONNECTIONS = (connections.HTTPConnection, connections.HTTPSConnection)
 _TIMEOUTS = frozenset({tuple, float, int, type(None)})
 # An origin without userinfo, and a target that no part of the way would spell otherwise.
-_PLAIN_URL = re.compile(
+_PLAIN_URL = pattern(
     rf"({transport.PLAIN_ORIGIN})"
     r"(/(?!/)(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-F]{2})*"
     r"(?:\?(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-F]{2})+)?)"

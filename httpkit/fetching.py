@@ -5,13 +5,12 @@ stays in a part file, and the next call, in this process or another, continues t
 """
 
 import os
+import pathlib
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import requests
-from requests.exceptions import ChunkedEncodingError
 
 from httpkit import _filenames, _secrets, checksums, destination, errors, logs, retry
 from httpkit import response as response_room
@@ -81,7 +80,7 @@ def fetch(ask: Ask, url: str, dest: Destination, wishes: Wishes) -> Download:
         transfer.close()
 
 
-def _stat(path: Path) -> os.stat_result:
+def _stat(path: pathlib.Path) -> os.stat_result:
     with destination.translated(path):
         return path.stat()
 
@@ -90,7 +89,13 @@ class _Transfer:
     """One download on its way."""
 
     def __init__(
-        self, ask: Ask, url: str, target: Path | None, folder: Path, wishes: Wishes, file: Any
+        self,
+        ask: Ask,
+        url: str,
+        target: pathlib.Path | None,
+        folder: pathlib.Path,
+        wishes: Wishes,
+        file: Any,
     ) -> None:
         self._ask_server = ask
         self._url = url
@@ -255,7 +260,7 @@ class _Transfer:
             self._log_resume(0, None)
         return not self._resumed_from
 
-    def _is_up_to_date(self, target: Path) -> bool:
+    def _is_up_to_date(self, target: pathlib.Path) -> bool:
         modified = timestamp(self._last_modified)
         if self._wishes.if_exists != "update" or modified is None:
             return False
@@ -393,7 +398,7 @@ class _Transfer:
         sink = self._open_sink()
         total = self._total
         if total is not None and sink.size < total and self._is_resumable:
-            raise ChunkedEncodingError(f"{sink.size} of {total} bytes arrived")
+            raise requests.exceptions.ChunkedEncodingError(f"{sink.size} of {total} bytes arrived")
         if total is not None and sink.size > total and self._is_resumable:
             raise _StartOverError("more bytes arrived than the file has")
         expected = self._wishes.expected_size

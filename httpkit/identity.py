@@ -3,11 +3,11 @@
 Rule: no I/O here, and no file: only what header fields say (RFC 9110 sections 8.8, 13, 14).
 """
 
+import email.utils
+import hashlib
 import re
 from contextlib import suppress
 from dataclasses import dataclass
-from email.utils import formatdate, parsedate_to_datetime
-from hashlib import sha256
 from urllib.parse import urlsplit
 
 import requests
@@ -78,7 +78,9 @@ def stand_for(url: str) -> str:
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     text = f"{parts.scheme}://{host}{parts.path}"
-    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]  # the request refuses it
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[
+        :32
+    ]  # the request refuses it
 
 
 def span(answer: requests.Response) -> tuple[int, int | None] | None:
@@ -102,14 +104,14 @@ def is_chunked(answer: requests.Response) -> bool:
 def timestamp(date: str | None) -> float | None:
     """Return a date field as seconds since the epoch; None when it is no date."""
     try:
-        return parsedate_to_datetime(date or "").timestamp()
+        return email.utils.parsedate_to_datetime(date or "").timestamp()
     except (ValueError, TypeError, OverflowError):
         return None
 
 
 def http_date(moment: float) -> str:
     """Spell seconds since the epoch as a date field."""
-    return formatdate(moment, usegmt=True)
+    return email.utils.formatdate(moment, usegmt=True)
 
 
 def _validator(answer: requests.Response) -> str | None:
@@ -119,7 +121,9 @@ def _validator(answer: requests.Response) -> str | None:
         return etag if _STRONG.fullmatch(etag) else None
     modified, sent = answer.headers.get("last-modified", ""), answer.headers.get("date")
     with suppress(ValueError, TypeError):
-        age = parsedate_to_datetime(sent or "") - parsedate_to_datetime(modified)
+        age = email.utils.parsedate_to_datetime(sent or "") - email.utils.parsedate_to_datetime(
+            modified
+        )
         # Section 8.8.2.2: strong when the server could not have changed it in the same second.
         return modified if age.total_seconds() >= 1 and modified.isprintable() else None
     return None

@@ -4,6 +4,8 @@ Rule: beside `connections` and `express`, only here is urllib3's private interfa
 is used of it is listed in `connections`.
 """
 
+from __future__ import annotations
+
 import re
 import zlib
 from collections.abc import Callable, Generator, Mapping
@@ -36,7 +38,7 @@ class _Lasting:
 
     __slots__ = ("_response",)
 
-    def __init__(self, response: "HTTPResponse") -> None:
+    def __init__(self, response: HTTPResponse) -> None:
         self._response = response
 
     def __enter__(self) -> None:

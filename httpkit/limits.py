@@ -7,14 +7,16 @@ that says when to come back says it to every thread. The only importer of pyrate
 Rule: nothing here waits; the delivery does.
 """
 
+from __future__ import annotations
+
 import math
-import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from httpkit import forks
+from httpkit._patterns import pattern
+from httpkit._values import dataclass
 from httpkit.errors import ConfigurationError
 
 # After botocore's standard mode: a lost connection costs more than an error status. A call that
@@ -68,7 +70,7 @@ class Budget(_Shared):
             else:
                 self._spent.pop(host, None)
 
-    def __reduce__(self) -> tuple[type["Budget"], tuple[()]]:
+    def __reduce__(self) -> tuple[type[Budget], tuple[()]]:
         return Budget, ()
 
 
@@ -93,7 +95,7 @@ class HoldBack(_Shared):
         """Return the seconds that a host is still to be left alone; 0 when it is not."""
         return max(0.0, self._ends.get(host, now) - now)
 
-    def __reduce__(self) -> tuple[type["HoldBack"], tuple[()]]:
+    def __reduce__(self) -> tuple[type[HoldBack], tuple[()]]:
         return HoldBack, ()
 
 
@@ -115,7 +117,7 @@ _SECONDS = {
     "minutes": 60, "h": 3600, "hour": 3600, "hours": 3600, "d": 86_400, "day": 86_400,
     "days": 86_400,
 }  # fmt: skip
-_SPELLING = re.compile(r"\s*(\d{1,9})\s*(?:/|per)\s*(\d{0,9})\s*([a-z]+)\s*")
+_SPELLING = pattern(r"\s*(\d{1,9})\s*(?:/|per)\s*(\d{0,9})\s*([a-z]+)\s*")
 # Beyond these a rate is a mistake: a request in twelve days, a million a second.
 _SLOWEST, _FASTEST = 1e-6, 1e6
 
@@ -213,7 +215,7 @@ class Pace(_Shared):
             since = now - self._rate.seconds
             self._lanes = {host: lane for host, lane in self._lanes.items() if lane.last > since}
 
-    def __reduce__(self) -> tuple[type["Pace"], tuple[RateLimit]]:
+    def __reduce__(self) -> tuple[type[Pace], tuple[RateLimit]]:
         return Pace, (self.rate_limit,)
 
 

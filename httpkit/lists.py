@@ -1,26 +1,21 @@
 """Lists and collections: what a caller may say of them."""
 
-from __future__ import annotations  # names of rooms that are opened when they are needed
+from __future__ import annotations  # names of modules that are imported when they are needed
 
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast, overload
 
-import requests
-
+import httpkit
 from httpkit import preparation, settings
+from httpkit._typing import Params
 from httpkit.errors import ConfigurationError
 from httpkit.settings import PageOptions
 from httpkit.verbs import Verbs
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from httpkit._typing import Params
-    from httpkit.pages import Pages
-    from httpkit.pagination import Pager
-    from httpkit.resource import Resource
-    from httpkit.walk import Turner
+    import httpkit.pagination
+    import httpkit.walk
 
 T = TypeVar("T")
 
@@ -35,7 +30,7 @@ class Lists(Verbs):
         from httpkit.resource import Resource
 
         ours = [kind for kind in cls.__mro__ if kind.__module__.startswith("httpkit.")]
-        taken = {*requests.Session.__attrs__, *(dir(ours[0]) if ours else ())}
+        taken = {*Verbs.__attrs__, *(dir(ours[0]) if ours else ())}
         for name, value in vars(cls).items():
             if isinstance(value, Resource) and name in taken:
                 raise ConfigurationError(
@@ -47,34 +42,34 @@ class Lists(Verbs):
     def paginate(
         self,
         url: str | bytes,
-        pages: Pager | None = None,
+        pages: httpkit.pagination.Pager | None = None,
         *,
         items_at: str | None = None,
         model: None = None,
         params: Params = None,
         **options: Unpack[PageOptions],
-    ) -> Pages[dict[str, Any]]: ...
+    ) -> httpkit.Pages[dict[str, Any]]: ...
     @overload
     def paginate(
         self,
         url: str | bytes,
-        pages: Pager | None = None,
+        pages: httpkit.pagination.Pager | None = None,
         *,
         items_at: str | None = None,
         model: Callable[..., T],
         params: Params = None,
         **options: Unpack[PageOptions],
-    ) -> Pages[T]: ...
+    ) -> httpkit.Pages[T]: ...
     def paginate(
         self,
         url: str | bytes,
-        pages: Pager | None = None,
+        pages: httpkit.pagination.Pager | None = None,
         *,
         items_at: str | None = None,
         model: Any = None,
         params: Params = None,
         **options: Unpack[PageOptions],
-    ) -> Pages[Any]:
+    ) -> httpkit.Pages[Any]:
         """Return the items of a list that comes in pages, lazily: each loop asks anew.
 
         A next page at another origin is asked for without the session's and the call's
@@ -101,7 +96,7 @@ class Lists(Verbs):
         settings.check_known(given, settings.PageOptions)
         kind: Callable[..., Any] = model or dict
         asked = listing(
-            cast("Turner", self),
+            cast("httpkit.walk.Turner", self),
             preparation.as_text(url),
             LinkPages() if pages is None else pages,
             items_at=items_at,
@@ -118,12 +113,12 @@ class Lists(Verbs):
         model: None = None,
         *,
         items_at: str | None = None,
-        pages: Pager | None = None,
+        pages: httpkit.pagination.Pager | None = None,
         item_at: str | None = None,
         item_path: str | None = None,
         form: bool = False,
         update_method: str = "PATCH",
-    ) -> Resource[dict[str, Any]]: ...
+    ) -> httpkit.Resource[dict[str, Any]]: ...
     @overload
     def resource(
         self,
@@ -131,24 +126,24 @@ class Lists(Verbs):
         model: Callable[..., T],
         *,
         items_at: str | None = None,
-        pages: Pager | None = None,
+        pages: httpkit.pagination.Pager | None = None,
         item_at: str | None = None,
         item_path: str | None = None,
         form: bool = False,
         update_method: str = "PATCH",
-    ) -> Resource[T]: ...
+    ) -> httpkit.Resource[T]: ...
     def resource(
         self,
         path: str,
         model: Any = None,
         *,
         items_at: str | None = None,
-        pages: Pager | None = None,
+        pages: httpkit.pagination.Pager | None = None,
         item_at: str | None = None,
         item_path: str | None = None,
         form: bool = False,
         update_method: str = "PATCH",
-    ) -> Resource[Any]:
+    ) -> httpkit.Resource[Any]:
         """Return a resource of this session; `Resource` explains the arguments."""
         from httpkit.resource import Resource
 
@@ -162,4 +157,4 @@ class Lists(Verbs):
             form=form,
             update_method=update_method,
         )
-        return resource.bind(cast("Turner", self))
+        return resource.bind(cast("httpkit.walk.Turner", self))

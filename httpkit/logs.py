@@ -14,6 +14,8 @@ still for a minute must not do so silently.
 Rule: nothing gets into a record but numbers and redacted text.
 """
 
+from __future__ import annotations
+
 import logging
 import sys
 from collections.abc import Callable, Iterator
@@ -25,6 +27,7 @@ import requests
 
 from httpkit import _secrets
 from httpkit._filenames import printable
+from httpkit._typing import RequestsResponse
 from httpkit.clock import CLOCK
 from httpkit.errors import ConfigurationError, HTTPKitError
 
@@ -164,9 +167,9 @@ def retry(
     level = logging.WARNING if wait > longest else logging.INFO
     if not RETRIES.isEnabledFor(level):
         return
-    status = outcome.status_code if isinstance(outcome, requests.Response) else None
+    status = outcome.status_code if isinstance(outcome, RequestsResponse) else None
     error = type(outcome).__name__ if isinstance(outcome, BaseException) else None
-    why = str(status) if isinstance(outcome, requests.Response) else _named(outcome)
+    why = str(status) if isinstance(outcome, RequestsResponse) else _named(outcome)
     _write(
         RETRIES, level, "%s %s: again in %.2f s, after attempt %d: %s",
         *_place(request).values(), wait, attempt, why,

@@ -4,10 +4,11 @@ toolbelt writes the boundaries and the headers of the parts; their bytes are giv
 that open again, where toolbelt's own encoder can be read once.
 """
 
+from __future__ import annotations
+
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, cast
 
@@ -15,6 +16,7 @@ from requests.utils import guess_filename, to_key_val_list
 
 from httpkit._filenames import sendable
 from httpkit._typing import is_list, is_mapping, is_tuple
+from httpkit._values import dataclass, field
 from httpkit.bodies import Outgoing, Watcher
 from httpkit.errors import ConfigurationError
 from httpkit.sources import BLOCK, OpenFile, Source

@@ -15,7 +15,6 @@ from typing import Any, Literal, Self, TypeAlias, TypedDict, Unpack, cast
 from urllib.parse import quote_plus, urlsplit
 
 import requests
-from requests.exceptions import InvalidURL
 
 from httpkit import _secrets, _urls, auth, logs, preparation, tokens
 from httpkit._causes import causes
@@ -376,7 +375,7 @@ def _check_token_url(url: object) -> None:
     shown = _urls.shown(url)
     try:
         scheme, host, _ = _urls.origin(url)
-    except InvalidURL as error:
+    except requests.exceptions.InvalidURL as error:
         raise ConfigurationError(f"token_url={shown} cannot be parsed") from error
     if not _urls.is_absolute(url) or not host or scheme not in _urls.DEFAULT_PORTS:
         raise ConfigurationError(f"token_url={shown} must be an absolute https URL")

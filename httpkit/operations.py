@@ -1,10 +1,12 @@
 """More than one request, or more than a request: GraphQL operations, many calls at once."""
 
-from __future__ import annotations  # names of rooms that are opened when they are needed
+from __future__ import annotations  # names of modules that are imported when they are needed
 
 from collections.abc import Callable, Generator, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
+import httpkit
+from httpkit._typing import ImportedLater
 from httpkit.errors import ConfigurationError
 from httpkit.response import adopt
 from httpkit.retry import RetryPolicy, as_policy
@@ -12,12 +14,12 @@ from httpkit.settings import OperationOptions, check_known
 from httpkit.verbs import Verbs
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
+    from concurrent import futures
 
-    from typing_extensions import Unpack
-
-    from httpkit import parallel
-    from httpkit.progress import ProgressLike
+    import httpkit.parallel
+    import httpkit.progress
+else:
+    futures = ImportedLater("concurrent.futures")
 
 T = TypeVar("T")
 I_ = TypeVar("I_")
@@ -107,10 +109,10 @@ class Operations(Verbs):
         items: Iterable[I_],
         *,
         workers: int = 8,
-        executor: Executor | None = None,
+        executor: futures.Executor | None = None,
         ordered: bool = True,
         errors: Literal["raise"] = "raise",
-        progress: ProgressLike = None,
+        progress: httpkit.progress.ProgressLike = None,
     ) -> Generator[T, None, None]: ...
     @overload
     def map(
@@ -119,10 +121,10 @@ class Operations(Verbs):
         items: Iterable[I_],
         *,
         workers: int = 8,
-        executor: Executor | None = None,
+        executor: futures.Executor | None = None,
         ordered: bool = True,
         errors: Literal["return"],
-        progress: ProgressLike = None,
+        progress: httpkit.progress.ProgressLike = None,
     ) -> Generator[T | Exception, None, None]: ...
     def map(
         self,
@@ -130,10 +132,10 @@ class Operations(Verbs):
         items: Iterable[Any],
         *,
         workers: int = 8,
-        executor: Executor | None = None,
+        executor: futures.Executor | None = None,
         ordered: bool = True,
-        errors: parallel.Errors = "raise",
-        progress: ProgressLike = None,
+        errors: httpkit.parallel.Errors = "raise",
+        progress: httpkit.progress.ProgressLike = None,
     ) -> Generator[Any, None, None]:
         """Apply a function to many items at once, and give the results as they come.
 
@@ -149,7 +151,7 @@ class Operations(Verbs):
             workers: How many calls at once, 1 or more. With an executor, which has workers
                 of its own, it only bounds how many are submitted ahead. Connections beyond
                 100 to one host are not kept open.
-            executor: Any `concurrent.futures.Executor`: a process pool, loky's, or a dask
+            executor: Any `futures.Executor`: a process pool, loky's, or a dask
                 cluster's `client.get_executor()`; it is not shut down. None: threads of our
                 own, which end with the mapping.
             ordered: Whether results come in the order of the items, or as they are done.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import urldefrag
 
 from httpkit import _models, _secrets, _urls
-from httpkit._typing import Params
+from httpkit._typing import ImportedLater, Params
 from httpkit.bounds import check_count
 from httpkit.errors import ConfigurationError
 from httpkit.pagination import Pager, check_place
@@ -15,6 +15,8 @@ from httpkit.walk import Listing, Page, Turner, Walk, beginning, by_name
 if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-not-found,import-untyped,unused-ignore]
     import polars as pl  # type: ignore[import-not-found,unused-ignore]
+else:
+    pd, pl = ImportedLater("pandas"), ImportedLater("polars")
 
 T = TypeVar("T")
 

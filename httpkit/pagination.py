@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from requests.exceptions import InvalidURL
+import requests
 
 from httpkit import _headers, _models, _urls
 from httpkit.bounds import check_count
@@ -166,7 +166,7 @@ class LinkPages(_Linked):
 def _is_same(here: str, anchor: str) -> bool:
     try:
         return _urls.resolve(here, anchor) == here
-    except InvalidURL:
+    except requests.exceptions.InvalidURL:
         return False
 
 

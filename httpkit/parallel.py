@@ -5,13 +5,13 @@ in flight is bounded, so that neither an endless source nor a slow reader fills 
 """
 
 import operator
+import queue
 import threading
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Executor, Future
+from concurrent import futures
 from contextvars import copy_context
 from dataclasses import dataclass
 from itertools import islice
-from queue import SimpleQueue
 from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 from httpkit import _secrets
@@ -33,7 +33,7 @@ _LONGEST_ITEM, _LONGEST_EXAMINED = 200, 4096
 class _Submitter(Protocol):
     """What running the calls needs of an executor."""
 
-    def submit(self, fn: Callable[[I_], R], item: I_, /) -> "Future[R]":
+    def submit(self, fn: Callable[[I_], R], item: I_, /) -> futures.Future[R]:
         """Call a function with an item, somewhere, some time."""
         ...
 
@@ -47,7 +47,7 @@ class Plan:
     """
 
     workers: int = 8
-    executor: Executor | None = None
+    executor: futures.Executor | None = None
     ordered: bool = True
     errors: Errors = "raise"
     progress: ProgressLike = None
@@ -104,8 +104,8 @@ class _Flight:
         self._items = enumerate(items)
         self._plan = plan
         self._most = _IN_FLIGHT * plan.workers
-        self._under_way: dict[Future[Any], tuple[int, object]] = {}
-        self._landed: SimpleQueue[Future[Any]] = SimpleQueue()
+        self._under_way: dict[futures.Future[Any], tuple[int, object]] = {}
+        self._landed: queue.SimpleQueue[futures.Future[Any]] = queue.SimpleQueue()
         self._wrong: Exception | None = None  # with the items, or with who runs the calls
 
     def next(self) -> list[Any] | None:
@@ -166,11 +166,11 @@ class _Crew:
     def __init__(self, size: int) -> None:
         self._size = size
         self._threads: list[threading.Thread] = []
-        self._tasks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
 
-    def submit(self, fn: Callable[[I_], R], item: I_, /) -> "Future[R]":
+    def submit(self, fn: Callable[[I_], R], item: I_, /) -> futures.Future[R]:
         """Call a function with an item, as soon as a thread is free."""
-        future: Future[R] = Future()
+        future: futures.Future[R] = futures.Future()
         context = copy_context()  # a trace, for instance, that the call is a part of
         self._tasks.put(lambda: context.run(_call, future, fn, item))
         if len(self._threads) < self._size:
@@ -195,7 +195,7 @@ class _Crew:
             thread.join()
 
 
-def _call(future: "Future[R]", fn: Callable[[I_], R], item: I_) -> None:
+def _call(future: futures.Future[R], fn: Callable[[I_], R], item: I_) -> None:
     if not future.set_running_or_notify_cancel():
         return
     try:

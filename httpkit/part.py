@@ -8,12 +8,12 @@ Rule: no URL is stored: a signed one is a credential.
 import errno
 import json
 import os
+import pathlib
 import shutil
 import uuid
 from contextlib import suppress
 from dataclasses import asdict
 from hashlib import blake2b
-from pathlib import Path
 from typing import Any, Protocol, Self
 
 from httpkit._filenames import printable
@@ -65,7 +65,7 @@ class Part:
         is_shared: Whether another process is writing the usual one, so that this is another.
     """
 
-    def __init__(self, path: Path, descriptor: int, *, is_shared: bool) -> None:
+    def __init__(self, path: pathlib.Path, descriptor: int, *, is_shared: bool) -> None:
         self.path = path
         self.is_shared = is_shared
         self._descriptor = descriptor
@@ -73,7 +73,7 @@ class Part:
         self.identity = self._load()
 
     @classmethod
-    def open(cls, target: Path) -> Self:
+    def open(cls, target: pathlib.Path) -> Self:
         """Open the part of a file, or a part of its own where another process writes that.
 
         Raises:
@@ -138,7 +138,7 @@ class Part:
                 f"{needed} bytes are missing, but {printable(self.path.parent)} has {free} free"
             )
 
-    def finish(self, target: Path, *, sync: bool, is_new: bool) -> bool:
+    def finish(self, target: pathlib.Path, *, sync: bool, is_new: bool) -> bool:
         """Give the whole file its final name, at once; say whether it could have it.
 
         Args:
@@ -161,7 +161,7 @@ class Part:
             self._sidecar.unlink()
         return True
 
-    def _take(self, target: Path) -> None:
+    def _take(self, target: pathlib.Path) -> None:
         """Move to a name that must be free.
 
         Raises:
@@ -237,7 +237,7 @@ _FLAGS = (
 )
 
 
-def _lock(path: Path) -> int | None:
+def _lock(path: pathlib.Path) -> int | None:
     """Open and lock a file; None when another process has it."""
     while True:
         descriptor = os.open(path, _FLAGS, 0o666)
@@ -255,7 +255,7 @@ def _lock(path: Path) -> int | None:
         os.close(descriptor)
 
 
-def _same_file(descriptor: int, path: Path) -> bool:
+def _same_file(descriptor: int, path: pathlib.Path) -> bool:
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except OSError:

@@ -4,6 +4,8 @@ Rule: an origin that is not the session's gets what the call itself holds, and o
 session's headers the harmless ones.
 """
 
+from __future__ import annotations
+
 from collections.abc import MutableMapping, Sequence
 from contextlib import suppress
 from http.cookiejar import CookieJar

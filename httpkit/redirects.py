@@ -4,6 +4,8 @@ Rule: a redirect to another origin carries nothing that the caller bound to the 
 and what was dropped on the way does not come back.
 """
 
+from __future__ import annotations
+
 from urllib.parse import urlsplit, urlunsplit
 
 import requests

@@ -1,11 +1,12 @@
 """What is about to be sent, and what its call asked for."""
 
+from __future__ import annotations
+
 import io
-import re
 from collections import deque
 from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
+from http.cookiejar import CookieJar
+from typing import Any, NamedTuple, Self, cast
 from urllib.parse import urlencode
 
 import requests
@@ -14,20 +15,19 @@ from requests.exceptions import UnrewindableBodyError
 from requests.structures import CaseInsensitiveDict
 
 from httpkit import _headers, _secrets, curl, multipart
+from httpkit._patterns import pattern
 from httpkit._typing import Carrier, Hook, Renewing, is_mapping, is_tuple
 from httpkit._urls import Origin
+from httpkit._values import dataclass, field
 from httpkit.bodies import Outgoing
 from httpkit.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from http.cookiejar import CookieJar
 
 # Any: what json is there is not declared as theirs, and callers may put another in its place.
 _models_of_requests: Any = requests.models
 
 # A URL that is spelled as requests would spell it: no other characters, no dot segments, no empty
 # ones, and a path; a port that is one.
-_PLAIN_URL = re.compile(
+_PLAIN_URL = pattern(
     r"https?://[a-z0-9][a-z0-9.-]*(?::(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}))?(?=/)"
     r"(?:/(?!\.)[A-Za-z0-9._~!$&'()*+,;=:@-]+)*/?(?:\?[A-Za-z0-9._~!$&'()*+,;=:@/?-]+)?"
 )
@@ -158,7 +158,7 @@ class PreparedRequest(requests.PreparedRequest):
     body_start: Body = Body()
 
     @classmethod
-    def adopt(cls, request: requests.PreparedRequest) -> "PreparedRequest":
+    def adopt(cls, request: requests.PreparedRequest) -> PreparedRequest:
         """Return a copy of a request as one of ours."""
         mine = cls()
         mine.__dict__.update(request.copy().__dict__)
@@ -168,7 +168,7 @@ class PreparedRequest(requests.PreparedRequest):
         mine.body_start = cast("Body", known) if is_known else Body.of(mine.body)
         return mine
 
-    def copy(self) -> "PreparedRequest":
+    def copy(self) -> PreparedRequest:
         """Return a copy with its own headers and cookies; hooks and body are shared."""
         twin = PreparedRequest.__new__(PreparedRequest)  # saves 15 us: requests copies twice
         twin.__dict__.update(self.__dict__)
@@ -184,11 +184,11 @@ class PreparedRequest(requests.PreparedRequest):
 
     __copy__ = copy  # not by way of the pickle, which hides credentials
 
-    def __deepcopy__(self, _: Any) -> "PreparedRequest":
+    def __deepcopy__(self, _: Any) -> PreparedRequest:
         return self.copy()
 
     @classmethod
-    def blank(cls, method: str, call: Call) -> "PreparedRequest":
+    def blank(cls, method: str, call: Call) -> PreparedRequest:
         """Return a request of which nothing but the method is prepared."""
         made = cls.__new__(cls)
         made.__dict__.update(
@@ -250,14 +250,14 @@ class PreparedRequest(requests.PreparedRequest):
         self._check_headers()
 
     @property
-    def _cookies(self) -> "CookieJar | None":
+    def _cookies(self) -> CookieJar | None:
         if "_cookies" not in self.__dict__:
             self.__dict__["_cookies"] = RequestsCookieJar()
         jar: CookieJar | None = self.__dict__["_cookies"]
         return jar
 
     @_cookies.setter
-    def _cookies(self, jar: "CookieJar | None") -> None:  # pyright: ignore[reportIncompatibleVariableOverride]  # requests' own attribute, made late
+    def _cookies(self, jar: CookieJar | None) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]  # requests' own attribute, made late
         self.__dict__["_cookies"] = jar
 
     def prepare_hooks(self, hooks: Any) -> None:
@@ -479,6 +479,6 @@ def check_headers(headers: Iterable[tuple[Any, Any]]) -> None:
             )
 
 
-def session_cookies(request: requests.PreparedRequest) -> "CookieJar | None":
+def session_cookies(request: requests.PreparedRequest) -> CookieJar | None:
     """Return the jar a request was prepared with."""
     return request._cookies  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # no other way to it

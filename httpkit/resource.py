@@ -8,11 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Self, TypeVar, Unpack, cast, overload
 
-import requests
-
-from httpkit import _models, _secrets, _urls, forms, settings
+from httpkit import _models, _secrets, _typing, _urls, forms, settings
 from httpkit._typing import NOT_GIVEN, CallerOptions, Data, NotGiven, Params
-from httpkit.errors import ConfigurationError, HTTPKitError, describe
+from httpkit.errors import ConfigurationError, describe
 from httpkit.pages import Pages, check, listing
 from httpkit.pagination import LinkPages, Pager
 from httpkit.response import Response, decoding, settled
@@ -84,12 +82,12 @@ class Fetched(Generic[T]):
         """The version of the item (RFC 9110 section 8.8.3), for `if_match=`.
 
         Raises:
-            HTTPKitError: The server named none: a change on condition of it is not possible.
+            AttributeError: The server named none: a change on condition of it is not possible.
         """
         tag = self.response.headers.get("etag")
         if not tag:
             what = describe(self.response.request, self.response.url)
-            raise HTTPKitError(f"the answer to {what} has no ETag", response=self.response)
+            raise AttributeError(f"the response to {what} has no ETag")
         return tag
 
     def __repr__(self) -> str:
@@ -277,8 +275,8 @@ class Resource(Generic[T]):
         """
         settings.check_known(cast("dict[str, Any]", options), settings.PageOptions)
         asked = listing(
-            self._owner,
-            self._collection,
+            self._owner(),
+            self._collection(),
             self._pager or LinkPages(),
             items_at=self.items_at,
             model=self._kind,
@@ -316,7 +314,9 @@ class Resource(Generic[T]):
             InvalidURL: The id is empty, None, "." or "..".
         """
         table = None if default is NOT_GIVEN else _ABSENCE
-        answer: object = self._call("GET", self._item, table or {}, id=id, params=params, **options)
+        answer: object = self._call(
+            "GET", self._item(), table or {}, id=id, params=params, **options
+        )
         return cast("D", default) if answer is _ABSENT else self._decode(cast("Response", answer))
 
     def fetch(
@@ -334,7 +334,7 @@ class Resource(Generic[T]):
 
         Raises: as `get`.
         """
-        answer = self._call("GET", self._item, id=id, params=params, **options)
+        answer = self._call("GET", self._item(), id=id, params=params, **options)
         return Fetched(self._decode(answer), answer)
 
     def create(self, item: object, *, params: Params = None, **options: Unpack[CallerOptions]) -> T:
@@ -355,7 +355,7 @@ class Resource(Generic[T]):
             DecodeError: The answer is not of the model.
         """
         body = _models.encode(item, omit_unset=True)
-        answer = self._send("POST", self._collection, body, params=params, **options)
+        answer = self._send("POST", self._collection(), body, params=params, **options)
         return self._decode(answer) if answer.content else self._build(answer, body)
 
     def create_many(
@@ -384,7 +384,7 @@ class Resource(Generic[T]):
         body = [_models.encode(item, omit_unset=True) for item in items]
         if not body:
             return []
-        answer = self._send("POST", self._collection, body, params=params, **options)
+        answer = self._send("POST", self._collection(), body, params=params, **options)
         if not answer.content:
             return [self._build(answer, item) for item in body]
         with decoding(answer, self._kind):
@@ -420,7 +420,7 @@ class Resource(Generic[T]):
         """
         body = _models.encode(item)
         asked = _on_condition(options, if_match)
-        answer = self._send("PUT", self._item, body, id=id, params=params, **asked)
+        answer = self._send("PUT", self._item(), body, id=id, params=params, **asked)
         return self._decode(answer) if answer.content else self._build(answer, body)
 
     def update(
@@ -451,7 +451,7 @@ class Resource(Generic[T]):
         """
         body = _models.encode(changes)
         asked = _on_condition(options, if_match)
-        answer = self._send(self.update_method, self._item, body, id=id, params=params, **asked)
+        answer = self._send(self.update_method, self._item(), body, id=id, params=params, **asked)
         if answer.content:
             return self._decode(answer)
         options.pop("idempotency_key", None)  # of the change
@@ -479,7 +479,7 @@ class Resource(Generic[T]):
             StatusError: The server refuses.
         """
         asked = _on_condition(options, if_match)
-        self._call("DELETE", self._item, id=id, params=params, **asked)
+        self._call("DELETE", self._item(), id=id, params=params, **asked)
 
     def exists(
         self, id: object, *, params: Params = None, **options: Unpack[CallerOptions]
@@ -489,9 +489,9 @@ class Resource(Generic[T]):
         Raises:
             StatusError: The server answers neither with success nor with 404 or 410.
         """
-        answer = self._call("HEAD", self._item, _EXISTENCE, id=id, params=params, **options)
+        answer = self._call("HEAD", self._item(), _EXISTENCE, id=id, params=params, **options)
         if answer is _UNKNOWN_METHOD:
-            answer = self._call("GET", self._item, _ABSENCE, id=id, params=params, **options)
+            answer = self._call("GET", self._item(), _ABSENCE, id=id, params=params, **options)
         return answer is not _ABSENT
 
     def request(
@@ -530,7 +530,7 @@ class Resource(Generic[T]):
             raise ConfigurationError(
                 f"{url!r} must begin with {_ID!r} if id= is given, and only so"
             )
-        place = self._item if is_of_item else self._collection
+        place = self._item() if is_of_item else self._collection()
         below = url.removeprefix(_ID) if is_of_item else f"/{url.lstrip('/')}"
         target = f"{place.rstrip('/')}{below}" if below.strip("/") else place
         if data is None:
@@ -541,34 +541,30 @@ class Resource(Generic[T]):
         pairs = forms.fields(data)
         return self._call(method, target, id=id, data=pairs, params=params, **options)
 
-    @property
     def _collection(self) -> str:
         """The path of the collection, below the item that it is nested in."""
         if self._id is not NOT_GIVEN:
             raise ConfigurationError(
                 f"{self!r} is one item: call the collection's methods before choosing it"
             )
-        return self._path
+        return self._path()
 
-    @property
     def _path(self) -> str:
         around = self._around
         if around is None:
             return self.path
         if around._id is NOT_GIVEN:  # noqa: SLF001  # one of ourselves
             raise ConfigurationError(f"{self!r} is nested: choose an item of {around!r} first")
-        item = _urls.fill(around._template, {"id": around._id})  # noqa: SLF001  # likewise
+        item = _urls.fill(around._template(), {"id": around._id})  # noqa: SLF001  # likewise
         return f"{item.rstrip('/')}/{self.path.lstrip('/')}"
 
-    @property
     def _item(self) -> str:
         """The path of an item, with a place for its id."""
-        _ = self._collection  # refused where the item is chosen already
-        return self._template
+        _ = self._collection()  # refused where the item is chosen already
+        return self._template()
 
-    @property
     def _template(self) -> str:
-        return self._below(self._path)
+        return self._below(self._path())
 
     def _below(self, path: str) -> str:
         """Return the path of an item of the collection at a path, with a place for its id."""
@@ -578,7 +574,6 @@ class Resource(Generic[T]):
             return self.item_path
         return f"{path.removesuffix(self.path.lstrip('/'))}{self.item_path.lstrip('/')}"
 
-    @property
     def _owner(self) -> Turner:
         if self._caller is None:
             raise ConfigurationError(
@@ -634,10 +629,10 @@ class Resource(Generic[T]):
         **options: Unpack[_CallOptions],
     ) -> object:
         path = None if id is NOT_GIVEN else {"id": id}
-        answer = self._owner.request(
+        answer = self._owner().request(
             method, url, path=path, on_status=on_status or {}, raise_for_status=True, **options
         )
-        return settled(answer) if isinstance(answer, requests.Response) else answer
+        return settled(answer) if isinstance(answer, _typing.RequestsResponse) else answer
 
     def _decode(self, answer: Response) -> T:
         if self.item_at is None:

@@ -1,5 +1,7 @@
 """What a caller sees of an answer, and how its body is read."""
 
+from __future__ import annotations
+
 import codecs
 import json
 import zlib
@@ -119,6 +121,12 @@ class Response(requests.Response):
             raise self._failure
         return super().content
 
+    @property
+    def apparent_encoding(self) -> str | None:
+        """The encoding that the bytes of the body look like; None while there is no body."""
+        content: Any = self.content  # None in an empty response
+        return None if content is None else super().apparent_encoding
+
     @overload
     def iter_content(
         self, chunk_size: int | None = 1, decode_unicode: Literal[False] = False
@@ -172,7 +180,7 @@ class Response(requests.Response):
     @property
     def ok(self) -> bool:
         """Say whether the status is below 400."""
-        return self.status_code < 400
+        return (self.status_code or 0) < 400  # None in an empty response
 
     @property
     def text(self) -> str:
@@ -372,7 +380,7 @@ class Response(requests.Response):
         """
         return curl.command(self.request, secrets=secrets)
 
-    def __copy__(self) -> "Response":
+    def __copy__(self) -> Response:
         """Return a copy that keeps what a pickle hides."""
         twin = type(self).__new__(type(self))
         twin.__dict__.update(self.__dict__)
@@ -534,8 +542,11 @@ def must_be_streamed(raw: urllib3.BaseHTTPResponse) -> bool:
 
     http.client knows chunks only where the field says "chunked" and nothing else, and not
     "identity, chunked". What a cache puts in its place (CacheControl) hears of `read` alone,
-    and would store the body without what other methods read.
+    and would store the body without what other methods read. What VCR records has a `read1` that
+    takes no `decode_content`.
     """
+    if not isinstance(raw, urllib3.BaseHTTPResponse):  # pyright: ignore[reportUnnecessaryIsInstance]  # a mock's
+        return True
     message: object = getattr(raw, "_fp", None)
     is_wrapped = message is not None and not hasattr(message.__class__, "read1")
     return is_wrapped or raw.headers.get("transfer-encoding", "chunked").lower() != "chunked"

@@ -7,12 +7,12 @@ Rule: only the server's own word counts as arrived.
 
 import json
 import os
+import pathlib
 import re
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -270,10 +270,10 @@ class _State:
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
-        self._path: Path | None = None
+        self._path: pathlib.Path | None = None
         if exchange.wishes.state is None:
             return
-        self._path = Path(destination.text_of("state", exchange.wishes.state))
+        self._path = pathlib.Path(destination.text_of("state", exchange.wishes.state))
         destination.is_there(self._path)  # it must not be anything but a file
         self._facts = {
             "protocol": exchange.wishes.resumable,

@@ -6,11 +6,12 @@ processed, only when repeating it does no harm (RFC 9110 section 9.2.2) or when 
 knows it by an idempotency key.
 """
 
+from __future__ import annotations
+
 import ssl
 import sys
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
 from typing import Literal, TypeVar, cast
 
 import requests
@@ -25,6 +26,8 @@ from requests.exceptions import (
 
 from httpkit import _headers, _secrets, errors, logs
 from httpkit._causes import causes
+from httpkit._typing import RequestsResponse
+from httpkit._values import dataclass, field
 from httpkit.bounds import check_count, check_seconds, is_count
 from httpkit.clock import CLOCK
 from httpkit.errors import ConfigurationError
@@ -114,6 +117,8 @@ class RetryPolicy:
 
     def __repr__(self) -> str:
         """Show what is not as it is by default."""
+        from dataclasses import fields
+
         pairs = ((each.name, each.default, getattr(self, each.name)) for each in fields(self))
         changed = (f"{name}={_spelled(value)}" for name, usual, value in pairs if value != usual)
         return f"{type(self).__name__}({', '.join(changed)})"
@@ -266,7 +271,7 @@ class Trial:
     def wants_more(self, outcome: requests.Response | BaseException) -> bool:
         """Judge the last attempt; sets the wait, or the reason to stop."""
         outcome = judged(outcome)
-        if isinstance(outcome, requests.Response) and self.is_settled(outcome):
+        if isinstance(outcome, RequestsResponse) and self.is_settled(outcome):
             return False
         self.stop_reason = self._refusal(outcome)
         if self.stop_reason is not None:
@@ -278,7 +283,7 @@ class Trial:
             return "retries are off"
         if self.is_unsigned:  # asking for a token has retries of its own: they must not multiply
             return "it could not be signed"
-        if isinstance(outcome, requests.Response):
+        if isinstance(outcome, RequestsResponse):
             kind = self._refusal_of_status(outcome, self.policy)
         else:
             kind = self._refusal_of_error(outcome)
@@ -378,12 +383,12 @@ def pause_for_all(policy: RetryPolicy, answer: requests.Response) -> float:
 
 
 def _status(outcome: requests.Response | BaseException) -> int | None:
-    return outcome.status_code if isinstance(outcome, requests.Response) else None
+    return outcome.status_code if isinstance(outcome, RequestsResponse) else None
 
 
 def asked_wait(outcome: requests.Response | BaseException) -> float | None:
     """Return the seconds that an answer asks to wait; None when it does not."""
-    if isinstance(outcome, requests.Response):
+    if isinstance(outcome, RequestsResponse):
         return _headers.asked_wait(outcome.status_code, outcome.headers, CLOCK.wall())
     return None
 
@@ -461,7 +466,7 @@ def persist(
         try:
             return trial.announce(outcomes[0])
         finally:  # also when on_retry raises: nobody will read this answer
-            if isinstance(answer, requests.Response):
+            if isinstance(answer, RequestsResponse):
                 release(answer)
 
     retrying = tenacity.Retrying(

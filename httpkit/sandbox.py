@@ -180,7 +180,7 @@ class Sandbox:
         """The origin to send requests to, on a port of 127.0.0.1 that was free.
 
         Raises:
-            RuntimeError: The sandbox is not started.
+            NotStartedError: The sandbox is not started (a RuntimeError and AttributeError).
         """
         return self._site.origin(0)
 
@@ -189,7 +189,7 @@ class Sandbox:
         """A second origin with the same routes and the same stored objects.
 
         Raises:
-            RuntimeError: The sandbox is not started.
+            NotStartedError: The sandbox is not started (a RuntimeError and AttributeError).
         """
         return self._site.origin(1)
 

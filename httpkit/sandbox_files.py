@@ -3,13 +3,13 @@
 Rule: standard library only, and nothing from httpkit but the rooms of the Sandbox.
 """
 
+import email.utils
 import hashlib
 import re
 from base64 import b64encode
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from email.utils import formatdate
 from urllib.parse import quote
 
 from httpkit.sandbox_answers import (
@@ -43,7 +43,7 @@ def sized(call: Call) -> Answer:
     fields = {
         "Accept-Ranges": "bytes",
         "ETag": call.chosen("etag", _ETAGS, "strong").format(f"{size}-{version}"),
-        "Last-Modified": formatdate(_MODIFIED + version * 86_400, usegmt=True),
+        "Last-Modified": email.utils.formatdate(_MODIFIED + version * 86_400, usegmt=True),
         "Repr-Digest": _digest(whole.body) if call.asked("digest", "0") == "1" else "",
         "Content-Disposition": _attachment(name) if (name := call.asked("name", "")) else "",
     }

@@ -5,10 +5,10 @@ Rule: standard library only, and nothing from httpkit but the rooms of the Sandb
 
 import hmac
 import math
+import secrets
 import time
 from base64 import b64encode
 from collections.abc import Mapping
-from secrets import token_hex
 from urllib.parse import parse_qs, quote_plus
 
 from httpkit.sandbox_answers import Answer, RefusalError, as_json, asked_number
@@ -43,12 +43,16 @@ def token(call: Call) -> Answer:
     if kind not in {"client_credentials", "refresh_token"}:
         return _no_token("unsupported_grant_type", f"{kind} is not granted here")
     life = asked_number(call.request, "expires_in", 3600.0, most=_LONGEST_LIFE)
-    answer: Row = {"access_token": token_hex(16), "token_type": "Bearer", "expires_in": life}
+    answer: Row = {
+        "access_token": secrets.token_hex(16),
+        "token_type": "Bearer",
+        "expires_in": life,
+    }
     with call.site.lock:
         if kind == "refresh_token":
             if form.get("refresh_token") != [known.refresh_token]:
                 return _no_token("invalid_grant", "the refresh token is used up or unknown")
-            answer["refresh_token"] = known.refresh_token = token_hex(16)
+            answer["refresh_token"] = known.refresh_token = secrets.token_hex(16)
         call.site.granted[str(answer["access_token"])] = time.monotonic() + life
     return as_json(answer, headers=_NO_STORE)
 

@@ -32,6 +32,10 @@ _NOT_FILTERS = _PAGING | {"api_key"}
 _REQUIRED: Mapping[str, tuple[str, ...]] = {"posts": ("title",)}
 
 
+class NotStartedError(RuntimeError, AttributeError):
+    """The sandbox has no URL yet; an AttributeError, as tools that list attributes expect."""
+
+
 class Collection:
     """The stored objects of one route, by str(id); the caller holds the lock."""
 
@@ -238,10 +242,12 @@ class Site:
         """Return the URL of the first port, or of the second.
 
         Raises:
-            RuntimeError: The sandbox is not started.
+            NotStartedError: The sandbox is not started.
         """
         if not self.ports:
-            raise RuntimeError("the sandbox is not started; call start() or use it in a with block")
+            raise NotStartedError(
+                "the sandbox is not started; call start() or use it in a with block"
+            )
         return f"http://127.0.0.1:{self.ports[index]}"
 
     def wait(self, seconds: float) -> None:

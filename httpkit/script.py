@@ -7,23 +7,26 @@ Rule: nothing reaches a socket. What no script is for goes to the mock below, or
 
 import json as json_room
 import re
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from threading import Lock
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
-from requests.structures import CaseInsensitiveDict
+import requests.adapters
+import requests.structures
+import urllib3
 
 from httpkit import _secrets
-from httpkit._typing import Json
+from httpkit import clock as clock_module
+from httpkit._typing import ImportedLater, Json
 from httpkit.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import responses
-    from urllib3 import HTTPResponse
+else:
+    responses = ImportedLater("responses")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +149,7 @@ class Script:
         self._url = url
         self._asked = 0
         self._sent: dict[int, Attempt] = {}
-        self._lock = Lock()
+        self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         return f"<Script {self._asked} of {len(self._answers)} answers>"
@@ -212,7 +215,9 @@ class Script:
         sent = Attempt(
             method=request.method or "",
             url=request.url or "",
-            headers=CaseInsensitiveDict({n: _as_text(v) for n, v in request.headers.items()}),
+            headers=requests.structures.CaseInsensitiveDict(
+                {n: _as_text(v) for n, v in request.headers.items()}
+            ),
             body=_read(request.body),
         )
         with self._lock:
@@ -283,20 +288,19 @@ class _Layer:
 
 
 _layers: list[_Layer] = []
-_entering = Lock()
 
 
 def _enter(script: Script) -> None:
-    with _entering:
+    with clock_module.TESTING:
         if any(script in layer.scripts for layer in _layers):
             raise ConfigurationError("a script is entered once at a time")
-        if not _layers or HTTPAdapter.send is not _layers[-1].send:
+        if not _layers or requests.adapters.HTTPAdapter.send is not _layers[-1].send:
             _layers.append(_laid())
         _layers[-1].scripts.append(script)
 
 
 def _leave(script: Script) -> None:
-    with _entering:
+    with clock_module.TESTING:
         layer = next(layer for layer in _layers if script in layer.scripts)
         layer.scripts.remove(script)
         if not layer.scripts:
@@ -321,7 +325,7 @@ def _laid() -> _Layer:
         def matches(self, request: requests.PreparedRequest) -> tuple[bool, str]:
             return layer.find(request) is not None, "no script is for it"
 
-        def get_response(self, request: requests.PreparedRequest) -> "HTTPResponse":
+        def get_response(self, request: requests.PreparedRequest) -> urllib3.HTTPResponse:
             script = layer.find(request)
             if script is None:  # another thread left it just now
                 raise requests.ConnectionError("Connection refused by Responses: a script was left")
@@ -337,12 +341,14 @@ def _laid() -> _Layer:
         def matches(self, request: requests.PreparedRequest) -> tuple[bool, str]:
             return layer.find(request) is None, ""
 
-    below: Any = HTTPAdapter.send
+    below: Any = requests.adapters.HTTPAdapter.send
     mock = responses.RequestsMock(assert_all_requests_are_fired=False, real_adapter_send=below)
     layer = _Layer([], mock)
     mock.add(Scripted("ANY", "http://any"))
-    if getattr(below, "__module__", None) != HTTPAdapter.__module__:  # a mock, not the network
+    if (
+        getattr(below, "__module__", None) != requests.adapters.HTTPAdapter.__module__
+    ):  # a mock, not the network
         mock.add(Others("ANY", "http://any"))
     mock.start()
-    layer.send = HTTPAdapter.send
+    layer.send = requests.adapters.HTTPAdapter.send
     return layer

@@ -6,6 +6,8 @@
 the clock, and `delivery` does the redirects, retries and attempts.
 """
 
+from __future__ import annotations
+
 import copy
 import logging
 import operator
@@ -13,13 +15,12 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Generator, Mapping, MutableMapping, Sequence
 from contextlib import suppress
-from importlib.metadata import version
 from typing import Any, Self, TypeVar, Unpack, cast, overload
 
 import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.cookies import RequestsCookieJar, merge_cookies
-from requests.models import REDIRECT_STATI
+from requests.models import REDIRECT_STATI, Request
 from requests.structures import CaseInsensitiveDict
 from urllib3.util import Retry
 
@@ -50,9 +51,11 @@ from httpkit._typing import (
     Json,
     NotGiven,
     Params,
+    RequestsResponse,
     Timeout,
     Verify,
 )
+from httpkit._version import __version__
 from httpkit.clock import CLOCK
 from httpkit.errors import ConfigurationError
 from httpkit.limits import Budget, HoldBack, Pace, RateLimit
@@ -197,7 +200,7 @@ class Session(Operations, Lists, Transfers):
         self.cookies: RequestsCookieJar = _headers.Jar(is_strict=self.strict)
         self._budget, self._hold_back = Budget(), HoldBack()
         if self.strict:
-            self.headers["User-Agent"] = f"httpkit/{_VERSION} {self.headers['User-Agent']}"
+            self.headers["User-Agent"] = f"httpkit/{__version__} {self.headers['User-Agent']}"
         ours = {
             "auth": auth,
             "headers": headers,
@@ -387,7 +390,7 @@ class Session(Operations, Lists, Transfers):
     def _prepare_leniently(self, request: requests.Request, asked: Call) -> PreparedRequest:
         signer = request.auth if request.auth is not None else self.auth
         is_ours = isinstance(signer, auth_room.Strategy)
-        joined = requests.Request()
+        joined = Request()
         joined.__dict__.update(request.__dict__)
         if self.base_url is not None:
             joined.url = _urls.join(self.base_url, preparation.as_text(request.url))
@@ -466,7 +469,7 @@ class Session(Operations, Lists, Transfers):
             RequestException: There is no answer; the error says after how many attempts.
             ValueError: It is not a prepared request.
         """
-        if isinstance(request, requests.Request):  # pyright: ignore[reportUnnecessaryIsInstance]  # a common slip
+        if isinstance(request, Request):  # pyright: ignore[reportUnnecessaryIsInstance]  # a common slip
             raise ValueError("You can only send PreparedRequests.")  # noqa: TRY004  # requests' own class and words
         started = CLOCK.monotonic()
         outer = delivery.ATTEMPTING.set(False)  # a hook may send within another attempt
@@ -474,7 +477,7 @@ class Session(Operations, Lists, Transfers):
             answer = self._deliver(request, kwargs)
         except requests.RequestException as error:
             _secrets.scrub(error)
-            if isinstance(error.response, requests.Response):
+            if isinstance(error.response, RequestsResponse):
                 adopt(error.response)  # ours hides credentials, also in a pickle
             raise
         finally:
@@ -610,7 +613,7 @@ class Session(Operations, Lists, Transfers):
     ) -> delivery.Delivery:
         """Return what delivers a request of its own: its clock is started."""
         transmit = super().send  # of whoever comes next: a mixin may have one
-        is_stock = getattr(transmit, "__func__", None) is requests.Session.send
+        is_stock = getattr(transmit, "__func__", None) is requests.sessions.Session.send
         return delivery.Delivery(
             session=self,
             transmit=transmit,
@@ -764,7 +767,7 @@ class Session(Operations, Lists, Transfers):
             **merged,
         )
         if not _is_ours(answer):
-            if not isinstance(answer, requests.Response):  # pyright: ignore[reportUnnecessaryIsInstance]  # send may be a mock
+            if not isinstance(answer, RequestsResponse):  # pyright: ignore[reportUnnecessaryIsInstance]  # send may be a mock
                 return answer
             answer = adopt(answer)
         return self._dispatched(answer, tables, raises=raises, limit=call.max_body)
@@ -839,7 +842,7 @@ class Session(Operations, Lists, Transfers):
         except BaseException:
             answer.close()
             raise
-        if table is tables[-1] and not isinstance(result, requests.Response):
+        if table is tables[-1] and not isinstance(result, RequestsResponse):
             raise ConfigurationError(
                 f"the session's on_status returned {type(result).__name__} for {status}: a"
                 " session's table may only raise or return a Response",
@@ -868,7 +871,7 @@ def _draft(call: Call, *, method: Any, headers: Any, **parts: Any) -> requests.R
             raise ConfigurationError(f"method={method!r} is no HTTP method")
         method = method.upper()
     try:
-        drafted = requests.Request(method, headers=dict(headers or {}), **parts)
+        drafted = Request(method, headers=dict(headers or {}), **parts)
     except (TypeError, AttributeError, ValueError) as error:
         raise ConfigurationError(f"an argument cannot be used: {error}") from error
     drafted.__dict__["call"] = call
@@ -910,7 +913,6 @@ _secrets.guard_logs()
 # Connections to a host that are kept open: requests' 10 make the other 22 of 32 threads connect
 # anew for each request. Room for one costs a microsecond when a host is first met.
 _MOST_IDLE = 100
-_VERSION = version("requests-httpkit")
 _GOOD_TIMEOUT = Session.timeout
 _CALL_SETTINGS = ("retry", "deadline", "max_body", "redirect_body", "allow_http_auth")
 _NOTHING_ASKED = (NOT_GIVEN,) * len(_CALL_SETTINGS)

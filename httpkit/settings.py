@@ -1,5 +1,7 @@
 """What a session can be told: the options, their bounds, and what each means by default."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress

@@ -3,6 +3,8 @@
 Rule: an iteration gives the same bytes as the one before it, or an error; never fewer.
 """
 
+from __future__ import annotations
+
 import io
 import os
 import stat

@@ -7,6 +7,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Self
 
+from httpkit import clock as clock_module
 from httpkit.clock import CLOCK, Clock
 from httpkit.errors import ConfigurationError
 from httpkit.sandbox import Sandbox, SeenRequest
@@ -49,19 +50,19 @@ class FakeClock:
     def __init__(self) -> None:
         self.waits: list[float] = []
         self._advanced = 0.0
-        self._passed = _Passed()
+        self._passed = threading.local()  # seconds of waits that each thread was spared
 
     def __repr__(self) -> str:
         return f"<FakeClock {self._advanced:g} s ahead, {len(self.waits)} waits>"
 
     def __enter__(self) -> Self:
-        with _lock:
+        with clock_module.TESTING:
             _in_force.append(self)
             _apply()
         return self
 
     def __exit__(self, *_: object) -> None:
-        with _lock:  # the last one entered: another thread may leave before its turn
+        with clock_module.TESTING:  # the last one entered: another thread may leave before its turn
             del _in_force[len(_in_force) - 1 - _in_force[::-1].index(self)]
             _apply()
 
@@ -73,30 +74,27 @@ class FakeClock:
         """
         if not 0 <= seconds < math.inf:
             raise ConfigurationError(f"seconds={seconds!r} must be a number, 0 or more")
-        with _lock:
+        with clock_module.TESTING:
             self._advanced += seconds
 
     def monotonic(self) -> float:
         """Return what deadlines, rates and tokens are judged by, in seconds."""
-        return time.monotonic() + self._advanced + self._passed.seconds
+        return time.monotonic() + self._advanced + self._spared()
 
     def time(self) -> float:
         """Return the seconds since the epoch: what dates in answers are judged by."""
-        return time.time() + self._advanced + self._passed.seconds
+        return time.time() + self._advanced + self._spared()
 
     def sleep(self, seconds: float) -> None:
         """Let a wait pass at once, for this thread."""
         self.waits.append(seconds)
-        self._passed.seconds += seconds
+        self._passed.seconds = self._spared() + seconds
+
+    def _spared(self) -> float:
+        seconds: float = getattr(self._passed, "seconds", 0.0)
+        return seconds
 
 
-class _Passed(threading.local):
-    """Seconds of waits that each thread was spared."""
-
-    seconds = 0.0
-
-
-_lock = threading.Lock()
 _in_force: list[FakeClock] = []
 
 

@@ -8,9 +8,9 @@ import copy
 import json
 import math
 import re
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from threading import TIMEOUT_MAX, Event, Lock, get_ident
 from typing import Any, TypeAlias
 
 import requests
@@ -178,8 +178,8 @@ class _Flight:
     """
 
     patience: float
-    leader: int = field(default_factory=get_ident)
-    done: Event = field(default_factory=Event)
+    leader: int = field(default_factory=lambda: threading.get_ident())  # noqa: PLW0108  # looked up each time
+    done: threading.Event = field(default_factory=lambda: threading.Event())  # noqa: PLW0108  # likewise
     token: str | None = None
     error: requests.RequestException | None = None
 
@@ -195,7 +195,7 @@ class Keeper:
 
     def renew(self) -> None:
         """Forget what other threads hold; in a forked child they do not exist."""
-        self._lock = Lock()
+        self._lock = threading.Lock()
         self._flight: _Flight | None = None
 
     def token(
@@ -318,12 +318,12 @@ class Keeper:
 
 def _awaited(flight: _Flight, ends_at: float) -> str | None:
     """Return what another thread fetched; None when this one must see for itself."""
-    if flight.leader == get_ident() and not flight.done.is_set():
+    if flight.leader == threading.get_ident() and not flight.done.is_set():
         raise ConfigurationError(
             "on_refresh made a request that needs the token it is being told of"
         )
     remaining = max(0.0, ends_at - CLOCK.monotonic())
-    if not flight.done.wait(min(remaining, TIMEOUT_MAX)):
+    if not flight.done.wait(min(remaining, threading.TIMEOUT_MAX)):
         raise DeadlineExceededError("the deadline passed while another thread asked for a token")
     if flight.error is not None:
         raise _again(flight.error)

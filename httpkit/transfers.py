@@ -1,26 +1,23 @@
 """Files down and up: what a caller may say of a transfer."""
 
-from __future__ import annotations  # names of rooms that are opened when they are needed
+from __future__ import annotations  # names of modules that are imported when they are needed
 
+import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
+import requests
+
+import httpkit
+from httpkit._urls import Origin
+from httpkit.response import Response
+from httpkit.settings import FetchOptions, UploadOptions
 from httpkit.verbs import Verbs
 
 if TYPE_CHECKING:
-    import os
-
-    import requests
-    from typing_extensions import Unpack
-
-    from httpkit._urls import Origin
-    from httpkit.download import Destination, Download, IfExists, Resume
-    from httpkit.download import Verify as VerifyDigests
-    from httpkit.progress import ProgressLike
-    from httpkit.response import Response
-    from httpkit.settings import FetchOptions, UploadOptions
-    from httpkit.upload import Fields, UploadSource
-    from httpkit.upload import Protocol as UploadProtocol
+    import httpkit.download
+    import httpkit.progress
+    import httpkit.upload
 
 
 class Transfers(Verbs):
@@ -34,22 +31,22 @@ class Transfers(Verbs):
     def download(
         self,
         url: str | bytes,
-        dest: Destination = None,
+        dest: httpkit.download.Destination = None,
         *,
-        if_exists: IfExists | None = None,
-        resume: Resume = True,
+        if_exists: httpkit.download.IfExists | None = None,
+        resume: httpkit.download.Resume = True,
         checksum: str | None = None,
-        verify: VerifyDigests = "auto",
+        verify: httpkit.download.Verify = "auto",
         expected_size: int | None = None,
         max_size: int | None = None,
         content_type: str | tuple[str, ...] | None = None,
         decode: bool | Literal["auto"] = "auto",
         max_stalls: int = 5,
-        progress: ProgressLike = None,
+        progress: httpkit.progress.ProgressLike = None,
         mtime: bool = False,
         fsync: bool = False,
         **options: Unpack[FetchOptions],
-    ) -> Download:
+    ) -> httpkit.Download:
         """Fetch a URL into a file: resumed, verified, and under its name only when whole.
 
         The bytes go into `<name>.part` beside the file. A call that is cut short, by the
@@ -126,17 +123,17 @@ class Transfers(Verbs):
     def upload(
         self,
         url: str | bytes,
-        source: UploadSource,
+        source: httpkit.upload.UploadSource,
         *,
         method: str | None = None,
         field: str | None = None,
-        data: Fields = None,
+        data: httpkit.upload.Fields = None,
         filename: str | None = None,
         content_type: str | None = None,
         size: int | None = None,
         checksum: str | None = None,
-        progress: ProgressLike = None,
-        resumable: UploadProtocol | None = None,
+        progress: httpkit.progress.ProgressLike = None,
+        resumable: httpkit.upload.Protocol | None = None,
         state: str | os.PathLike[str] | None = None,
         chunk_size: int | None = None,
         max_stalls: int = 5,

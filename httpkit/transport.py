@@ -3,7 +3,8 @@
 Adapter -> pool -> connection (connections) -> Message (wire) -> HTTPResponse (incoming)
 """
 
-import re
+from __future__ import annotations
+
 import sys
 from collections.abc import Mapping
 from datetime import timedelta
@@ -26,6 +27,7 @@ from urllib3.exceptions import (
 )
 
 from httpkit import _headers, incoming
+from httpkit._patterns import pattern
 from httpkit.connections import BLOCK, IS_SUPPORTED, furnish, socks_pools
 from httpkit.request import Call, PreparedRequest
 from httpkit.response import Response
@@ -33,7 +35,7 @@ from httpkit.wire import EXCHANGE, Exchange
 
 # An origin without userinfo.
 PLAIN_ORIGIN = r"https?://[a-z0-9][a-z0-9.-]*(?::[1-9][0-9]{0,4})?"
-_PLAIN_ORIGIN = re.compile(rf"{PLAIN_ORIGIN}(?=/)")
+_PLAIN_ORIGIN = pattern(rf"{PLAIN_ORIGIN}(?=/)")
 # What may stand for one: a path, or whether there is any. All of them can be keys.
 CERTIFICATES = frozenset({bool, str, type(None)})
 # The steps of urllib3's pool manager from a URL to its pool.

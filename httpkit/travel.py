@@ -6,18 +6,18 @@ child keeps its sessions, but none of the parent's sockets: two processes that r
 socket take each other's answers.
 """
 
+from __future__ import annotations
+
 import hashlib
-import io
 import os
-import pickle
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from threading import Lock, RLock
 from typing import Any, Protocol, cast
 
-import requests
 from requests.adapters import HTTPAdapter
+from requests.sessions import Session
 
 from httpkit import forks
 from httpkit._headers import Jar
@@ -45,9 +45,6 @@ class Traveller(Protocol):
         """Take a state over."""
         ...
 
-
-# What `pickle` raises for a lambda: the second for one made in a function, until Python 3.13.
-_UNNAMED = (pickle.PicklingError, AttributeError)
 
 _restored: OrderedDict[str, Traveller] = OrderedDict()
 _lock = Lock()
@@ -142,32 +139,31 @@ def _fingerprint(session: Traveller, state: Mapping[str, Any]) -> tuple[str, lis
             except Exception as error:  # noqa: BLE001  # whatever a class of the caller's raises
                 # While the session lives nobody else has its id.
                 seen.update(f"{os.getpid()} {id(value)}".encode())
-                if current is session and isinstance(error, _UNNAMED):
+                if current is session and _is_unnamed(error):
                     stuck.append(name)
     return seen.hexdigest(), stuck
 
 
+def _is_unnamed(error: Exception) -> bool:
+    """Say whether it is what `pickle` raises for a lambda, or a function made in a function."""
+    from pickle import PicklingError
+
+    return isinstance(error, (PicklingError, AttributeError))  # this, until Python 3.13
+
+
 def _spelling(value: object, met: list[Traveller]) -> bytes:
-    spelled = io.BytesIO()
-    _Speller(spelled, met).dump(value)
-    return spelled.getvalue()
+    """Return a pickle with the names of sessions in their place; adds these to those met."""
+    from httpkit import pickler
 
-
-class _Speller(pickle.Pickler):
-    """Spells a session by its name alone, and adds it to those that were met."""
-
-    def __init__(self, file: io.BytesIO, met: list[Traveller]) -> None:
-        super().__init__(file)
-        self._met = met
-
-    def reducer_override(self, obj: Any) -> Any:
-        """Return what stands for an object; `pickle` asks for all that are no plain values."""
-        if not isinstance(obj, requests.Session) or _alive.get(id(obj)) is not obj:
+    def stand_for(obj: object) -> Any:
+        if not isinstance(obj, Session) or _alive.get(id(obj)) is not obj:
             return NotImplemented
         session = cast("Traveller", obj)
-        if not any(one is session for one in self._met):
-            self._met.append(session)
+        if not any(one is session for one in met):
+            met.append(session)
         return str, (_token(session),)
+
+    return pickler.dumps(value, stand_for)
 
 
 # ---- forks

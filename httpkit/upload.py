@@ -2,10 +2,10 @@
 
 import mimetypes
 import os
+import pathlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
 
 from httpkit import _headers, checksums, multipart
@@ -190,8 +190,8 @@ def _source_of(source: Any, size: int | None) -> Source:
     )
 
 
-def _path(source: Any) -> Path:
+def _path(source: Any) -> pathlib.Path:
     text: object = cast("object", os.fspath(source))
     if not isinstance(text, str):
         raise ConfigurationError("a path must be text: bytes are sent as they are")
-    return Path(text)
+    return pathlib.Path(text)

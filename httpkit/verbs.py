@@ -4,6 +4,8 @@ Rule: requests' signatures, and no frame more than requests has, for the warning
 stacklevel counts on it.
 """
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 import requests

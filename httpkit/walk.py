@@ -10,9 +10,8 @@ from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import urldefrag, urlencode
 
 import requests
-from requests.exceptions import InvalidURL
 
-from httpkit import _headers, _models, _secrets, _urls
+from httpkit import _headers, _models, _secrets, _typing, _urls
 from httpkit._typing import Caller, is_list, is_mapping
 from httpkit.errors import ConfigurationError, PaginationError, add_note
 from httpkit.pagination import Pager, Reading
@@ -213,7 +212,7 @@ class Walk(Generic[T]):
             raise_for_status=True,
             **options,
         )
-        if not isinstance(answer, requests.Response):
+        if not isinstance(answer, _typing.RequestsResponse):
             return None
         ours = settled(answer)
         if self.number == 1:
@@ -317,7 +316,7 @@ class Walk(Generic[T]):
     def _target(self, answer: Response, link: str) -> str:
         try:
             target = urldefrag(_urls.resolve(answer.url, link)).url
-        except InvalidURL as error:
+        except requests.exceptions.InvalidURL as error:
             why = f"the link to its next page is not followed: it {error}"
             raise self._wrong(answer, why) from error
         target = _urls.without_pairs(target, lambda name, value: (name, value) in self.held)

@@ -7,17 +7,19 @@ Rule: this module knows sockets and the standard library's http.client, and neit
 nor anything of the house.
 """
 
+from __future__ import annotations
+
 import copy
 import io
-import re
 import ssl
 import time
 from contextvars import ContextVar
-from dataclasses import dataclass
 from http.client import HTTPException, HTTPMessage, HTTPResponse, IncompleteRead, RemoteDisconnected
 from socket import socket
 from typing import Any, Protocol, TypeVar, cast
 
+from httpkit._patterns import pattern
+from httpkit._values import dataclass
 from httpkit.clock import CLOCK
 
 # Bounds of what is kept while framing is read: bytes of one line, as http.client has it; fields
@@ -38,14 +40,14 @@ _BUFFER = 1 << 15
 # A length that lies must not reserve memory: more than this is asked for in pieces.
 _LARGEST_READ = 1 << 20
 
-_STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: ([^\0\r\n]*))?")
-_PLAIN_STATUS_LINE = re.compile(rb"HTTP/1\.1 ([2-5][0-9]{2})(?: ([^\0\r\n]*))?\r\n")
-_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_STATUS_LINE = pattern(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: ([^\0\r\n]*))?")
+_PLAIN_STATUS_LINE = pattern(rb"HTTP/1\.1 ([2-5][0-9]{2})(?: ([^\0\r\n]*))?\r\n")
+_NAME = pattern(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # What nearly every head looks like; any other is taken apart line by line.
-_PLAIN_FIELDS = re.compile(r"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\0\r\n]*\r\n)+")
-_PLAIN_FIELD = re.compile(r"([^:]+):([^\r]*)\r\n")
-_LENGTH = re.compile(r"[0-9]{1,18}")  # an exabyte has 19 digits
-_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\0\r\n]*)?\r\n")
+_PLAIN_FIELDS = pattern(r"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\0\r\n]*\r\n)+")
+_PLAIN_FIELD = pattern(r"([^:]+):([^\r]*)\r\n")
+_LENGTH = pattern(r"[0-9]{1,18}")  # an exabyte has 19 digits
+_CHUNK_LINE = pattern(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\0\r\n]*)?\r\n")
 
 _SWITCHING = 101
 _BODILESS = frozenset({204, 304})
@@ -269,7 +271,7 @@ class Message(HTTPResponse):
         self.wire.expect(whole=True)
 
     @classmethod
-    def following(cls, receiver: io.BufferedReader, method: str) -> "Message":
+    def following(cls, receiver: io.BufferedReader, method: str) -> Message:
         """Return the next answer over a wire that lasts, as the constructor would make it.
 
         Saves 10 us: neither a file nor a buffer is made.

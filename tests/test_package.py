@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import httpkit
 from tests.package import check_contents
 from tests.test_typing import has_node
 
@@ -74,7 +75,7 @@ def test_the_installed_package_works_without_its_source(installed, tmp_path):
     assert (ran.returncode, ran.stderr) == (0, "")
     place, version, found = json.loads(ran.stdout)
     assert (Path(place).parents[1], found) == (Path(installed["PYTHONPATH"]), 1)
-    assert version == PROJECT["version"]
+    assert version == httpkit.__version__
 
 
 @pytest.mark.timeout(120)  # pyright starts without its cache

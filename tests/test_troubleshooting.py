@@ -748,7 +748,7 @@ def subclassed(base, name):
 
 
 RESOURCES = {
-    "the answer to … has no ETag": lambda w: w.body(b"{}").resource("posts").fetch(1).etag,
+    "the response to … has no ETag": lambda w: w.body(b"{}").resource("posts").fetch(1).etag,
     "…: reach it through an instance, or bind it with session.resource()": (
         lambda _: Blog.comments.get(1)
     ),
