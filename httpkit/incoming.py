@@ -7,6 +7,7 @@ is used of it is listed in `connections`.
 import re
 import zlib
 from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import Any, cast
 
 import urllib3
@@ -16,6 +17,7 @@ from urllib3.exceptions import (
     ResponseNotChunked,
 )
 
+from httpkit import interrupts
 from httpkit._typing import is_tuple
 from httpkit.wire import UNLIMITED, Message
 
@@ -74,7 +76,7 @@ class HTTPResponse(urllib3.HTTPResponse):
         try:
             block: bytes = message.read()
         except BaseException:
-            with self._error_catcher():  # says it in urllib3's words, and closes
+            with _revealing(), self._error_catcher():  # says it in urllib3's words, and closes
                 raise
         if message.isclosed():
             self.release_conn()
@@ -112,14 +114,22 @@ class HTTPResponse(urllib3.HTTPResponse):
         cache_content: bool = False,
     ) -> bytes:
         """Read as urllib3 does. Raises: DecodeError also for compression without an end."""
-        block = super().read(amt, decode_content, cache_content)
+        try:
+            block = super().read(amt, decode_content, cache_content)
+        except Exception as error:
+            interrupts.reveal(error)
+            raise
         if amt is None or amt < 0 or (not block and amt):
             self._demand_end()
         return block
 
     def read1(self, amt: int | None = None, decode_content: bool | None = None) -> bytes:
         """Read as urllib3 does. Raises: DecodeError also for compression without an end."""
-        block = super().read1(amt, decode_content)
+        try:
+            block = super().read1(amt, decode_content)
+        except Exception as error:
+            interrupts.reveal(error)
+            raise
         if not block and amt != 0:
             self._demand_end()
         return block
@@ -146,7 +156,7 @@ class HTTPResponse(urllib3.HTTPResponse):
             raise ResponseNotChunked("the response is not chunked")
         self._init_decoder()
         most = None if amt is None or amt < 0 else amt
-        with self._error_catcher():
+        with _revealing(), self._error_catcher():
             while most != 0:
                 block = b""
                 if not (self._decoder and self._decoder.has_unconsumed_tail):
@@ -221,6 +231,15 @@ def _is_whole(decoder: Any) -> bool:
     if callable(is_finished := getattr(engine, "is_finished", None)):  # brotli
         return bool(is_finished())
     return bool(getattr(engine, "eof", True))
+
+
+@contextmanager
+def _revealing() -> Generator[None]:
+    try:
+        yield
+    except Exception as error:
+        interrupts.reveal(error)
+        raise
 
 
 def lift_deadline(raw: object, timeout: Any) -> None:

@@ -149,6 +149,16 @@ class Call(NamedTuple):  # a dataclass takes four times as long to change
 _SHOWN = frozenset(Call._fields) - {"cookies", "proxies", "sign", "renewing", "carrier"}
 
 
+def is_repeatable(request: requests.PreparedRequest) -> bool:
+    """Say whether a request is retried when its connection is lost."""
+    call = getattr(request, "call", None)
+    if not isinstance(call, Call) or call.retry is None:
+        return False
+    body_start = getattr(request, "body_start", None)
+    refusal = body_start.refusal if isinstance(body_start, Body) else None
+    return refusal is None and bool(call.retry.may_repeat(request))
+
+
 class PreparedRequest(requests.PreparedRequest):
     """A prepared request that knows its call; copies keep it, pickles drop it."""
 

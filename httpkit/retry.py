@@ -23,7 +23,7 @@ from requests.exceptions import (
     SSLError,
 )
 
-from httpkit import _headers, _secrets, errors, logs
+from httpkit import _headers, _secrets, errors, interrupts, logs
 from httpkit._causes import causes
 from httpkit.bounds import check_count, check_seconds, is_count
 from httpkit.clock import CLOCK
@@ -111,6 +111,15 @@ class RetryPolicy:
         if not isinstance(header, str) or not _headers.is_name(header):  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
             raise ConfigurationError(f"idempotency_header={header!r} is no header name")
 
+    def may_repeat(self, request: requests.PreparedRequest) -> bool:
+        """Say whether a request may be sent twice although the server may have acted.
+
+        Its method is idempotent (RFC 9110 section 9.2.2), or it carries an idempotency key.
+        """
+        return (request.method or "GET") in self.methods or (
+            bool(self.idempotency_header) and self.idempotency_header in request.headers
+        )
+
     def __repr__(self) -> str:
         """Show what is not as it is by default."""
         pairs = ((each.name, each.default, getattr(self, each.name)) for each in fields(self))
@@ -179,9 +188,8 @@ Delivery = Literal["never sent", "maybe sent", "final"]
 
 def delivery(error: BaseException) -> Delivery:
     """Say whether a request that failed this way may have reached the server."""
-    is_of_source = getattr(error, "of_source", False)  # the body's own, whatever its class
     final = (errors.HTTPKitError, requests.exceptions.ContentDecodingError)
-    if is_of_source or isinstance(error, final):
+    if isinstance(error, final) or _is_of_caller(error):
         return "final"
     if isinstance(error, SSLError):
         return _delivery_of_tls(error)
@@ -193,6 +201,11 @@ def delivery(error: BaseException) -> Delivery:
         return _delivery_of_connection(error)
     # A subclass that requests does not define is a mock's or an adapter's own verdict.
     return "final"
+
+
+def _is_of_caller(error: BaseException) -> bool:
+    """Say whether the body's source or a signal handler raised it, whatever its class."""
+    return getattr(error, "of_source", False) or interrupts.is_from_handler(error)
 
 
 def _delivery_of_tls(error: BaseException) -> Delivery:
@@ -227,7 +240,6 @@ class Trial:
     Attributes:
         policy: None when retries are off.
         request: What is sent.
-        has_key: Whether the server knows repetitions by an idempotency key.
         body_refusal: Why the body cannot be sent again; None when it can.
         remaining: Returns the seconds left of the deadline; infinity without one.
         spend: Takes the price of a retry from the host's budget; False when it is spent.
@@ -240,7 +252,6 @@ class Trial:
 
     policy: RetryPolicy | None
     request: requests.PreparedRequest
-    has_key: bool
     body_refusal: str | None
     remaining: Callable[[], float]
     spend: Callable[[requests.Response | BaseException, int], bool]
@@ -303,7 +314,7 @@ class Trial:
         return f"{self._method} is not repeated without an idempotency key: it may have arrived"
 
     def _may_repeat(self, policy: RetryPolicy) -> bool:
-        return self.has_key or self._method in policy.methods
+        return policy.may_repeat(self.request)
 
     def _refusal_of_wait(
         self, outcome: requests.Response | BaseException, policy: RetryPolicy

@@ -6,11 +6,12 @@ Adapter -> pool -> connection (connections) -> Message (wire) -> HTTPResponse (i
 import re
 import sys
 from collections.abc import Mapping
+from copy import copy
 from datetime import timedelta
 from functools import lru_cache
 from http.client import HTTPResponse as StandardResponse
 from types import FunctionType
-from typing import Any
+from typing import Any, cast
 from weakref import ref
 
 import requests
@@ -19,15 +20,15 @@ from requests.cookies import extract_cookies_to_jar
 from requests.exceptions import InvalidSchema
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_encoding_from_headers
-from urllib3 import poolmanager
+from urllib3 import HTTPHeaderDict, poolmanager
 from urllib3.exceptions import (
     ClosedPoolError,
     EmptyPoolError,
 )
 
-from httpkit import _headers, incoming
-from httpkit.connections import BLOCK, IS_SUPPORTED, furnish, socks_pools
-from httpkit.request import Call, PreparedRequest
+from httpkit import _headers, incoming, interrupts
+from httpkit.connections import BLOCK, IS_SUPPORTED, dispose, furnish, socks_pools
+from httpkit.request import Call, PreparedRequest, is_repeatable
 from httpkit.response import Response
 from httpkit.wire import EXCHANGE, Exchange
 
@@ -38,6 +39,8 @@ _PLAIN_ORIGIN = re.compile(rf"{PLAIN_ORIGIN}(?=/)")
 CERTIFICATES = frozenset({bool, str, type(None)})
 # The steps of urllib3's pool manager from a URL to its pool.
 _LOOKING_UP = ("connection_from_host", "connection_from_context", "connection_from_pool_key")
+# Containers that people put among a manager's settings.
+_MUTABLE = frozenset({list, set, HTTPHeaderDict})
 _NO_TIME = timedelta(0)
 # Media types that are remembered.
 _MOST_KEPT = 256
@@ -46,9 +49,11 @@ _MOST_KEPT = 256
 class Adapter(HTTPAdapter):
     """requests' adapter over our connections; its arguments and its pickle are requests' own."""
 
-    # Pools by origin and certificates, and the manager that lives by: it alone keeps them alive.
+    # Pools by origin and certificates, of a manager while its settings are the same; it alone
+    # keeps them alive.
     _known_pools: Mapping[Any, ref[Any]] = {}
-    _known_manager: Any = None
+    _known_manager: tuple[Any, Any] = None, None
+    _known_settings: Mapping[str, Any] = {}
 
     def init_poolmanager(
         self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: Any
@@ -104,7 +109,8 @@ class Adapter(HTTPAdapter):
         """Return the pool for an origin; saves 35 us for each time that it is asked for again.
 
         The manager closes the pool that was asked for the longest ago when there are too many:
-        once it is full it is asked each time, to know which one that is.
+        once it is full it is asked each time, to know which one that is. So is one of another
+        class, and one whose keywords or pools were changed.
 
         Args:
             origin: As the request's URL spells it.
@@ -115,14 +121,19 @@ class Adapter(HTTPAdapter):
         Raises: as requests does.
         """
         key, known = (origin, verify, cert), self._known_pools
-        if self._known_manager is not self.poolmanager:  # a caller may put another in its place
+        manager, (known_manager, container) = self.poolmanager, self._known_manager
+        is_same = known_manager is manager and container is manager.pools
+        if not is_same or self._known_settings != manager.__dict__:
             known = self._known_pools = {}
-            self._known_manager = self.poolmanager
+            self._known_manager = manager, manager.pools
+            self._known_settings = _snapshot(vars(manager))
         if key in known and len(known) < max(2, self._pool_connections):
             pool = known[key]()
-            if pool is not None and pool.pool is not None:
+            if pool is not None and pool.pool is not None and not pool.is_disposed:
                 return pool
         pool = super().get_connection_with_tls_context(request, verify, {}, cert)
+        if not _is_followed(manager):
+            return pool
         # A new mapping, so that no thread sees one that changes.
         alive = {k: held for k, held in known.items() if held() is not None}
         self._known_pools = {**alive, key: ref(pool)}
@@ -201,19 +212,45 @@ class Adapter(HTTPAdapter):
         """Send a request within the deadline of its call. Raises: as requests does."""
         call = getattr(request, "call", None)
         ends_at = call.ends_at if isinstance(call, Call) else None
-        outer = EXCHANGE.set(Exchange(ends_at, incoming.read_part(timeout)))
+        exchange = Exchange(
+            ends_at, incoming.read_part(timeout), is_repeatable=is_repeatable(request)
+        )
+        outer = EXCHANGE.set(exchange)
         try:
-            return super().send(request, stream, timeout, verify, cert, proxies)
+            return self._send(request, stream, timeout, verify, cert, proxies)
+        except Exception as error:
+            interrupts.reveal(error)
+            raise
+        finally:
+            EXCHANGE.reset(outer)
+
+    def _send(self, request: requests.PreparedRequest, *options: Any) -> requests.Response:
+        try:
+            return super().send(request, *options)
         except requests.ConnectionError as error:
             if not (error.args and isinstance(error.args[0], ClosedPoolError)):
                 raise
             # Another thread closed the pool between the choice of it and the first byte: there
             # is a new one by now.
-            return super().send(request, stream, timeout, verify, cert, proxies)
+            return super().send(request, *options)
         except EmptyPoolError as error:
             raise requests.ConnectTimeout(error, request=request) from error
-        finally:
-            EXCHANGE.reset(outer)
+
+
+def _is_followed(manager: Any) -> bool:
+    """Say whether a manager finds pools as urllib3 does, and tells when it drops one."""
+    return (
+        type(manager) is poolmanager.PoolManager
+        and vars(manager).keys().isdisjoint(_LOOKING_UP)  # where a test's patch may sit
+        and getattr(manager.pools, "dispose_func", None) is dispose
+    )
+
+
+def _snapshot(value: Any) -> Any:
+    """Return settings as they are now; containers among them may be changed in place."""
+    if type(value) is dict:
+        return {n: _snapshot(each) for n, each in cast("dict[str, Any]", value).items()}
+    return copy(value) if type(value) in _MUTABLE else value
 
 
 @lru_cache(maxsize=_MOST_KEPT)

@@ -17,7 +17,7 @@ from httpkit import errors
 # From the ground up. A module imports from floors below its own, and from no other.
 FLOORS = (
     ("_causes", "_filenames", "_typing", "clock", "forks"),
-    ("_models", "_secrets"),
+    ("_models", "_secrets", "interrupts"),
     ("_headers", "_urls", "advice", "curl", "environment", "events", "identity", "markup"),
     ("cards",),
     ("errors",),
