@@ -413,6 +413,7 @@ class Delivery:
         if answer.__dict__.get("_content") is not False:
             return  # it came with the head, or a hook has read it
         if response.is_handed_over(answer.raw):
+            incoming.lift_deadline(answer.raw, self.options["timeout"])
             answer.__dict__.update(_content=b"", _content_consumed=True)
             return  # nobody but the caller reads from the connection now
         try:

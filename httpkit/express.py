@@ -157,6 +157,7 @@ def _is_plain(request: PreparedRequest, adapter: Any, options: Mapping[str, Any]
         # A number may stand for one, and a subclass may do anything.
         and type(retries := adapter.max_retries) is Retry
         and not (retries.total or retries.read is not False or retries.status_forcelist)
+        and type(adapter.poolmanager) is PoolManager  # another is asked once, by the other way
         and not request.hooks.get("response")  # they are called with what requests passes on
         and not options["proxies"]
         and type(options["timeout"]) in _TIMEOUTS  # urllib3's own has further parts
@@ -214,11 +215,13 @@ def _idle(pool: Any, request: PreparedRequest) -> Any:
         line = pool.pool.get(block=False)
     except (queue.Empty, AttributeError):  # closed, by another thread maybe, it has no queue
         return None
+    is_ours = type(line) in _CONNECTIONS
+    if is_ours and line.is_stale() and not is_repeatable(request):
+        line.close()  # the other way opens it again
     is_ready = (
-        type(line) in _CONNECTIONS
+        is_ours
         and line.is_idle()
         and (line.is_verified or pool.scheme == "http")  # the other way warns of it
-        and (not line.is_stale() or is_repeatable(request))
     )
     if is_ready:
         return line

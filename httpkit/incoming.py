@@ -19,6 +19,7 @@ from urllib3.exceptions import (
 
 from httpkit import interrupts
 from httpkit._typing import is_tuple
+from httpkit.response import is_handed_over
 from httpkit.wire import UNLIMITED, Message
 
 # Codings that urllib3 decodes when another package is there, and the extra that brings it.
@@ -96,6 +97,8 @@ class HTTPResponse(urllib3.HTTPResponse):
             message.wire.exchange = UNLIMITED
             if not isinstance(timeout, urllib3.Timeout):
                 message.wire.timeout = read_part(timeout)
+            if is_handed_over(self):
+                message.wire.hand_over()
 
     def release_conn(self) -> None:
         """Give the connection back; one that is out of step is closed first."""

@@ -52,6 +52,9 @@ def _from_handler(error: Exception, caller: FrameType) -> BaseException | None:
     if not _is_in_main_thread():
         return None
     for cause in causes(error):
+        if isinstance(cause, HiddenError):
+            hidden: BaseException = cause.args[0]
+            return hidden
         for frame in filter(_is_handler, _frames(cause)):
             # An error that the caller was handling before is a context, too: not of this call.
             if cause is error or caller in _callers(frame):
