@@ -3,7 +3,7 @@
 import io
 import re
 from collections import deque
-from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, ItemsView, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 from urllib.parse import urlencode
@@ -155,8 +155,23 @@ def is_repeatable(request: requests.PreparedRequest) -> bool:
     if not isinstance(call, Call) or call.retry is None:
         return False
     body_start = getattr(request, "body_start", None)
-    refusal = body_start.refusal if isinstance(body_start, Body) else None
-    return refusal is None and bool(call.retry.may_repeat(request))
+    if isinstance(body_start, Body) and body_start.refusal:
+        return False
+    return may_repeat(request, call.retry.methods, call.retry.idempotency_header)
+
+
+def may_repeat(
+    request: requests.PreparedRequest, methods: Collection[str], idempotency_header: str
+) -> bool:
+    """Say whether a request may be sent twice although the server may have acted.
+
+    Args:
+        request: Its method is idempotent (RFC 9110 section 9.2.2), or it carries a key.
+        methods: Those that the policy takes for idempotent.
+        idempotency_header: Where the key is; "" is nowhere.
+    """
+    has_key = bool(idempotency_header) and idempotency_header in request.headers
+    return has_key or (request.method or "GET") in methods
 
 
 class PreparedRequest(requests.PreparedRequest):

@@ -28,6 +28,7 @@ from httpkit._causes import causes
 from httpkit.bounds import check_count, check_seconds, is_count
 from httpkit.clock import CLOCK
 from httpkit.errors import ConfigurationError
+from httpkit.request import may_repeat
 
 RETRIED_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
@@ -110,15 +111,6 @@ class RetryPolicy:
         header = self.idempotency_header
         if not isinstance(header, str) or not _headers.is_name(header):  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
             raise ConfigurationError(f"idempotency_header={header!r} is no header name")
-
-    def may_repeat(self, request: requests.PreparedRequest) -> bool:
-        """Say whether a request may be sent twice although the server may have acted.
-
-        Its method is idempotent (RFC 9110 section 9.2.2), or it carries an idempotency key.
-        """
-        return (request.method or "GET") in self.methods or (
-            bool(self.idempotency_header) and self.idempotency_header in request.headers
-        )
 
     def __repr__(self) -> str:
         """Show what is not as it is by default."""
@@ -314,7 +306,7 @@ class Trial:
         return f"{self._method} is not repeated without an idempotency key: it may have arrived"
 
     def _may_repeat(self, policy: RetryPolicy) -> bool:
-        return policy.may_repeat(self.request)
+        return may_repeat(self.request, policy.methods, policy.idempotency_header)
 
     def _refusal_of_wait(
         self, outcome: requests.Response | BaseException, policy: RetryPolicy
