@@ -11,6 +11,7 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from httpkit import interrupts
 from httpkit.errors import ConfigurationError, TransferError
 
 
@@ -112,7 +113,8 @@ def translated(path: Path) -> Generator[None]:
 
 
 def cannot_write(path: Path, error: OSError) -> TransferError:
-    """Return the error of a path that the system refuses."""
+    """Return the error of a path that the system refuses; what a signal handler raised is none."""
+    interrupts.reveal(error)
     hint = "; free some space and call again" if error.errno == errno.ENOSPC else ""
     return TransferError(f"{path} cannot be written: {error.strerror or error}{hint}")
 

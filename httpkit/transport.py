@@ -49,11 +49,9 @@ _MOST_KEPT = 256
 class Adapter(HTTPAdapter):
     """requests' adapter over our connections; its arguments and its pickle are requests' own."""
 
-    # Pools by origin and certificates, of a manager while its settings are the same; it alone
-    # keeps them alive.
-    _known_pools: Mapping[Any, ref[Any]] = {}
-    _known_manager: tuple[Any, Any] = None, None
-    _known_settings: Mapping[str, Any] = {}
+    # A manager, its container of pools, its settings, and its pools by origin and certificates:
+    # it alone keeps them alive. One tuple, so that no thread adds pools of earlier settings.
+    _known: tuple[Any, Any, Mapping[str, Any], Mapping[Any, ref[Any]]] = None, None, {}, {}
 
     def init_poolmanager(
         self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: Any
@@ -120,23 +118,22 @@ class Adapter(HTTPAdapter):
 
         Raises: as requests does.
         """
-        key, known = (origin, verify, cert), self._known_pools
-        manager, (known_manager, container) = self.poolmanager, self._known_manager
-        is_same = known_manager is manager and container is manager.pools
-        if not is_same or self._known_settings != manager.__dict__:
-            known = self._known_pools = {}
-            self._known_manager = manager, manager.pools
-            self._known_settings = _snapshot(vars(manager))
+        key, current = (origin, verify, cert), self.poolmanager
+        manager, container, settings, known = self._known
+        is_same = manager is current and container is current.pools
+        if not is_same or settings != current.__dict__:
+            manager, container, known = current, current.pools, {}
+            settings = _snapshot(vars(current))
         if key in known and len(known) < max(2, self._pool_connections):
             pool = known[key]()
             if pool is not None and pool.pool is not None and not pool.is_disposed:
                 return pool
         pool = super().get_connection_with_tls_context(request, verify, {}, cert)
-        if not _is_followed(manager):
+        if not _is_followed(current) or not hasattr(pool, "is_disposed"):
             return pool
         # A new mapping, so that no thread sees one that changes.
         alive = {k: held for k, held in known.items() if held() is not None}
-        self._known_pools = {**alive, key: ref(pool)}
+        self._known = manager, container, settings, {**alive, key: ref(pool)}
         return pool
 
     def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:

@@ -143,7 +143,7 @@ class Wire(io.RawIOBase):
         self.timeout: float | None = sock.gettimeout()
         self._applied = self.timeout
         self.is_cut: bool = False
-        self._is_whole = self._is_frozen = False
+        self._is_whole = self._is_frozen = self._is_handed_over = False
         self._whole_by: float | None = None
         tls: Any = getattr(sock, "sslobj", sock)  # urllib3's, of TLS within TLS
         self._pending = getattr(tls, "pending", None)  # what TLS holds, no system call shows
@@ -181,6 +181,7 @@ class Wire(io.RawIOBase):
 
     def hand_over(self) -> None:
         """Leave the socket to another protocol: with the read timeout, and without a deadline."""
+        self._is_handed_over = True
         self.exchange = UNLIMITED
         self._sock.settimeout(self.timeout)
         self._applied = self.timeout
@@ -209,7 +210,8 @@ class Wire(io.RawIOBase):
         try:
             return self._sock.recv_into(buffer)
         except Exception as error:
-            interrupts.hide(error)
+            if not self._is_handed_over:  # else nobody is between the caller and the error
+                interrupts.hide(error)
             if not isinstance(error, ssl.SSLEOFError):
                 raise
             self.is_cut = True

@@ -288,6 +288,17 @@ def test_another_container_of_pools_counts(api):
     assert pool_after(api) is not api.pool
 
 
+def test_other_classes_of_pools_count(api):
+    manager = api.adapter.poolmanager
+    manager.pool_classes_by_scheme = urllib3.PoolManager().pool_classes_by_scheme
+    manager.connection_pool_kw["maxsize"] = 3
+
+    pools = [pool_after(api) for _ in range(3)]
+
+    assert [type(pool) for pool in pools] == [urllib3.HTTPConnectionPool] * 3
+    assert len(set(pools)) == 1
+
+
 def test_a_manager_that_chooses_by_itself_is_asked_for_each_request(api):
     seen = []
 

@@ -714,7 +714,7 @@ def test_no_more_hosts_stay_connected_than_pool_connections(raw_server, answer):
         for server in servers[1:]:
             api.get(f"{servers[0].url}/often")
             api.get(f"{server.url}/once")
-        pools = [held() for held in api.get_adapter("http://")._known_pools.values()]
+        pools = [held() for held in api.get_adapter("http://")._known[3].values()]
         alive = [pool for pool in pools if pool is not None]
 
     assert len(alive) == 3
