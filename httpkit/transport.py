@@ -42,6 +42,7 @@ _LOOKING_UP = ("connection_from_host", "connection_from_context", "connection_fr
 # Containers that people put among a manager's settings.
 _MUTABLE = frozenset({list, set, HTTPHeaderDict})
 _NO_TIME = timedelta(0)
+_NONE_KNOWN: Mapping[Any, ref[Any]] = {}
 # Media types that are remembered.
 _MOST_KEPT = 256
 
@@ -122,7 +123,7 @@ class Adapter(HTTPAdapter):
         manager, container, settings, known = self._known
         is_same = manager is current and container is current.pools
         if not is_same or settings != current.__dict__:
-            manager, container, known = current, current.pools, {}
+            manager, container, known = current, current.pools, _NONE_KNOWN
             settings = _snapshot(vars(current))
         if key in known and len(known) < max(2, self._pool_connections):
             pool = known[key]()
