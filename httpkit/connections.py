@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import io
+import math
 import queue
 import select
 import socket
@@ -38,9 +39,10 @@ from urllib3.exceptions import (
 from urllib3.util import connection as dialling
 from urllib3.util.ssltransport import SSLTransport
 
-from httpkit import incoming
+from httpkit import incoming, interrupts
 from httpkit.advice import TUNNEL_FAILED
-from httpkit.wire import EXCHANGE, Exchange, Message, Wire
+from httpkit.clock import CLOCK
+from httpkit.wire import EXCHANGE, Exchange, Message, Wire, parse_options
 
 # As they were at import: whoever patches them, VCR say, shall be heard.
 _GENUINE = (stock.HTTPConnection, stock.HTTPSConnection)
@@ -52,6 +54,11 @@ _IDLE = "Idle"
 BLOCK = 128 << 10
 # A proxy that says one of these may lead there a moment later.
 _PASSING = frozenset({"408", "429", "500", "502", "503", "504"})
+# Seconds after which a server, or a firewall before it, may have forgotten an idle connection
+# without a word: Apache keeps one for 5 s, nginx for 75, load balancers of AWS for 60; Go's client
+# keeps it for 90 (2026-11). A request that is not retried is not risked on it.
+_LONGEST_IDLE = 60.0
+_OPTION_FIELDS = frozenset({"connection", "proxy-connection"})
 # A reason phrase beyond this is no reason but a page.
 _LONGEST_REASON = 100
 
@@ -74,6 +81,10 @@ class HTTPConnection(stock.HTTPConnection):
     receiver: io.BufferedReader | None = None
     # Says at once whether something came, or it hung up: saves 2 us each time.
     _poller: Any = None
+    # When it was put into its pool, on the monotonic clock; infinity before that.
+    idle_since: float = math.inf
+    # What the Connection field of the request says.
+    _asked: frozenset[str] = frozenset()
 
     def _new_conn(self) -> socket.socket:
         """Connect to the first address that answers; all of them within the deadline.
@@ -81,7 +92,7 @@ class HTTPConnection(stock.HTTPConnection):
         Resolving the name cannot be interrupted.
         """
         exchange = EXCHANGE.get()
-        if exchange.ends_at is None or dialling.create_connection is not _DIAL:
+        if dialling.create_connection is not _DIAL:
             return super()._new_conn()
         try:
             sock = self._dial(exchange)
@@ -106,6 +117,7 @@ class HTTPConnection(stock.HTTPConnection):
                     (str(place[0]), int(place[1])), limit, self.source_address, self.socket_options
                 )
             except OSError as error:
+                interrupts.hide(error)
                 failure = error
                 continue
             try:
@@ -127,7 +139,7 @@ class HTTPConnection(stock.HTTPConnection):
             NewConnectionError: The connection broke: likewise.
         """
         try:
-            super().connect()
+            self._connect()
         except (TimeoutError, ReadTimeoutError) as error:
             raise _connecting_timed_out(self) from error
         except ConnectionError as error:
@@ -138,6 +150,13 @@ class HTTPConnection(stock.HTTPConnection):
         if isinstance(self.sock, (ssl.SSLSocket, SSLTransport)):
             # The standard library takes a cut for an end unless told not to.
             self.sock.suppress_ragged_eofs = False  # type: ignore[union-attr]  # pyright: ignore[reportAttributeAccessIssue]  # public, but not in the stubs
+
+    def _connect(self) -> None:
+        try:
+            super().connect()
+        except Exception as error:
+            interrupts.hide(error)
+            raise
 
     def _tunnel(self) -> None:
         exchange = EXCHANGE.get()
@@ -165,7 +184,16 @@ class HTTPConnection(stock.HTTPConnection):
         """
         if self.sock is None and self.auto_open:  # pyright: ignore[reportUnnecessaryComparison]  # it starts as None
             self.connect()
-        exchange = EXCHANGE.get()
+        try:
+            self._send(data, EXCHANGE.get())
+        except ssl.SSLEOFError as error:
+            # As without TLS: urllib3 then looks for an answer. A server may say why it hung
+            # up, in an alert or with a status, and that is worth more than that it did.
+            raise BrokenPipeError(errno.EPIPE, "the server closed the TLS connection") from error
+        except TimeoutError as error:
+            raise _sending_timed_out(self) from error
+
+    def _send(self, data: Any, exchange: Exchange) -> None:
         try:
             self._apply(exchange)
             if (view := _as_large(data)) is None:
@@ -176,17 +204,21 @@ class HTTPConnection(stock.HTTPConnection):
             while view:  # `sendall` has one timeout for all of it
                 view = view[sock.send(view) :]
                 self._apply(exchange)
-        except ssl.SSLEOFError as error:
-            # As without TLS: urllib3 then looks for an answer. A server may say why it hung
-            # up, in an alert or with a status, and that is worth more than that it did.
-            raise BrokenPipeError(errno.EPIPE, "the server closed the TLS connection") from error
-        except TimeoutError as error:
-            raise _sending_timed_out(self) from error
+        except Exception as error:
+            interrupts.hide(error)  # urllib3 ignores a broken pipe
+            raise
 
     def _apply(self, exchange: Exchange) -> None:
         limit = exchange.clip(exchange.send_timeout)
         if limit != self.sock.gettimeout():
             self.sock.settimeout(limit)
+
+    def request(
+        self, method: str, url: str, body: Any = None, headers: Any = None, **options: Any
+    ) -> None:
+        """Send a request; what its Connection field says is for this connection, too."""
+        self._asked = _connection_options(headers or {})
+        super().request(method, url, body, headers, **options)
 
     def getresponse(self) -> incoming.HTTPResponse:  # type: ignore[override]
         """Read the head of the answer.
@@ -201,7 +233,7 @@ class HTTPConnection(stock.HTTPConnection):
         self._response_options = None
         self.sock.settimeout(self.timeout)
         shutdown = getattr(self.sock, "shutdown", None)
-        message: Any = StandardConnection.getresponse(self)
+        message: Any = self._read_head()
         return incoming.HTTPResponse(
             body=message,
             headers=urllib3.HTTPHeaderDict(message.fields),
@@ -218,6 +250,24 @@ class HTTPConnection(stock.HTTPConnection):
             sock_shutdown=shutdown,
         )
 
+    def _read_head(self) -> Any:
+        asked = self._asked
+        if not asked:
+            return StandardConnection.getresponse(self)
+        present = EXCHANGE.get()
+        exchange = Exchange(
+            present.ends_at,
+            present.send_timeout,
+            present.is_repeatable,
+            closes="close" in asked,
+            upgrades={"upgrade", "Upgrade"} <= asked,
+        )
+        outer = EXCHANGE.set(exchange)
+        try:
+            return StandardConnection.getresponse(self)
+        finally:
+            EXCHANGE.reset(outer)
+
     def converse(
         self, request: bytes, method: str, target: str, exchange: Exchange
     ) -> incoming.HTTPResponse:
@@ -229,8 +279,8 @@ class HTTPConnection(stock.HTTPConnection):
             self.sock.settimeout(exchange.clip(exchange.send_timeout))
             sys.audit("http.client.send", self, request)
             self.sock.sendall(request)
-        except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
-            pass  # the answer may have come before
+        except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError) as error:
+            interrupts.hide(error)  # else the answer may have come before
         except TimeoutError as error:
             raise _sending_timed_out(self) from error
         self.timeout = exchange.send_timeout
@@ -271,10 +321,13 @@ class HTTPConnection(stock.HTTPConnection):
 
     def is_idle(self) -> bool:
         """Say whether it is open and in step, so that a request may follow."""
-        state = self.__dict__.get("_HTTPConnection__state")
-        if state != _IDLE or self.debuglevel:
+        if self.__dict__["_HTTPConnection__state"] != _IDLE or self.debuglevel:
             return False
         return self.is_connected if self._poller is None else not self._poller.poll(0)
+
+    def is_stale(self) -> bool:
+        """Say whether it was idle for so long that it may be dead without a sign of it."""
+        return CLOCK.monotonic() - self.idle_since > _LONGEST_IDLE
 
     def authority(self) -> str:
         """Return what its Host fields say."""
@@ -288,6 +341,21 @@ def _poller_of(sock: Any) -> Any:
     poller = select.poll()
     poller.register(sock, select.POLLIN)
     return poller
+
+
+def _connection_options(headers: Mapping[Any, Any]) -> frozenset[str]:
+    """Return the connection options of a request in lower case; "Upgrade" is for that field."""
+    found: set[str] = set()
+    for name, value in headers.items():
+        key, said = (
+            each.decode("latin-1") if isinstance(each, bytes) else str(each)
+            for each in (name, value)
+        )
+        if key.lower() in _OPTION_FIELDS:
+            found |= parse_options(said)
+        elif key.lower() == "upgrade":
+            found.add("Upgrade")
+    return frozenset(found - {"keep-alive"})
 
 
 def _connecting_timed_out(connection: Any) -> ConnectTimeoutError:
@@ -334,6 +402,15 @@ class HTTPSConnection(HTTPConnection, stock.HTTPSConnection):
     """The same, with TLS."""
 
 
+class Waiting(queue.LifoQueue[Any]):
+    """The connections that nobody uses, of a pool in which a request waits for one."""
+
+    def _put(self, item: Any) -> None:
+        if item is not None:
+            item.idle_since = CLOCK.monotonic()
+        super()._put(item)
+
+
 class Idle(queue.LifoQueue[Any]):
     """The connections that nobody uses, the last that was used first.
 
@@ -345,6 +422,8 @@ class Idle(queue.LifoQueue[Any]):
         """Add a connection. Raises: Full."""
         if 0 < self.maxsize <= len(self.queue):
             raise queue.Full
+        if item is not None:
+            item.idle_since = CLOCK.monotonic()
         self.queue.append(item)
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: ARG002  # the queue's
@@ -363,12 +442,22 @@ def _wake(waiting: Any) -> None:
 
 class _Lending(connectionpool.HTTPConnectionPool):
     QueueCls: Any
+    # Whether its manager no longer has it.
+    is_disposed: bool = False
 
     def __init__(self, host: str, port: int | None = None, **keywords: Any) -> None:
-        self.QueueCls = queue.LifoQueue if keywords.get("block") else Idle
+        self.QueueCls = Waiting if keywords.get("block") else Idle
         super().__init__(host, port, **keywords)
 
     def _get_conn(self, timeout: float | None = None) -> Any:
+        """Take a connection; one that was idle for long is renewed where it matters."""
+        connection = self._take(timeout)
+        is_ours = isinstance(connection, HTTPConnection)
+        if is_ours and not EXCHANGE.get().is_repeatable and connection.is_stale():
+            connection.close()  # it connects again by itself
+        return connection
+
+    def _take(self, timeout: float | None) -> Any:
         """Take a connection; with `pool_block`, wait for one no longer than the deadline."""
         waiting = self.pool
         if not self.block or waiting is None:
@@ -467,6 +556,7 @@ _USED: Mapping[object, tuple[str, ...]] = {
         "length_remaining", "chunked", "_request_url", "_sock_shutdown", "_decoded_buffer",
     ),
     stock_response.GzipDecoderState: ("SWALLOW_DATA",),
+    poolmanager.PoolManager(1): ("pools", "connection_pool_kw", "pool_classes_by_scheme"),
 }  # fmt: skip
 
 
@@ -482,3 +572,9 @@ def furnish(manager: Any) -> None:
     """Give a manager our pools, if urllib3 is as we know it and nobody gave it others."""
     if IS_SUPPORTED and manager.pool_classes_by_scheme == poolmanager.pool_classes_by_scheme:
         manager.pool_classes_by_scheme = {"http": HTTPConnectionPool, "https": HTTPSConnectionPool}
+        manager.pools.dispose_func = dispose
+
+
+def dispose(pool: Any) -> None:
+    """Note that a manager no longer has a pool: it was cleared, or there were too many."""
+    pool.is_disposed = True

@@ -29,6 +29,7 @@ from httpkit import (
     errors,
     express,
     incoming,
+    interrupts,
     limits,
     logs,
     redirects,
@@ -178,11 +179,9 @@ class Delivery:
             self._refund_budget(first)
             first.__dict__["withheld"] = call.withheld
             return first
-        header = call.retry.idempotency_header if call.retry else ""
         trial = retry.Trial(
             policy=call.retry,
             request=self.request,
-            has_key=bool(header) and header in self.request.headers,
             body_refusal=self.request.body_start.refusal,
             remaining=self._remaining,
             spend=self._spend,
@@ -340,13 +339,15 @@ class Delivery:
             if answer is None:
                 return answer
             self._read(answer)
-        except requests.Timeout as error:
-            self._check_deadline(error)
+        except Exception as error:
+            interrupts.reveal(error)
+            if isinstance(error, requests.Timeout):
+                self._check_deadline(error)
+            if isinstance(error, requests.RequestException):
+                raise
+            if isinstance(error, (WireError, OSError)):  # requests lets some of them pass
+                raise requests.ConnectionError(error, request=attempt) from error
             raise
-        except requests.RequestException:
-            raise
-        except (WireError, OSError) as error:  # requests lets some of them pass
-            raise requests.ConnectionError(error, request=attempt) from error
         if answer.status_code in _TELLING:
             self._heed(answer)
         return answer
@@ -418,6 +419,10 @@ class Delivery:
     def _read(self, answer: requests.Response) -> None:
         if answer.__dict__.get("_content") is not False:
             return  # it came with the head, or a hook has read it
+        if response.is_handed_over(answer.raw):
+            incoming.lift_deadline(answer.raw, self.options["timeout"])
+            answer.__dict__.update(_content=b"", _content_consumed=True)
+            return  # nobody but the caller reads from the connection now
         try:
             leads_on = self._call.follows and answer.is_redirect and answer.headers["location"]
             if leads_on and self.is_strict:

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 
+from httpkit import interrupts
 from httpkit._filenames import MOST_BYTES, printable
 from httpkit.errors import ConfigurationError, TransferError
 
@@ -133,7 +134,8 @@ def translated(path: pathlib.Path) -> Generator[None]:
 
 
 def cannot_write(path: pathlib.Path, error: OSError) -> TransferError:
-    """Return the error of a path that the system refuses."""
+    """Return the error of a path that the system refuses; what a signal handler raised is none."""
+    interrupts.reveal(error)
     hint = "; free some space and call again" if error.errno == errno.ENOSPC else ""
     return TransferError(f"{printable(path)} cannot be written: {error.strerror or error}{hint}")
 

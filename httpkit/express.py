@@ -27,13 +27,13 @@ from typing import Any, Protocol, cast
 import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.cookies import RequestsCookieJar, extract_cookies_to_jar
-from urllib3 import PoolManager, connection, connectionpool
+from urllib3 import PoolManager, Retry, connection, connectionpool
 from urllib3.exceptions import LocationValueError, MaxRetryError, ProtocolError, ReadTimeoutError
 from urllib3.exceptions import SSLError as WireSSLError
 
-from httpkit import _headers, connections, incoming, transport
+from httpkit import _headers, connections, incoming, interrupts, transport
 from httpkit._patterns import pattern
-from httpkit.request import PreparedRequest
+from httpkit.request import PreparedRequest, is_repeatable
 from httpkit.response import Response
 from httpkit.wire import Exchange
 
@@ -59,10 +59,11 @@ _PASSED_OVER: Sequence[tuple[type, type, tuple[str, ...]]] = (
         "urlopen", "_make_request", "_put_conn", "_validate_conn",
     )),
     (connectionpool.HTTPSConnectionPool, connectionpool.HTTPConnectionPool, ("_get_conn",)),
-    (connections.HTTPSConnection, connection.HTTPConnection, (
-        "request", "putrequest", "putheader",
+    (connection.HTTPSConnection, connection.HTTPConnection, ("request",)),
+    (connections.HTTPSConnection, connection.HTTPConnection, ("putrequest", "putheader")),
+    (connections.HTTPSConnection, connections.HTTPSConnection, (
+        "request", "send", "getresponse",
     )),
-    (connections.HTTPSConnection, connections.HTTPSConnection, ("send", "getresponse")),
     (connection.HTTPSConnection, HTTPConnection, ("endheaders", "_send_output", "send")),
     (HTTPConnection, HTTPConnection, ("request", "putrequest", "putheader", "getresponse")),
 )  # fmt: skip
@@ -81,7 +82,9 @@ _PLAIN_URL = pattern(
 )
 # urllib3 adds fields of its own where the one kind is missing, and reads the others.
 _EXPECTED = frozenset({"user-agent", "accept-encoding"})
-_UNEXPECTED = frozenset({"host", "transfer-encoding"})
+_UNEXPECTED = frozenset({"host", "transfer-encoding", "proxy-connection"})
+# What the field says in nearly every request; anything else is for the connection to obey.
+_KEPT_ALIVE = "\r\nConnection: keep-alive\r\n"
 # More is sent by `transport` as it comes; less is copied behind the head, for one system call.
 _LARGEST_BODY = 1 << 16
 _BODIES = frozenset({bytes, type(None)})
@@ -127,7 +130,7 @@ def send(session: Sender, request: PreparedRequest, options: Mapping[str, Any]) 
         pool = adapter.pool_at(origin, request, options["verify"], options["cert"])
     except (ValueError, LocationValueError):  # the ordinary way says what is wrong
         return None
-    if (line := _idle(pool)) is None:
+    if (line := _idle(pool, request)) is None:
         return None
     started = time.perf_counter()
     raw = _converse(pool, line, request, target, message, incoming.read_part(options["timeout"]))
@@ -153,7 +156,10 @@ def _is_plain(request: PreparedRequest, adapter: Any, options: Mapping[str, Any]
     return (
         type(adapter) is transport.Adapter  # any other may do anything
         and adapter.__dict__.keys().isdisjoint(_OF_ADAPTER)  # where a test's patch may sit
-        and not (adapter.max_retries.total or adapter.max_retries.read is not False)
+        # A number may stand for one, and a subclass may do anything.
+        and type(retries := adapter.max_retries) is Retry
+        and not (retries.total or retries.read is not False or retries.status_forcelist)
+        and type(adapter.poolmanager) is PoolManager  # another is asked once, by the other way
         and not request.hooks.get("response")  # they are called with what requests passes on
         and not options["proxies"]
         and type(options["timeout"]) in _TIMEOUTS  # urllib3's own has further parts
@@ -198,19 +204,24 @@ def _spell(request: PreparedRequest) -> tuple[str, bytes] | None:
     fields = headers.spelled()
     if fields is None or _SKIPPED in fields or len(body or b"") > _LARGEST_BODY:
         return None
+    if "connection" in names and _KEPT_ALIVE not in fields:
+        return None
     return fields, body or b""
 
 
-def _idle(pool: Any) -> Any:
-    """Take a connection that waits for a request; None when there is none in good order."""
+def _idle(pool: Any, request: PreparedRequest) -> Any:
+    """Take a connection that may serve a request; None when there is none in good order."""
     if type(pool) not in _POOLS or pool.block:  # who waits for a connection must not lose one
         return None
     try:
         line = pool.pool.get(block=False)
     except (queue.Empty, AttributeError):  # closed, by another thread maybe, it has no queue
         return None
+    is_ours = type(line) in _CONNECTIONS
+    if is_ours and line.is_stale() and not is_repeatable(request):
+        line.close()  # the other way opens it again
     is_ready = (
-        type(line) in _CONNECTIONS
+        is_ours
         and line.is_idle()
         and (line.is_verified or pool.scheme == "http")  # the other way warns of it
     )
@@ -243,6 +254,8 @@ def _converse(
     except BaseException as error:
         line.close()
         pool.give_back(None)
+        if isinstance(error, Exception):
+            interrupts.reveal(error)
         known = _translated(error, pool, request, read_timeout)
         if known is None:
             raise

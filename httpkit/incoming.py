@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from typing import Any, cast
 
 import urllib3
@@ -22,7 +23,9 @@ from urllib3.exceptions import (
     SSLError,
 )
 
+from httpkit import interrupts
 from httpkit._typing import is_tuple
+from httpkit.response import is_handed_over
 from httpkit.wire import UNLIMITED, Message, without_traceback
 
 # Codings that urllib3 decodes when another package is there, and the extra that brings it.
@@ -46,6 +49,8 @@ class _Lasting:
             raise without_traceback(self._response.failure)
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, Exception):
+            interrupts.reveal(error)
         if isinstance(error, HTTPError):
             self._response.failure = without_traceback(error)
 
@@ -114,7 +119,7 @@ class HTTPResponse(urllib3.HTTPResponse):
         try:
             block = read()
         except BaseException:
-            with self._error_catcher():  # says it in urllib3's words, and closes
+            with _revealing(), self._error_catcher():  # says it in urllib3's words, and closes
                 raise
         message: Any = self._original_response
         if message.isclosed():
@@ -134,6 +139,8 @@ class HTTPResponse(urllib3.HTTPResponse):
             message.wire.exchange = UNLIMITED
             if not isinstance(timeout, urllib3.Timeout):
                 message.wire.timeout = read_part(timeout)
+            if is_handed_over(self):
+                message.wire.hand_over()
 
     def release_conn(self) -> None:
         """Give the connection back; one that is out of step is closed first."""
@@ -292,6 +299,15 @@ def _is_whole(decoder: Any) -> bool:
     if callable(is_finished := getattr(engine, "is_finished", None)):  # brotli
         return bool(is_finished())
     return bool(getattr(engine, "eof", True))
+
+
+@contextmanager
+def _revealing() -> Generator[None]:
+    try:
+        yield
+    except Exception as error:
+        interrupts.reveal(error)
+        raise
 
 
 def lift_deadline(raw: object, timeout: Any) -> None:

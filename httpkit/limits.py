@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from threading import Lock
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-from httpkit import forks
+from httpkit import forks, interrupts
 from httpkit._patterns import pattern
 from httpkit._values import dataclass
 from httpkit.errors import ConfigurationError
@@ -265,7 +265,8 @@ def _ask(limiter: Limiter, host: str, longest: float) -> float | None:
     timeout = -1 if longest == math.inf else max(0.0, longest)
     try:
         is_given = limiter.try_acquire(host, timeout=timeout)
-    except TimeoutError:
+    except TimeoutError as error:
+        interrupts.reveal(error)
         return None
     if not isinstance(is_given, bool):
         raise ConfigurationError("rate_limit= is an asynchronous limiter, and sessions are not")

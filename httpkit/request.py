@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import deque
-from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, ItemsView, Iterable, Iterator, Mapping
 from http.cookiejar import CookieJar
 from typing import Any, NamedTuple, Self, cast
 from urllib.parse import urlencode
@@ -147,6 +147,31 @@ class Call(NamedTuple):  # a dataclass takes four times as long to change
 
 # The others hold credentials.
 _SHOWN = frozenset(Call._fields) - {"cookies", "proxies", "sign", "renewing", "carrier"}
+
+
+def is_repeatable(request: requests.PreparedRequest) -> bool:
+    """Say whether a request is retried when its connection is lost."""
+    call = getattr(request, "call", None)
+    if not isinstance(call, Call) or call.retry is None:
+        return False
+    body_start = getattr(request, "body_start", None)
+    if isinstance(body_start, Body) and body_start.refusal:
+        return False
+    return may_repeat(request, call.retry.methods, call.retry.idempotency_header)
+
+
+def may_repeat(
+    request: requests.PreparedRequest, methods: Collection[str], idempotency_header: str
+) -> bool:
+    """Say whether a request may be sent twice although the server may have acted.
+
+    Args:
+        request: Its method is idempotent (RFC 9110 section 9.2.2), or it carries a key.
+        methods: Those that the policy takes for idempotent.
+        idempotency_header: Where the key is; "" is nowhere.
+    """
+    has_key = bool(idempotency_header) and idempotency_header in request.headers
+    return has_key or (request.method or "GET") in methods
 
 
 class PreparedRequest(requests.PreparedRequest):

@@ -7,6 +7,7 @@ import json
 import zlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Any, Literal, TypeVar, cast, overload
 
 import requests
@@ -26,7 +27,7 @@ from urllib3.exceptions import HTTPError as WireError
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
 from urllib3.exceptions import SSLError as WireSSLError
 
-from httpkit import _headers, _models, _secrets, curl, errors, events
+from httpkit import _headers, _models, _secrets, curl, errors, events, interrupts
 from httpkit.events import Event
 
 T = TypeVar("T")
@@ -157,6 +158,8 @@ class Response(requests.Response):
         if isinstance(self.raw, urllib3.BaseHTTPResponse) and not self._content_consumed:
             self._was_closed = True
             self._is_left = self._is_left or not self.raw.closed
+        if is_handed_over(self.raw):
+            self.raw.close()  # or requests would put the connection back
         super().close()
 
     def _guarded(self, chunks: Iterator[Any]) -> Iterator[Any]:
@@ -595,7 +598,7 @@ def translated(response: requests.Response, read: Callable[[], T]) -> T:
     """Read, with urllib3's errors as requests' classes; a timeout is a Timeout."""
     request = response.request
     try:
-        return read()
+        return _revealing(read)
     except requests.RequestException:  # some of requests' own are urllib3's, too
         raise
     except ReadTimeoutError as error:
@@ -608,6 +611,14 @@ def translated(response: requests.Response, read: Callable[[], T]) -> T:
         raise ChunkedEncodingError(error, request=request) from error
     except WireError as error:
         raise requests.ConnectionError(error, request=request) from error
+
+
+def _revealing(read: Callable[[], T]) -> T:
+    try:
+        return read()
+    except Exception as error:
+        interrupts.reveal(error)
+        raise
 
 
 @contextmanager
@@ -648,6 +659,12 @@ def translated_all(response: requests.Response, chunks: Iterator[T]) -> Iterator
         yield chunk
 
 
+def is_handed_over(raw: Any) -> bool:
+    """Say whether a 101 has left the connection of a response to another protocol."""
+    is_switching = getattr(raw, "status", None) == HTTPStatus.SWITCHING_PROTOCOLS
+    return is_switching and getattr(raw, "_connection", None) is not None
+
+
 def drain(response: requests.Response, check: Callable[[], None] | None) -> None:
     """Free the connection of an answer nobody will read, for reuse where that is cheap.
 
@@ -665,7 +682,8 @@ def drain(response: requests.Response, check: Callable[[], None] | None) -> None
     if isinstance(raw, urllib3.BaseHTTPResponse):
         try:
             body = _read_raw(raw, check)
-        except (WireError, OSError, RuntimeError):
+        except (WireError, OSError, RuntimeError) as error:
+            interrupts.reveal(error)
             body = b""
         finally:
             response.close()

@@ -24,13 +24,14 @@ from requests.exceptions import (
     SSLError,
 )
 
-from httpkit import _headers, _secrets, errors, logs
+from httpkit import _headers, _secrets, errors, interrupts, logs
 from httpkit._causes import causes
 from httpkit._typing import RequestsResponse
 from httpkit._values import dataclass, field
 from httpkit.bounds import check_count, check_seconds, is_count
 from httpkit.clock import CLOCK
 from httpkit.errors import ConfigurationError
+from httpkit.request import may_repeat
 
 RETRIED_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
@@ -185,9 +186,8 @@ Delivery = Literal["never sent", "maybe sent", "final"]
 
 def delivery(error: BaseException) -> Delivery:
     """Say whether a request that failed this way may have reached the server."""
-    is_of_source = getattr(error, "of_source", False)  # the body's own, whatever its class
     final = (errors.HTTPKitError, requests.exceptions.ContentDecodingError)
-    if is_of_source or isinstance(error, final):
+    if isinstance(error, final) or _is_of_caller(error):
         return "final"
     if isinstance(error, SSLError):
         return _delivery_of_tls(error)
@@ -199,6 +199,11 @@ def delivery(error: BaseException) -> Delivery:
         return _delivery_of_connection(error)
     # A subclass that requests does not define is a mock's or an adapter's own verdict.
     return "final"
+
+
+def _is_of_caller(error: BaseException) -> bool:
+    """Say whether the body's source or a signal handler raised it, whatever its class."""
+    return getattr(error, "of_source", False) or interrupts.is_from_handler(error)
 
 
 def _delivery_of_tls(error: BaseException) -> Delivery:
@@ -233,7 +238,6 @@ class Trial:
     Attributes:
         policy: None when retries are off.
         request: What is sent.
-        has_key: Whether the server knows repetitions by an idempotency key.
         body_refusal: Why the body cannot be sent again; None when it can.
         remaining: Returns the seconds left of the deadline; infinity without one.
         spend: Takes the price of a retry from the host's budget and returns it, in tokens; None
@@ -248,7 +252,6 @@ class Trial:
 
     policy: RetryPolicy | None
     request: requests.PreparedRequest
-    has_key: bool
     body_refusal: str | None
     remaining: Callable[[], float]
     spend: Callable[[requests.Response | BaseException, int], int | None]
@@ -312,7 +315,7 @@ class Trial:
         return f"{self._method} is not repeated without an idempotency key: it may have arrived"
 
     def _may_repeat(self, policy: RetryPolicy) -> bool:
-        return self.has_key or self._method in policy.methods
+        return may_repeat(self.request, policy.methods, policy.idempotency_header)
 
     def _refusal_of_wait(
         self, outcome: requests.Response | BaseException, policy: RetryPolicy

@@ -494,7 +494,9 @@ class Session(Operations, Lists, Transfers):
         mine = self._ours(request)
         call: Call = mine.call or Call()
         asked = (call.retry, call.deadline, call.max_body, call.renewing, self.rate_limit)
-        if not self.strict and asked == (None,) * 5:
+        is_plain = not self.strict and asked == (None,) * 5
+        # A 101 is for the caller to read from: requests gives its connection back to the pool.
+        if is_plain and "upgrade" not in (request.headers or {}):
             kwargs.setdefault("timeout", self.timeout)
             plain: Any = super().send
             if logs.REQUESTS.isEnabledFor(logging.DEBUG):

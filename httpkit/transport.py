@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from copy import copy
 from datetime import timedelta
 from functools import lru_cache
 from http.client import HTTPResponse as StandardResponse
 from types import FunctionType
-from typing import Any, Self
+from typing import Any, Self, cast
 from weakref import ref
 
 import requests
@@ -20,16 +21,16 @@ from requests.cookies import extract_cookies_to_jar
 from requests.exceptions import InvalidSchema
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_encoding_from_headers
-from urllib3 import poolmanager
+from urllib3 import HTTPHeaderDict, poolmanager
 from urllib3.exceptions import (
     ClosedPoolError,
     EmptyPoolError,
 )
 
-from httpkit import _headers, incoming
+from httpkit import _headers, incoming, interrupts
 from httpkit._patterns import pattern
-from httpkit.connections import BLOCK, IS_SUPPORTED, furnish, socks_pools
-from httpkit.request import Call, PreparedRequest
+from httpkit.connections import BLOCK, IS_SUPPORTED, dispose, furnish, socks_pools
+from httpkit.request import Call, PreparedRequest, is_repeatable
 from httpkit.response import Response
 from httpkit.wire import EXCHANGE, Exchange
 
@@ -40,7 +41,10 @@ _PLAIN_ORIGIN = pattern(rf"{PLAIN_ORIGIN}(?=/)")
 CERTIFICATES = frozenset({bool, str, type(None)})
 # The steps of urllib3's pool manager from a URL to its pool.
 _LOOKING_UP = ("connection_from_host", "connection_from_context", "connection_from_pool_key")
+# Containers that people put among a manager's settings.
+_MUTABLE = frozenset({list, set, HTTPHeaderDict})
 _NO_TIME = timedelta(0)
+_NONE_KNOWN: Mapping[Any, ref[Any]] = {}
 # Media types that are remembered.
 _MOST_KEPT = 256
 
@@ -48,9 +52,9 @@ _MOST_KEPT = 256
 class Adapter(HTTPAdapter):
     """requests' adapter over our connections; its arguments and its pickle are requests' own."""
 
-    # Pools by origin and certificates, and the manager that lives by: it alone keeps them alive.
-    _known_pools: Mapping[Any, ref[Any]] = {}
-    _known_manager: Any = None
+    # A manager, its container of pools, its settings, and its pools by origin and certificates:
+    # it alone keeps them alive. One tuple, so that no thread adds pools of earlier settings.
+    _known: tuple[Any, Any, Mapping[str, Any], Mapping[Any, ref[Any]]] = None, None, {}, {}
 
     @classmethod
     def replacing(cls, stock: HTTPAdapter, maxsize: int) -> Self:
@@ -122,7 +126,8 @@ class Adapter(HTTPAdapter):
         """Return the pool for an origin; saves 35 us for each time that it is asked for again.
 
         The manager closes the pool that was asked for the longest ago when there are too many:
-        once it is full it is asked each time, to know which one that is.
+        once it is full it is asked each time, to know which one that is. So is one of another
+        class, and one whose keywords or pools were changed.
 
         Args:
             origin: As the request's URL spells it.
@@ -132,18 +137,22 @@ class Adapter(HTTPAdapter):
 
         Raises: as requests does.
         """
-        key, known = (origin, verify, cert), self._known_pools
-        if self._known_manager is not self.poolmanager:  # a caller may put another in its place
-            known = self._known_pools = {}
-            self._known_manager = self.poolmanager
+        key, current = (origin, verify, cert), self.poolmanager
+        manager, container, settings, known = self._known
+        is_same = manager is current and container is current.pools
+        if not is_same or settings != current.__dict__:
+            manager, container, known = current, current.pools, _NONE_KNOWN
+            settings = _snapshot(vars(current))
         if key in known and len(known) < max(2, self._pool_connections):
             pool = known[key]()
-            if pool is not None and pool.pool is not None:
+            if pool is not None and pool.pool is not None and not pool.is_disposed:
                 return pool
         pool = super().get_connection_with_tls_context(request, verify, {}, cert)
+        if not _is_followed(current) or not hasattr(pool, "is_disposed"):
+            return pool
         # A new mapping, so that no thread sees one that changes.
         alive = {k: held for k, held in known.items() if held() is not None}
-        self._known_pools = {**alive, key: ref(pool)}
+        self._known = manager, container, settings, {**alive, key: ref(pool)}
         return pool
 
     def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
@@ -221,19 +230,45 @@ class Adapter(HTTPAdapter):
         """Send a request within the deadline of its call. Raises: as requests does."""
         call = getattr(request, "call", None)
         ends_at = call.ends_at if isinstance(call, Call) else None
-        outer = EXCHANGE.set(Exchange(ends_at, incoming.read_part(timeout)))
+        exchange = Exchange(
+            ends_at, incoming.read_part(timeout), is_repeatable=is_repeatable(request)
+        )
+        outer = EXCHANGE.set(exchange)
         try:
-            return super().send(request, stream, timeout, verify, cert, proxies)
+            return self._send(request, stream, timeout, verify, cert, proxies)
+        except Exception as error:
+            interrupts.reveal(error)
+            raise
+        finally:
+            EXCHANGE.reset(outer)
+
+    def _send(self, request: requests.PreparedRequest, *options: Any) -> requests.Response:
+        try:
+            return super().send(request, *options)
         except requests.ConnectionError as error:
             if not (error.args and isinstance(error.args[0], ClosedPoolError)):
                 raise
             # Another thread closed the pool between the choice of it and the first byte: there
             # is a new one by now.
-            return super().send(request, stream, timeout, verify, cert, proxies)
+            return super().send(request, *options)
         except EmptyPoolError as error:
             raise requests.ConnectTimeout(error, request=request) from error
-        finally:
-            EXCHANGE.reset(outer)
+
+
+def _is_followed(manager: Any) -> bool:
+    """Say whether a manager finds pools as urllib3 does, and tells when it drops one."""
+    return (
+        type(manager) is poolmanager.PoolManager
+        and vars(manager).keys().isdisjoint(_LOOKING_UP)  # where a test's patch may sit
+        and getattr(manager.pools, "dispose_func", None) is dispose
+    )
+
+
+def _snapshot(value: Any) -> Any:
+    """Return settings as they are now; containers among them may be changed in place."""
+    if type(value) is dict:
+        return {n: _snapshot(each) for n, each in cast("dict[str, Any]", value).items()}
+    return copy(value) if type(value) in _MUTABLE else value
 
 
 @lru_cache(maxsize=_MOST_KEPT)

@@ -4,7 +4,7 @@ A client that guesses what a broken answer means will sooner or later guess othe
 proxy before it, and then take part of one answer for another. So nothing is guessed here.
 
 Rule: this module knows sockets and the standard library's http.client, and neither urllib3
-nor anything of the house.
+nor anything of the house but its clock and what tells a caller's signals from a socket's errors.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from http.client import HTTPException, HTTPMessage, HTTPResponse, IncompleteRead
 from socket import socket
 from typing import Any, Protocol, TypeVar, cast
 
+from httpkit import interrupts
 from httpkit._patterns import pattern
 from httpkit._values import dataclass
 from httpkit.clock import CLOCK
@@ -49,6 +50,7 @@ _PLAIN_FIELD = pattern(r"([^:]+):([^\r]*)\r\n")
 _LENGTH = pattern(r"[0-9]{1,18}")  # an exabyte has 19 digits
 _CHUNK_LINE = pattern(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\0\r\n]*)?\r\n")
 
+_BLANKS = frozenset({b" ", b"\t"})
 _SWITCHING = 101
 _BODILESS = frozenset({204, 304})
 E = TypeVar("E", bound=Exception)
@@ -82,17 +84,24 @@ class Readable(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)  # not frozen, which would take 1 us longer to make
 class Exchange:
     """How long one request and its answer may take.
 
     Attributes:
         ends_at: When its deadline passes, on the monotonic clock; None is never.
         send_timeout: Seconds for the server to take a block; None is no limit.
+        is_repeatable: Whether the request is retried when its connection is lost; otherwise it
+            is not sent over a connection that was idle for long.
+        closes: Whether the request said `Connection: close`.
+        upgrades: Whether the request asked for another protocol: a 101 may be the response.
     """
 
     ends_at: float | None = None
     send_timeout: float | None = None
+    is_repeatable: bool = True
+    closes: bool = False
+    upgrades: bool = False
 
     def clip(self, seconds: float | None) -> float | None:
         """Shorten a timeout to what is left of the deadline.
@@ -138,14 +147,18 @@ class Wire(io.RawIOBase):
         self.timeout: float | None = sock.gettimeout()
         self._applied = self.timeout
         self.is_cut: bool = False
-        self._is_whole = self._is_frozen = False
+        self._is_whole = self._is_frozen = self._is_handed_over = False
         self._whole_by: float | None = None
         tls: Any = getattr(sock, "sslobj", sock)  # urllib3's, of TLS within TLS
         self._pending = getattr(tls, "pending", None)  # what TLS holds, no system call shows
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        """Return the buffer that http.client reads from."""
-        return io.BufferedReader(self, _BUFFER)
+        """Return the buffer that http.client reads from.
+
+        Where a 101 may come, nothing after the head is buffered: whoever takes the socket over
+        finds all of the other protocol in it.
+        """
+        return io.BufferedReader(self, 1 if self.exchange.upgrades else _BUFFER)
 
     def readable(self) -> bool:
         """Say that it can be read."""
@@ -170,6 +183,13 @@ class Wire(io.RawIOBase):
         """Take the socket over: nobody else keeps it open any more."""
         self._kept, self.is_lasting = self._sock, False
 
+    def hand_over(self) -> None:
+        """Leave the socket to another protocol: with the read timeout, and without a deadline."""
+        self._is_handed_over = True
+        self.exchange = UNLIMITED
+        self._sock.settimeout(self.timeout)
+        self._applied = self.timeout
+
     def expect(self, *, whole: bool) -> None:
         """Say whether what comes next must come as a whole within one timeout.
 
@@ -193,7 +213,11 @@ class Wire(io.RawIOBase):
             self._applied = limit
         try:
             return self._sock.recv_into(buffer)
-        except ssl.SSLEOFError:
+        except Exception as error:
+            if not self._is_handed_over:  # else nobody is between the caller and the error
+                interrupts.hide(error)
+            if not isinstance(error, ssl.SSLEOFError):
+                raise
             self.is_cut = True
             return 0
 
@@ -305,6 +329,9 @@ class Message(HTTPResponse):
         self._sort()
         self._frame()
         self.wire.expect(whole=False)
+        if self.status == _SWITCHING:
+            self.is_tainted = True
+            self.wire.hand_over()
 
     def _read_plain_head(self) -> bool:
         """Read a head that is like nearly every one, and came whole; saves 4 us.
@@ -346,9 +373,10 @@ class Message(HTTPResponse):
         """
         for _ in range(_MOST_INTERIM + 1):
             version, status, reason = self._read_status_line()
-            if status == _SWITCHING:  # RFC 9110 section 7.8: only to what the client asked for
+            # RFC 9110 section 7.8: only to what the client asked for.
+            if status == _SWITCHING and not self.wire.exchange.upgrades:
                 raise MalformedError("101 switches to a protocol that was not asked for")
-            if status >= 200:
+            if status >= 200 or status == _SWITCHING:
                 return version, status, reason
             self._read_fields()
             self.wire.expect(whole=True)
@@ -386,11 +414,15 @@ class Message(HTTPResponse):
 
     def _read_fields_singly(self) -> list[tuple[str, str]]:
         fields: list[tuple[str, str]] = []
-        size = 0
+        size = lines = 0  # each line of a folded field counts
         while line := self._content(self.fp.readline(_LONGEST_LINE + 1), "header field"):
-            fields.append(_parse_field(line))
+            if fields and line[:1] in _BLANKS:
+                fields[-1] = _unfold(fields[-1], line)
+            else:
+                fields.append(_parse_field(line))
+            lines += 1
             size += len(line)
-            if len(fields) > _MOST_FIELDS or size > _LARGEST_HEAD:
+            if lines > _MOST_FIELDS or size > _LARGEST_HEAD:
                 raise MalformedError(
                     f"a head is larger than {_MOST_FIELDS} fields or {_LARGEST_HEAD} bytes"
                 )
@@ -413,7 +445,9 @@ class Message(HTTPResponse):
             raise MalformedError("there are both Content-Length and Transfer-Encoding")
         self.length = _parse_lengths(lengths[1]) if lengths else None
         is_chunked = codings is not None and _parse_codings(codings[1])
-        if self._method == "HEAD" or self.status in _BODILESS:  # type: ignore[attr-defined]  # item 1
+        if self.status == _SWITCHING:  # what follows is neither a body nor another response
+            self.length, self.will_close = 0, False
+        elif self._method == "HEAD" or self.status in _BODILESS:  # type: ignore[attr-defined]  # item 1
             self.length = 0
         elif is_chunked:
             self.chunked = True
@@ -424,10 +458,16 @@ class Message(HTTPResponse):
 
     def _is_last(self) -> bool:
         """Say whether the connection ends with this answer (RFC 9112 section 9.3)."""
-        said = self.by_name.get("connection")
-        if said is None:
+        by_name = self.by_name
+        if self.wire.exchange.closes:  # section 9.6: no more requests after it was said
+            return True
+        if "proxy-connection" in by_name:  # in no RFC: believed when it closes, and only then
+            _, said = by_name["proxy-connection"]
+            if "close" in parse_options(said):
+                return True
+        if (field := by_name.get("connection")) is None:
             return bool(self.version == 10)  # HTTP/1.0 closes where nothing is said
-        options = {option.strip(" \t") for option in said[1].lower().split(",")}
+        options = parse_options(field[1])
         return "close" in options or (self.version == 10 and "keep-alive" not in options)
 
     # The body
@@ -487,7 +527,7 @@ class Message(HTTPResponse):
 
     def _take(self, most: int, *, at_once: bool) -> bytes:
         self.check()
-        if self.fp is None or most == 0:
+        if self.fp is None or most == 0 or self.status == _SWITCHING:
             return b""
         try:
             return self._receive(most, at_once=at_once)
@@ -610,7 +650,9 @@ class Message(HTTPResponse):
         """Let go of the connection; http.client calls it so."""
         if (buffered := self.fp) is not None:
             # A wire that lasts ends with its connection, whoever still holds the message.
-            self.is_tainted = buffered.closed or self.wire.has_more(buffered)
+            self.is_tainted = (
+                self.status == _SWITCHING or buffered.closed or self.wire.has_more(buffered)
+            )
             self._let_go(buffered)
 
     def flush(self) -> None:
@@ -648,17 +690,35 @@ def _plain_fields(section: str) -> list[tuple[str, str]] | None:
 def _parse_field(line: bytes) -> tuple[str, str]:
     """Return name and value of a field line (RFC 9112 section 5).
 
-    Refused are obs-fold (section 5.2), space before the colon (5.1), and bare CR and NUL
-    (RFC 9110 section 5.5).
+    Refused are a fold before any field, space before the colon (section 5.1), and bare CR and
+    NUL (RFC 9110 section 5.5).
     """
     name, colon, value = line.partition(b":")
     if not colon or not _NAME.fullmatch(name):
-        if line[:1] in {b" ", b"\t"}:
-            raise MalformedError("a header field is folded over two lines")
+        if line[:1] in _BLANKS:
+            raise MalformedError("the first header field is folded: nothing is before it")
         raise MalformedError("a header field has no name, or one that is no token")
+    return name.decode("ascii"), _parse_value(value)
+
+
+def _parse_value(value: bytes) -> str:
     if b"\r" in value or b"\0" in value:
         raise MalformedError("a header field holds a NUL or a bare CR")
-    return name.decode("ascii"), value.strip(b" \t").decode("latin-1")
+    return value.strip(b" \t").decode("latin-1")
+
+
+def _unfold(field: tuple[str, str], line: bytes) -> tuple[str, str]:
+    """Return a field with a further line of its value.
+
+    RFC 9112 section 5.2: a user agent must replace each obs-fold with one or more SP.
+    """
+    name, value = field
+    return name, f"{value} {_parse_value(line)}".strip(" ")
+
+
+def parse_options(said: str) -> set[str]:
+    """Return the options of a Connection field in lower case (RFC 9110 section 7.6.1)."""
+    return {option.strip(" \t") for option in said.lower().split(",")}
 
 
 def _parse_lengths(said: str) -> int:

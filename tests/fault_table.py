@@ -430,7 +430,10 @@ TIMING = [
 ]  # fmt: skip
 
 HEADERS = [
-    fault("a folded field", head("X: a", " b") + b"hi", read, says("folded")),
+    fault("a folded field", head("X: a", " b", "Content-Length: 2") + b"hi", read, b"hi"),
+    fault("a fold before any field", head(" b", "Content-Length: 2") + b"hi", read, says("folded")),
+    fault("a folded length", head("Content-Length: 1", " 1") + b"hello world", read, Broken),
+    fault("300 folds", head("X: a", *[" b"] * 300) + b"hi", read, says("larger")),
     fault("a space before the colon", head("Content-Length : 5") + b"hello", read, Broken),
     fault("a field without a colon", head("nocolon") + b"hi", read, Broken),
     fault("a field without a name", head(": a") + b"hi", read, Broken),

@@ -17,7 +17,7 @@ from httpkit import errors
 # From the ground up. A module imports from floors below its own, and from no other.
 FLOORS = (
     ("_causes", "_filenames", "_patterns", "_typing", "_values", "_version", "forks", "pickler"),
-    ("_annotations", "_models", "_secrets", "clock"),
+    ("_annotations", "_models", "_secrets", "clock", "interrupts"),
     ("_headers", "_urls", "advice", "curl", "environment", "events", "identity", "markup"),
     ("cards",),
     ("errors",),

@@ -147,7 +147,7 @@ def test_a_password_is_for_the_proxy_and_no_error_shows_it(raw_server, answer, p
 
 
 def test_framing_is_strict_behind_a_socks_proxy(raw_server, proxy):
-    server = raw_server(b"HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 2\r\n\r\nhi")
+    server = raw_server(b"HTTP/1.1 200 OK\r\nX: a\r\n b\0\r\nContent-Length: 2\r\n\r\nhi")
 
     with through(proxy(server)) as api, pytest.raises(requests.ConnectionError) as caught:
         api.get("x")
