@@ -426,9 +426,11 @@ def adopt(response: requests.Response) -> Response:
     """Turn a response, in place, into one of ours; its history too.
 
     A class of somebody else (a cache's, say) is kept as a base, so that its own
-    attributes still work.
+    attributes still work. What only stands for a response, as a mock does, stays as it is.
     """
     kind = type(response)
+    if not issubclass(kind, requests.Response):  # a mock claims to be an instance of one
+        return cast("Response", response)
     if not issubclass(kind, Response):
         response.__class__ = _adopted.get(kind) or _join_classes(kind)
         # The same objects, with a repr that hides what a server sets.
@@ -436,7 +438,7 @@ def adopt(response: requests.Response) -> Response:
             held: Any = response.__dict__.get(part)
             if type(held) is ours.__base__:
                 held.__class__ = ours
-    for past in response.history:
+    for past in response.__dict__.get("history") or ():
         if not isinstance(past, Response):  # each once: histories share their beginnings
             adopt(past)
     return cast("Response", response)

@@ -231,6 +231,7 @@ class Trial:
         body_refusal: Why the body cannot be sent again; None when it can.
         remaining: Returns the seconds left of the deadline; infinity without one.
         spend: Takes the price of a retry from the host's budget; False when it is spent.
+        keeps_foreign: Whether errors of mocks and foreign adapters keep their words.
         attempts: How often it was sent.
         was_renewed: Whether a rejected signature was replaced once already.
         is_unsigned: Whether the last attempt failed while it was signed.
@@ -244,6 +245,7 @@ class Trial:
     body_refusal: str | None
     remaining: Callable[[], float]
     spend: Callable[[requests.Response | BaseException, int], bool]
+    keeps_foreign: bool = False
     attempts: int = 0
     was_renewed: bool = False
     is_unsigned: bool = False
@@ -328,7 +330,7 @@ class Trial:
         """Log the coming wait, tell `on_retry` of it, and return its seconds."""
         outcome = judged(outcome)
         if isinstance(outcome, Exception):
-            _secrets.scrub(outcome)
+            _secrets.scrub(outcome, keeps_foreign=self.keeps_foreign)
         longest = self.policy.max_backoff if self.policy else 0.0
         logs.retry(self.request, outcome, attempt=self.attempts, wait=self._wait, longest=longest)
         if self.policy and self.policy.on_retry:

@@ -13,6 +13,7 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Generator, Mapping, MutableMapping, Sequence
 from contextlib import suppress
+from http.cookiejar import CookieJar
 from importlib.metadata import version
 from typing import Any, Self, TypeVar, Unpack, cast, overload
 
@@ -33,6 +34,7 @@ from httpkit import (
     environment,
     logs,
     preparation,
+    redirects,
     settings,
     travel,
 )
@@ -130,7 +132,6 @@ class Session(Operations, Lists, Transfers):
     _last_call: tuple[tuple[Any, ...], Call] | None = None
     _pace: Pace | None = None
     _shares_pool: bool = False
-    _verify_is_given: bool = False
 
     def __init_subclass__(cls, **keywords: Unpack[SessionOptions]) -> None:
         super().__init_subclass__()
@@ -190,15 +191,14 @@ class Session(Operations, Lists, Transfers):
             "strict": strict,
         }
         self._configure({n: value for n, value in given.items() if value is not NOT_GIVEN})
-        kind = Adapter if self.strict else HTTPAdapter
-        for prefix, mounted in list(self.adapters.items()):
-            if type(mounted) is HTTPAdapter:  # a mixin may have mounted one of its own
-                self.mount(prefix, kind(pool_maxsize=_MOST_IDLE))
-        self.headers: CaseInsensitiveDict[str] = _headers.Outgoing(self.headers)
+        if self.strict:
+            self._mount_ours()
+        fields = _headers.Outgoing(self.headers)  # a subclass may have none
+        if self.strict and "User-Agent" in fields:
+            fields["User-Agent"] = f"httpkit/{_VERSION} {fields['User-Agent']}"
+        self.headers: CaseInsensitiveDict[str] = fields
         self.cookies: RequestsCookieJar = _headers.Jar()
         self._budget, self._hold_back = Budget(), HoldBack()
-        if self.strict:
-            self.headers["User-Agent"] = f"httpkit/{_VERSION} {self.headers['User-Agent']}"
         ours = {
             "auth": auth,
             "headers": headers,
@@ -211,6 +211,12 @@ class Session(Operations, Lists, Transfers):
         self._take(self._class_keywords)
         self._take(ours)
         travel.watch(self)
+
+    def _mount_ours(self) -> None:
+        """Put our adapters in the place of requests' own; a mixin may have mounted others."""
+        for prefix, mounted in list(self.adapters.items()):
+            if type(mounted) is HTTPAdapter:
+                self.mount(prefix, Adapter(pool_maxsize=_MOST_IDLE))
 
     def _configure(self, given: Mapping[str, Any]) -> None:
         """Store the settings given here and check all that are in force.
@@ -243,16 +249,17 @@ class Session(Operations, Lists, Transfers):
                 continue
             if name in {"cookies", "headers", "params", "proxies"}:
                 self._add(name, value)
-            elif name == "verify":
-                self.verify, self._verify_is_given = cast("bool | str", value), True
             else:
                 setattr(self, name, value)
 
     def _add(self, name: str, value: Any) -> None:
         """Add a mapping to one of requests' own containers."""
         if name == "cookies":
+            self.cookies = self._jar()
             merge_cookies(self.cookies, preparation.as_jar(value))
             return
+        if getattr(self, name) is None:
+            setattr(self, name, _headers.Outgoing() if name == "headers" else {})
         is_added = False
         with suppress(TypeError, AttributeError, ValueError):
             getattr(self, name).update(value)
@@ -298,9 +305,7 @@ class Session(Operations, Lists, Transfers):
         twin.__dict__.update(self.__dict__)
         twin.__dict__.pop(travel.TOKEN, None)
         twin._shares_pool = True
-        twin.headers = _headers.Outgoing(self.headers)
-        twin.params, twin.proxies = dict(self.params), dict(self.proxies)
-        twin.hooks = {event: list(preparation.as_hooks(h)) for event, h in self.hooks.items()}
+        twin._copy_containers()
         theirs = {name: changes.pop(name) for name in settings.REQUESTS_SETTINGS if name in changes}
         if "auth" in theirs:
             settings.check({"auth": theirs["auth"]})
@@ -310,9 +315,23 @@ class Session(Operations, Lists, Transfers):
         travel.watch(twin)
         return twin
 
+    def _copy_containers(self) -> None:
+        """Have containers of its own, which are None where they were; cookies are shared."""
+        held = self.__dict__
+        if self.headers is not None:  # pyright: ignore[reportUnnecessaryComparison]  # requests allows it
+            held["headers"] = _headers.Outgoing(settings.fields_of(self.headers))
+        held.update({n: copy.copy(held[n]) for n in ("params", "proxies") if n in held})
+        if self.hooks is not None:
+            held["hooks"] = {n: list(preparation.as_hooks(h)) for n, h in self.hooks.items()}
+
+    def _jar(self) -> RequestsCookieJar:
+        """Return the session's cookies as a jar; one that is thrown away where they are None."""
+        held: Any = self.cookies
+        return cast("RequestsCookieJar", preparation.as_jar(held))
+
     def close(self) -> None:
         """Close the connections; a clone made by `with_options` leaves them to its origin."""
-        if not self._shares_pool:
+        if not self._shares_pool and self.adapters is not None:  # pyright: ignore[reportUnnecessaryComparison]  # a caller may take them away
             super().close()
 
     def mount(self, prefix: str, adapter: Any) -> None:
@@ -325,7 +344,7 @@ class Session(Operations, Lists, Transfers):
                 stacklevel=2,
             )
         # Longest prefix first, in a new dict: readers never see one that changes.
-        adapters = {**self.adapters, prefix: adapter}
+        adapters = {**(self.adapters or {}), prefix: adapter}
         self.adapters: MutableMapping[str, BaseAdapter] = OrderedDict(
             sorted(adapters.items(), key=lambda item: len(item[0]), reverse=True)
         )
@@ -353,7 +372,7 @@ class Session(Operations, Lists, Transfers):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         twin = memo[id(self)] = type(self).__new__(type(self))
-        twin.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+        twin.__setstate__(copy.deepcopy(travel.portable(self), memo))
         return twin
 
     def prepare_request(self, request: requests.Request) -> PreparedRequest:
@@ -402,20 +421,26 @@ class Session(Operations, Lists, Transfers):
         """Complete a call's settings from the session and the environment.
 
         What the call or the session says beats the environment; in requests the environment
-        beats the session.
+        beats the session. `verify=True` says nothing that the environment could contradict: its
+        bundle is used, as in requests.
         """
         if not self.strict:
             return super().merge_environment_settings(url, proxies, stream, verify, cert)
-        if verify is None and (self._verify_is_given or self.verify is not True):
-            verify = self.verify
-        if verify is None:
-            verify = (environment.ca_bundle() if self.trust_env else None) or self.verify
+        explicit = settings.proxies_of(self.proxies, proxies) if self.proxies or proxies else {}
         return {
-            "proxies": self._proxies(url, {**self.proxies, **(proxies or {})}),
+            "proxies": self._proxies(url, explicit),
             "stream": self.stream if stream is None else stream,
-            "verify": verify,
+            "verify": self._trusted(verify),
             "cert": self.cert if cert is None else cert,
         }
+
+    def _trusted(self, verify: Any) -> Any:
+        """Return whom to trust; None, and a session's None, are the default."""
+        if verify is None:
+            verify = self.verify
+        if verify is None or verify is True:
+            return (environment.ca_bundle() if self.trust_env else None) or True
+        return verify
 
     def _proxies(self, url: str, explicit: dict[str, Any]) -> dict[str, Any]:
         no_proxy = explicit.get("no_proxy")
@@ -438,6 +463,38 @@ class Session(Operations, Lists, Transfers):
         prepared_request.headers.pop("Proxy-Authorization", None)
         return self._proxies(prepared_request.url or "", dict(explicit))
 
+    def rebuild_method(
+        self, prepared_request: requests.PreparedRequest, response: requests.Response
+    ) -> None:
+        """Set the method of a redirected request: GET after a 303, and after a POST's 301, 302."""
+        if not self.strict:
+            super().rebuild_method(prepared_request, response)
+            return
+        method = prepared_request.method or "GET"
+        prepared_request.method = redirects.method_after(response.status_code, method)
+
+    def should_strip_auth(self, old_url: str, new_url: str) -> bool:
+        """Say whether a redirect leaves the origins that may see the session's credentials.
+
+        A subclass that overrides it decides for the hosts that it names.
+        """
+        if not self.strict:
+            return super().should_strip_auth(old_url, new_url)
+        places = {_urls.origin(old_url), _urls.origin(new_url)}
+        return len(places) > 1 and not places <= preparation.home_of(self, old_url)
+
+    def rebuild_auth(
+        self, prepared_request: requests.PreparedRequest, response: requests.Response
+    ) -> None:
+        """Take Authorization from a redirected request that leaves the session's origins.
+
+        What a subclass leaves there, or puts there, is sent; netrc is not asked again.
+        """
+        if not self.strict:
+            super().rebuild_auth(prepared_request, response)
+        elif self.should_strip_auth(response.url, prepared_request.url or ""):
+            prepared_request.headers.pop("Authorization", None)
+
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> Response:
         """Send a prepared request, with retries, redirects and the deadline of its call.
 
@@ -458,12 +515,15 @@ class Session(Operations, Lists, Transfers):
         try:
             answer = self._deliver(request, kwargs)
         except requests.RequestException as error:
-            _secrets.scrub(error)
+            _secrets.scrub(error, keeps_foreign=not self.strict)
             if isinstance(error.response, requests.Response):
                 adopt(error.response)  # ours hides credentials, also in a pickle
             raise
         finally:
             delivery.ATTEMPTING.reset(outer)
+        is_response = type(answer) is Response or issubclass(type(answer), requests.Response)
+        if not is_response:  # a mock's, or of a foreign adapter
+            return cast("Response", answer)
         answer.__dict__["elapsed_total"] = CLOCK.monotonic() - started
         # A class that overrides send, a cache say, sets a class of its own on what we return.
         if _is_ours(answer) or type(self).send is not Session.send:
@@ -478,7 +538,7 @@ class Session(Operations, Lists, Transfers):
         asked = (call.retry, call.deadline, call.max_body, call.renewing, self.rate_limit)
         if not self.strict and asked == (None,) * 5:
             kwargs.setdefault("timeout", self.timeout)
-            plain: Any = super().send
+            plain: Any = self._transmit()
             if logs.REQUESTS.isEnabledFor(logging.DEBUG):
                 plain = logs.noting(plain)
             with delivery.telling_sources():
@@ -499,11 +559,14 @@ class Session(Operations, Lists, Transfers):
 
     def _complete(self, options: dict[str, Any], request: PreparedRequest) -> None:
         """Add what the caller of `send` left out."""
+        if self.strict and ("verify" not in options or options["verify"] is None):
+            options["verify"] = self._trusted(None)
         for name in _SENDING:
             if name not in options:
                 options[name] = getattr(self, name)
         if "proxies" not in options:
-            options["proxies"] = self._proxies(request.url or "", dict(self.proxies))
+            explicit = settings.proxies_of(self.proxies)
+            options["proxies"] = self._proxies(request.url or "", explicit)
         if options["timeout"] is not _GOOD_TIMEOUT:
             settings.check({"timeout": options["timeout"]})
 
@@ -594,7 +657,7 @@ class Session(Operations, Lists, Transfers):
         self, request: PreparedRequest, options: dict[str, Any], *, follows: bool
     ) -> delivery.Delivery:
         """Return what delivers a request of its own: its clock is started."""
-        transmit = super().send  # of whoever comes next: a mixin may have one
+        transmit = super().send if type(self.cookies) is _headers.Jar else self._transmit()
         is_stock = getattr(transmit, "__func__", None) is requests.Session.send
         return delivery.Delivery(
             session=self,
@@ -607,6 +670,21 @@ class Session(Operations, Lists, Transfers):
             pace=self._paced(self.rate_limit),
             is_strict=self.strict,
         )
+
+    def _transmit(self) -> Any:
+        """Return what sends once: of whoever comes next, for a mixin may have one.
+
+        requests stores the cookies of a response in a jar, without looking whether it is one.
+        """
+        if isinstance(self.cookies, CookieJar):
+            return super().send
+        jar, held = self._jar(), self.cookies
+        if held is not None:  # names and texts: what the server sets is kept with them
+            self.cookies = jar
+            return super().send
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__, cookies=jar)
+        return super(Session, twin).send
 
     def _paced(self, rate_limit: RateLimit) -> Pace | None:
         """Return what keeps a rate; another one after another rate was assigned."""
@@ -720,7 +798,7 @@ class Session(Operations, Lists, Transfers):
             settings.check({"raise_for_status": raises, "proxies": proxies})
         call = call._replace(
             ends_at=None if call.deadline is None else CLOCK.monotonic() + call.deadline,
-            proxies={**self.proxies, **(proxies or {})},
+            proxies=settings.proxies_of(self.proxies, proxies),
             follows=bool(allow_redirects and self.strict),
         )
         if idempotency_key is not None:
@@ -749,7 +827,7 @@ class Session(Operations, Lists, Transfers):
             **merged,
         )
         if not _is_ours(answer):
-            if not isinstance(answer, requests.Response):  # pyright: ignore[reportUnnecessaryIsInstance]  # send may be a mock
+            if not issubclass(type(answer), requests.Response):  # send may be a mock
                 return answer
             answer = adopt(answer)
         return self._dispatched(answer, tables, raises=raises, limit=call.max_body)
@@ -791,7 +869,8 @@ class Session(Operations, Lists, Transfers):
         try:
             prepared: requests.PreparedRequest = self.prepare_request(drafted)
         except requests.RequestException as error:
-            _secrets.scrub(error)  # requests puts the whole URL into its messages
+            # requests puts the whole URL into its messages.
+            _secrets.scrub(error, keeps_foreign=not self.strict)
             raise
         ours = self._adopted(prepared)
         if ours.call is None or _kept(ours.call) != _kept(call):  # another prepare_request lost it
