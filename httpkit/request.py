@@ -158,11 +158,18 @@ class PreparedRequest(requests.PreparedRequest):
     body_start: Body = Body()
 
     @classmethod
-    def adopt(cls, request: requests.PreparedRequest) -> "PreparedRequest":
-        """Return a copy of a request as one of ours."""
+    def adopt(cls, request: requests.PreparedRequest, *, masks: bool = True) -> "PreparedRequest":
+        """Return a copy of a request as one of ours.
+
+        Args:
+            request: Anybody's.
+            masks: Whether the repr of its headers hides credentials; mocks that quote them want
+                requests' own.
+        """
         mine = cls()
         mine.__dict__.update(request.copy().__dict__)
-        mine.headers = _headers.Outgoing(request.headers)
+        if masks:
+            mine.headers = _headers.Outgoing(request.headers)
         known = request.__dict__.get("body_start")
         is_known = isinstance(known, Body) and known.source is mine.body
         mine.body_start = cast("Body", known) if is_known else Body.of(mine.body)

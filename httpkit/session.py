@@ -350,10 +350,17 @@ class Session(Operations, Lists, Transfers):
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the whole state, credentials included: a pickled session is a credential."""
+        """Return the whole state, credentials included: a pickled session is a credential.
+
+        With `strict=False` a subclass's own attributes stay behind, unless `__attrs__` names
+        them, as in requests: they may be executors and locks.
+        """
         state = {**super().__getstate__(), **self.__dict__, "_shares_pool": False}
         state.pop("_last_call", None)
-        return state
+        if self.strict:
+            return state
+        kept = {*self.__attrs__, *_OF_OURS}
+        return {name: value for name, value in state.items() if name in kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -372,7 +379,7 @@ class Session(Operations, Lists, Transfers):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         twin = memo[id(self)] = type(self).__new__(type(self))
-        twin.__setstate__(copy.deepcopy(travel.portable(self), memo))
+        twin.__setstate__(copy.deepcopy(self.__getstate__(), memo))
         return twin
 
     def prepare_request(self, request: requests.Request) -> PreparedRequest:
@@ -398,7 +405,7 @@ class Session(Operations, Lists, Transfers):
             joined.url = _urls.join(self.base_url, preparation.as_text(request.url))
         if is_ours:
             joined.auth = auth_room.NO_AUTH
-        prepared = PreparedRequest.adopt(super().prepare_request(joined))
+        prepared = PreparedRequest.adopt(super().prepare_request(joined), masks=False)
         prepared.call = asked._replace(
             home=frozenset({_urls.origin(prepared.url or "")}),
             sign=auth_room.resigner(signer),
@@ -590,7 +597,7 @@ class Session(Operations, Lists, Transfers):
         """Return a request that was prepared elsewhere as one of ours; its own stay as they are."""
         if isinstance(request, PreparedRequest) and request.call is not None:
             return request
-        mine = PreparedRequest.adopt(request)
+        mine = PreparedRequest.adopt(request, masks=self.strict)
         request.__dict__["body_start"] = mine.body_start  # should it be sent again
         place, home = _urls.origin(mine.url or ""), preparation.home_of(self, mine.url or "")
         is_home = place in home
@@ -990,3 +997,5 @@ _SETTINGS = (
     *_CALL_SETTINGS, "base_url", "timeout", "on_status", "raise_for_status", "rate_limit",
     "trusted_origins", "secret_headers", "strict",
 )  # fmt: skip
+# What a session of ours holds beside what requests pickles.
+_OF_OURS = (*_SETTINGS, "_budget", "_hold_back", "_pace", "_shares_pool")

@@ -35,8 +35,6 @@ class Traveller(Protocol):
 
     adapters: Any
     cookies: Any
-    strict: bool
-    __attrs__: list[str]
     __dict__: dict[str, Any]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -64,29 +62,10 @@ def reduce(session: Traveller) -> tuple[Any, ...]:
     """
     state = session.__getstate__()
     state.pop(TOKEN, None)
-    fingerprint, failed = _fingerprint(session, state)
-    if not session.strict:
-        state = _as_requests(session, state, failed)
-    stuck = [n for n, error in failed.items() if n in state and isinstance(error, _UNNAMED)]
+    fingerprint, stuck = _fingerprint(session, state)
     name = f"{_token(session)}-{fingerprint}"
     made_of = (type(session), name, *_objections(session, stuck))
     return restore, made_of, state, None, None, fill
-
-
-def portable(session: Traveller) -> dict[str, Any]:
-    """Return the state that a copy takes over: under `strict=False` what requests would keep."""
-    state = session.__getstate__()
-    if session.strict:
-        return state
-    return _as_requests(session, state, _fingerprint(session, state)[1])
-
-
-def _as_requests(
-    session: Traveller, state: Mapping[str, Any], failed: Mapping[str, Exception]
-) -> dict[str, Any]:
-    """Leave behind what cannot be pickled and requests would not pickle: executors, locks."""
-    own = frozenset(session.__attrs__)
-    return {name: value for name, value in state.items() if name in own or name not in failed}
 
 
 def _objections(session: Traveller, stuck: Sequence[str]) -> tuple[Callable[[], None], ...]:
@@ -143,17 +122,17 @@ def _token(session: Traveller) -> str:
     return token  # one, whichever thread is first
 
 
-def _fingerprint(session: Traveller, state: Mapping[str, Any]) -> tuple[str, dict[str, Exception]]:
+def _fingerprint(session: Traveller, state: Mapping[str, Any]) -> tuple[str, list[str]]:
     """Tell states apart, so that a session that was changed is not taken for its former self.
 
     The sessions that it holds are spelled after it, each once: they may hold it in turn.
 
     Returns:
-        The fingerprint, and why those of the session's attributes failed that cannot be pickled.
+        The fingerprint, and the session's attributes that hold a function without a module.
     """
     seen = hashlib.blake2b(digest_size=16)
     met = [session]
-    failed: dict[str, Exception] = {}
+    stuck: list[str] = []
     for current in met:  # it grows meanwhile
         spelled = state if current is session else current.__getstate__()
         for name, value in sorted(spelled.items()):
@@ -163,9 +142,9 @@ def _fingerprint(session: Traveller, state: Mapping[str, Any]) -> tuple[str, dic
             except Exception as error:  # noqa: BLE001  # whatever a class of the caller's raises
                 # While the session lives nobody else has its id.
                 seen.update(f"{os.getpid()} {id(value)}".encode())
-                if current is session:
-                    failed[name] = error
-    return seen.hexdigest(), failed
+                if current is session and isinstance(error, _UNNAMED):
+                    stuck.append(name)
+    return seen.hexdigest(), stuck
 
 
 def _spelling(value: object, met: list[Traveller]) -> bytes:

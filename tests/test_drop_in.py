@@ -8,6 +8,7 @@ import ssl
 import threading
 from http.cookiejar import CookieJar
 from types import SimpleNamespace
+from typing import ClassVar
 from unittest import mock
 from urllib.parse import urlsplit
 
@@ -333,14 +334,16 @@ def test_a_response_without_a_history_is_adopted(strict):
 
 
 class Pooled(httpkit.Session):
-    """Holds what cannot be pickled, and what can."""
+    """Holds what cannot be pickled, and names what is to be."""
+
+    __attrs__: ClassVar = [*httpkit.Session.__attrs__, "label"]
 
     def __init__(self, **options):
         super().__init__(**options)
         self.executor = concurrent.futures.ThreadPoolExecutor(1)
         self.lock = threading.Lock()
         self.callback = lambda: None
-        self.numbers = (n for n in ())
+        self.pending = set()
         self.label = "kept"
 
 
@@ -354,9 +357,11 @@ def test_a_bound_method_of_a_session_works_in_another_process(sandbox):
 
 
 @pytest.mark.parametrize(
-    "travel", [lambda s: pickle.loads(pickle.dumps(s)), copy.deepcopy], ids=["pickle", "deepcopy"]
+    "travel",
+    [lambda s: pickle.loads(pickle.dumps(s)), copy.deepcopy, copy.copy],
+    ids=["pickle", "deepcopy", "copy"],
 )
-def test_a_lenient_session_leaves_behind_what_cannot_be_pickled(travel):
+def test_a_lenient_session_takes_along_what_its_class_names(travel):
     session = Pooled(base_url="https://api.test", strict=False)
     session.headers["X-A"] = "1"
 
@@ -364,7 +369,7 @@ def test_a_lenient_session_leaves_behind_what_cannot_be_pickled(travel):
 
     assert (twin.headers["X-A"], twin.base_url, twin.strict) == ("1", "https://api.test", False)
     assert twin.label == "kept"
-    assert not {"executor", "lock", "callback", "numbers"} & vars(twin).keys()
+    assert not {"executor", "lock", "callback", "pending"} & vars(twin).keys()
 
 
 def test_what_requests_pickles_of_a_session_must_be_picklable():
@@ -448,6 +453,15 @@ def test_the_words_of_an_error_of_a_mock_hide_secrets_by_default():
         session.get("x")
 
     assert "abcdef123456" not in str(caught.value)
+
+
+def test_a_mock_that_quotes_the_headers_of_a_request_quotes_all_of_them():
+    session, wire = echoing(strict=False)
+
+    session.get("x", headers={"X-Signature": "abc", "X-Plain": "1"})
+
+    assert str(wire.requests[0].headers) == str(dict(wire.requests[0].headers))
+    assert "'X-Signature': 'abc'" in str(wire.requests[0].headers)
 
 
 # ---- whom a session trusts
