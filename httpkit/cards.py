@@ -291,8 +291,9 @@ def facts_of_session(
     yield "max_body", size_of(most) if most else "off"
     if setting("strict") is False:
         yield "strict", "off: requests' own defaults"
-    if session.verify is not True and session.verify is not None:
-        yield "verify", session.verify or "off: certificates are not checked"
+    verify = setting("verify")
+    if verify is not True and verify is not None:
+        yield "verify", verify or "off: certificates are not checked"
     for label, held in (("rate limit", setting("rate_limit")), *_held(session)):
         if held:
             yield label, held

@@ -422,6 +422,11 @@ _UNPICKLED = ("raw", "connection", "_content_consumed", "_next", "_failure")
 _adopted: dict[type[requests.Response], type[Response]] = {requests.Response: Response}
 
 
+def is_response(found: object) -> bool:
+    """Say whether something is a response, and none of the mocks that claim to be one."""
+    return issubclass(type(found), requests.Response)
+
+
 def adopt(response: requests.Response) -> Response:
     """Turn a response, in place, into one of ours; its history too.
 
@@ -429,7 +434,7 @@ def adopt(response: requests.Response) -> Response:
     attributes still work. What only stands for a response, as a mock does, stays as it is.
     """
     kind = type(response)
-    if not issubclass(kind, requests.Response):  # a mock claims to be an instance of one
+    if not is_response(response):
         return cast("Response", response)
     if not issubclass(kind, Response):
         response.__class__ = _adopted.get(kind) or _join_classes(kind)

@@ -61,7 +61,7 @@ from httpkit.limits import Budget, HoldBack, Pace, RateLimit
 from httpkit.lists import Lists
 from httpkit.operations import Operations
 from httpkit.request import Call, PreparedRequest, session_cookies
-from httpkit.response import Response, adopt
+from httpkit.response import Response, adopt, is_response
 from httpkit.retry import RetryPolicy
 from httpkit.settings import JsonOptions, SessionOptions, StatusTable, Table
 from httpkit.transfers import Transfers
@@ -318,11 +318,11 @@ class Session(Operations, Lists, Transfers):
     def _copy_containers(self) -> None:
         """Have containers of its own, which are None where they were; cookies are shared."""
         held = self.__dict__
-        if self.headers is not None:  # pyright: ignore[reportUnnecessaryComparison]  # requests allows it
-            held["headers"] = _headers.Outgoing(settings.fields_of(self.headers))
+        if held.get("headers") is not None:
+            held["headers"] = _headers.Outgoing(settings.fields_of(held["headers"]))
         held.update({n: copy.copy(held[n]) for n in ("params", "proxies") if n in held})
-        if self.hooks is not None:
-            held["hooks"] = {n: list(preparation.as_hooks(h)) for n, h in self.hooks.items()}
+        if hooks := held.get("hooks"):
+            held["hooks"] = {event: list(preparation.as_hooks(h)) for event, h in hooks.items()}
 
     def _jar(self) -> RequestsCookieJar:
         """Return the session's cookies as a jar; one that is thrown away where they are None."""
@@ -528,8 +528,7 @@ class Session(Operations, Lists, Transfers):
             raise
         finally:
             delivery.ATTEMPTING.reset(outer)
-        is_response = type(answer) is Response or issubclass(type(answer), requests.Response)
-        if not is_response:  # a mock's, or of a foreign adapter
+        if type(answer) is not Response and not is_response(answer):
             return cast("Response", answer)
         answer.__dict__["elapsed_total"] = CLOCK.monotonic() - started
         # A class that overrides send, a cache say, sets a class of its own on what we return.
@@ -683,9 +682,10 @@ class Session(Operations, Lists, Transfers):
 
         requests stores the cookies of a response in a jar, without looking whether it is one.
         """
-        if isinstance(self.cookies, CookieJar):
+        held: Any = self.cookies
+        if isinstance(held, CookieJar):
             return super().send
-        jar, held = self._jar(), self.cookies
+        jar = self._jar()
         if held is not None:  # names and texts: what the server sets is kept with them
             self.cookies = jar
             return super().send
@@ -834,7 +834,7 @@ class Session(Operations, Lists, Transfers):
             **merged,
         )
         if not _is_ours(answer):
-            if not issubclass(type(answer), requests.Response):  # send may be a mock
+            if not is_response(answer):  # send may be a mock
                 return answer
             answer = adopt(answer)
         return self._dispatched(answer, tables, raises=raises, limit=call.max_body)

@@ -423,7 +423,7 @@ def _without_none(params: Any) -> Any:
 
 
 def _as_pairs(params: Any) -> list[tuple[Any, Any]]:
-    return list(params.items() if isinstance(params, dict) else params)
+    return list(params.items() if is_mapping(params) else params)
 
 
 def _as_query(params: Any) -> str:
