@@ -540,6 +540,8 @@ class Session(Operations, Lists, Transfers):
         self, request: requests.PreparedRequest, kwargs: dict[str, Any]
     ) -> requests.Response:
         mine = self._ours(request)
+        if not mine.hooks:
+            mine.hooks = {"response": []}  # a caller may take them away
         call: Call = mine.call or Call()
         asked = (call.retry, call.deadline, call.max_body, call.renewing, self.rate_limit)
         if not self.strict and asked == (None,) * 5:
