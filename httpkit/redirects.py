@@ -23,7 +23,6 @@ from httpkit.request import Body, Call, PreparedRequest
 _TO_GET = {301: frozenset({"POST"}), 302: frozenset({"POST"})}
 # Ask for the very same request (RFC 9110 sections 15.4.8 and 15.4.9).
 _SAME_REQUEST = frozenset({307, 308})
-_BODILESS = frozenset({"GET", "HEAD"})
 
 
 class Rebuilder(Protocol):
@@ -159,15 +158,8 @@ def _rebuild_body(
     if request.body is not None:
         _keep_body(request, response, call, crosses=not stays)
     elif response.status_code not in _SAME_REQUEST:
-        _drop_content_fields(request)
-
-
-def _drop_content_fields(request: PreparedRequest) -> None:
-    length = request.headers.get("Content-Length")
-    for name in _headers.CONTENT_FIELDS:
-        request.headers.pop(name, None)
-    if length == "0" and request.method not in _BODILESS:  # RFC 9110 section 8.6
-        request.headers["Content-Length"] = length
+        for name in _headers.CONTENT_FIELDS:
+            request.headers.pop(name, None)
 
 
 def _rebuild_auth(
@@ -182,7 +174,9 @@ def _rebuild_auth(
     session.rebuild_auth(request, response)
     after = request.headers.get("Authorization")
     if before is None and after is None:  # signed by another field, or not at all
-        return goes_home or not session.should_strip_auth(response.url, request.url or "")
+        is_signed = request.call is not None and request.call.sign is not None
+        past, target = response.url, request.url or ""
+        return goes_home or (is_signed and not session.should_strip_auth(past, target))
     return before == after
 
 

@@ -407,19 +407,13 @@ def merge_params(session: Any, call: Any) -> Any:
         return call
     session = spell_params(session)
     if not call:
-        return _without_none(session)
-    if isinstance(session, dict) and isinstance(call, dict):
-        return _without_none({**session, **call})
+        return session
+    if is_mapping(session) and is_mapping(call):
+        merged = {**session, **call}
+        return {name: value for name, value in merged.items() if value is not None}
     if isinstance(session, (str, bytes)) or isinstance(call, (str, bytes)):
         return f"{_as_query(session)}&{_as_query(call)}"
     return [*_as_pairs(session), *_as_pairs(call)]
-
-
-def _without_none(params: Any) -> Any:
-    if isinstance(params, dict):
-        held = cast("dict[Any, Any]", params)
-        return {name: value for name, value in held.items() if value is not None}
-    return params
 
 
 def _as_pairs(params: Any) -> list[tuple[Any, Any]]:

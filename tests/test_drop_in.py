@@ -319,14 +319,43 @@ def test_what_a_replaced_send_of_the_class_returns_passes_untouched(strict, make
     assert found is mocked
 
 
-def test_what_a_foreign_adapter_returns_passes_untouched_under_strict_false():
-    session = httpkit.Session("https://api.test", strict=False)
-    mocked = SimpleNamespace(
-        status_code=200, history=[], raw=None, content=b"", is_redirect=False, headers={}
-    )
-    session.mount("https://", mock.Mock(send=mock.Mock(return_value=mocked)))
+@STRICTNESS
+def test_the_response_of_a_mocked_error_passes_untouched(strict):
+    mocked = mock.Mock(spec=requests.Response, status_code=500)
+    before = type(mocked)
+    session = httpkit.Session("https://api.test", strict=strict, retry=None)
+    error = requests.HTTPError("mocked", response=mocked)
+    session.mount("https://", mock.Mock(send=mock.Mock(side_effect=error), max_retries=0))
 
-    assert session.get("x") is mocked
+    with pytest.raises(requests.HTTPError) as caught:
+        session.get("x")
+
+    assert caught.value.response is mocked
+    assert type(mocked) is before
+
+
+STANDING_IN = {"status_code": 200, "history": [], "raw": None, "content": b"", "headers": {}}
+
+
+@STRICTNESS
+@pytest.mark.parametrize("options", [{}, {"retry": 3}, {"retry": None, "deadline": 5}], ids=repr)
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: SimpleNamespace(is_redirect=False, **STANDING_IN),
+        lambda: mock.MagicMock(is_redirect=False, **STANDING_IN),
+        lambda: mock.Mock(spec=requests.Response, is_redirect=False, **STANDING_IN),
+    ],
+    ids=["SimpleNamespace", "MagicMock", "spec"],
+)
+def test_what_a_foreign_adapter_returns_passes_untouched(strict, options, make):
+    session, mocked = httpkit.Session("https://api.test", strict=strict, **options), make()
+    adapter = mock.Mock(send=mock.Mock(return_value=mocked), max_retries=0)
+    session.mount("https://", adapter)
+
+    found = session.get("x")
+
+    assert (found is mocked, adapter.send.call_count) == (True, 1)
 
 
 class Bare(requests.Response):
@@ -699,17 +728,18 @@ def test_a_subclass_may_put_another_credential_there(chain):
     assert b"Authorization: Token of-the-login\r\n" in login.requests[0]
 
 
-def test_a_subclass_may_take_the_password_away_within_an_origin(raw_server, answer):
+@pytest.mark.parametrize("auth", [("ada", "lovelace"), httpkit.BearerAuth("t0ken-0815")], ids=repr)
+def test_a_subclass_may_take_credentials_away_within_an_origin(raw_server, answer, auth):
     server = raw_server(moved(answer, 302, "/public"), answer())
 
     class Careful(httpkit.Session):
         def should_strip_auth(self, old_url, new_url):
             return new_url.endswith("/public")
 
-    with Careful(server.url, auth=("ada", "lovelace")) as session:
+    with Careful(server.url, auth=auth) as session:
         session.get("private")
 
-    assert authorized(server) == [True, False]
+    assert [b"Authorization: " in request for request in server.requests] == [True, False]
 
 
 def test_a_subclass_decides_about_the_method(raw_server, answer):

@@ -164,8 +164,8 @@ SUITES = (
             *PYTEST,
             *("flask", "freezegun", "mock", "pyopenssl", "pytest-localserver", "responses"),
             *("pyu2f", "oauth2client", "urllib3", "packaging", "pyjwt", "cryptography"),
+            *("aiohttp", "aioresponses", "pytest-asyncio", "grpcio"),
         ),
-        note="without grpc and aiohttp",
     ),
 )
 
