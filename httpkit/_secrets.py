@@ -308,7 +308,7 @@ def scrub(
 
 
 def _is_foreign(error: BaseException) -> bool:
-    """Say whether code that we do not know raised an error: its words are not URLs' by chance."""
+    """Say whether none of the packages that put URLs into their messages raised an error."""
     step = error.__traceback__
     while step is not None and step.tb_next is not None:
         step = step.tb_next

@@ -304,10 +304,11 @@ def facts_of_session(
 def _held(session: requests.Session) -> Iterator[tuple[str, str]]:
     trusted = getattr(session, "trusted_origins", ())
     yield "trusted origins", _listed(map(_secrets.redact_url, trusted))
-    yield "headers", _listed(session.headers or ())
+    # Their names alone, which only a mapping tells from values.
+    yield "headers", _listed(session.headers if is_mapping(session.headers) else ())
     yield "parameters", _listed(session.params if is_mapping(session.params) else ())
     yield "cookies", _listed(getattr(each, "name", each) for each in session.cookies or ())
-    proxies = (session.proxies or {}).items()
+    proxies = session.proxies.items() if is_mapping(session.proxies) else ()
     yield "proxies", _listed(f"{kind}: {_secrets.redact_url(str(url))}" for kind, url in proxies)
 
 

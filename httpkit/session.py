@@ -85,7 +85,8 @@ class Session(Operations, Lists, Transfers):
         params: Query parameters sent with every request to the session's origin.
         cookies: A dict or a jar to begin with.
         proxies: Scheme to proxy URL; beats the environment.
-        verify: False, True, or the path of a CA bundle; beats the environment when given.
+        verify: False or the path of a CA bundle, which beat the environment; True, the default,
+            trusts the bundle of REQUESTS_CA_BUNDLE where it is set.
         cert: Path of a client certificate, or (certificate, key).
         timeout: Seconds to connect and between bytes, or (connect, read), above 0; None off.
         deadline: Seconds for a whole call with all its attempts, redirects and its body,

@@ -214,6 +214,13 @@ def test_headers_are_sent_whatever_holds_them(sandbox, headers, strict):
     assert {name.lower(): value for name, value in sent.items()}["x-a"] == "1"
 
 
+def test_a_card_shows_no_value_of_headers_that_are_pairs():
+    session, _ = echoing()
+    session.headers = [("X-Key", "s3cret-0815")]
+
+    assert "s3cret-0815" not in session._repr_html_()
+
+
 def test_authorization_in_a_plain_dict_keeps_netrc_out(monkeypatch, tmp_path):
     path = tmp_path / "netrc"
     path.write_text("machine api.test login ada password lovelace\n")
