@@ -2,7 +2,7 @@
 
     python tests/compat/suites.py                     all of them
     python tests/compat/suites.py hvac responses      some
-    python tests/compat/suites.py --write             and put the table into the docs
+    python tests/compat/suites.py --write             and put what came out into the docs
 
 The exit status is 0 when every test that passes plain passes on httpkit too, or has a reason here.
 
@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -195,10 +195,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 continue
             print_details(result)
             results.append(result)
-    table = make_table(results)
-    print(f"\n{table}")
+    rows = {result.suite.project: make_row(result) for result in results}
+    print(f"\n{make_table(rows.values())}")
     if options.write:
-        write_table(table)
+        write_rows(rows)
     if options.keep is None and any(result.failures for result in results):
         print("\nfor the tracebacks: --keep DIR, then DIR/PROJECT/httpkit.log")
     return 1 if broken or any(result.failures for result in results) else 0
@@ -216,7 +216,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("-k", metavar="EXPR", help="run only the tests that pytest -k selects")
     parser.add_argument(
-        "--write", action="store_true", help=f"put the table into {PAGE.relative_to(CHECKOUT)}"
+        "--write", action="store_true", help=f"put the rows into {PAGE.relative_to(CHECKOUT)}"
     )
     parser.add_argument(
         "--python",
@@ -263,26 +263,35 @@ def build_wheel(directory: Path, source: Path) -> Path:
     return wheel
 
 
-def make_table(results: Iterable[Result]) -> str:
-    """Return the results as a table in Markdown."""
-    lines = ["| suite | pass plain | pass on httpkit | new failures | |", "|---|---|---|---|---|"]
-    for result in results:
-        kept = result.plain.count("passed") - len(result.failures) - len(result.known)
-        reasons = [result.suite.note] if result.suite.note else []
-        reasons += result.suite.known.values() if result.known else []
-        lines.append(
-            f"| {result.suite.project} {result.suite.version} | {result.plain.count('passed')}"
-            f" | {kept} | {len(result.failures) + len(result.known)} | {'; '.join(reasons)} |"
-        )
-    return "\n".join(lines)
+def make_row(result: Result) -> str:
+    """Return a result as a row of a table in Markdown."""
+    suite, passed = result.suite, result.plain.count("passed")
+    new = len(result.failures) + len(result.known)
+    reasons = [suite.note] if suite.note else []
+    reasons += suite.known.values() if result.known else []
+    cells = (f"{suite.project} {suite.version}", passed, passed - new, new, "; ".join(reasons))
+    return f"| {' | '.join(map(str, cells))} |"
 
 
-def write_table(table: str) -> None:
-    """Put the table into the page of the docs that shows it."""
+def make_table(rows: Iterable[str]) -> str:
+    """Return rows with their head."""
+    head = "| suite | pass plain | pass on httpkit | new failures | what is run |"
+    return "\n".join([head, "|---|---|---|---|---|", *rows])
+
+
+def write_rows(rows: Mapping[str, str]) -> None:
+    """Put rows into the page of the docs that shows them; those of other projects stay.
+
+    Args:
+        rows: By project.
+    """
     text = PAGE.read_text(encoding="utf-8")
-    block = f"{BEGIN}\n\n{table}\n\n{END}"
-    pattern = f"{re.escape(BEGIN)}.*{re.escape(END)}"
-    PAGE.write_text(re.sub(pattern, lambda _: block, text, flags=re.DOTALL), encoding="utf-8")
+    pattern = re.compile(f"{re.escape(BEGIN)}(.*){re.escape(END)}", re.DOTALL)
+    (block,) = pattern.findall(text)
+    shown = {line.split()[1]: line for line in block.splitlines() if line.startswith("| ")} | rows
+    table = make_table(shown[suite.project] for suite in SUITES if suite.project in shown)
+    page = pattern.sub(lambda _: f"{BEGIN}\n\n{table}\n\n{END}", text)
+    PAGE.write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":
