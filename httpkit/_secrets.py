@@ -415,7 +415,9 @@ def _named_in_text(text: str) -> Iterator[Span]:
         yield *found.span("value"), f'"{MASK}"'
 
 
-def scrub(error: BaseException, urls: Mapping[str, str] | None = None) -> None:
+def scrub(
+    error: BaseException, urls: Mapping[str, str] | None = None, *, keeps_foreign: bool = False
+) -> None:
     """Mask secrets in the messages of an exception and of all it came from, in place.
 
     Requests and urllib3 put the whole URL into their messages; rebuilding the chain would
@@ -424,9 +426,31 @@ def scrub(error: BaseException, urls: Mapping[str, str] | None = None) -> None:
     Args:
         error: The last of the chain.
         urls: URLs that may stand in a message, with what to write instead.
+        keeps_foreign: Whether an error that neither requests nor urllib3 raised, but a mock or
+            an adapter of somebody else, keeps its words but for the values known to be secret.
     """
+    if keeps_foreign and _is_foreign(error):
+        for cause in causes(error):
+            cause.args = tuple(map(_without_values, cause.args))
+        return
     for cause in causes(error):
         _scrub_one(cause, urls or {})
+
+
+def _is_foreign(error: BaseException) -> bool:
+    """Say whether none of the packages that put URLs into their messages raised an error."""
+    step = error.__traceback__
+    while step is not None and step.tb_next is not None:
+        step = step.tb_next
+    module = "" if step is None else str(step.tb_frame.f_globals.get("__name__", ""))
+    return module.partition(".")[0] not in _KNOWN_PACKAGES
+
+
+_KNOWN_PACKAGES = frozenset({"httpkit", "requests", "urllib3"})
+
+
+def _without_values(argument: Any) -> Any:
+    return redact_values(argument) if isinstance(argument, str) else argument
 
 
 def _scrub_one(error: BaseException, urls: Mapping[str, str]) -> None:

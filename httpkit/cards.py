@@ -291,8 +291,9 @@ def facts_of_session(
     yield "max_body", size_of(most) if most else "off"
     if setting("strict") is False:
         yield "strict", "off: requests' own defaults"
-    if session.verify is not True:
-        yield "verify", session.verify or "off: certificates are not checked"
+    verify = setting("verify")
+    if verify is not True and verify is not None:
+        yield "verify", verify or "off: certificates are not checked"
     for label, held in (("rate limit", setting("rate_limit")), *_held(session)):
         if held:
             yield label, held
@@ -303,10 +304,11 @@ def facts_of_session(
 def _held(session: requests.Session) -> Iterator[tuple[str, str]]:
     trusted = getattr(session, "trusted_origins", ())
     yield "trusted origins", _listed(map(_secrets.redact_url, trusted))
-    yield "headers", _listed(session.headers)
+    # Their names alone, which only a mapping tells from values.
+    yield "headers", _listed(session.headers if is_mapping(session.headers) else ())
     yield "parameters", _listed(session.params if is_mapping(session.params) else ())
-    yield "cookies", _listed(cookie.name for cookie in session.cookies)
-    proxies = session.proxies.items()
+    yield "cookies", _listed(getattr(each, "name", each) for each in session.cookies or ())
+    proxies = session.proxies.items() if is_mapping(session.proxies) else ()
     yield "proxies", _listed(f"{kind}: {_secrets.redact_url(str(url))}" for kind, url in proxies)
 
 

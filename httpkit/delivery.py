@@ -20,7 +20,6 @@ from urllib.parse import urlsplit
 import requests
 from requests.adapters import BaseAdapter
 from requests.auth import HTTPDigestAuth
-from requests.cookies import RequestsCookieJar
 from requests.exceptions import InvalidHeader, TooManyRedirects
 from urllib3.exceptions import HTTPError as WireError
 
@@ -50,10 +49,10 @@ ATTEMPTING: ContextVar[bool] = ContextVar("attempting", default=False)
 ResponseT = TypeVar("ResponseT", requests.Response, response.Response | None)
 
 
-class Sender(Protocol):
+class Sender(redirects.Rebuilder, Protocol):
     """What a delivery needs of a session."""
 
-    cookies: RequestsCookieJar
+    cookies: Any
     max_redirects: int
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
@@ -148,9 +147,7 @@ class Delivery:
         if not location:
             return None
         try:
-            onward = redirects.follow(
-                answer, self.request, self._call, location, self.session.cookies
-            )
+            onward = redirects.follow(answer, self.request, self._call, location, self.session)
         except errors.RedirectError:
             return None
         # It is sent whenever the caller likes: its clock starts then.
@@ -161,7 +158,7 @@ class Delivery:
         self, answer: requests.Response, request: PreparedRequest, location: str
     ) -> PreparedRequest:
         call = request.call or Call()
-        onward = redirects.follow(answer, request, call, location, self.session.cookies)
+        onward = redirects.follow(answer, request, call, location, self.session)
         redirects.check_progress(answer, onward)
         logs.redirect(answer, onward, withheld=(onward.call or call).withheld)
         return onward
@@ -185,6 +182,7 @@ class Delivery:
             body_refusal=self.request.body_start.refusal,
             remaining=self._remaining,
             spend=self._spend,
+            keeps_foreign=not self.is_strict,
             attempts=0 if first is None else 1,
         )
         try:
@@ -196,6 +194,7 @@ class Delivery:
                 attempts=trial.attempts,
                 seconds=CLOCK.monotonic() - started,
                 stop_reason=trial.stop_reason,
+                keeps_foreign=not self.is_strict,
             )
             raise
         self._refund_budget(answer, trial.refund(answer))

@@ -569,13 +569,13 @@ def annotate(
     attempts: int,
     seconds: float,
     stop_reason: str | None,
+    keeps_foreign: bool = False,
 ) -> None:
     """Fill in what a transport error lacks: the request, the attempts, and why it stopped."""
     remember_credentials(request)
     url = request.url or ""
-    _secrets.scrub(
-        error, {text: _secrets.redact_url(text) for text in (url, _path_of(url)) if text}
-    )
+    shown = {text: _secrets.redact_url(text) for text in (url, _path_of(url)) if text}
+    _secrets.scrub(error, shown, keeps_foreign=keeps_foreign)
     error.request = error.request or request
     error.attempts = attempts  # type: ignore[attr-defined]  # requests' own classes lack it
     error.stop_reason = stop_reason  # type: ignore[attr-defined]  # likewise

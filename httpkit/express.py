@@ -99,7 +99,7 @@ _SKIPPED = "@@@SKIP_HEADER@@@"  # urllib3's word for a field that it leaves out
 class Sender(Protocol):
     """What is needed of a session."""
 
-    cookies: RequestsCookieJar
+    cookies: Any
 
     def get_adapter(self, url: str) -> BaseAdapter:
         """Return what sends to a URL; mocks and callers put theirs in its place."""
@@ -146,8 +146,9 @@ def send(session: Sender, request: PreparedRequest, options: Mapping[str, Any]) 
     answer.elapsed = elapsed
     if body is not None:
         answer.__dict__.update(_content=body, _content_consumed=True)
-    if "set-cookie" in raw.by_name or type(session.cookies) not in _JARS:
-        extract_cookies_to_jar(session.cookies, request, raw)
+    jar = session.cookies
+    if jar is not None and ("set-cookie" in raw.by_name or type(jar) not in _JARS):
+        extract_cookies_to_jar(jar, request, raw)
     return cast("Response", answer)
 
 

@@ -6,7 +6,7 @@ session's headers the harmless ones.
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from http.cookiejar import CookieJar
 from typing import Any, Protocol
@@ -16,7 +16,6 @@ import requests
 from requests.cookies import RequestsCookieJar, cookiejar_from_dict, merge_cookies
 from requests.exceptions import InvalidURL
 from requests.sessions import merge_hooks
-from requests.structures import CaseInsensitiveDict
 from requests.utils import get_auth_from_url, select_proxy
 
 from httpkit import _headers, _secrets, _urls, auth, environment, settings
@@ -30,11 +29,11 @@ class Owner(Carrier, Protocol):
     """What preparing a request needs of a session."""
 
     auth: Auth
-    cookies: RequestsCookieJar
-    headers: CaseInsensitiveDict[str]
+    cookies: Any
+    headers: Any
     hooks: Any
-    params: MutableMapping[str, Any]
-    proxies: dict[str, str]
+    params: Any
+    proxies: Any
     trust_env: bool
 
     @property
@@ -64,7 +63,8 @@ def prepare(request: requests.Request, owner: Owner, asked: Call) -> PreparedReq
     url = _urls.mend(_urls.join(owner.base_url, as_text(request.url)))
     home, place = home_of(owner, url), _urls.origin(url)
     is_home = place in home
-    signer = _signer(request, owner, url, is_home=is_home)
+    fields = settings.fields_of(owner.headers)
+    signer = _signer(request, owner, url, fields=fields if is_home else None)
     hooks = merge_hooks(request.hooks, owner.hooks) or {}
     call = asked._replace(
         home=home if is_home else frozenset({place}),
@@ -77,14 +77,14 @@ def prepare(request: requests.Request, owner: Owner, asked: Call) -> PreparedReq
         call = call._replace(sign=auth.resigner(signer), renewing=auth.renewing(signer))
     if any(hooks.values()):
         call = call._replace(hooks=as_hooks(hooks.get("response")))
-    if not is_home and _holds_credentials(owner):
+    if not is_home and _holds_credentials(owner, fields):
         call = call._replace(withheld=_why_withheld(url))
     # With its call before it is signed: a strategy may ask for a token.
     prepared = PreparedRequest.blank(_as_method(request.method), call)
-    params = settings.merge_params(owner.params if is_home else {}, request.params)
+    params = settings.merge_params(owner.params if is_home else None, request.params)
     prepared.prepare_url(url, params)
-    fields = owner.headers if is_home else _headers.travelling(owner.headers)
-    headers = settings.merge_headers(fields, request.headers)
+    sent = fields if is_home else _headers.travelling(fields)
+    headers = settings.merge_headers(sent, request.headers)
     headers.check(check_headers)
     prepared.headers = headers
     if (jar := _cookies(request, owner, is_home=is_home)) is not None:
@@ -136,12 +136,21 @@ def home_of(owner: Owner, url: str) -> frozenset[Origin]:
     return _urls.home_of(owner.base_url, url, owner.trusted_origins)
 
 
-def _signer(request: requests.Request, owner: Owner, url: str, *, is_home: bool) -> auth.Signer:
-    """Return what signs the request; NO_AUTH rather than None, for which requests looks around."""
-    given = request.auth if request.auth is not None else (owner.auth if is_home else None)
+def _signer(
+    request: requests.Request, owner: Owner, url: str, *, fields: Mapping[str, Any] | None
+) -> auth.Signer:
+    """Return what signs the request; NO_AUTH rather than None, for which requests looks around.
+
+    Args:
+        request: Its own auth comes first.
+        owner: The session.
+        url: Where it goes.
+        fields: The session's header fields; None where its credentials must not go.
+    """
+    given = owner.auth if request.auth is None and fields is not None else request.auth
     if given:
         return auth.as_signer(given)
-    if is_home and "Authorization" in owner.headers:
+    if fields and "Authorization" in fields:
         return auth.NO_AUTH
     if request.headers and any(map(_is_authorization, request.headers)):
         return auth.NO_AUTH
@@ -157,11 +166,14 @@ def _is_authorization(name: object) -> bool:
 
 
 def _cookies(request: requests.Request, owner: Owner, *, is_home: bool) -> RequestsCookieJar | None:
-    if not request.cookies and not (is_home and _holds_any(owner.cookies)):
+    held = owner.cookies if is_home else None
+    if is_home and type(held) is not _headers.Jar:
+        held = as_jar(held)
+    if not request.cookies and (held is None or not _holds_any(held)):
         return None
     jar = RequestsCookieJar()
-    if is_home:
-        merge_cookies(jar, owner.cookies)
+    if held is not None:
+        merge_cookies(jar, held)
     if (own := _own_cookies(request)) is not None:
         merge_cookies(jar, own)
     return jar
@@ -182,13 +194,14 @@ def _own_cookies(request: requests.Request) -> RequestsCookieJar | None:
 
 
 def as_jar(cookies: Any) -> CookieJar:
-    """Return cookies as a jar; requests would pass over what is none.
+    """Return cookies as a jar; None is an empty one. requests would pass over what is no jar.
 
     Raises:
         ConfigurationError: They are neither a jar nor names with texts.
     """
     if isinstance(cookies, CookieJar):
         return cookies
+    cookies = {} if cookies is None else cookies
     jar = None
     if is_mapping(cookies):
         with suppress(TypeError, AttributeError, ValueError):
@@ -198,10 +211,9 @@ def as_jar(cookies: Any) -> CookieJar:
     return jar
 
 
-def _holds_credentials(owner: Owner) -> bool:
-    kept = _headers.travelling(owner.headers)
-    held = owner.auth or owner.params or len(owner.cookies)
-    return bool(held) or len(kept) < len(owner.headers)
+def _holds_credentials(owner: Owner, fields: Mapping[str, Any]) -> bool:
+    held = owner.auth or owner.params or _holds_any(as_jar(owner.cookies))
+    return bool(held) or len(_headers.travelling(fields)) < len(fields)
 
 
 def _why_withheld(url: str) -> str:

@@ -6,6 +6,7 @@ and what was dropped on the way does not come back.
 
 from __future__ import annotations
 
+from typing import Any, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
 import requests
@@ -22,6 +23,30 @@ from httpkit.request import Body, Call, PreparedRequest
 
 # RFC 9110 sections 15.4.2 to 15.4.4: only POST becomes GET on 301 and 302; 303 asks for GET.
 _TO_GET = {301: frozenset({"POST"}), 302: frozenset({"POST"})}
+# Ask for the very same request (RFC 9110 sections 15.4.8 and 15.4.9).
+_SAME_REQUEST = frozenset({307, 308})
+
+
+class Rebuilder(Protocol):
+    """What a redirect needs of a session: hooks of requests that a subclass may override."""
+
+    cookies: Any
+
+    def rebuild_method(
+        self, prepared_request: requests.PreparedRequest, response: requests.Response
+    ) -> None:
+        """Set the method of the redirected request."""
+        ...
+
+    def rebuild_auth(
+        self, prepared_request: requests.PreparedRequest, response: requests.Response
+    ) -> None:
+        """Take Authorization away, leave it, or set another."""
+        ...
+
+    def should_strip_auth(self, old_url: str, new_url: str) -> bool:
+        """Say whether credentials must not go from one URL to the other."""
+        ...
 
 
 def follow(
@@ -29,7 +54,7 @@ def follow(
     request: PreparedRequest,
     call: Call,
     location: str,
-    session_jar: RequestsCookieJar,
+    session: Rebuilder,
 ) -> PreparedRequest:
     """Return the request that a redirect asks for.
 
@@ -38,7 +63,7 @@ def follow(
         request: What it answers.
         call: What the call allows, and where its credentials are at home.
         location: The Location, as text.
-        session_jar: The session's cookies.
+        session: Its cookies are sent where they belong, and its hooks are asked.
 
     Raises:
         RedirectError: The target is no http(s) URL or holds userinfo, or the body may not or
@@ -47,21 +72,37 @@ def follow(
     target = _target(response, request, location)
     onward = request.copy()
     onward.url = target
-    onward.method = _method(response.status_code, request.method or "GET")
+    session.rebuild_method(onward, response)
     goes_home = _urls.origin(target) in call.home
-    if onward.method != request.method or response.status_code == 303:
-        _drop_body(onward)
-    elif onward.body is not None:
-        _keep_body(onward, response, call, crosses=not goes_home)
+    _rebuild_body(onward, response, call, is_same=onward.method == request.method, stays=goes_home)
+    may_sign = _rebuild_auth(onward, response, session, goes_home=goes_home)
     if not goes_home:
-        dropped = _strip(onward, call) or call.sign is not None
-        call = call._replace(home=frozenset(), uses_session=False, cookies=None, sign=None)
-        call = call._replace(withheld=call.withheld or (_why(target) if dropped else None))
-    jar = _cookies(onward, response, call, session_jar)
+        call = _leave(onward, call, may_sign=may_sign)
+    elif not may_sign:
+        call = call._replace(sign=None)
+    jar = _cookies(onward, response, call, session.cookies)
     onward.headers.pop("Cookie", None)
     onward.prepare_cookies(jar)
     onward.call = call._replace(is_signed=False)
     return onward
+
+
+def _leave(request: PreparedRequest, call: Call, *, may_sign: bool) -> Call:
+    """Take from a request what must not leave the session's origins; return what it asks now.
+
+    Args:
+        request: The redirected one.
+        call: What it asked before.
+        may_sign: Whether a subclass of the session lets its auth go there.
+    """
+    target = request.url or ""
+    dropped = _strip(request, call, keeps_hooks=may_sign)
+    if not may_sign:
+        dropped = dropped or call.sign is not None
+        call = call._replace(sign=None)
+    home = frozenset({_urls.origin(target)} if may_sign else ())
+    withheld = call.withheld or (_why(target) if dropped else None)
+    return call._replace(home=home, uses_session=False, cookies=None, withheld=withheld)
 
 
 def _why(target: str) -> str:
@@ -89,17 +130,56 @@ def _refusal(response: requests.Response, why: str) -> errors.RedirectError:
     return error
 
 
-def _method(status: int, method: str) -> str:
+def method_after(status: int, method: str) -> str:
+    """Return the method of the request that a redirect asks for.
+
+    Args:
+        status: Of the redirect.
+        method: Of the request that it answers.
+    """
     if status == 303 and method != "HEAD":
         return "GET"
     return "GET" if method in _TO_GET.get(status, ()) else method
 
 
-def _drop_body(request: PreparedRequest) -> None:
-    request.body = None
-    request.body_start = Body()
-    for name in _headers.CONTENT_FIELDS:
-        request.headers.pop(name, None)
+def _rebuild_body(
+    request: PreparedRequest, response: requests.Response, call: Call, *, is_same: bool, stays: bool
+) -> None:
+    """Keep the body where it may be sent again, else drop it and what describes it.
+
+    Args:
+        request: The redirected one.
+        response: The redirect.
+        call: What the call allows.
+        is_same: Whether the method is that of the request before.
+        stays: Whether the target may see what is meant for the session's origins.
+    """
+    if not is_same or response.status_code == 303:
+        request.body = None
+        request.body_start = Body()
+    if request.body is not None:
+        _keep_body(request, response, call, crosses=not stays)
+    elif response.status_code not in _SAME_REQUEST:
+        for name in _headers.CONTENT_FIELDS:
+            request.headers.pop(name, None)
+
+
+def _rebuild_auth(
+    request: PreparedRequest, response: requests.Response, session: Rebuilder, *, goes_home: bool
+) -> bool:
+    """Ask the session's hooks what becomes of its auth; say whether it may be signed there.
+
+    A subclass that keeps Authorization for a host, or says that it is not to be stripped, has
+    thought of it.
+    """
+    before = request.headers.get("Authorization")
+    session.rebuild_auth(request, response)
+    after = request.headers.get("Authorization")
+    if before is None and after is None:  # signed by another field, or not at all
+        is_signed = request.call is not None and request.call.sign is not None
+        past, target = response.url, request.url or ""
+        return goes_home or (is_signed and not session.should_strip_auth(past, target))
+    return before == after
 
 
 def _keep_body(
@@ -114,12 +194,18 @@ def _keep_body(
         raise _refusal(response, request.body_start.refusal)
 
 
-def _strip(request: PreparedRequest, call: Call) -> bool:
-    """Take away what must not leave home; say whether there was any."""
+def _strip(request: PreparedRequest, call: Call, *, keeps_hooks: bool) -> bool:
+    """Take away what must not leave home; say whether there was any.
+
+    Authorization was judged before.
+    """
     before = len(request.headers)
+    authorization = request.headers.get("Authorization")
     request.headers = _headers.Outgoing(_headers.travelling(request.headers))
-    # Digest's hook would answer a stranger's challenge with the password.
-    request.hooks = {"response": list(call.hooks)}
+    if authorization is not None:
+        request.headers["Authorization"] = authorization
+    if not keeps_hooks:  # Digest's would answer a stranger's challenge with the password
+        request.hooks = {"response": list(call.hooks)}
     return len(request.headers) < before
 
 
@@ -127,7 +213,7 @@ def _cookies(
     request: PreparedRequest,
     response: requests.Response,
     call: Call,
-    session_jar: RequestsCookieJar,
+    session_jar: Any,
 ) -> RequestsCookieJar:
     """Return what the next request may send.
 
@@ -135,7 +221,7 @@ def _cookies(
     what it set itself in this chain.
     """
     jar = _headers.Jar()
-    if call.uses_session:
+    if call.uses_session and session_jar is not None:
         merge_cookies(jar, session_jar)
     else:
         origin = _urls.origin(request.url or "")

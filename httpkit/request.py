@@ -183,11 +183,18 @@ class PreparedRequest(requests.PreparedRequest):
     body_start: Body = Body()
 
     @classmethod
-    def adopt(cls, request: requests.PreparedRequest) -> PreparedRequest:
-        """Return a copy of a request as one of ours."""
+    def adopt(cls, request: requests.PreparedRequest, *, masks: bool = True) -> PreparedRequest:
+        """Return a copy of a request as one of ours.
+
+        Args:
+            request: Anybody's.
+            masks: Whether the repr of its headers hides credentials; mocks that quote them want
+                requests' own.
+        """
         mine = cls()
         mine.__dict__.update(request.copy().__dict__)
-        mine.headers = _headers.Outgoing(request.headers)
+        if masks:
+            mine.headers = _headers.Outgoing(request.headers)
         known = request.__dict__.get("body_start")
         is_known = isinstance(known, Body) and known.source is mine.body
         mine.body_start = cast("Body", known) if is_known else Body.of(mine.body)
@@ -292,6 +299,7 @@ class PreparedRequest(requests.PreparedRequest):
 
     def prepare_auth(self, auth: Any, url: Any = "") -> None:
         """Sign the request, and validate what a foreign auth wrote."""
+        before = _fields_of_requests(self.headers)
         if not callable(auth):
             super().prepare_auth(auth, url)
         else:
@@ -302,14 +310,18 @@ class PreparedRequest(requests.PreparedRequest):
             is_same = self.body is body and type(body) in _UNCHANGING
             if not is_same or self.headers.get("Content-Length") != length:  # the same for 3 us
                 self.prepare_content_length(self.body)
-        self._check_headers()
+        self._check_headers(before)
 
-    def _check_headers(self) -> None:
-        """Check what was set since the last time; an auth may have put other headers in place."""
+    def _check_headers(self, before: Collection[tuple[str, Any]] = ()) -> None:
+        """Check what was set since the last time; an auth may have put other headers in place.
+
+        Args:
+            before: Fields that are requests' own responsibility: it has prepared them.
+        """
         if isinstance(self.headers, _headers.Outgoing):
             self.headers.check(check_headers)
         else:
-            check_headers(self.headers.items())
+            check_headers(field for field in self.headers.items() if field not in before)
 
     def prepare_body(self, data: Any, files: Any, json: Any = None) -> None:
         """Encode the body, and note where it begins.
@@ -398,6 +410,11 @@ class PreparedRequest(requests.PreparedRequest):
             "_cookies": None,
             "_body_position": None,
         }
+
+
+def _fields_of_requests(headers: Any) -> Collection[tuple[str, Any]]:
+    """Return the fields of headers that are not ours: ours know what was checked."""
+    return () if isinstance(headers, _headers.Outgoing) else list(headers.items())
 
 
 def _as_json(value: Any) -> bytes:

@@ -28,6 +28,7 @@ from urllib3.exceptions import ProtocolError, ReadTimeoutError
 from urllib3.exceptions import SSLError as WireSSLError
 
 from httpkit import _headers, _models, _secrets, curl, errors, events, interrupts
+from httpkit._typing import RequestsResponse
 from httpkit.events import Event
 
 T = TypeVar("T")
@@ -433,13 +434,20 @@ _UNPICKLED = ("raw", "connection", "_content_consumed", "_next", "_failure")
 _adopted: dict[type[requests.Response], type[Response]] = {requests.Response: Response}
 
 
+def is_response(found: object) -> bool:
+    """Say whether something is a response, and none of the mocks that claim to be one."""
+    return issubclass(type(found), RequestsResponse)
+
+
 def adopt(response: requests.Response) -> Response:
     """Turn a response, in place, into one of ours; its history too.
 
     A class of somebody else (a cache's, say) is kept as a base, so that its own
-    attributes still work.
+    attributes still work. What only stands for a response, as a mock does, stays as it is.
     """
     kind = type(response)
+    if not is_response(response):
+        return cast("Response", response)
     if not issubclass(kind, Response):
         response.__class__ = _adopted.get(kind) or _join_classes(kind)
         # The same objects, with a repr that hides what a server sets.
@@ -447,7 +455,7 @@ def adopt(response: requests.Response) -> Response:
             held: Any = response.__dict__.get(part)
             if type(held) is ours.__base__:
                 held.__class__ = ours
-    for past in response.history:
+    for past in response.__dict__.get("history") or ():
         if not isinstance(past, Response):  # each once: histories share their beginnings
             adopt(past)
     return cast("Response", response)

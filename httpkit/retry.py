@@ -242,6 +242,7 @@ class Trial:
         remaining: Returns the seconds left of the deadline; infinity without one.
         spend: Takes the price of a retry from the host's budget and returns it, in tokens; None
             when the budget is spent.
+        keeps_foreign: Whether errors of mocks and foreign adapters keep their words.
         attempts: How often it was sent.
         tokens_spent: What its retries cost of the host's budget.
         was_renewed: Whether a rejected signature was replaced once already.
@@ -255,6 +256,7 @@ class Trial:
     body_refusal: str | None
     remaining: Callable[[], float]
     spend: Callable[[requests.Response | BaseException, int], int | None]
+    keeps_foreign: bool = False
     attempts: int = 0
     tokens_spent: int = 0
     was_renewed: bool = False
@@ -274,7 +276,10 @@ class Trial:
     def wants_more(self, outcome: requests.Response | BaseException) -> bool:
         """Judge the last attempt; sets the wait, or the reason to stop."""
         outcome = judged(outcome)
-        if isinstance(outcome, RequestsResponse) and self.is_settled(outcome):
+        if isinstance(outcome, RequestsResponse):
+            if self.is_settled(outcome):
+                return False
+        elif not isinstance(outcome, BaseException):  # a mock stands for a response
             return False
         self.stop_reason = self._refusal(outcome)
         if self.stop_reason is not None:
@@ -349,7 +354,7 @@ class Trial:
         """Log the coming wait, tell `on_retry` of it, and return its seconds."""
         outcome = judged(outcome)
         if isinstance(outcome, Exception):
-            _secrets.scrub(outcome)
+            _secrets.scrub(outcome, keeps_foreign=self.keeps_foreign)
         longest = self.policy.max_backoff if self.policy else 0.0
         logs.retry(self.request, outcome, attempt=self.attempts, wait=self._wait, longest=longest)
         if self.policy and self.policy.on_retry:

@@ -15,6 +15,7 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Generator, Mapping, MutableMapping, Sequence
 from contextlib import suppress
+from http.cookiejar import CookieJar
 from typing import Any, Self, TypeVar, Unpack, cast, overload
 
 import requests
@@ -34,6 +35,7 @@ from httpkit import (
     environment,
     logs,
     preparation,
+    redirects,
     settings,
     travel,
 )
@@ -62,7 +64,7 @@ from httpkit.limits import Budget, HoldBack, Pace, RateLimit
 from httpkit.lists import Lists
 from httpkit.operations import Operations
 from httpkit.request import Call, PreparedRequest, session_cookies
-from httpkit.response import Response, adopt
+from httpkit.response import Response, adopt, is_response
 from httpkit.retry import RetryPolicy
 from httpkit.settings import JsonOptions, SessionOptions, StatusTable, Table
 from httpkit.transfers import Transfers
@@ -86,7 +88,8 @@ class Session(Operations, Lists, Transfers):
         params: Query parameters sent with every request to the session's origin.
         cookies: A dict or a jar to begin with.
         proxies: Scheme to proxy URL; beats the environment.
-        verify: False, True, or the path of a CA bundle; beats the environment when given.
+        verify: False or the path of a CA bundle, which beat the environment; True, the default,
+            trusts the bundle of REQUESTS_CA_BUNDLE where it is set.
         cert: Path of a client certificate, or (certificate, key).
         timeout: Seconds to connect and between bytes, or (connect, read), above 0; None off.
         deadline: Seconds for a whole call with all its attempts, redirects and its body,
@@ -133,7 +136,6 @@ class Session(Operations, Lists, Transfers):
     _last_call: tuple[tuple[Any, ...], Call] | None = None
     _pace: Pace | None = None
     _shares_pool: bool = False
-    _verify_is_given: bool = False
 
     def __init_subclass__(cls, **keywords: Unpack[SessionOptions]) -> None:
         super().__init_subclass__()
@@ -193,14 +195,14 @@ class Session(Operations, Lists, Transfers):
             "strict": strict,
         }
         self._configure({n: value for n, value in given.items() if value is not NOT_GIVEN})
-        for prefix, mounted in list(self.adapters.items()):
-            if type(mounted) is HTTPAdapter:  # a mixin may have mounted one of its own
-                self.mount(prefix, self._own_adapter(mounted))
-        self.headers: CaseInsensitiveDict[str] = _headers.Outgoing(self.headers)
+        if self.strict:
+            self._mount_ours()
+        fields = _headers.Outgoing(self.headers)  # a subclass may have none
+        if self.strict and "User-Agent" in fields:
+            fields["User-Agent"] = f"httpkit/{__version__} {fields['User-Agent']}"
+        self.headers: CaseInsensitiveDict[str] = fields
         self.cookies: RequestsCookieJar = _headers.Jar(is_strict=self.strict)
         self._budget, self._hold_back = Budget(), HoldBack()
-        if self.strict:
-            self.headers["User-Agent"] = f"httpkit/{__version__} {self.headers['User-Agent']}"
         ours = {
             "auth": auth,
             "headers": headers,
@@ -214,10 +216,11 @@ class Session(Operations, Lists, Transfers):
         self._take(ours)
         travel.watch(self)
 
-    def _own_adapter(self, stock: HTTPAdapter) -> HTTPAdapter:
-        if self.strict:
-            return Adapter.replacing(stock, _MOST_IDLE)
-        return HTTPAdapter(pool_maxsize=_MOST_IDLE)
+    def _mount_ours(self) -> None:
+        """Put our adapters in the place of requests' own; a mixin may have mounted others."""
+        for prefix, mounted in list(self.adapters.items()):
+            if type(mounted) is HTTPAdapter:
+                self.mount(prefix, Adapter.replacing(mounted, _MOST_IDLE))
 
     def _configure(self, given: Mapping[str, Any]) -> None:
         """Store the settings given here and check all that are in force.
@@ -257,16 +260,17 @@ class Session(Operations, Lists, Transfers):
         for name, value in given.items():
             if name in {"cookies", "headers", "params", "proxies"}:
                 self._add(name, value)
-            elif name == "verify":
-                self.verify, self._verify_is_given = cast("bool | str", value), True
             else:
                 setattr(self, name, value)
 
     def _add(self, name: str, value: Any) -> None:
         """Add a mapping to one of requests' own containers."""
         if name == "cookies":
+            self.cookies = self._jar()
             merge_cookies(self.cookies, preparation.as_jar(value))
             return
+        if getattr(self, name) is None:
+            setattr(self, name, _headers.Outgoing() if name == "headers" else {})
         is_added = False
         with suppress(TypeError, AttributeError, ValueError):
             getattr(self, name).update(value)
@@ -312,9 +316,7 @@ class Session(Operations, Lists, Transfers):
         twin.__dict__.update(self.__dict__)
         twin.__dict__.pop(travel.TOKEN, None)
         twin._shares_pool = True
-        twin.headers = _headers.Outgoing(self.headers)
-        twin.params, twin.proxies = dict(self.params), dict(self.proxies)
-        twin.hooks = {event: list(preparation.as_hooks(h)) for event, h in self.hooks.items()}
+        twin._copy_containers()
         theirs = {name: changes.pop(name) for name in settings.REQUESTS_SETTINGS if name in changes}
         if "auth" in theirs:
             settings.check({"auth": theirs["auth"]})
@@ -324,9 +326,23 @@ class Session(Operations, Lists, Transfers):
         travel.watch(twin)
         return twin
 
+    def _copy_containers(self) -> None:
+        """Have containers of its own, which are None where they were; cookies are shared."""
+        held = self.__dict__
+        if held.get("headers") is not None:
+            held["headers"] = _headers.Outgoing(settings.fields_of(held["headers"]))
+        held.update({n: copy.copy(held[n]) for n in ("params", "proxies") if n in held})
+        if hooks := held.get("hooks"):
+            held["hooks"] = {event: list(preparation.as_hooks(h)) for event, h in hooks.items()}
+
+    def _jar(self) -> RequestsCookieJar:
+        """Return the session's cookies as a jar; one that is thrown away where they are None."""
+        held: Any = self.cookies
+        return cast("RequestsCookieJar", preparation.as_jar(held))
+
     def close(self) -> None:
         """Close the connections; a clone made by `with_options` leaves them to its origin."""
-        if not self._shares_pool:
+        if not self._shares_pool and self.adapters is not None:  # pyright: ignore[reportUnnecessaryComparison]  # a caller may take them away
             super().close()
 
     def mount(self, prefix: str, adapter: Any) -> None:
@@ -339,19 +355,26 @@ class Session(Operations, Lists, Transfers):
                 stacklevel=2,
             )
         # Longest prefix first, in a new dict: readers never see one that changes.
-        adapters = OrderedDict(self.adapters)
+        adapters = OrderedDict(self.adapters or {})
         adapters[prefix] = adapter
-        if prefix not in self.adapters:
+        if prefix not in (self.adapters or {}):
             adapters = OrderedDict(
                 [(p, adapters[p]) for p in sorted(adapters, key=len, reverse=True)]
             )
         self.adapters: MutableMapping[str, BaseAdapter] = adapters
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the whole state, credentials included: a pickled session is a credential."""
+        """Return the whole state, credentials included: a pickled session is a credential.
+
+        With `strict=False` a subclass's own attributes stay behind, unless `__attrs__` names
+        them, as in requests: they may be executors and locks.
+        """
         state = {**super().__getstate__(), **self.__dict__, "_shares_pool": False}
         state.pop("_last_call", None)
-        return state
+        if self.strict:
+            return state
+        kept = {*self.__attrs__, *_OF_OURS}
+        return {name: value for name, value in state.items() if name in kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -396,7 +419,7 @@ class Session(Operations, Lists, Transfers):
             joined.url = _urls.join(self.base_url, preparation.as_text(request.url))
         if is_ours:
             joined.auth = auth_room.NO_AUTH
-        prepared = PreparedRequest.adopt(super().prepare_request(joined))
+        prepared = PreparedRequest.adopt(super().prepare_request(joined), masks=False)
         prepared.call = asked._replace(
             home=frozenset({_urls.origin(prepared.url or "")}),
             sign=auth_room.resigner(signer),
@@ -405,7 +428,6 @@ class Session(Operations, Lists, Transfers):
             carrier=self,
         )
         if is_ours:  # last: it may have to ask for a token, and the call says how
-            cast("_headers.Outgoing", prepared.headers).unchecked.clear()  # requests has, its way
             prepared.prepare_auth(signer)
         return prepared
 
@@ -420,20 +442,26 @@ class Session(Operations, Lists, Transfers):
         """Complete a call's settings from the session and the environment.
 
         What the call or the session says beats the environment; in requests the environment
-        beats the session.
+        beats the session. `verify=True` says nothing that the environment could contradict: its
+        bundle is used, as in requests.
         """
         if not self.strict:
             return super().merge_environment_settings(url, proxies, stream, verify, cert)
-        if verify is None and (self._verify_is_given or self.verify is not True):
-            verify = self.verify
-        if verify is None:
-            verify = (environment.ca_bundle() if self.trust_env else None) or self.verify
+        explicit = settings.proxies_of(self.proxies, proxies) if self.proxies or proxies else {}
         return {
-            "proxies": self._proxies(url, {**self.proxies, **(proxies or {})}),
+            "proxies": self._proxies(url, explicit),
             "stream": self.stream if stream is None else stream,
-            "verify": verify,
+            "verify": self._trusted(verify),
             "cert": self.cert if cert is None else cert,
         }
+
+    def _trusted(self, verify: Any) -> Any:
+        """Return whom to trust; None, and a session's None, are the default."""
+        if verify is None:
+            verify = self.verify
+        if verify is None or verify is True:
+            return (environment.ca_bundle() if self.trust_env else None) or True
+        return verify
 
     def _proxies(self, url: str, explicit: dict[str, Any]) -> dict[str, Any]:
         no_proxy = explicit.get("no_proxy")
@@ -456,6 +484,38 @@ class Session(Operations, Lists, Transfers):
         prepared_request.headers.pop("Proxy-Authorization", None)
         return self._proxies(prepared_request.url or "", dict(explicit))
 
+    def rebuild_method(
+        self, prepared_request: requests.PreparedRequest, response: requests.Response
+    ) -> None:
+        """Set the method of a redirected request: GET after a 303, and after a POST's 301, 302."""
+        if not self.strict:
+            super().rebuild_method(prepared_request, response)
+            return
+        method = prepared_request.method or "GET"
+        prepared_request.method = redirects.method_after(response.status_code, method)
+
+    def should_strip_auth(self, old_url: str, new_url: str) -> bool:
+        """Say whether a redirect leaves the origins that may see the session's credentials.
+
+        A subclass that overrides it decides for the hosts that it names.
+        """
+        if not self.strict:
+            return super().should_strip_auth(old_url, new_url)
+        places = {_urls.origin(old_url), _urls.origin(new_url)}
+        return len(places) > 1 and not places <= preparation.home_of(self, old_url)
+
+    def rebuild_auth(
+        self, prepared_request: requests.PreparedRequest, response: requests.Response
+    ) -> None:
+        """Take Authorization from a redirected request that leaves the session's origins.
+
+        What a subclass leaves there, or puts there, is sent; netrc is not asked again.
+        """
+        if not self.strict:
+            super().rebuild_auth(prepared_request, response)
+        elif self.should_strip_auth(response.url, prepared_request.url or ""):
+            prepared_request.headers.pop("Authorization", None)
+
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> Response:
         """Send a prepared request, with retries, redirects and the deadline of its call.
 
@@ -476,12 +536,14 @@ class Session(Operations, Lists, Transfers):
         try:
             answer = self._deliver(request, kwargs)
         except requests.RequestException as error:
-            _secrets.scrub(error)
+            _secrets.scrub(error, keeps_foreign=not self.strict)
             if isinstance(error.response, RequestsResponse):
                 adopt(error.response)  # ours hides credentials, also in a pickle
             raise
         finally:
             delivery.ATTEMPTING.reset(outer)
+        if type(answer) is not Response and not is_response(answer):
+            return cast("Response", answer)
         answer.__dict__["elapsed_total"] = CLOCK.monotonic() - started
         # A class that overrides send, a cache say, sets a class of its own on what we return.
         if _is_ours(answer) or type(self).send is not Session.send:
@@ -492,13 +554,15 @@ class Session(Operations, Lists, Transfers):
         self, request: requests.PreparedRequest, kwargs: dict[str, Any]
     ) -> requests.Response:
         mine = self._ours(request)
+        if not mine.hooks:
+            mine.hooks = {"response": []}  # a caller may take them away
         call: Call = mine.call or Call()
         asked = (call.retry, call.deadline, call.max_body, call.renewing, self.rate_limit)
         is_plain = not self.strict and asked == (None,) * 5
         # A 101 is for the caller to read from: requests gives its connection back to the pool.
         if is_plain and "upgrade" not in (request.headers or {}):
             kwargs.setdefault("timeout", self.timeout)
-            plain: Any = super().send
+            plain: Any = self._transmit()
             if logs.REQUESTS.isEnabledFor(logging.DEBUG):
                 plain = logs.noting(plain)
             with delivery.telling_sources():
@@ -519,11 +583,14 @@ class Session(Operations, Lists, Transfers):
 
     def _complete(self, options: dict[str, Any], request: PreparedRequest) -> None:
         """Add what the caller of `send` left out."""
+        if self.strict and ("verify" not in options or options["verify"] is None):
+            options["verify"] = self._trusted(None)
         for name in _SENDING:
             if name not in options:
                 options[name] = getattr(self, name)
         if "proxies" not in options:
-            options["proxies"] = self._proxies(request.url or "", dict(self.proxies))
+            explicit = settings.proxies_of(self.proxies)
+            options["proxies"] = self._proxies(request.url or "", explicit)
         if options["timeout"] is not _GOOD_TIMEOUT:
             settings.check({"timeout": options["timeout"]})
 
@@ -547,7 +614,7 @@ class Session(Operations, Lists, Transfers):
         """Return a request that was prepared elsewhere as one of ours; its own stay as they are."""
         if isinstance(request, PreparedRequest) and request.call is not None:
             return request
-        mine = PreparedRequest.adopt(request)
+        mine = PreparedRequest.adopt(request, masks=self.strict)
         request.__dict__["body_start"] = mine.body_start  # should it be sent again
         place, home = _urls.origin(mine.url or ""), preparation.home_of(self, mine.url or "")
         is_home = place in home
@@ -614,7 +681,7 @@ class Session(Operations, Lists, Transfers):
         self, request: PreparedRequest, options: dict[str, Any], *, follows: bool
     ) -> delivery.Delivery:
         """Return what delivers a request of its own: its clock is started."""
-        transmit = super().send  # of whoever comes next: a mixin may have one
+        transmit = super().send if type(self.cookies) is _headers.Jar else self._transmit()
         is_stock = getattr(transmit, "__func__", None) is requests.sessions.Session.send
         return delivery.Delivery(
             session=self,
@@ -627,6 +694,22 @@ class Session(Operations, Lists, Transfers):
             pace=self._paced(self.rate_limit),
             is_strict=self.strict,
         )
+
+    def _transmit(self) -> Any:
+        """Return what sends once: of whoever comes next, for a mixin may have one.
+
+        requests stores the cookies of a response in a jar, without looking whether it is one.
+        """
+        held: Any = self.cookies
+        if isinstance(held, CookieJar):
+            return super().send
+        jar = self._jar()
+        if held is not None:  # names and texts: what the server sets is kept with them
+            self.cookies = jar
+            return super().send
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__, cookies=jar)
+        return super(Session, twin).send
 
     def _paced(self, rate_limit: RateLimit) -> Pace | None:
         """Return what keeps a rate; another one after another rate was assigned."""
@@ -740,7 +823,7 @@ class Session(Operations, Lists, Transfers):
             settings.check({"raise_for_status": raises, "proxies": proxies})
         call = call._replace(
             ends_at=None if call.deadline is None else CLOCK.monotonic() + call.deadline,
-            proxies={**self.proxies, **(proxies or {})},
+            proxies=settings.proxies_of(self.proxies, proxies),
             follows=bool(allow_redirects and self.strict),
         )
         if idempotency_key is not None:
@@ -769,7 +852,7 @@ class Session(Operations, Lists, Transfers):
             **merged,
         )
         if not _is_ours(answer):
-            if not isinstance(answer, RequestsResponse):  # pyright: ignore[reportUnnecessaryIsInstance]  # send may be a mock
+            if not is_response(answer):  # send may be a mock
                 return answer
             answer = adopt(answer)
         return self._dispatched(answer, tables, raises=raises, limit=call.max_body)
@@ -811,7 +894,8 @@ class Session(Operations, Lists, Transfers):
         try:
             prepared: requests.PreparedRequest = self.prepare_request(drafted)
         except requests.RequestException as error:
-            _secrets.scrub(error)  # requests puts the whole URL into its messages
+            # requests puts the whole URL into its messages.
+            _secrets.scrub(error, keeps_foreign=not self.strict)
             raise
         ours = self._adopted(prepared)
         if ours.call is None or _kept(ours.call) != _kept(call):  # another prepare_request lost it
@@ -927,3 +1011,5 @@ _SETTINGS = (
     "trusted_origins", "secret_headers", "strict",
 )  # fmt: skip
 _DEFAULTS = [(name, vars(Session)[name]) for name in _SETTINGS]
+# What a session of ours holds beside what requests pickles.
+_OF_OURS = (*_SETTINGS, "_budget", "_hold_back", "_pace", "_shares_pool")

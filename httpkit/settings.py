@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeAlias, TypedDict, TypeVar, cast
 from urllib.parse import urlencode
 
 from requests.exceptions import InvalidHeader
+from requests.structures import CaseInsensitiveDict
 
 from httpkit import _headers, _urls
 from httpkit._typing import (
@@ -175,6 +176,40 @@ class DataOptions(_CallOptions, total=False):
 
     params: Params
     json: Json
+
+
+def fields_of(headers: Any) -> MutableMapping[str, Any]:
+    """Return a session's header fields by case-insensitive name, whatever a caller assigned.
+
+    Args:
+        headers: A mapping or pairs; None is none.
+
+    Raises:
+        ConfigurationError: They are neither.
+    """
+    if type(headers) is _headers.Outgoing:  # nearly always: an ABC is slow to say so
+        return headers
+    if isinstance(headers, CaseInsensitiveDict):
+        return cast("MutableMapping[str, Any]", headers)
+    fields = None
+    with suppress(TypeError, ValueError, AttributeError):
+        fields = _headers.Outgoing(headers)
+    if fields is None:  # not raised from that error: it may hold a credential
+        raise ConfigurationError("session.headers must map names to values, or be None")
+    return fields
+
+
+def proxies_of(session: Any, call: Any = None) -> dict[str, Any]:
+    """Return the proxies of a session with the call's over them, by scheme; None is none.
+
+    Raises:
+        ConfigurationError: One of them does not map schemes to URLs.
+    """
+    try:
+        return {**(session or {}), **(call or {})}
+    except TypeError:
+        pass
+    raise ConfigurationError("proxies must map schemes to URLs")  # they may hold passwords
 
 
 def own(name: str, value: Any) -> Any:
@@ -360,20 +395,37 @@ def _spell(value: Any) -> Any:
     return value
 
 
-def merge_params(session: Mapping[str, Any], call: Any) -> Any:
-    """Put the session's parameters before the call's; None in a call's mapping removes one."""
+def merge_params(session: Any, call: Any) -> Any:
+    """Put the session's parameters before the call's; None in a call's mapping removes one.
+
+    Args:
+        session: A mapping, pairs or text; None is none.
+        call: Likewise.
+    """
     if not session and not call:
         return None
     call = spell_params(call)
     if not session:
         return call
-    if isinstance(call, (str, bytes)):
-        text = call.decode("utf-8") if isinstance(call, bytes) else call
-        return f"{urlencode(spell_params(session), doseq=True)}&{text}" if text else session
-    if isinstance(call, list):
-        return [*spell_params(session).items(), *call]
-    merged: dict[Any, Any] = {**spell_params(session), **(call or {})}
-    return {name: value for name, value in merged.items() if value is not None}
+    session = spell_params(session)
+    if not call:
+        return session
+    if is_mapping(session) and is_mapping(call):
+        merged = {**session, **call}
+        return {name: value for name, value in merged.items() if value is not None}
+    if isinstance(session, (str, bytes)) or isinstance(call, (str, bytes)):
+        return f"{_as_query(session)}&{_as_query(call)}"
+    return [*_as_pairs(session), *_as_pairs(call)]
+
+
+def _as_pairs(params: Any) -> list[tuple[Any, Any]]:
+    return list(params.items() if is_mapping(params) else params)
+
+
+def _as_query(params: Any) -> str:
+    if isinstance(params, bytes):
+        return params.decode("utf-8")
+    return params if isinstance(params, str) else urlencode(_as_pairs(params), doseq=True)
 
 
 def merge_headers(session: Mapping[str, Any], call: Mapping[str, Any] | None) -> _headers.Outgoing:

@@ -185,7 +185,8 @@ def _let_go() -> None:
         if _HOLLOW in session.__dict__:  # by a thread that is not here
             del _restored[name]
     sessions = list(_alive.values())
-    adapters = {id(a): a for session in sessions for a in session.adapters.values()}
+    mounted: list[Mapping[str, object]] = [session.adapters or {} for session in sessions]
+    adapters = {id(adapter): adapter for held in mounted for adapter in held.values()}
     for adapter in adapters.values():
         if isinstance(adapter, HTTPAdapter):
             _reset(adapter)

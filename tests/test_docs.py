@@ -162,8 +162,9 @@ def test_the_promises_are_numbered_and_each_names_its_tests():
 
 def test_each_library_of_the_page_of_what_works_names_its_tests():
     page = (ROOT / "docs/explanation/compatibility.md").read_text("utf-8")
+    page = re.sub(r"<!-- suites:.*?<!-- suites: end -->", "", page, flags=re.DOTALL)
 
-    rows = re.findall(r"^\| (?!library|part|-)(.*?) \|", page, re.MULTILINE)
+    rows = re.findall(r"^\| (?!library|part|what \||-)(.*?) \|", page, re.MULTILINE)
     held = re.findall(r"^\| (.*?) \|.*`test_\w+::test_\w+`.*\|$", page, re.MULTILINE)
 
     assert rows == held

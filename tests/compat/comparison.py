@@ -2,29 +2,25 @@
 
 The suite comes from the project's sdist on PyPI and runs against the project that pip installs,
 in a virtual environment of its own. A test that fails plain (it needs the internet, say) is not
-counted. The exit status is 0 when every test that passes plain passes on httpkit too, else 1.
+counted. `suites` has the table of projects and the command.
 
 Rule: the standard library only, so that any Python can start it.
 """
 # ruff: noqa: T201 -- what it prints is what the command is for
 
-import argparse
-import importlib.metadata
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 HERE = Path(__file__).resolve().parent
-CHECKOUT = HERE.parents[1]
 PLUGINS = HERE / "plugins"
 
 PYTEST_OPTIONS = (
@@ -54,16 +50,27 @@ class Suite:
     """A project whose tests are run.
 
     Attributes:
-        project: Its name on PyPI, as its sdist spells it.
-        source: The directory of its sdist that holds its code, which is dropped.
+        project: Its name on PyPI.
+        version: Of the sdist and of what is installed.
+        source: The directory of its sdist that holds its code, which is dropped; "" where its
+            tests are inside.
         requirements: What its tests need.
+        tests: What pytest is given, inside the sdist.
+        options: Further options of pytest.
         healthy_share: Share of failing or passing tests that must pass plain.
+        known: Patterns of tests that may fail on httpkit alone, each with the reason.
+        note: What of the project's tests is not run, and why.
     """
 
     project: str
+    version: str
     source: str
     requirements: Sequence[str]
-    healthy_share: float
+    tests: Sequence[str] = ("tests",)
+    options: Sequence[str] = ()
+    healthy_share: float = 0.9
+    known: Mapping[str, str] = field(default_factory=dict[str, str])
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +100,32 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class Result:
+    """What came of both runs of a suite.
+
+    Attributes:
+        suite: Whose tests.
+        plain: The run on requests' session.
+        swapped: The run on httpkit's.
+        sessions: How many sessions of httpkit the suite made.
+        failures: Tests that pass plain and not on httpkit, without those of a known reason.
+        known: Those of a known reason.
+    """
+
+    suite: Suite
+    plain: Run
+    swapped: Run
+    sessions: int
+    failures: Mapping[str, Outcome]
+    known: Mapping[str, Outcome]
+
+
+@dataclass(frozen=True, slots=True)
 class Bench:
     """Directory that holds the environment, the unpacked suite, the logs and the reports."""
 
     directory: Path
     of: Suite
-    version: str
 
     @property
     def venv(self) -> Path:
@@ -111,9 +138,14 @@ class Bench:
         return self.venv / ("Scripts" if os.name == "nt" else "bin") / "python"
 
     @property
+    def pip(self) -> tuple[str | Path, ...]:
+        """Installer of the environment."""
+        return self.python, "-m", "pip", "--disable-pip-version-check"
+
+    @property
     def suite(self) -> Path:
         """Unpacked sdist, without the source of the project."""
-        return self.directory / f"{self.of.project}-{self.version}"
+        return self.directory / f"suite-{self.of.version}"
 
     def call(
         self,
@@ -160,147 +192,95 @@ def read_end(log: Path) -> str:
     return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-40:])
 
 
-def main(suite: Suite, arguments: Sequence[str] | None = None) -> int:
-    """Compare the two runs and print one summary.
+def compare(bench: Bench, *, wheel: Path, python: str, expression: str | None) -> Result:
+    """Install a project and its suite, and run it twice.
 
     Args:
-        suite: Whose tests.
-        arguments: Command line, None for that of the process.
+        bench: Where.
+        wheel: Of httpkit, as its users get it.
+        python: Interpreter that a new environment is made with.
+        expression: What pytest -k selects, None for all.
 
-    Returns:
-        The exit status.
+    Raises:
+        SuiteError: A step failed, or the runs prove nothing.
     """
-    options = parse_arguments(suite, arguments)
-    try:
-        with open_directory(options.keep, suite) as directory:
-            version = options.version or find_installed(suite.project)
-            bench = Bench(Path(directory).resolve(), suite, version)
-            return compare(bench, options)
-    except SuiteError as error:
-        print(f"nothing to compare: {error}", file=sys.stderr)
-        return 1
-
-
-def compare(bench: Bench, options: argparse.Namespace) -> int:
-    """Install, run twice, print the summary and decide the exit status."""
-    print(f"installing {bench.of.project} {bench.version}, its suite and httpkit", flush=True)
-    install(bench, python=options.python, httpkit=options.httpkit)
-    plain = run_suite(bench, "plain", expression=options.k)
-    check_health(plain, 0 if options.k else bench.of.healthy_share)
+    print(f"{bench.of.project} {bench.of.version}: installing", flush=True)
+    install(bench, python=python, wheel=wheel)
+    plain = run_suite(bench, "plain", expression=expression)
+    check_health(plain, 0 if expression else bench.of.healthy_share)
     made = bench.directory / "sessions-made"
     made.unlink(missing_ok=True)
     swap = ("-p", "lenient_session", "--sessions-made", str(made))
-    lenient = run_suite(bench, "httpkit", expression=options.k, extra=swap)
+    swapped = run_suite(bench, "httpkit", expression=expression, swap=swap)
     sessions = int(made.read_text(encoding="ascii"))
-    failures = find_new_failures(plain, lenient)
-    print_summary(plain, lenient, sessions=sessions, failures=failures)
     if sessions == 0:
         raise SuiteError("no test made a session of httpkit, so the swap proved nothing")
-    return 1 if failures else 0
+    failures = find_new_failures(plain, swapped)
+    known = {test: failures.pop(test) for test in list(failures) if is_known(test, bench.of)}
+    return Result(bench.of, plain, swapped, sessions, failures, known)
 
 
-def parse_arguments(suite: Suite, arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument(
-        "--version",
-        help=f"version of {suite.project} (default: the one this Python has)",
-    )
-    parser.add_argument(
-        "--keep",
-        metavar="DIR",
-        type=Path,
-        help="work here, reuse what is there and keep logs (default: a temporary directory)",
-    )
-    parser.add_argument("-k", metavar="EXPR", help="run only the tests that pytest -k selects")
-    parser.add_argument(
-        "--python",
-        default=sys.executable,
-        help="interpreter a new environment is made with (default: this one)",
-    )
-    parser.add_argument(
-        "--httpkit",
-        metavar="PATH",
-        type=Path,
-        default=CHECKOUT,
-        help="checkout, sdist or wheel of httpkit (default: this checkout)",
-    )
-    return parser.parse_args(arguments)
+def is_known(test: str, suite: Suite) -> bool:
+    """Say whether a test may fail on httpkit alone."""
+    return any(fnmatchcase(test, pattern) for pattern in suite.known)
 
 
-def find_installed(project: str) -> str:
-    """Ask for the version of a project beside this interpreter.
-
-    Raises:
-        SuiteError: It has none.
-    """
-    try:
-        return importlib.metadata.version(project)
-    except importlib.metadata.PackageNotFoundError as error:
-        raise SuiteError(f"this Python has no {project}; give --version VERSION") from error
-
-
-def open_directory(keep: Path | None, suite: Suite) -> AbstractContextManager[str | Path]:
-    """Give the directory to keep, or a temporary one that is removed on leaving."""
-    if keep is None:
-        return tempfile.TemporaryDirectory(prefix=f"{suite.project}-suite-")
-    keep.mkdir(parents=True, exist_ok=True)
-    return nullcontext(keep)
-
-
-def install(bench: Bench, *, python: str, httpkit: Path) -> None:
+def install(bench: Bench, *, python: str, wheel: Path) -> None:
     """Fill the bench: environment, suite, and httpkit as its users get it, from a wheel."""
+    bench.directory.mkdir(parents=True, exist_ok=True)
     if not bench.venv.is_dir():
         bench.call("venv", [python, "-m", "venv", bench.venv])
-    pip: tuple[str | Path, ...] = (bench.python, "-m", "pip", "--disable-pip-version-check")
     if not bench.suite.is_dir():
-        unpack_suite(bench, pip)
-    wheels = bench.directory / "wheels"
-    shutil.rmtree(wheels, ignore_errors=True)
-    source = httpkit.resolve()
-    bench.call("wheel", [*pip, "wheel", "--no-deps", "--wheel-dir", wheels, source])
-    (wheel,) = wheels.glob("*.whl")
+        unpack_suite(bench)
+    installed = bench.directory / f"installed-{bench.of.version}"
+    wanted = "\n".join(bench.of.requirements)
+    if not installed.is_file() or installed.read_text(encoding="utf-8") != wanted:
+        project = f"{bench.of.project}=={bench.of.version}"
+        bench.call("install", [*bench.pip, "install", wheel, project, *bench.of.requirements])
+        installed.write_text(wanted, encoding="utf-8")
     # A rebuilt wheel has the version of the one before: only force replaces it.
-    bench.call("httpkit-wheel", [*pip, "install", "--no-deps", "--force-reinstall", wheel])
-    project = f"{bench.of.project}=={bench.version}"
-    bench.call("install", [*pip, "install", wheel, project, *bench.of.requirements])
+    bench.call("wheel", [*bench.pip, "install", "--no-deps", "--force-reinstall", wheel])
 
 
-def unpack_suite(bench: Bench, pip: Sequence[str | Path]) -> None:
-    """Fetch the sdist and drop its source, so that only the installed requests can be tested."""
+def unpack_suite(bench: Bench) -> None:
+    """Fetch the sdist and drop its source, so that only what is installed can be tested."""
     sdists = bench.directory / "sdists"
-    project = bench.of.project
-    requirement = f"{project}=={bench.version}"
-    chosen = ("--no-deps", "--no-binary", project, "--dest", sdists)
-    bench.call("download", [*pip, "download", *chosen, requirement])
+    shutil.rmtree(sdists, ignore_errors=True)
+    chosen = ("--no-deps", "--no-binary", bench.of.project, "--dest", sdists)
+    requirement = f"{bench.of.project}=={bench.of.version}"
+    bench.call("download", [*bench.pip, "download", *chosen, requirement])
+    (sdist,) = sdists.glob("*.tar.gz")
     with tempfile.TemporaryDirectory(dir=bench.directory) as unpacked:
-        shutil.unpack_archive(sdists / f"{bench.suite.name}.tar.gz", unpacked, filter="data")
-        tree = Path(unpacked) / bench.suite.name
-        shutil.rmtree(tree / bench.of.source)
+        shutil.unpack_archive(sdist, unpacked, filter="data")
+        (tree,) = Path(unpacked).iterdir()
+        if bench.of.source:
+            shutil.rmtree(tree / bench.of.source)
         tree.rename(bench.suite)
 
 
-def run_suite(bench: Bench, name: str, *, expression: str | None, extra: Sequence[str] = ()) -> Run:
+def run_suite(bench: Bench, name: str, *, expression: str | None, swap: Sequence[str] = ()) -> Run:
     """Run the suite once.
 
     Args:
         bench: Where.
         name: Name of its log and report.
         expression: What pytest -k selects, None for all.
-        extra: Further options of pytest.
+        swap: Options of pytest that put httpkit's session in the place of requests'.
 
     Raises:
         SuiteError: The run broke off, or collected no test.
     """
-    print(f"running the suite: {name}", flush=True)
+    print(f"{bench.of.project} {bench.of.version}: running {name}", flush=True)
     report = bench.directory / f"{name}.xml"
     report.unlink(missing_ok=True)
-    options = [*" ".join(PYTEST_OPTIONS).split(), *extra, f"--junit-xml={report}"]
+    # The swap comes first: what other plugins import must find it done.
+    options = [*swap, *" ".join(PYTEST_OPTIONS).split(), *bench.of.options]
+    options.append(f"--junit-xml={report}")
     selection = [] if expression is None else ["-k", expression]
     start = time.monotonic()
     bench.call(
         name,
-        [bench.python, "-m", "pytest", *options, *selection, "tests"],
+        [bench.python, "-m", "pytest", *options, *selection, *bench.of.tests],
         accepted=TESTS_RAN,
         environment=make_environment(),
     )
@@ -364,19 +344,11 @@ def find_new_failures(plain: Run, lenient: Run) -> dict[str, Outcome]:
     return {test: outcome for test, outcome in ended.items() if outcome.verdict != "passed"}
 
 
-def print_summary(
-    plain: Run, lenient: Run, *, sessions: int, failures: Mapping[str, Outcome]
-) -> None:
-    """Print the counts of both runs, then the tests that do not count and those that do."""
-    print(f"\n{'':8}{'passed':>8}{'failed':>8}{'skipped':>8}{'seconds':>9}")
-    for name, run in (("plain", plain), ("httpkit", lenient)):
-        counts = "".join(f"{run.count(verdict):8}" for verdict in ("passed", "failed", "skipped"))
-        print(f"{name:8}{counts}{run.seconds:9.0f}")
-    print(f"\nsessions of httpkit made by the suite: {sessions}")
-    print_tests("fail plain, not counted", plain.select("failed"))
-    print_tests("new failures", failures)
-    if failures:
-        print("\nfor the tracebacks: --keep DIR, then DIR/httpkit.log")
+def print_details(result: Result) -> None:
+    """Print the tests that do not count, and those that do."""
+    print_tests("fail plain, not counted", result.plain.select("failed"))
+    print_tests("known", result.known)
+    print_tests("new failures", result.failures)
 
 
 def print_tests(title: str, tests: Mapping[str, Outcome]) -> None:
