@@ -46,8 +46,8 @@ def tour(blog: Blog) -> None:
     print("missing  ", blog.posts.get(404404, default=None))
 
     # A status can be a value, ...
-    answer = blog.get("flaky/tour", on_status={404: lambda _: "no flaky route here"})
-    print("flaky    ", answer, getattr(answer, "attempts", "-"), "attempts")
+    response = blog.get("flaky/tour", on_status={404: lambda _: "no flaky route here"})
+    print("flaky    ", response, getattr(response, "attempts", "-"), "attempts")
 
     # ... or a typed error, with the server's own words.
     try:

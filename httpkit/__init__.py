@@ -11,11 +11,10 @@ PYTEST_DONT_REWRITE: else pytest warns where this was imported before it, becaus
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from httpkit import _annotations as _annotations
-from httpkit._version import __version__
-from httpkit.auth import NO_AUTH, APIKeyAuth, BasicAuth, BearerAuth, Strategy
-from httpkit.dispatch import StatusDispatch, raising
-from httpkit.errors import (
+from httpkit._client.session import Session
+from httpkit._core import requests_annotations as requests_annotations
+from httpkit._core.server_sent_events import Event
+from httpkit._diagnostics.errors import (
     BadGatewayError,
     BadRequestError,
     BodyTooLargeError,
@@ -49,27 +48,28 @@ from httpkit.errors import (
     UnprocessableContentError,
     UnsupportedMediaTypeError,
 )
-from httpkit.events import Event
-from httpkit.logs import log_requests
-from httpkit.response import Response
-from httpkit.retry import RetryEvent, RetryPolicy
-from httpkit.session import Session
+from httpkit._diagnostics.log_records import log_requests
+from httpkit._messages.response import Response
+from httpkit._policy.auth import NO_AUTH, APIKeyAuth, BasicAuth, BearerAuth, Strategy
+from httpkit._policy.dispatch import StatusDispatch, raising
+from httpkit._policy.retry import RetryEvent, RetryPolicy
+from httpkit._version import __version__
 
 if TYPE_CHECKING:
-    from httpkit.download import Download
-    from httpkit.oauth import ClientCredentialsAuth, RefreshTokenAuth
-    from httpkit.pages import Pages
-    from httpkit.pagination import (
+    from httpkit._diagnostics.progress import Progress
+    from httpkit._oauth.grants import ClientCredentialsAuth, RefreshTokenAuth
+    from httpkit._oauth.token_cache import TokenSet
+    from httpkit._resources.page_iteration import Page
+    from httpkit._resources.pages import Pages
+    from httpkit._resources.pagination import (
         CursorPages,
         LinkPages,
         NextURLPages,
         NumberedPages,
         OffsetPages,
     )
-    from httpkit.progress import Progress
-    from httpkit.resource import Fetched, Resource
-    from httpkit.tokens import TokenSet
-    from httpkit.walk import Page
+    from httpkit._resources.resource import Fetched, Resource
+    from httpkit._transfers.download import Download
 
 __all__ = [
     "NO_AUTH",
@@ -139,17 +139,20 @@ __all__ = [
 # a class from one of its: a mock that is open at the first use would stay in them for good. What
 # does so is imported above.
 _MODULES = {
-    "download": ("Download",),
-    "oauth": ("ClientCredentialsAuth", "RefreshTokenAuth"),
-    "pages": ("Pages",),
-    "pagination": ("CursorPages", "LinkPages", "NextURLPages", "NumberedPages", "OffsetPages"),
-    "parallel": (),
-    "progress": ("Progress",),
-    "resource": ("Fetched", "Resource"),
-    "testing": (),
-    "tokens": ("TokenSet",),
-    "upload": (),
-    "walk": ("Page",),
+    "_transfers.download": ("Download",),
+    "_oauth.grants": ("ClientCredentialsAuth", "RefreshTokenAuth"),
+    "_resources.pages": ("Pages",),
+    "_resources.pagination": (
+        "CursorPages",
+        "LinkPages",
+        "NextURLPages",
+        "NumberedPages",
+        "OffsetPages",
+    ),
+    "_diagnostics.progress": ("Progress",),
+    "_resources.resource": ("Fetched", "Resource"),
+    "_oauth.token_cache": ("TokenSet",),
+    "_resources.page_iteration": ("Page",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
@@ -160,8 +163,8 @@ if not TYPE_CHECKING:  # or a checker would believe in every name
             value = getattr(import_module(f"httpkit.{_MODULE_OF[name]}"), name)
             globals()[name] = value
             return value
-        if name in _MODULES:
-            return import_module(f"httpkit.{name}")
+        if name == "testing":
+            return import_module("httpkit.testing")
         raise AttributeError(f"module 'httpkit' has no attribute {name!r}")
 
     def __dir__() -> list[str]:

@@ -14,8 +14,8 @@ import pytest
 if TYPE_CHECKING:
     import re
 
-    from httpkit.script import Answer
     from httpkit.testing import FakeClock, Sandbox, Script
+    from httpkit.testing.script import Answer
 
 
 class StartScript(Protocol):

@@ -10,9 +10,9 @@ from typing import Any, Self
 import pytest
 import trustme
 
-from httpkit import _secrets
+from httpkit._core import redaction
 from httpkit.testing import Sandbox, recorded_waits
-from tests.sockets import read_request
+from tests.support.sockets import read_request
 
 Answer = bytes | Callable[[socket.socket], None] | None
 
@@ -58,9 +58,9 @@ def _no_ambient_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory) -> N
 @pytest.fixture(autouse=True)
 def _no_secrets_of_other_tests() -> Iterator[None]:
     """What a test hides is hidden for it alone: a thousand values are looked for in every error."""
-    values, names = _secrets._values.copy(), _secrets._added_names.copy()
+    values, names = redaction._values.copy(), redaction._added_names.copy()
     yield
-    for held, before in ((_secrets._values, values), (_secrets._added_names, names)):
+    for held, before in ((redaction._values, values), (redaction._added_names, names)):
         held.clear()
         held.update(before)
 
@@ -206,7 +206,7 @@ def raw_server() -> Iterator[Callable[..., RawServer]]:
         server.__exit__()
 
 
-def answer(status: str = "200 OK", body: bytes = b"", **fields: str) -> bytes:
+def make_response(status: str = "200 OK", body: bytes = b"", **fields: str) -> bytes:
     """Spell a response; `content_type="text/html"` becomes a field. It closes by default."""
     head = {"content-length": str(len(body)), "connection": "close"}
     head |= {name.replace("_", "-"): value for name, value in fields.items()}
@@ -214,7 +214,7 @@ def answer(status: str = "200 OK", body: bytes = b"", **fields: str) -> bytes:
     return f"HTTP/1.1 {status}\r\n{lines}\r\n".encode("latin-1") + body
 
 
-@pytest.fixture(name="answer")
-def _answer() -> Callable[..., bytes]:
-    """Spell a response in bytes for `raw_server`."""
-    return answer
+@pytest.fixture(name="make_response")
+def _make_response() -> Callable[..., bytes]:
+    """Return the function that formats a response for `raw_server`."""
+    return make_response

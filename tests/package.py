@@ -33,7 +33,7 @@ EXTRAS = "rate-limit,testing,test"
 
 WANTED_IN_SDIST = (
     "CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml", "docs/index.md", "docs/quickstart.py",
-    "tests/conftest.py", "tests/fakes/fake_server.py", "tests/oidc_provider/server.mjs",
+    "tests/conftest.py", "tests/fakes/fake_server.py", "tests/oauth/oidc_provider/server.mjs",
     "tests/typing/sessions.py",
 )  # fmt: skip
 # What would change which package is tested, or what the tests see.
@@ -187,7 +187,7 @@ def check_contents(sdist: Path, wheel: Path) -> None:
     wanted = {
         path.relative_to(CHECKOUT).as_posix()
         for name in read_sources()
-        for path in [CHECKOUT / name, *(CHECKOUT / name).glob("*")]
+        for path in [CHECKOUT / name, *(CHECKOUT / name).rglob("*")]
         if path.is_file()
     }
     with zipfile.ZipFile(wheel) as archive:

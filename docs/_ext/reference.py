@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +43,14 @@ def _aliases(module: str) -> dict[str, str]:
     body = _module(module).body
     for_types = [inner for branch in body if isinstance(branch, ast.If) for inner in branch.body]
     for node in [*body, *for_types]:  # if TYPE_CHECKING: imports, too
-        if isinstance(node, ast.ImportFrom) and node.module == "httpkit":
-            for room in node.names:
-                theirs = _aliases(f"httpkit.{room.name}")
-                found |= {f"{room.asname or room.name}.{name}": theirs[name] for name in theirs}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("httpkit."):
-            theirs = _aliases(node.module or "")
-            found |= {n.asname or n.name: theirs[n.name] for n in node.names if n.name in theirs}
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("httpkit."):
+            for imported in node.names:
+                local = imported.asname or imported.name
+                if find_spec(f"{node.module}.{imported.name}"):
+                    theirs = _aliases(f"{node.module}.{imported.name}")
+                    found |= {f"{local}.{name}": theirs[name] for name in theirs}
+                elif imported.name in (theirs := _aliases(node.module or "")):
+                    found[local] = theirs[imported.name]
         if isinstance(node, ast.AnnAssign) and ast.unparse(node.annotation) == "TypeAlias":
             found[ast.unparse(node.target)] = _unquoted(node.value)
     return found
@@ -200,7 +202,7 @@ def _returned(obj: Any) -> str:
 
 
 class WrittenType(SphinxDirective):
-    """`.. written-type:: httpkit._typing.Timeout`: an alias with what it stands for."""
+    """`.. written-type:: httpkit._core.types.Timeout`: an alias with what it stands for."""
 
     required_arguments = 1
     has_content = True

@@ -45,8 +45,8 @@ class Collection(httpkit.Resource[T]):
 
 class Intents(Collection[Intent]):
     def capture(self, id: str) -> Intent:
-        answer = self.request("POST", "{id}/capture", id=id, idempotency_key=True)
-        return answer.decode(Intent)
+        response = self.request("POST", "{id}/capture", id=id, idempotency_key=True)
+        return response.decode(Intent)
 
 
 class Payments(httpkit.Session, on_status={402: httpkit.raising(CardError)}):

@@ -71,9 +71,9 @@ def requests_in_blocks(block: int) -> Transfer:
     requests: Any = importlib.import_module("requests")
 
     def transfer(job: Job) -> None:
-        with requests.get(job.url, stream=True) as answer, Path(job.dest).open("wb") as file:
-            answer.raise_for_status()
-            for chunk in answer.iter_content(block):  # noqa: FURB122  # the recipe as written
+        with requests.get(job.url, stream=True) as response, Path(job.dest).open("wb") as file:
+            response.raise_for_status()
+            for chunk in response.iter_content(block):  # noqa: FURB122  # the recipe as written
                 file.write(chunk)
 
     return transfer
@@ -85,9 +85,9 @@ def toolbelt() -> Transfer:
     stream: Any = importlib.import_module("requests_toolbelt.downloadutils.stream")
 
     def transfer(job: Job) -> None:
-        with requests.get(job.url, stream=True) as answer:
-            answer.raise_for_status()
-            stream.stream_response_to_file(answer, path=job.dest)
+        with requests.get(job.url, stream=True) as response:
+            response.raise_for_status()
+            stream.stream_response_to_file(response, path=job.dest)
 
     return transfer
 
@@ -97,9 +97,9 @@ def httpx() -> Transfer:
     library: Any = importlib.import_module("httpx")
 
     def transfer(job: Job) -> None:
-        with library.stream("GET", job.url) as answer, Path(job.dest).open("wb") as file:
-            answer.raise_for_status()
-            for chunk in answer.iter_bytes():  # noqa: FURB122  # the recipe as written
+        with library.stream("GET", job.url) as response, Path(job.dest).open("wb") as file:
+            response.raise_for_status()
+            for chunk in response.iter_bytes():  # noqa: FURB122  # the recipe as written
                 file.write(chunk)
 
     return transfer

@@ -19,19 +19,11 @@ from requests.structures import CaseInsensitiveDict
 from requests_per_call import SENT, TOKEN, Bare, say
 
 import httpkit
-from httpkit import (
-    _headers,
-    _models,
-    connections,
-    delivery,
-    environment,
-    express,
-    incoming,
-    request,
-    response,
-    transport,
-    wire,
-)
+from httpkit._client import delivery, environment
+from httpkit._core import header_fields, models
+from httpkit._messages import request, response
+from httpkit._transport import adapter as adapter_module
+from httpkit._transport import connections, fast_path, http1, raw_response
 
 Call = Callable[[], object]
 CALLS_OF_A_TURN = 250
@@ -70,17 +62,17 @@ def netrc(url: str) -> Any:
     return environment._STOCK_NETRC(url)
 
 
-Headers, Outgoing, Prepared = _headers.Headers, _headers.Outgoing, request.PreparedRequest
+Headers, Outgoing, Prepared = header_fields.Headers, header_fields.Outgoing, request.PreparedRequest
 # Name, where it is, and what stands in its place.
 SAVINGS: list[tuple[str, Any, str, Any]] = [
-    ("the short way", express, "send", lambda *_: None),
+    ("the short way", fast_path, "send", lambda *_: None),
     ("environment read when it changed", environment, "_is_plain", lambda _: False),
     ("netrc read when it changed", environment.utils, "get_netrc_auth",
      netrc),
-    ("response made at once", transport.Adapter, "response_to", response_to),
-    ("pool remembered", transport.Adapter, "pool_at", pool_at),
-    ("body taken with the head", incoming.HTTPResponse, "take_arrived", lambda *_: None),
-    ("head parsed in one go", wire.Message, "_read_plain_head", lambda _: False),
+    ("response made at once", adapter_module.Adapter, "response_to", response_to),
+    ("pool remembered", adapter_module.Adapter, "pool_at", pool_at),
+    ("body taken with the head", raw_response.HTTPResponse, "take_arrived", lambda *_: None),
+    ("head parsed in one go", http1.Message, "_read_plain_head", lambda _: False),
     ("wire that lasts", connections.HTTPConnection, "converse", with_a_wire_of_its_own),
     ("idle connections without a lock", connections.Idle, "get",
      lambda idle, *_, **__: super(connections.Idle, idle).get(block=False)),
@@ -89,7 +81,7 @@ SAVINGS: list[tuple[str, Any, str, Any]] = [
     ("URL prepared at a glance", request, "_prepared_plainly", lambda *_: None),
     ("checked fields copied", Outgoing, "copy", lambda own: Outgoing(dict(own.items()))),
     ("field found by in", Headers, "__contains__", CaseInsensitiveDict.__contains__),
-    ("JSON parsed by msgspec", _models, "parsed", lambda _: _models.UNPARSED),
+    ("JSON parsed by msgspec", models, "parsed", lambda _: models.UNPARSED),
     ("nothing", httpkit, "__doc__", httpkit.__doc__),
 ]  # fmt: skip
 

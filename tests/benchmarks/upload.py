@@ -165,10 +165,10 @@ def httpkit(**form: Any) -> Transfer:
     return transfer
 
 
-def content_of(answer: Any) -> bytes:
+def content_of(response: Any) -> bytes:
     """Return the body of an answer that is no error."""
-    answer.raise_for_status()
-    body: bytes = answer.content
+    response.raise_for_status()
+    body: bytes = response.content
     return body
 
 
@@ -203,15 +203,15 @@ def run_child(name: str, job: Job) -> None:
     transfer = CONTENDERS[name].load()
     answers: list[bytes] = []
     report(measure(lambda: answers.append(transfer(job)) if job.url else None))
-    for answer in answers:
-        check(name, job, answer)
+    for response in answers:
+        check(name, job, response)
 
 
-def check(name: str, job: Job, answer: bytes) -> None:
+def check(name: str, job: Job, response: bytes) -> None:
     """See that all of the file arrived, by what the sink counted; nginx says nothing."""
-    if not answer:
+    if not response:
         return
-    size, arrived = Path(job.path).stat().st_size, json.loads(answer)["bytes"]
+    size, arrived = Path(job.path).stat().st_size, json.loads(response)["bytes"]
     framing = arrived - size
     is_form = RIVALS[name] == FORM
     if not (0 < framing < LARGEST_FRAMING if is_form else framing == 0):

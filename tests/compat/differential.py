@@ -32,9 +32,9 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from httpkit.testing import no_waiting  # noqa: E402  # from this checkout
-from tests import fault_servers  # noqa: E402
-from tests.fault_table import HEAVY, TABLE, Fault, Gives  # noqa: E402
-from tests.fault_trial import (  # noqa: E402
+from tests.support import fault_servers  # noqa: E402
+from tests.support.fault_table import HEAVY, TABLE, Fault, Gives  # noqa: E402
+from tests.support.fault_trial import (  # noqa: E402
     COOKIE,
     KEY,
     TOKEN,
@@ -99,9 +99,9 @@ class HTTPX:
     @contextmanager
     def stream(self, method: str, url: str) -> Iterator[Any]:
         """Send a request, its body to be read in blocks."""
-        with self.client.stream(method, url) as answer:
-            answer.iter_content = answer.iter_bytes
-            yield answer
+        with self.client.stream(method, url) as response:
+            response.iter_content = response.iter_bytes
+            yield response
 
     def __getattr__(self, verb: str) -> Any:
         if verb == "download":
@@ -139,7 +139,7 @@ def judge(client: str, fault: Fault, outcome: Outcome) -> Iterator[str]:
         yield "repeat"
 
 
-def trial(client: str, fault: Fault) -> list[str]:
+def retry_state(client: str, fault: Fault) -> list[str]:
     """Play one fault to one client; return the kinds of bad outcomes."""
     with tempfile.TemporaryDirectory() as folder:
         outcome = play(fault, Path(folder), CLIENTS[client])
@@ -161,14 +161,14 @@ def measure(client: str, name: str) -> None:
     (fault,) = (row for row in HEAVY if row.name == name)
     with no_waiting():
         before = peak()
-        kinds = trial(client, fault)
+        kinds = retry_state(client, fault)
     print(*kinds, *(["memory"] if peak() - before > MOST_MEMORY else []))
 
 
 def compare(clients: list[str], *, listing: bool) -> None:
     """Play all to all, and print the table."""
     bad: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-    jobs = [(group, fault, trial) for group, faults in TABLE.items() for fault in faults]
+    jobs = [(group, fault, retry_state) for group, faults in TABLE.items() for fault in faults]
     jobs += [("memory", fault, flood) for fault in HEAVY]
     with no_waiting(), ThreadPoolExecutor(AT_ONCE) as pool:
         for client in clients:

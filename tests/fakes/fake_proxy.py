@@ -45,10 +45,10 @@ class FakeProxy(FakeServer):
         path = f"{target.path}?{target.query}" if target.query else target.path
         kept = {name: value for name, value in fields.items() if name not in _HOP_BY_HOP}
         onward.request(handler.command, path, body or None, kept)
-        answer = onward.getresponse()
-        content = answer.read()
-        handler.send_response(answer.status)
-        for name, value in answer.getheaders():
+        response = onward.getresponse()
+        content = response.read()
+        handler.send_response(response.status)
+        for name, value in response.getheaders():
             if name.lower() not in {"connection", "transfer-encoding", "content-length"}:
                 handler.send_header(name, value)
         handler.send_header("Content-Length", str(len(content)))

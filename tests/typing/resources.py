@@ -57,9 +57,9 @@ class Comments(Resource[User]):
 
     def hide(self, id: int) -> User:
         """Send an action."""
-        answer = self.request("POST", "{id}/hide", id=id, json={"why": "spam"})
-        assert_type(answer, Response)
-        return answer.decode(User)
+        response = self.request("POST", "{id}/hide", id=id, json={"why": "spam"})
+        assert_type(response, Response)
+        return response.decode(User)
 
 
 class Posts(Resource[Post]):
@@ -179,8 +179,8 @@ def a_clone_keeps_its_class(blog: Blog) -> None:
 
 
 def bodies_decode_into_models(blog: Blog) -> None:
-    answer = blog.get("posts")
-    assert_type(answer.decode(Post), Post)
-    assert_type(answer.decode(list[Post]), list[Post])
-    assert_type(answer.decode(User), User)
-    assert_type(answer.decode(first_word), str)
+    response = blog.get("posts")
+    assert_type(response.decode(Post), Post)
+    assert_type(response.decode(list[Post]), list[Post])
+    assert_type(response.decode(User), User)
+    assert_type(response.decode(first_word), str)

@@ -21,8 +21,8 @@ from httpkit import (
     StatusError,
     raising,
 )
+from httpkit._transport.adapter import Adapter
 from httpkit.testing import Sandbox, no_waiting, recorded_waits
-from httpkit.transport import Adapter
 
 
 class Blog(
@@ -138,8 +138,8 @@ def our_session_is_one_of_requests(api: httpkit.Session, wiki: Wiki) -> None:
 
 def requests_are_prepared_and_sent(api: httpkit.Session) -> None:
     prepared: requests.PreparedRequest = api.prepare_request(requests.Request("GET", "users"))
-    answer: requests.Response = api.send(prepared, timeout=5, stream=True)
-    answer.close()
+    response: requests.Response = api.send(prepared, timeout=5, stream=True)
+    response.close()
 
 
 def auth_of_many_kinds(api: httpkit.Session) -> None:

@@ -1,0 +1,139 @@
+"""What the environment says: proxies, certificates, and passwords in netrc.
+
+requests reads all of it for every request, which takes longer the more variables there are.
+Rule: an answer is kept only while what it was read from is what it was.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import urllib.request
+from functools import lru_cache
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import requests.sessions
+import requests.utils
+
+from httpkit._core.light_dataclasses import dataclass, field
+
+# Origins and hosts that are remembered; more of them come from a crawler, which gains nothing.
+_MOST_KEPT = 256
+
+
+@dataclass(slots=True)
+class _Read:
+    """What was read from one state of the environment."""
+
+    variables: dict[Any, Any] = field(default_factory=dict[Any, Any])
+    proxies: dict[tuple[str, str | None], dict[str, str]] = field(
+        default_factory=dict[tuple[str, str | None], dict[str, str]]
+    )
+
+
+# Any: what is looked at is imported there from elsewhere, and not declared as theirs.
+sessions: Any = requests.sessions
+utils: Any = requests.utils
+standard: Any = urllib.request
+
+_read = _Read()
+# Windows and macOS ask the system, too.
+_IS_VARIABLES_ALONE = sys.platform not in {"win32", "darwin"}
+_STOCK_PROXIES = sessions.get_environ_proxies
+_STOCK_NETRC = utils.get_netrc_auth
+
+
+def proxies(url: str, no_proxy: str | None) -> dict[str, str]:
+    """Return the proxies of the environment for a URL, as requests does, by scheme.
+
+    Args:
+        url: Where the request goes.
+        no_proxy: Hosts that need none, over the environment's; None for the environment's own.
+    """
+    global _read  # noqa: PLW0603  # replaced whole, so that no thread sees half of another one
+    variables: Any = getattr(os.environ, "_data", None)
+    if not _is_plain(variables):
+        found: dict[str, str] = sessions.get_environ_proxies(url, no_proxy)
+        return found
+    kept = _read
+    if kept.variables != variables:  # compared in 4 us where they are 280, and read in 550
+        kept = _read = _Read(dict(variables))
+    slash = url.find("/", 8)
+    key = url if slash < 0 else url[:slash], no_proxy
+    known = kept.proxies.get(key)
+    if known is None:
+        known = sessions.get_environ_proxies(url, no_proxy)
+        if len(kept.proxies) >= _MOST_KEPT:
+            kept.proxies.clear()
+        kept.proxies[key] = known
+    return dict(known)
+
+
+def _is_plain(variables: object) -> bool:
+    """Say whether only variables count, and nobody put a function of his own in between."""
+    return (
+        _IS_VARIABLES_ALONE
+        and isinstance(variables, dict)
+        and sessions.get_environ_proxies is _STOCK_PROXIES
+        and utils.getproxies is standard.getproxies_environment
+        and utils.proxy_bypass is standard.proxy_bypass_environment
+    )
+
+
+def _variables() -> Any:
+    """Return what the environment holds, undecoded; None where it is no ordinary one.
+
+    A variable that is not set is seen there without an exception, in 0.1 us, not 1.2.
+    """
+    held: Any = getattr(os.environ, "_data", None)
+    return cast("Any", held) if _IS_VARIABLES_ALONE and type(held) is dict else None
+
+
+def ca_bundle() -> str | None:
+    """Return the path of the certificates to trust; None leaves it to requests."""
+    held = _variables()
+    if held is None:
+        return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or None
+    found = held.get(b"REQUESTS_CA_BUNDLE") or held.get(b"CURL_CA_BUNDLE")
+    return _decoded(found) if found else None
+
+
+_decoded = lru_cache(maxsize=8)(os.fsdecode)
+
+
+def password(url: str) -> tuple[str, str] | None:
+    """Return the user and password that netrc has for a URL's host; None when it has none."""
+    if utils.get_netrc_auth is not _STOCK_NETRC or (held := _variables()) is None:
+        found: tuple[str, str] | None = utils.get_netrc_auth(url)
+        return found
+    paths = _netrc_paths(held.get(b"NETRC"), held.get(b"HOME"), tuple(utils.NETRC_FILES))
+    if not any([os.access(path, os.F_OK) for path in paths]):  # noqa: C419  # a list is faster
+        return None
+    stamps = tuple(map(_stamp, paths))
+    key = urlsplit(url).hostname or ""
+    kept = _netrc.get(key)
+    if kept is None or kept[0] != stamps:
+        if len(_netrc) >= _MOST_KEPT:
+            _netrc.clear()
+        kept = _netrc[key] = stamps, utils.get_netrc_auth(url)
+    return kept[1]
+
+
+_netrc: dict[str, tuple[tuple[object, ...], tuple[str, str] | None]] = {}
+
+
+@lru_cache(maxsize=8)
+def _netrc_paths(named: bytes | None, _home: bytes | None, usual: tuple[str, ...]) -> list[str]:
+    """Return where netrc may be: a variable says it, else it is in the home directory."""
+    places = [f"~/{name}" for name in usual] if named is None else [os.fsdecode(named)]
+    return list(map(os.path.expanduser, places))
+
+
+def _stamp(path: str) -> tuple[object, ...] | None:
+    """Return what changes when a file does; None when there is none."""
+    try:
+        stat = os.stat(path)  # noqa: PTH116  # three times as fast as a Path
+    except (OSError, ValueError):
+        return None
+    return path, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino

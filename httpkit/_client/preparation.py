@@ -1,0 +1,268 @@
+"""What of a session goes into a request, depending on where the request goes.
+
+Rule: an origin that is not the session's gets what the call itself holds, and of the
+session's headers the harmless ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from http.cookiejar import CookieJar
+from typing import Any, Protocol
+from urllib.parse import parse_qsl, urlsplit
+
+import requests
+from requests.cookies import RequestsCookieJar, cookiejar_from_dict, merge_cookies
+from requests.exceptions import InvalidURL
+from requests.sessions import merge_hooks
+from requests.utils import get_auth_from_url, select_proxy
+
+from httpkit._client import environment, settings
+from httpkit._core import header_fields, redaction, urls
+from httpkit._core.types import Auth, Hook, TokenTransport, is_mapping
+from httpkit._core.urls import Origin
+from httpkit._diagnostics.errors import ConfigurationError
+from httpkit._messages.request import Call, PreparedRequest, check_headers
+from httpkit._policy.auth import NO_AUTH, Signer, as_signer, refreshable, resigner
+from httpkit._policy.options import fields_of
+
+
+class Owner(TokenTransport, Protocol):
+    """What preparing a request needs of a session."""
+
+    auth: Auth
+    cookies: Any
+    headers: Any
+    hooks: Any
+    params: Any
+    proxies: Any
+    trust_env: bool
+
+    @property
+    def base_url(self) -> str | None:
+        """What relative URLs are appended to."""
+        ...
+
+    @property
+    def trusted_origins(self) -> Sequence[str]:
+        """Further origins that may see the session's credentials."""
+        ...
+
+
+def prepare(request: requests.Request, owner: Owner, asked: Call) -> PreparedRequest:
+    """Merge a request with a session's settings and sign it.
+
+    Args:
+        request: From a call, or from a caller's hand.
+        owner: The session.
+        asked: What the call asked for; the result's call knows of the credentials, too.
+
+    Raises:
+        InvalidURL: The URL is relative without a base, or climbs out of the base.
+        ConfigurationError: The auth is none, or a secret cannot be sent.
+        TokenError: The authorization server gives no token.
+    """
+    url = urls.mend(urls.join(owner.base_url, as_text(request.url)))
+    home, place = allowed_origins(owner, url), urls.origin(url)
+    is_same_origin = place in home
+    fields = fields_of(owner.headers)
+    signer = _signer(request, owner, url, fields=fields if is_same_origin else None)
+    hooks = merge_hooks(request.hooks, owner.hooks) or {}
+    call = asked._replace(
+        home=home if is_same_origin else frozenset({place}),
+        uses_session=is_same_origin,
+        cookies=_own_cookies(request) if request.cookies else None,
+        is_signed=True,
+        token_transport=owner,
+    )
+    if signer is not NO_AUTH:
+        call = call._replace(sign=resigner(signer), refreshable=refreshable(signer))
+    if any(hooks.values()):
+        call = call._replace(hooks=as_hooks(hooks.get("response")))
+    if not is_same_origin and _holds_credentials(owner, fields):
+        call = call._replace(credentials_withheld=_why_credentials_withheld(url))
+    # With its call before it is signed: a strategy may ask for a token.
+    prepared = PreparedRequest.blank(_as_method(request.method), call)
+    params = settings.merge_params(owner.params if is_same_origin else None, request.params)
+    prepared.prepare_url(url, params)
+    sent = fields if is_same_origin else header_fields.forwardable(fields)
+    headers = settings.merge_headers(sent, request.headers)
+    headers.check(check_headers)
+    prepared.headers = headers
+    if (jar := _cookies(request, owner, is_same_origin=is_same_origin)) is not None:
+        prepared.prepare_cookies(jar)
+    prepared.prepare_body(request.data, request.files, request.json)
+    if signer is not NO_AUTH:
+        prepared.prepare_auth(signer)
+    if headers.unchecked:  # since the body
+        headers.check(check_headers)
+    if any(hooks.values()):
+        prepared.prepare_hooks(hooks)
+    return prepared
+
+
+def _as_method(method: Any) -> str:
+    text: str = method.decode("ascii") if isinstance(method, bytes) else method or "GET"
+    return text.upper()
+
+
+def as_hooks(hooks: Any) -> tuple[Hook, ...]:
+    """Return hooks as requests takes them: none, one, or several."""
+    return () if not hooks else (hooks,) if callable(hooks) else tuple(hooks)
+
+
+def as_text(url: object) -> str:
+    """Return a URL as text, without the white space before it.
+
+    Raises:
+        ConfigurationError: It is None.
+        InvalidURL: It is no text.
+    """
+    if url is None:
+        raise ConfigurationError("the URL is None")
+    if isinstance(url, str) and url.isascii():
+        return url.lstrip()
+    text: str | None
+    try:
+        text = url.decode("utf-8") if isinstance(url, bytes) else str(url)
+        text.encode("utf-8")
+    except UnicodeError:
+        text = None
+    if text is None:  # not raised above: a UnicodeError holds the text, secrets included
+        raise InvalidURL("the URL is no text in UTF-8")
+    return text.lstrip()
+
+
+def allowed_origins(owner: Owner, url: str) -> frozenset[Origin]:
+    """Return the origins that may see the session's credentials on a call to this URL."""
+    return urls.allowed_origins(owner.base_url, url, owner.trusted_origins)
+
+
+def _signer(
+    request: requests.Request, owner: Owner, url: str, *, fields: Mapping[str, Any] | None
+) -> Signer:
+    """Return what signs the request; NO_AUTH rather than None, for which requests looks around.
+
+    Args:
+        request: Its own auth comes first.
+        owner: The session.
+        url: Where it goes.
+        fields: The session's header fields; None where its credentials must not go.
+    """
+    given = owner.auth if request.auth is None and fields is not None else request.auth
+    if given:
+        return as_signer(given)
+    if fields and "Authorization" in fields:
+        return NO_AUTH
+    if request.headers and any(map(_is_authorization, request.headers)):
+        return NO_AUTH
+    if "@" in url and any(user_and_password := get_auth_from_url(url)):
+        return as_signer(user_and_password)
+    ambient = environment.password(url) if owner.trust_env and is_private(url) else None
+    return as_signer(ambient) if ambient else NO_AUTH
+
+
+def _is_authorization(name: object) -> bool:
+    text = name.decode("latin-1") if isinstance(name, bytes) else str(name)
+    return text.lower() == "authorization"
+
+
+def _cookies(
+    request: requests.Request, owner: Owner, *, is_same_origin: bool
+) -> RequestsCookieJar | None:
+    held = owner.cookies if is_same_origin else None
+    if is_same_origin and type(held) is not header_fields.Jar:
+        held = as_jar(held)
+    if not request.cookies and (held is None or not _holds_any(held)):
+        return None
+    jar = RequestsCookieJar()
+    if held is not None:
+        merge_cookies(jar, held)
+    if (own := _own_cookies(request)) is not None:
+        merge_cookies(jar, own)
+    return jar
+
+
+def _holds_any(jar: CookieJar) -> bool:
+    return next(iter(jar), None) is not None  # its length counts them all
+
+
+def _own_cookies(request: requests.Request) -> RequestsCookieJar | None:
+    if not request.cookies:
+        return None
+    # Merging a dict into a jar would keep the session's cookie of the same name.
+    given = request.cookies
+    own = RequestsCookieJar()
+    merge_cookies(own, as_jar(given))
+    return own
+
+
+def as_jar(cookies: Any) -> CookieJar:
+    """Return cookies as a jar; None is an empty one. requests would pass over what is no jar.
+
+    Raises:
+        ConfigurationError: They are neither a jar nor names with texts.
+    """
+    if isinstance(cookies, CookieJar):
+        return cookies
+    cookies = {} if cookies is None else cookies
+    jar = None
+    if is_mapping(cookies):
+        with suppress(TypeError, AttributeError, ValueError):
+            jar = cookiejar_from_dict(dict(cookies))
+    if jar is None:  # not raised from that error: it may hold a cookie
+        raise ConfigurationError("cookies= must map names to texts, or be a jar")
+    return jar
+
+
+def _holds_credentials(owner: Owner, fields: Mapping[str, Any]) -> bool:
+    held = owner.auth or owner.params or _holds_any(as_jar(owner.cookies))
+    return bool(held) or len(header_fields.forwardable(fields)) < len(fields)
+
+
+def _why_credentials_withheld(url: str) -> str:
+    place = urls.format_origin(urls.origin(url))
+    return f"the session's credentials were withheld from {place} (see trusted_origins)"
+
+
+def is_private(url: str) -> bool:
+    """Say whether nobody on the way can read what is sent to a URL."""
+    scheme, host, _ = urls.origin(url)
+    return scheme != "http" or urls.is_loopback(host)
+
+
+def refuse_plain_http(prepared: PreparedRequest) -> None:
+    """Refuse to send credentials where anybody on the way can read them.
+
+    Raises:
+        ConfigurationError: The request holds credentials and goes over plain http.
+    """
+    if is_private(prepared.url or ""):
+        return
+    query = parse_qsl(urlsplit(prepared.url or "").query)
+    names = [*prepared.headers, *(name for name, _ in query)]
+    secret = next((n for n in names if redaction.is_secret(n) and n != "Cookie"), None)
+    signs = prepared.call is not None and prepared.call.sign is not None
+    if secret or signs:
+        place = urls.format_origin(urls.origin(prepared.url or ""))
+        raise ConfigurationError(
+            f"credentials ({secret or 'auth'}) would travel unencrypted to {place}: use https,"
+            " or allow_http_auth=True"
+        )
+
+
+def merge_proxies(url: str, explicit: dict[str, Any], ambient: dict[str, Any]) -> dict[str, Any]:
+    """Return the proxies to use: what was said here, else what the environment says.
+
+    Args:
+        url: Where the request goes.
+        explicit: The session's proxies with the call's over them; None switches one off.
+        ambient: The environment's.
+    """
+    if not explicit:
+        return ambient
+    chosen = {name: proxy for name, proxy in explicit.items() if proxy is not None}
+    if select_proxy(url, chosen):
+        return chosen
+    return {**{name: proxy for name, proxy in ambient.items() if name not in explicit}, **chosen}

@@ -1,0 +1,260 @@
+"""What a session can be told: the options, their bounds, and what each means by default."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, cast
+from urllib.parse import urlencode
+
+from requests.exceptions import InvalidHeader
+
+from httpkit._core import header_fields, urls
+from httpkit._core.types import (
+    is_list,
+    is_mapping,
+    is_tuple,
+)
+from httpkit._diagnostics.checks import check_count, check_seconds
+from httpkit._diagnostics.errors import ConfigurationError
+from httpkit._messages.request import check_headers
+from httpkit._policy.auth import as_signer
+from httpkit._policy.dispatch import as_dispatch
+from httpkit._policy.limits import check_rate_limit
+from httpkit._policy.retry import as_policy
+
+# What strict=False means: requests' own defaults.
+LENIENT: Mapping[str, object] = {
+    "timeout": None,
+    "deadline": None,
+    "retry": None,
+    "raise_for_status": False,
+    "max_body": None,
+    "allow_http_auth": True,
+    "redirect_body": True,
+}
+
+# What requests assigns in its own constructor, so that a class attribute would be lost.
+REQUESTS_SETTINGS = ("auth", "headers", "params", "cookies", "proxies", "verify", "cert")
+
+
+def own(name: str, value: Any) -> Any:
+    """Return a copy of a container, so that its owner may change it; other values as they are."""
+    if name == "on_status":
+        return as_dispatch(value)
+    if name in {"trusted_origins", "secret_headers"} and value is None:
+        return ()
+    if is_mapping(value):
+        return dict(value)
+    is_ours = name in {"trusted_origins", "secret_headers"}
+    return tuple(value) if is_ours and is_list(value) else value
+
+
+def merged(before: Mapping[str, Any], keywords: Mapping[str, Any]) -> dict[str, Any]:
+    """Put keywords over those of a parent class; mappings are merged, the newer entry wins."""
+    result = dict(before)
+    for name, value in keywords.items():
+        present = result.get(name)
+        if is_mapping(value) and is_mapping(present):
+            result[name] = {**present, **value}
+        else:
+            result[name] = value
+    return result
+
+
+def check(options: Mapping[str, Any]) -> None:
+    """Refuse settings that cannot work, before anything is sent.
+
+    Raises:
+        ConfigurationError: A value is out of its bounds; the message names it.
+        InvalidURL: base_url is no URL to append to.
+    """
+    for name, value in options.items():
+        if checker := _CHECKS.get(name):
+            checker(name, value)
+
+
+def _check_base_url(_: str, base_url: object) -> None:
+    if base_url is None:
+        return
+    if not isinstance(base_url, str):
+        raise ConfigurationError(f"base_url must be a str or None, not {type(base_url).__name__}")
+    urls.check_base(base_url)
+
+
+def _check_timeout(name: str, timeout: Any) -> None:
+    if is_tuple(timeout):
+        if len(timeout) != 2 or any(is_tuple(seconds) for seconds in timeout):
+            raise ConfigurationError(f"timeout={timeout!r} must be seconds or (connect, read)")
+        for seconds in timeout:
+            _check_timeout(name, seconds)
+    # urllib3's own Timeout object is checked by urllib3.
+    elif timeout is not None and not hasattr(timeout, "connect_timeout"):
+        check_seconds(name, timeout, above_zero=True)
+
+
+def _check_deadline(name: str, deadline: object) -> None:
+    if deadline is not None:
+        check_seconds(name, deadline, above_zero=True)
+
+
+def _check_max_body(name: str, size: object) -> None:
+    check_count(name, size, least=1, is_optional=True)
+
+
+def _check_rate_limit(_: str, rate_limit: object) -> None:
+    if rate_limit is not None:
+        check_rate_limit(rate_limit)
+
+
+def _check_origins(_: str, origins: Any) -> None:
+    if isinstance(origins, str) or not isinstance(origins, Sequence):
+        raise ConfigurationError("trusted_origins must be a sequence of URLs")
+    for place in cast("Sequence[object]", origins):
+        urls.check_base(str(place))
+
+
+def _check_names(name: str, values: Any) -> None:
+    if isinstance(values, str) or not isinstance(values, Sequence):
+        raise ConfigurationError(f"{name}={values!r} must be a sequence of str")
+    if not all(isinstance(value, str) for value in cast("Sequence[object]", values)):
+        raise ConfigurationError(f"{name} must be a sequence of str")
+
+
+def _check_proxies(name: str, proxies: Any) -> None:
+    if proxies is None:
+        return
+    is_known = is_mapping(proxies) and all(isinstance(scheme, str) for scheme in proxies)
+    if not is_known or not all(url is None or isinstance(url, str) for url in proxies.values()):
+        raise ConfigurationError(f"{name} must map schemes to URLs")  # they may hold passwords
+
+
+def _check_auth(_: str, auth: object) -> None:
+    if auth is not None:
+        as_signer(auth)
+
+
+def _check_retry(_: str, retry: Any) -> None:
+    as_policy(retry)
+
+
+def _check_on_status(_: str, table: Any) -> None:
+    as_dispatch(table)
+
+
+def _check_flag(name: str, flag: object) -> None:
+    if not isinstance(flag, bool):
+        raise ConfigurationError(f"{name}={flag!r} must be True or False")
+
+
+_CHECKS: Mapping[str, Callable[[str, Any], None]] = {
+    "auth": _check_auth,
+    "proxies": _check_proxies,
+    "base_url": _check_base_url,
+    "retry": _check_retry,
+    "on_status": _check_on_status,
+    "timeout": _check_timeout,
+    "deadline": _check_deadline,
+    "max_body": _check_max_body,
+    "rate_limit": _check_rate_limit,
+    "trusted_origins": _check_origins,
+    "secret_headers": _check_names,
+    "raise_for_status": _check_flag,
+    "allow_http_auth": _check_flag,
+    "redirect_body": _check_flag,
+    "strict": _check_flag,
+}
+
+
+def clip(timeout: Any, remaining: float) -> Any:
+    """Shorten a timeout to what is left of the deadline.
+
+    Args:
+        timeout: Seconds, (connect, read), None for off, or urllib3's Timeout as it is.
+        remaining: Seconds, above 0; infinity leaves the timeout alone.
+    """
+    if remaining == math.inf:
+        return timeout
+    if hasattr(timeout, "connect_timeout"):  # urllib3's own
+        clipped = timeout.clone()
+        clipped.total = remaining if clipped.total is None else min(clipped.total, remaining)
+        return clipped
+    pair: tuple[Any, ...] = timeout if is_tuple(timeout) else (timeout, timeout)
+    connect, read = pair
+    return (
+        remaining if connect is None else min(connect, remaining),
+        remaining if read is None else min(read, remaining),
+    )
+
+
+def format_params(params: Any) -> Any:
+    """Write booleans as "true" and "false", as JSON does; requests writes "True"."""
+    if params is None or isinstance(params, (str, bytes)):
+        return params
+    try:
+        if hasattr(params, "items"):
+            return {name: _spell(value) for name, value in params.items()}
+        return [(name, _spell(value)) for name, value in params]
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"params={type(params).__name__} must be pairs") from error
+
+
+def _spell(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (list, tuple, set)):
+        return [_spell(item) for item in cast("Iterable[Any]", value)]
+    return value
+
+
+def merge_params(session: Any, call: Any) -> Any:
+    """Put the session's parameters before the call's; None in a call's mapping removes one.
+
+    Args:
+        session: A mapping, pairs or text; None is none.
+        call: Likewise.
+    """
+    if not session and not call:
+        return None
+    call = format_params(call)
+    if not session:
+        return call
+    session = format_params(session)
+    if not call:
+        return session
+    if is_mapping(session) and is_mapping(call):
+        merged = {**session, **call}
+        return {name: value for name, value in merged.items() if value is not None}
+    if isinstance(session, (str, bytes)) or isinstance(call, (str, bytes)):
+        return f"{_as_query(session)}&{_as_query(call)}"
+    return [*_as_pairs(session), *_as_pairs(call)]
+
+
+def _as_pairs(params: Any) -> list[tuple[Any, Any]]:
+    return list(params.items() if is_mapping(params) else params)
+
+
+def _as_query(params: Any) -> str:
+    if isinstance(params, bytes):
+        return params.decode("utf-8")
+    return params if isinstance(params, str) else urlencode(_as_pairs(params), doseq=True)
+
+
+def merge_headers(
+    session: Mapping[str, Any], call: Mapping[str, Any] | None
+) -> header_fields.Outgoing:
+    """Put the call's headers over the session's; None in the call removes one."""
+    if isinstance(session, header_fields.Outgoing):
+        if session.unchecked:
+            with suppress(InvalidHeader):  # the call may take it away; it is told of what is left
+                session.check(check_headers)
+        merged = session.copy()
+    else:
+        merged = header_fields.Outgoing(session)
+    if call:
+        try:
+            merged.update(call)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise ConfigurationError("headers= must map names to values") from error
+    return merged.without_none() if merged.unchecked else merged

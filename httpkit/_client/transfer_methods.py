@@ -1,0 +1,227 @@
+"""Files down and up: what a caller may say of a transfer."""
+
+from __future__ import annotations  # names of modules that are imported when they are needed
+
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, Unpack
+
+import requests
+
+from httpkit._client.verbs import Verbs
+from httpkit._core.types import ImportedLater
+from httpkit._core.urls import Origin
+from httpkit._messages.response import Response
+from httpkit._policy.options import FetchOptions, UploadOptions
+
+if TYPE_CHECKING:
+    from httpkit._diagnostics import progress
+    from httpkit._transfers import download as downloads
+    from httpkit._transfers import upload as uploads
+else:
+    progress = ImportedLater("httpkit._diagnostics.progress")
+    downloads = ImportedLater("httpkit._transfers.download")
+    uploads = ImportedLater("httpkit._transfers.upload")
+
+
+class Transfers(Verbs):
+    """The transfers of a session."""
+
+    if TYPE_CHECKING:
+        _whole_url: Callable[..., str]  # Session defines these
+        _homes_of: Callable[[str], frozenset[Origin]]
+        redirect_body: bool
+
+    def download(
+        self,
+        url: str | bytes,
+        dest: downloads.Destination = None,
+        *,
+        if_exists: downloads.IfExists | None = None,
+        resume: downloads.Resume = True,
+        checksum: str | None = None,
+        verify: downloads.Verify = "auto",
+        expected_size: int | None = None,
+        max_size: int | None = None,
+        content_type: str | tuple[str, ...] | None = None,
+        decode: bool | Literal["auto"] = "auto",
+        max_stalls: int = 5,
+        progress: progress.ProgressLike = None,
+        mtime: bool = False,
+        fsync: bool = False,
+        **options: Unpack[FetchOptions],
+    ) -> downloads.Download:
+        """Fetch a URL into a file: resumed, verified, and under its name only when whole.
+
+        The bytes go into `<name>.part` beside the file. A call that is cut short, by the
+        network or by the end of the process, leaves them there, and the next call with the
+        same destination goes on, if the server still has the same version.
+
+        Args:
+            url: As for `request`.
+            dest: A path, an existing folder (the server names the file), a file object, or
+                None for the current folder.
+            if_exists: "replace", "error", "skip" (ask nothing), "rename" ("name (1).txt") or
+                "update" (only what changed since the file's time, which `mtime` makes the
+                server's). None: replace a file that the caller named, refuse one that the
+                server named.
+            resume: Whether to go on from a part file of the same version. "force" goes on
+                also without a validator, trusting the size and the bytes that overlap.
+            checksum: "sha256:<hex>", or another algorithm of hashlib; None checks none.
+            verify: What to do with the server's Repr-Digest, Content-Digest (RFC 9530) and
+                Content-MD5: "auto" checks what is there, "require" demands a digest, the
+                server's or `checksum`, "off" looks at none.
+            expected_size: Bytes the file must have; None takes any.
+            max_size: The most bytes to accept; None is no limit.
+            content_type: A pattern such as `"image/*"`, or several, that the type must match;
+                None takes any. It keeps an HTML error page from being saved as data.
+            decode: Whether to undo a Content-Encoding; "auto" does, unless the file's name or
+                type says that it is compressed itself.
+            max_stalls: Attempts in a row without a new byte before giving up, 0 or more.
+            progress: True shows a bar, a callable is given a Progress at most ten times a
+                second, a tqdm-like bar is updated; None shows nothing.
+            mtime: Whether the file gets the time of Last-Modified.
+            fsync: Whether to wait until the disk has the file.
+            **options: Keywords of `request`: headers, params, path, auth, timeout, ...
+
+        Returns:
+            The result, which works as a path.
+
+        Raises:
+            IncompleteError: It stopped early; what arrived is kept, and the message says how
+                to go on.
+            ChecksumError: What arrived, twice, is not what was promised; it was discarded.
+            TransferError: The file exists, cannot be written, or is not what was expected.
+            BodyTooLargeError: It is larger than `max_size`.
+            StatusError: The server refuses.
+            ValueError: An argument cannot work; nothing was sent.
+        """
+        from httpkit._transfers import fetch
+        from httpkit._transfers.download import DownloadOptions
+
+        wishes = DownloadOptions(
+            if_exists=if_exists,
+            resume=resume,
+            checksum=checksum,
+            verify=verify,
+            expected_size=expected_size,
+            max_size=max_size,
+            content_type=content_type,
+            decode=decode,
+            max_stalls=max_stalls,
+            progress=progress,
+            mtime=mtime,
+            fsync=fsync,
+        )
+        asked: dict[str, Any] = {
+            **options, "stream": True, "raise_for_status": True, "on_status": fetch.HANDLED
+        }  # fmt: skip
+        headers: Mapping[str, str | bytes | None] = asked.pop("headers", None) or {}
+
+        def ask(fields: dict[str, str]) -> requests.Response:
+            response: Response = self.request("GET", url, headers={**headers, **fields}, **asked)
+            return response
+
+        whole = self._whole_url(url, options.get("path"))
+        return fetch.fetch(ask, whole, dest, wishes)
+
+    def upload(
+        self,
+        url: str | bytes,
+        source: uploads.UploadSource,
+        *,
+        method: str | None = None,
+        field: str | None = None,
+        data: uploads.Fields = None,
+        filename: str | None = None,
+        content_type: str | None = None,
+        size: int | None = None,
+        checksum: str | None = None,
+        progress: progress.ProgressLike = None,
+        resumable: uploads.Protocol | None = None,
+        state: str | os.PathLike[str] | None = None,
+        chunk_size: int | None = None,
+        max_stalls: int = 5,
+        **options: Unpack[UploadOptions],
+    ) -> Response:
+        """Send a file of any size, in flat memory; every attempt sends the same bytes.
+
+        It goes out as the body itself (PUT), or with `field` as a file in a form (POST). What
+        can be read only once is sent once, and an error says so; a file that changes while it
+        is sent is an error, and the server does not get the end of it.
+
+        Args:
+            url: As for `request`.
+            source: A path, bytes, a file object (sent from where it stands), an iterable of
+                bytes, or a callable that returns a fresh one for every attempt.
+            method: None: PUT, and POST for a form. With `resumable`, of the first request.
+            field: The name of the file's field, for a multipart form (RFC 7578); None: no form.
+            data: The form's other fields. With `resumable`, what is known of the file: JSON
+                for "content-range", Upload-Metadata for "tus".
+            filename: In the form; None: the name of the source.
+            content_type: The file's; None guesses by the name.
+            size: Bytes of the source, where it cannot say; of a file, how many of it to send.
+                None: all. An iterable without a size is sent in chunks.
+            checksum: "sha256:<hex>" of the source, or another algorithm of hashlib: the last
+                bytes leave only if it is right, and the server is told (Content-Digest, RFC
+                9530). None checks none.
+            progress: As for `download`.
+            resumable: Send so that the upload goes on where it was cut: "content-range"
+                (Google, YouTube, OneDrive) or "tus" (1.0). None: in one request.
+            state: A small file that lets another process go on, while `resumable`; it holds
+                the upload's address, which is a credential. It is removed at the end. None:
+                within this call only.
+            chunk_size: Bytes per request of a resumable upload; for "content-range" a multiple
+                of 256 KiB. None: all that is left in one.
+            max_stalls: Requests of a resumable upload in a row that bring nothing new before
+                giving up, 0 or more.
+            **options: Keywords of `request`: headers, params, path, auth, timeout, ...;
+                `deadline` is off unless it is given.
+
+        Returns:
+            The answer to the last request.
+
+        Raises:
+            TransferError: The source cannot be read, or is not what it was; or the server does
+                not keep to the protocol.
+            ChecksumError: The source is not what `checksum` was made of.
+            IncompleteError: A resumable upload stopped early; the message says how to go on.
+            StatusError: The server refuses.
+            RequestException: There is no answer.
+            ValueError: An argument cannot work; nothing was sent.
+        """
+        from httpkit._transfers import upload
+        from httpkit._transfers.resumable import upload_in_steps
+
+        wishes = upload.DownloadOptions(
+            method=method,
+            field=field,
+            data=data,
+            filename=filename,
+            content_type=content_type,
+            size=size,
+            checksum=checksum,
+            progress=progress,
+            resumable=resumable,
+            state=state,
+            chunk_size=chunk_size,
+            max_stalls=max_stalls,
+        )
+        asked: dict[str, Any] = {"deadline": None, **options}
+
+        def send(method: str, url: str | bytes = url, **changed: Any) -> Response:
+            response: Response = self.request(method, url, **changed)
+            return response
+
+        if resumable is None:
+            return upload.upload(send, source, wishes, asked)
+        whole = self._whole_url(url, options.get("path"))
+        return upload_in_steps(
+            send,
+            whole,
+            source,
+            wishes,
+            asked,
+            homes=self._homes_of(whole),
+            may_leave=options.get("redirect_body", self.redirect_body),
+        )

@@ -1,0 +1,172 @@
+"""GET, POST and their like, typed: each is one line around `request`.
+
+Rule: requests' signatures, and no frame more than requests has, for the warnings whose
+stacklevel counts on it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
+
+import requests
+
+from httpkit._core.types import Data, Json, Params
+from httpkit._messages.response import Response
+from httpkit._policy.options import DataOptions, GetOptions, PostOptions, RequestOptions, Table
+
+T = TypeVar("T")
+
+
+class Verbs(requests.Session):
+    """The verbs of a session: with `on_status` they may return what a handler returns."""
+
+    if TYPE_CHECKING:
+        request: Any  # Session defines it, with a wider result
+
+    @overload
+    def get(
+        self,
+        url: str | bytes,
+        params: Params = None,
+        *,
+        on_status: None = None,
+        **options: Unpack[GetOptions],
+    ) -> Response: ...
+    @overload
+    def get(
+        self,
+        url: str | bytes,
+        params: Params = None,
+        *,
+        on_status: Table[T],
+        **options: Unpack[GetOptions],
+    ) -> Response | T: ...
+    def get(self, url: str | bytes, params: Params = None, **options: Any) -> Any:
+        """Ask for a resource (RFC 9110 section 9.3.1).
+
+        The keywords, results and errors are those of `request`.
+        """
+        return self.request("GET", url, params=params, **options)
+
+    @overload
+    def options(
+        self, url: str | bytes, *, on_status: None = None, **options: Unpack[RequestOptions]
+    ) -> Response: ...
+    @overload
+    def options(
+        self, url: str | bytes, *, on_status: Table[T], **options: Unpack[RequestOptions]
+    ) -> Response | T: ...
+    def options(self, url: str | bytes, **options: Any) -> Any:
+        """Ask what a resource supports (RFC 9110 section 9.3.7).
+
+        The keywords, results and errors are those of `request`.
+        """
+        return self.request("OPTIONS", url, **options)
+
+    @overload
+    def head(
+        self, url: str | bytes, *, on_status: None = None, **options: Unpack[RequestOptions]
+    ) -> Response: ...
+    @overload
+    def head(
+        self, url: str | bytes, *, on_status: Table[T], **options: Unpack[RequestOptions]
+    ) -> Response | T: ...
+    def head(self, url: str | bytes, **options: Any) -> Any:
+        """Ask for the header fields alone (RFC 9110 section 9.3.2); follow no redirects.
+
+        The keywords, results and errors are those of `request`.
+        """
+        options.setdefault("allow_redirects", False)
+        return self.request("HEAD", url, **options)
+
+    @overload
+    def post(
+        self,
+        url: str | bytes,
+        data: Data = None,
+        json: Json = None,
+        *,
+        on_status: None = None,
+        **options: Unpack[PostOptions],
+    ) -> Response: ...
+    @overload
+    def post(
+        self,
+        url: str | bytes,
+        data: Data = None,
+        json: Json = None,
+        *,
+        on_status: Table[T],
+        **options: Unpack[PostOptions],
+    ) -> Response | T: ...
+    def post(self, url: str | bytes, data: Data = None, json: Json = None, **options: Any) -> Any:
+        """Let a resource process a body (RFC 9110 section 9.3.3).
+
+        The keywords, results and errors are those of `request`.
+        """
+        return self.request("POST", url, data=data, json=json, **options)
+
+    @overload
+    def put(
+        self,
+        url: str | bytes,
+        data: Data = None,
+        *,
+        on_status: None = None,
+        **options: Unpack[DataOptions],
+    ) -> Response: ...
+    @overload
+    def put(
+        self,
+        url: str | bytes,
+        data: Data = None,
+        *,
+        on_status: Table[T],
+        **options: Unpack[DataOptions],
+    ) -> Response | T: ...
+    def put(self, url: str | bytes, data: Data = None, **options: Any) -> Any:
+        """Replace a resource (RFC 9110 section 9.3.4).
+
+        The keywords, results and errors are those of `request`.
+        """
+        return self.request("PUT", url, data=data, **options)
+
+    @overload
+    def patch(
+        self,
+        url: str | bytes,
+        data: Data = None,
+        *,
+        on_status: None = None,
+        **options: Unpack[DataOptions],
+    ) -> Response: ...
+    @overload
+    def patch(
+        self,
+        url: str | bytes,
+        data: Data = None,
+        *,
+        on_status: Table[T],
+        **options: Unpack[DataOptions],
+    ) -> Response | T: ...
+    def patch(self, url: str | bytes, data: Data = None, **options: Any) -> Any:
+        """Change a resource in part (RFC 5789).
+
+        The keywords, results and errors are those of `request`.
+        """
+        return self.request("PATCH", url, data=data, **options)
+
+    @overload
+    def delete(
+        self, url: str | bytes, *, on_status: None = None, **options: Unpack[RequestOptions]
+    ) -> Response: ...
+    @overload
+    def delete(
+        self, url: str | bytes, *, on_status: Table[T], **options: Unpack[RequestOptions]
+    ) -> Response | T: ...
+    def delete(self, url: str | bytes, **options: Any) -> Any:
+        """Remove a resource (RFC 9110 section 9.3.5).
+
+        The keywords, results and errors are those of `request`.
+        """
+        return self.request("DELETE", url, **options)

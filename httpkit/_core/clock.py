@@ -1,0 +1,38 @@
+"""The clock that judges: a test that moves it moves every deadline, pause, rate and token.
+
+Rule: what decides by the time asks `CLOCK`. What measures a transfer, or how long a socket is
+waited for, asks `time`: a test must not change that.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Callable
+
+from httpkit._core.light_dataclasses import dataclass
+
+
+def _wall() -> float:
+    return time.time()  # looked up each time: tools that freeze dates replace it
+
+
+@dataclass(slots=True)
+class Clock:
+    """What time it is, and how waits pass; `httpkit.testing` replaces it.
+
+    Attributes:
+        monotonic: Returns seconds that are never set back, and go on while `sleep` waits.
+        wall: Returns seconds since the epoch.
+        sleep: Called with the seconds to wait.
+        jitter: Returns the random factor of a wait, 0.5 to 1.
+    """
+
+    monotonic: Callable[[], float] = time.monotonic
+    wall: Callable[[], float] = _wall
+    sleep: Callable[[float], None] = time.sleep
+    jitter: Callable[[], float] = lambda: random.uniform(0.5, 1)  # noqa: S311  # spreads load, guards nothing
+
+
+CLOCK = Clock()
+TESTING = threading.Lock()
+"""Held while a test replaces the clock or the network: made here, so that it is a real lock."""

@@ -1,0 +1,357 @@
+"""From bytes to the caller's types and back; the only importer of msgspec.
+
+Rule: no I/O. A mismatch is a ValueError here; the rooms above say for which response.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import re
+import sys
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from requests.exceptions import InvalidJSONError
+
+from httpkit._core.patterns import pattern
+from httpkit._core.types import is_mapping
+
+T = TypeVar("T")
+
+_BOM = b"\xef\xbb\xbf"
+# JSON already, or what JSON cannot say and json.dumps refuses.
+_LEFT_ALONE = (str, int, float, list, tuple, set, frozenset, bytes, bytearray, memoryview)
+_MODEL_MARKS = ("__dataclass_fields__", "__attrs_attrs__", "__struct_fields__")
+# Classes of these modules mean a JSON value to msgspec; other plain classes are called.
+_VALUE_MODULES = frozenset({"builtins", "datetime", "decimal", "uuid", "typing", "types"})
+_INDEX = pattern(r"-?\d{1,9}", re.ASCII)
+# The end of msgspec's message, such as "- at `$[6].userId`".
+_ITEM = pattern(r"- at `\$\[(\d+)\]")
+# A message names the members of a document that is not as expected; a few tell enough.
+_MOST_NAMES, _LONGEST_NAME = 8, 40
+
+
+class Unparsed(enum.Enum):
+    """What `parsed` returns instead of a value, which may be None."""
+
+    UNPARSED = "unparsed"
+
+
+UNPARSED = Unparsed.UNPARSED
+
+
+class MismatchError(ValueError):
+    """The document is not JSON, or not of the model.
+
+    Attributes:
+        item: The place of the item in question in its array, from 0; None when there is none.
+    """
+
+    def __init__(self, message: str, *, item: int | None = None) -> None:
+        super().__init__(message)
+        self.item = item
+
+
+def decode(body: bytes, model: Callable[..., T]) -> T:
+    """Decode strict JSON (RFC 8259) into a model.
+
+    Args:
+        body: UTF-8, with or without a byte order mark.
+        model: A dataclass, TypedDict, attrs or msgspec class, a generic such as `list[Post]`,
+            a pydantic model (which validates itself), or any callable given the parsed JSON.
+
+    Raises:
+        MismatchError: It is not JSON (NaN and invalid UTF-8 included) or not of the model; the
+            message names the field.
+    """
+    if _is_native(model) and not hasattr(model, "model_validate"):
+        return typing.cast("T", _decode_native(body, model))
+    return build(_decode_native(body, Any), model)
+
+
+# From here on reading is saved more time than importing msgspec takes (4 ms, 2026-11).
+_WORTH_AN_IMPORT = 1 << 18
+_standard_loads = json.loads
+
+
+def parsed(body: bytes) -> Any:
+    """Return what `json.loads` makes of a body, in half the time; UNPARSED if it has to be asked.
+
+    msgspec refuses what the standard library lets pass: NaN, infinity, half of a surrogate pair,
+    text that is no UTF-8. It builds the same of everything else.
+    """
+    if json.loads is not _standard_loads:  # somebody put another in its place
+        return UNPARSED
+    if len(body) < _WORTH_AN_IMPORT and "msgspec" not in sys.modules:
+        return UNPARSED
+    import msgspec
+
+    try:
+        return msgspec.json.decode(body)
+    except (ValueError, RecursionError):  # said better, or allowed, by the standard library
+        return UNPARSED
+
+
+def build(value: Any, model: Callable[..., T]) -> T:
+    """Turn parsed JSON into a model; see `decode`."""
+    if validate := getattr(model, "model_validate", None):
+        return _call(typing.cast("Callable[[Any], T]", validate), value)
+    if not _is_native(model):
+        return _call(model, value)
+    import msgspec
+
+    try:
+        wanted = typing.cast("Any", model)
+        return typing.cast("T", msgspec.convert(value, wanted, dec_hook=_validate))
+    except (ValueError, RecursionError, NotImplementedError) as error:
+        raise MismatchError(str(error)) from error
+
+
+# What a callable raises that meets another document than it expects.
+_REFUSALS = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+
+
+def _call(model: Callable[[Any], T], value: Any) -> T:
+    if typing.cast("object", model) is object:
+        return typing.cast("T", value)
+    try:
+        return model(value)
+    except _REFUSALS as error:  # pydantic's ValidationError is a ValueError
+        raise MismatchError(f"{type(error).__name__}: {error}") from error
+
+
+def _validate(kind: Any, value: Any) -> Any:
+    """Build, within a generic, a class that msgspec does not know: msgspec's dec_hook."""
+    if validate := getattr(kind, "model_validate", None):
+        return validate(value)
+    raise NotImplementedError(f"{kind!r} is no model")
+
+
+def _decode_native(body: bytes, model: object) -> Any:
+    import msgspec
+
+    try:
+        wanted = typing.cast("Any", model)
+        return msgspec.json.decode(body.removeprefix(_BOM), type=wanted, dec_hook=_validate)
+    except (ValueError, RecursionError, NotImplementedError) as error:
+        raise MismatchError(str(error)) from error
+
+
+def _is_typeddict(model: object) -> bool:
+    import typing_extensions  # it knows its own, too
+
+    return typing_extensions.is_typeddict(model)
+
+
+def _is_native(model: object) -> bool:
+    """Say whether msgspec knows how to build this."""
+    if typing.get_origin(model) is not None:
+        return True
+    if model is object:  # anything; msgspec says Any
+        return False
+    if not isinstance(model, type):
+        return False
+    kind: Any = model
+    return (
+        any(hasattr(model, mark) for mark in _MODEL_MARKS)
+        or _is_typeddict(model)
+        or issubclass(model, enum.Enum)
+        or hasattr(kind, "_fields")  # NamedTuple
+        or model.__module__ in _VALUE_MODULES
+    )
+
+
+def encode(item: Any, *, omit_unset: bool = False) -> Any:
+    """Turn a model into what `json=` takes; everything else is given back as it is.
+
+    Args:
+        item: A dataclass, attrs, msgspec or pydantic object, or JSON already.
+        omit_unset: Leave out the fields that are None and have None as their default.
+    """
+    if item is None or issubclass(type(item), _LEFT_ALONE) or is_mapping(item):
+        return item
+    try:
+        encoded = _to_builtins(item)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidJSONError(f"{type(item).__name__} cannot be sent as JSON: {error}") from error
+    if omit_unset and is_mapping(encoded):
+        unset = _unset_fields(item)
+        return {name: value for name, value in encoded.items() if name not in unset}
+    return encoded
+
+
+def _to_builtins(item: Any) -> Any:
+    if dump := getattr(item, "model_dump", None):
+        return dump(mode="json", by_alias=_has_aliases(type(item)))
+    import msgspec
+
+    # Bytes are left for JSON to refuse: base64 would be a guess.
+    return msgspec.to_builtins(item, builtin_types=(bytes, bytearray, memoryview))
+
+
+def _has_aliases(kind: Any) -> bool:
+    """Say whether a pydantic class is sent by its aliases: it is read by them."""
+    return getattr(kind, "model_config", {}).get("serialize_by_alias") is not False
+
+
+def _unset_fields(item: object) -> set[str]:
+    """Return the encoded names of the fields that are None because nobody set them."""
+    import dataclasses
+
+    kind: Any = type(item)
+    if dataclasses.is_dataclass(kind):
+        nullable = [(f.name, f.name) for f in dataclasses.fields(kind) if f.default is None]
+    elif hasattr(kind, "__struct_fields__"):
+        nullable = _nullable_struct_fields(kind)
+    elif hasattr(kind, "__attrs_attrs__"):
+        nullable = [(a.name, a.name) for a in kind.__attrs_attrs__ if a.default is None]
+    else:
+        fields: Mapping[str, Any] = getattr(kind, "model_fields", {})
+        by_alias = _has_aliases(kind)
+        nullable = [
+            (name, (field.serialization_alias if by_alias else None) or name)
+            for name, field in fields.items()
+            if field.default is None
+        ]
+    return {encoded for name, encoded in nullable if getattr(item, name) is None}
+
+
+def _nullable_struct_fields(kind: Any) -> list[tuple[str, str]]:
+    import msgspec
+
+    fields = msgspec.structs.fields(kind)
+    return [(field.name, field.encode_name) for field in fields if field.default is None]
+
+
+def dig(body: bytes, path: str) -> bytes:
+    """Return the document that a dotted path names in a JSON document ("data.users").
+
+    A number names an entry of an array ("data.-1.id"), and a member whose name holds dots
+    ("@odata.nextLink") is found, too. Nothing is decoded on the way, so that numbers stay as
+    they are written.
+
+    Raises:
+        MismatchError: There is nothing at the path; the message names what there is.
+    """
+    current, rest = body, path
+    while rest:
+        try:
+            current, rest = _descend(current, rest)
+        except MismatchError as error:
+            raise MismatchError(f"nothing at {path!r}: {error}") from error
+    return current
+
+
+def find(body: bytes, path: str) -> bytes | None:
+    """Return what `dig` returns; None when there is nothing at the path."""
+    try:
+        return dig(body, path)
+    except MismatchError:
+        return None
+
+
+def _descend(body: bytes, path: str) -> tuple[bytes, str]:
+    """Return what the beginning of a path names, and the rest of the path."""
+    import msgspec
+
+    first, _, rest = path.partition(".")
+    if _INDEX.fullmatch(first) and body.lstrip()[:1] == b"[":
+        entries: list[msgspec.Raw] = _decode_native(body, list[msgspec.Raw])
+        place = int(first)
+        if not -len(entries) <= place < len(entries):
+            raise MismatchError(f"there are {len(entries)} entries")
+        return bytes(entries[place]), rest
+    members: dict[str, msgspec.Raw] = _decode_native(body, dict[str, msgspec.Raw])
+    key = path
+    while key and key not in members:  # "a.b.c", then "a.b", then "a"
+        key = key.rpartition(".")[0]
+    if not key:
+        raise MismatchError(f"there is {_list_names(members)}")
+    return bytes(members[key]), path[len(key) + 1 :]
+
+
+def _list_names(members: Mapping[str, object]) -> str:
+    shown = [repr(name[:_LONGEST_NAME]) for name in list(members)[:_MOST_NAMES]]
+    more = ", ..." if len(members) > _MOST_NAMES else ""
+    return ", ".join(shown) + more if shown else "no member"
+
+
+def scalar(body: bytes) -> str | None:
+    """Return a JSON value as text, numbers as they are written; None for null.
+
+    Raises:
+        MismatchError: It is an object or an array.
+    """
+    raw = body.strip()
+    if raw[:1] in {b"{", b"["}:
+        raise MismatchError("there is no single value")
+    if raw[:1] == b'"':
+        return typing.cast("str", _decode_native(raw, str))
+    return None if raw == b"null" else raw.decode()
+
+
+def decode_list(body: bytes, model: Callable[..., T]) -> list[T]:
+    """Decode a JSON array of models; see `decode`.
+
+    Raises:
+        MismatchError: It is no array, or an item is not of the model: it has the item's place.
+    """
+    if _is_native(model) and not hasattr(model, "model_validate"):
+        kind: Any = model
+        try:
+            items: list[T] = _decode_native(body, list[kind])
+        except MismatchError as error:
+            raise _placed(error, body) from error
+        return items
+    built: list[T] = []
+    for number, item in enumerate(_entries(body)):
+        try:
+            built.append(build(item, model))
+        except MismatchError as error:
+            raise MismatchError(f"item [{number}]: {error}", item=number) from error
+    return built
+
+
+def _entries(body: bytes) -> list[Any]:
+    try:
+        entries: list[Any] = _decode_native(body, list[Any])
+    except MismatchError as error:
+        raise _placed(error, body) from error
+    return entries
+
+
+def _placed(error: MismatchError, body: bytes) -> MismatchError:
+    """Return the error with the place of its item; of an object, with the names of its members."""
+    import msgspec
+
+    if found := _ITEM.search(str(error)):
+        return MismatchError(str(error), item=int(found[1]))
+    try:
+        members: dict[str, msgspec.Raw] = _decode_native(body, dict[str, msgspec.Raw])
+    except MismatchError:
+        return error
+    return MismatchError(f"{error} with {_list_names(members)}")
+
+
+def row(item: object) -> Any:
+    """Return the fields of a model object as a dict, its values as they are; else the item."""
+    if names := field_names(type(item)):
+        return {name: getattr(item, name, None) for name in names}
+    return dict(item) if is_mapping(item) else item
+
+
+def field_names(kind: object) -> Sequence[str]:
+    """Return the names of a model's fields; none for what is no class of fields."""
+    if _is_typeddict(kind):
+        return list(getattr(kind, "__annotations__", {}))
+    import dataclasses
+
+    if dataclasses.is_dataclass(kind):
+        return [field.name for field in dataclasses.fields(kind)]
+    for mark in ("__struct_fields__", "model_fields", "_fields"):
+        if names := getattr(kind, mark, None):
+            return list(names)
+    attributes: Any = getattr(kind, "__attrs_attrs__", ())
+    return [attribute.name for attribute in attributes]

@@ -1,0 +1,502 @@
+"""What must not be read by people: names and values of credentials, and how to hide them.
+
+Rule: text in, text out. Names are judged first and values are masked last, both in the text as it
+was: a value that is masked never takes away the name by which another secret is known. Every
+output takes this one way, `_mask`.
+
+The one piece of state is what must be hidden: the bounded list of values that auth strategies
+hold, so that a token is masked wherever a server or a library repeats it, and the names that
+`secret_headers` adds.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from base64 import b64encode
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from threading import Lock
+from typing import Any, TypeAlias
+from urllib.parse import unquote_plus
+
+from urllib3.exceptions import InvalidChunkLength
+
+from httpkit._core import forks
+from httpkit._core.causes import causes
+from httpkit._core.patterns import pattern
+from httpkit._core.types import is_list, is_mapping
+
+MASK = "***"
+Slice: TypeAlias = tuple[int, int, str]
+"""Where a part of a text begins and ends, and what is shown in its place."""
+
+_DEEPEST = 50
+# Bytes, or characters. Masking more would take longer than sending it.
+_LARGEST_BODY = 1 << 16
+
+_NAMES = frozenset({"authorization", "cookie", "set-cookie", "proxy-authorization"})
+_PARTS = pattern(r"token|secret|passw(?:or)?d|api[-_]?key|credential|signature", re.IGNORECASE)
+# Alone in a query these are keys, signatures and authorization codes; elsewhere they are words.
+_QUERY_NAMES = frozenset({"key", "sig", "code"})
+
+# Shorter values are too likely to be a word or a number of the message itself.
+_SHORTEST_VALUE = 6
+# A process that rotates tokens for months must not grow.
+_MOST_VALUES = 1024
+# Each with its forms, and what to look for to find one.
+_values: OrderedDict[str, tuple[tuple[str, str], ...]] = OrderedDict()
+# The vocabulary of HTTP and of our own messages. A value that is one of these is not masked: it
+# would make messages unreadable, and whoever reads the word learns nothing of the value.
+_VOCABULARY = pattern(
+    r"""[^a-z0-9]* (?:
+    accept | access[-_]?token | account | answer | apikey | (?:x[-_])?api[-_]?key | application
+    | (?:application|audio|image|multipart|text|video)/[a-z.+-]+ | attempts?
+    | auth | authentication | authorization | bad[ ]request | basic | bearer | body | bytes
+    | chunked | client[-_]?id | connection | content[-_](?:encoding|length|type) | cookie
+    | credentials? | deadline | default | delete | detail | digest | encoding | error | expired
+    | forbidden | headers? | https?(?:/[0-9.]+)? | id[-_]?token | identity | invalid | json
+    | keep-alive | length | limit | localhost | location | message | method | missing | negotiate
+    | not[ ]found | null | number | oauth2? | offset | options | origin | page | params? | passwd
+    | passwords? | patch | private | proxy | public | query | redirect | refresh[-_]?token
+    | request | required | response | retry | secrets? | server | session | set-cookie
+    | signature | status | string | timeout | tokens? | unauthorized | unknown | user | username
+    | user-agent | utf-?8 | value
+    ) [^a-z0-9]*""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_UNCHANGED = pattern(r"[0-9A-Za-z._-]+")
+_OF_URLS = str.maketrans("+/", "-_")  # RFC 4648 section 5
+_added_names: set[str] = set()
+_lock = Lock()
+
+
+def _reset_lock() -> None:
+    global _lock  # noqa: PLW0603  # a thread that is not in the forked child may hold the old one
+    _lock = Lock()
+
+
+forks.call_after_fork(_reset_lock)
+
+
+def is_secret(name: str) -> bool:
+    """Say whether a header, form field or JSON key of this name holds a credential."""
+    lowered = name.lower()
+    return lowered in _NAMES or lowered in _added_names or bool(_PARTS.search(lowered))
+
+
+def is_secret_parameter(name: str) -> bool:
+    """Say whether a query parameter of this name holds a credential."""
+    return name.lower() in _QUERY_NAMES or is_secret(name)
+
+
+def remember_names(names: Iterable[str]) -> None:
+    """Treat fields of these names as credentials from now on."""
+    _added_names.update(name.lower() for name in names)
+
+
+class Hidden(str):
+    """A secret on its way: a variable that holds it shows nothing in a traceback."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return MASK
+
+
+def remember(*values: str) -> None:
+    """Hide these values from now on wherever they appear, in any of their usual spellings.
+
+    Those are percent-encoded, as in JSON, in HTML, and in Base64, alone or among other bytes. A
+    value shorter than 6 characters, or one of the words of HTTP such as "password" or
+    "application/json", is hidden only where a name says what it is.
+    """
+    with _lock:
+        for value in values:
+            if len(value) < _SHORTEST_VALUE:
+                continue
+            if value not in _values:
+                if _VOCABULARY.fullmatch(value):
+                    continue
+                _values[value] = tuple((_needle(form), form) for form in _forms(value))
+            _values.move_to_end(value)
+        while len(_values) > _MOST_VALUES:
+            _values.popitem(last=False)
+
+
+def _forms(value: str) -> list[str]:
+    """Return a value, and what it is in Base64, wherever it begins there."""
+    octets = value.encode("utf-8", "surrogatepass")
+    forms = [value]
+    for before in range(3):
+        # A character has six bits: the first that belongs to the value alone, and the last.
+        first, last = -(-before * 8 // 6), (before + len(octets)) * 8 // 6
+        form = b64encode(bytes(before) + octets).decode()[first:last]
+        forms += dict.fromkeys([form, form.translate(_OF_URLS)])
+    return forms
+
+
+def _needle(form: str) -> str:
+    """Return the longest part that no spelling changes; to look for it is fast."""
+    return max(_UNCHANGED.findall(form), key=len, default="")
+
+
+def _spellings(form: str) -> str:
+    """Return a regular expression for all ways to spell a text, which may be mixed."""
+    return "".join(map(_spellings_of, form))
+
+
+@lru_cache(1024)
+def _spellings_of(character: str) -> str:
+    if _UNCHANGED.fullmatch(character):
+        return re.escape(character)
+    octets = character.encode("utf-8", "surrogatepass")
+    import html
+
+    literal = {character, html.escape(character), json.dumps(character)[1:-1]}
+    literal |= {"\\/"} if character == "/" else {"+"} if character == " " else set()
+    ways = sorted(map(re.escape, literal))
+    ways.append("".join(f"%(?i:{octet:02x})" for octet in octets))
+    ways.append(rf"\\u(?i:{ord(character):04x})")
+    return f"(?:{'|'.join(ways)})"
+
+
+def redact_values(text: str) -> str:
+    """Mask every remembered value in a text without looking at its names."""
+    return _mask(text, ())
+
+
+def redact_bytes(body: bytes) -> bytes:
+    """Mask every remembered value in a body, and what belongs to a name that is masked so."""
+    with _lock:
+        held = [known for known, forms in _values.items() if _is_in(body, forms)]
+    if not held:
+        return body
+    text = body.decode("utf-8", "surrogateescape")
+    shown = _mask(text, _named_in_text(text) if any(map(is_secret, held)) else ())
+    if _is_json(text) and not _is_json(shown):  # a value was a number, or a part of one
+        shown = json.dumps(redact_document(json.loads(text)))
+    return shown.encode("utf-8", "surrogateescape")
+
+
+def _is_in(body: bytes, forms: Iterable[tuple[str, str]]) -> bool:
+    return any(needle.encode() in body for needle, _ in forms)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _mask(text: str, named: Iterable[Slice]) -> str:
+    """Mask what names have told, and the remembered values: both as the text was before.
+
+    Args:
+        text: What is to be shown.
+        named: The parts of it that names say are secret.
+    """
+    pieces: list[str] = []
+    done = 0
+    for start, end, shown in _merged([*named, *_held_in(text)]):
+        pieces += (text[done:start], shown)
+        done = end
+    return "".join(pieces) + text[done:]
+
+
+def _merged(spans: list[Slice]) -> list[Slice]:
+    """Return spans of which none overlaps another; what the first of some shows counts."""
+    merged: list[Slice] = []
+    for start, end, shown in sorted(spans, key=lambda span: (span[0], -span[1])):
+        if merged and start < merged[-1][1]:
+            begin, until, before = merged[-1]
+            if end > until:
+                merged[-1] = begin, end, before or shown
+        else:
+            merged.append((start, end, shown))
+    return merged
+
+
+def _held_in(text: str) -> Iterator[Slice]:
+    """Give the remembered values in a text, also those that overlap."""
+    with _lock:
+        forms = {form for known in _values.values() for needle, form in known if needle in text}
+    if not forms:
+        return
+    origins = list(_ORIGIN.finditer(text))
+    for form in forms:
+        pattern = re.compile(_spellings(form))
+        found = pattern.search(text)
+        while found is not None:
+            if not any(_is_part_of(origin, found) for origin in origins):
+                yield *found.span(), MASK
+            found = pattern.search(text, found.start() + 1)
+
+
+# Of a URL, or as urllib3's messages name a host.
+_ORIGIN = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]{0,20})://(?:[^/\s'\"?#]*@)?(?P<netloc>[^\s/?#'\"<>\\]+)"
+    r"|\bhost='(?P<host>[^']+)'",
+    re.IGNORECASE,
+)
+
+
+def _is_part_of(origin: re.Match[str], value: re.Match[str]) -> bool:
+    """Say whether a value is the scheme or the host of a URL, which are no secrets."""
+    if value.start() < origin.start() or value.end() > origin.end():
+        return False
+    scheme, netloc = origin["scheme"] or "", origin["netloc"] or origin["host"]
+    host = re.sub(r":[0-9]*$", "", netloc)
+    texts = {scheme, f"{scheme}:", f"{scheme}://", host, netloc}
+    texts |= {f"{scheme}://{host}", f"{scheme}://{netloc}"}
+    return value[0] in texts or ("." in value[0] and host.endswith(f".{value[0]}"))
+
+
+# RFC 3986 appendix B.
+_URL = re.compile(
+    r"(?:[^:/?#]+:)?(?://(?P<netloc>[^/?#]*))?[^?#]*(?:\?(?P<query>[^#]*))?(?:#(?P<fragment>.*))?",
+    re.DOTALL,
+)
+_UNSAFE_IN_URL = re.compile(r"^[\x00-\x20]+|[\t\r\n]")  # as urlsplit has it
+
+
+def redact_url(url: str) -> str:
+    """Drop the userinfo of a URL and mask the secret values of its query and fragment."""
+    url = _UNSAFE_IN_URL.sub("", url)
+    return _mask(url, _named_in_url(url))
+
+
+def _named_in_url(url: str) -> Iterator[Slice]:
+    found = _URL.fullmatch(url)
+    if found is None:
+        return
+    if userinfo := (found["netloc"] or "").rpartition("@")[0]:
+        yield found.start("netloc"), found.start("netloc") + len(userinfo) + 1, ""
+    for part in ("query", "fragment"):
+        if found[part]:
+            yield from _named_in_query(found[part], found.start(part))
+
+
+def redact_query(query: str) -> str:
+    """Mask the secret values of a query, or of a form."""
+    return _mask(query, _named_in_query(query))
+
+
+def _named_in_query(query: str, start: int = 0) -> Iterator[Slice]:
+    """Give what follows secret names in a query that begins at a place of a text."""
+    for pair in query.split("&"):
+        at = _value_in(pair)
+        if at is not None:
+            yield start + at, start + len(pair), MASK
+        start += len(pair) + 1
+
+
+def _value_in(pair: str) -> int | None:
+    """Return where the value of a secret name begins; a ";" may separate, or be of the value."""
+    start = 0
+    for part in pair.split(";"):
+        name, equals, value = part.partition("=")
+        if (value or ";" in pair) and equals and is_secret_parameter(unquote_plus(name)):
+            return start + len(name) + 1
+        start += len(part) + 1
+    return None
+
+
+def redact_json(text: str) -> str:
+    """Mask the values under secret keys of a JSON document; other text by its looks."""
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        return redact_text(text)
+    shown = redact_document(document)
+    if shown == document:  # as it was spelled; a key that is there twice hides what came first
+        return redact_text(text)
+    return json.dumps(shown)
+
+
+def redact_body(body: object, media_type: str) -> str | bytes | None:
+    """Mask the secrets of a body; None for one that is not text, too large, or a multipart form.
+
+    The fields of such a form are named in one line and valued in another.
+    """
+    if not isinstance(body, (str, bytes)) or len(body) > _LARGEST_BODY:
+        return None
+    if "multipart" in media_type:
+        return None
+    try:
+        text = body if isinstance(body, str) else body.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    if "form-urlencoded" in media_type:
+        text = redact_query(text)
+    elif "json" in media_type:
+        text = redact_json(text)
+    else:
+        text = redact_text(text)
+    return text if isinstance(body, str) else text.encode("utf-8")
+
+
+def redact_document(document: Any, depth: int = 0) -> Any:
+    """Copy parsed JSON with the values under secret keys, and known values, masked."""
+    if depth > _DEEPEST:
+        return MASK
+    if is_mapping(document):
+        return {
+            redact_values(name) if isinstance(name, str) else name: MASK
+            if is_secret(str(name))
+            else redact_document(value, depth + 1)
+            for name, value in document.items()
+        }
+    if is_list(document):
+        return [redact_document(value, depth + 1) for value in document]
+    if isinstance(document, str):
+        return redact_text(document)
+    is_number = isinstance(document, (int, float)) and not isinstance(document, bool)
+    return MASK if is_number and redact_values(str(document)) != str(document) else document
+
+
+def redact_headers(headers: Mapping[str, str | bytes]) -> dict[str, str | bytes]:
+    """Copy headers with the values of the secret ones masked."""
+    return {
+        redact_values(name): MASK if is_secret(name) else _redact_value(value)
+        for name, value in headers.items()
+    }
+
+
+def _redact_value(value: str | bytes) -> str | bytes:
+    if isinstance(value, str):
+        return redact_text(value)
+    return redact_text(value.decode("latin-1")).encode("latin-1")
+
+
+_USERINFO = pattern(r"(?<=://)[^/\s'\"?#]+@")
+_SCHEME_CREDENTIALS = pattern(
+    r"\b(?:bearer|basic|digest|token|negotiate)\s+(?=[^\s,;]*[\d=])(?P<value>[\w.~+/=-]{8,})",
+    re.IGNORECASE,
+)
+_HEADER_LINE = pattern(
+    r"\b(?:(?:proxy-)?authorization|(?:set-)?cookie)['\"]?\s*[:=]\s*['\"]?(?P<value>[^'\"\r\n]+)",
+    re.IGNORECASE,
+)
+# From the telling part of a name onwards; bounded, so that a hostile text of one long word
+# does not take quadratic time.
+_NAME = r"(?:token|secret|passw(?:or)?d|api[-_]?key|credential|signature)[\w.%\[\]-]{0,80}"
+_STRING = r"\"(?:[^\"\\]|\\.)*\"?|'(?:[^'\\]|\\.)*'?"
+_ASSIGNED = pattern(
+    rf"(?:{_NAME}|(?<=[?&;])(?:key|sig|code))=(?!\*\*\*)(?P<value>{_STRING}|[^\s&\"'<>]+)",
+    re.IGNORECASE,
+)
+_QUOTED = pattern(rf"{_NAME}['\"]\s*:\s*(?P<value>{_STRING}|\[[^\]]*\]?|[-\d.]+)", re.IGNORECASE)
+# In prose ("password: must be longer") only what looks like a value is masked.
+_PROSE = pattern(rf"{_NAME}\s*:\s*(?=\S*\d)(?P<value>[^\s,;'\"<>]{{6,}})", re.IGNORECASE)
+_PARAMETER = pattern(r"(?<=[?&;])(?P<name>[^=&;\s?]{1,80})=(?P<value>[^&\s\"<>]+)")
+
+
+def redact_text(text: str) -> str:
+    """Mask what looks like a credential in free text: URLs, headers, JSON, known values."""
+    return _mask(text, _named_in_text(text))
+
+
+def _named_in_text(text: str) -> Iterator[Slice]:
+    """Give what names, or words such as Bearer, say is a credential."""
+    for found in _USERINFO.finditer(text):
+        yield *found.span(), ""
+    for found in _PARAMETER.finditer(text):
+        if is_secret_parameter(unquote_plus(found["name"])):
+            yield *found.span("value"), MASK
+    for expression in (_HEADER_LINE, _SCHEME_CREDENTIALS, _ASSIGNED, _PROSE):
+        for found in expression.finditer(text):
+            yield *found.span("value"), MASK
+    for found in _QUOTED.finditer(text):
+        yield *found.span("value"), f'"{MASK}"'
+
+
+def scrub(
+    error: BaseException, urls: Mapping[str, str] | None = None, *, keeps_foreign: bool = False
+) -> None:
+    """Mask secrets in the messages of an exception and of all it came from, in place.
+
+    Requests and urllib3 put the whole URL into their messages; rebuilding the chain would
+    lose the classes and the `.reason` that callers look at.
+
+    Args:
+        error: The last of the chain.
+        urls: URLs that may stand in a message, with what to write instead.
+        keeps_foreign: Whether an error that neither requests nor urllib3 raised, but a mock or
+            an adapter of somebody else, keeps its words but for the values known to be secret.
+    """
+    if keeps_foreign and _is_foreign(error):
+        for cause in causes(error):
+            cause.args = tuple(map(_without_values, cause.args))
+        return
+    for cause in causes(error):
+        _scrub_one(cause, urls or {})
+
+
+def _is_foreign(error: BaseException) -> bool:
+    """Say whether none of the packages that put URLs into their messages raised an error."""
+    step = error.__traceback__
+    while step is not None and step.tb_next is not None:
+        step = step.tb_next
+    module = "" if step is None else str(step.tb_frame.f_globals.get("__name__", ""))
+    return module.partition(".")[0] not in _KNOWN_PACKAGES
+
+
+_KNOWN_PACKAGES = frozenset({"httpkit", "requests", "urllib3"})
+
+
+def _without_values(argument: Any) -> Any:
+    return redact_values(argument) if isinstance(argument, str) else argument
+
+
+def _scrub_one(error: BaseException, urls: Mapping[str, str]) -> None:
+    error.args = tuple(_scrub_argument(argument, urls) for argument in error.args)
+    if isinstance(url := error.__dict__.get("url"), str):
+        error.__dict__["url"] = redact_url(url)
+    if type(error).__module__.startswith("urllib3"):
+        # Connections and answers: they hold locks and would keep the error from pickling.
+        error.__dict__.update(dict.fromkeys(_LIVE & error.__dict__.keys()))
+
+
+_LIVE = frozenset({"response", "conn", "pool"})
+_HARMLESS = (BaseException, bytes, int, float, tuple)
+
+
+def _scrub_argument(argument: Any, urls: Mapping[str, str]) -> Any:
+    if isinstance(argument, InvalidChunkLength):
+        return redact_text(repr(argument))  # it does not survive a pickle
+    if isinstance(argument, str):
+        for url, shown in urls.items():
+            argument = argument.replace(url, shown)
+        return redact_text(argument)
+    if argument is None or issubclass(type(argument), _HARMLESS):
+        return argument
+    if is_mapping(argument) or is_list(argument):
+        return redact_document(argument)
+    # A pool or a connection: it holds a lock and would keep the error from being pickled.
+    return redact_text(repr(argument))
+
+
+class LogFilter(logging.Filter):
+    """Masks secrets in the records of a library that logs URLs."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Mask the arguments of a record; every record is kept."""
+        if isinstance(record.args, tuple):
+            record.args = tuple(
+                redact_text(argument) if isinstance(argument, str) else argument
+                for argument in record.args
+            )
+        return True
+
+
+def guard_logs() -> None:
+    """Mask secrets in urllib3's own records: they hold paths with their queries."""
+    for name in ("urllib3.connectionpool", "urllib3.util.retry"):
+        logger = logging.getLogger(name)
+        if not any(isinstance(present, LogFilter) for present in logger.filters):
+            logger.addFilter(LogFilter())

@@ -1,0 +1,148 @@
+"""Server-sent events, by the rules of the WHATWG HTML standard, section 9.2.6.
+
+Rule: bytes in, events out; blocks may be split at any byte. What waits for the end of its line
+or event is held in memory, and so the caller may bound it.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Callable, Iterable, Iterator, Sized
+from typing import Any, TypeAlias, TypeVar
+
+from httpkit._core import models
+from httpkit._core.light_dataclasses import dataclass
+from httpkit._core.patterns import pattern
+
+P = TypeVar("P", bound=Sized)
+Bound: TypeAlias = Callable[[int], None]
+"""Is told how much waits for the end of a line or an event; raises when that is too much."""
+
+# Digits only, as the rules say; so many that they are no time are ignored too.
+_RETRY = pattern("[0-9]{1,15}")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One server-sent event.
+
+    Attributes:
+        data: Its data lines, joined by newlines.
+        event: Its type; "message" when the server names none.
+        id: The last id that the server gave, in this event or before it; may be empty.
+        retry: Seconds after which to reconnect, as far as the server has said; None when not.
+    """
+
+    data: str
+    event: str = "message"
+    id: str = ""
+    retry: float | None = None
+
+    def json(self) -> Any:
+        """Decode the data as strict JSON.
+
+        Raises:
+            ValueError: It is not JSON.
+        """
+        return models.decode(self.data.encode("utf-8"), Any)
+
+
+def _unbounded(_: int) -> None:
+    pass
+
+
+def split_lines(
+    blocks: Iterable[bytes], encoding: str = "utf-8", bound: Bound = _unbounded
+) -> Iterator[str]:
+    r"""Decode blocks into lines, without their ends: \n, \r\n or \r.
+
+    Unlike `str.splitlines` it does not split at characters such as U+2028, which JSON and
+    text hold unescaped. A last line without an end is given too.
+    """
+    return _joined(_split_text(_decoded(blocks, encoding)), "".join, bound)
+
+
+def _split_text(texts: Iterable[str]) -> Iterator[list[str]]:
+    was_cr = False
+    for text in texts:
+        # A \r ends its line at once; a \n that follows it belongs to that end.
+        fresh = text.removeprefix("\n") if was_cr else text
+        was_cr = text.endswith("\r")
+        yield fresh.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+
+def _decoded(blocks: Iterable[bytes], encoding: str) -> Iterator[str]:
+    decoder = codecs.getincrementaldecoder(encoding)("replace")
+    yield from filter(None, map(decoder.decode, blocks))
+    if text := decoder.decode(b"", final=True):
+        yield text
+
+
+def split_blocks(blocks: Iterable[bytes], bound: Bound = _unbounded) -> Iterator[bytes]:
+    r"""Split blocks into lines at \n alone, as newline-delimited JSON is; undecoded."""
+    return _joined((block.split(b"\n") for block in blocks), b"".join, bound)
+
+
+def _joined(splits: Iterable[list[P]], join: Callable[[list[P]], P], bound: Bound) -> Iterator[P]:
+    """Give whole lines of blocks that were split; the last of each goes on in the next block."""
+    pending: list[P] = []
+    waiting = 0
+    for *lines, rest in splits:
+        for line in lines:
+            pending.append(line)
+            yield join(pending)
+            pending.clear()
+            waiting = 0
+        if rest:
+            pending.append(rest)
+            waiting += len(rest)
+            bound(waiting)
+    if pending:
+        yield join(pending)
+
+
+class _Builder:
+    """The event that is being received, and what outlives it: the last id and the delay."""
+
+    def __init__(self, bound: Bound) -> None:
+        self._bound = bound
+        self._data: list[str] = []
+        self._size = 0
+        self._kind = ""
+        self._id = ""
+        self._retry: float | None = None
+
+    def add(self, line: str) -> None:
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if name == "data":
+            self._data.append(value)
+            self._size += len(value) + 1
+            self._bound(self._size)
+        elif name == "event":
+            self._kind = value
+        elif name == "id" and "\x00" not in value:
+            self._id = value
+        elif name == "retry" and _RETRY.fullmatch(value):
+            self._retry = int(value) / 1000
+
+    def finish(self) -> Event | None:
+        """Return the event that an empty line ends; None when it has no data."""
+        data, kind = self._data, self._kind
+        self._data, self._kind, self._size = [], "", 0
+        if not data:
+            return None
+        return Event("\n".join(data), kind or "message", self._id, self._retry)
+
+
+def parse(blocks: Iterable[bytes], bound: Bound = _unbounded) -> Iterator[Event]:
+    """Return the events of a stream; one that breaks off is dropped, as the rules say."""
+    builder = _Builder(bound)
+    is_first = True
+    for line in split_lines(blocks, bound=bound):
+        text = line.removeprefix("\ufeff") if is_first else line
+        is_first = False
+        if text:
+            builder.add(text)
+        elif event := builder.finish():
+            yield event

@@ -1,0 +1,190 @@
+"""The types that appear in public signatures, and the Protocols that rooms ask for."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from http.cookiejar import CookieJar
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypedDict, TypeVar
+
+import requests
+from requests.adapters import BaseAdapter
+from requests.auth import AuthBase
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer, TypeIs
+else:  # not imported for names that only a checker reads; it takes 3 ms
+    Buffer = bytes | bytearray | memoryview
+
+
+class ImportedLater:
+    """A module that annotations name: it is imported when somebody evaluates them.
+
+    What is not installed is Any.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return getattr(import_module(self._name), name)
+        except ImportError:
+            return Any
+
+
+class NotGiven(enum.Enum):
+    """The type of "not given", where None already means off."""
+
+    NOT_GIVEN = enum.auto()
+
+    def __repr__(self) -> str:
+        return "NOT_GIVEN"
+
+
+NOT_GIVEN: Final = NotGiven.NOT_GIVEN
+
+T = TypeVar("T")
+_T_co = TypeVar("_T_co", covariant=True)
+_K_co = TypeVar("_K_co", covariant=True)
+
+
+class SupportsRead(Protocol[_T_co]):
+    """A file-like object."""
+
+    def read(self, length: int = ..., /) -> _T_co:
+        """Return at most so many bytes."""
+        ...
+
+
+class SupportsItems(Protocol[_K_co, _T_co]):
+    """A mapping, or what has items like one."""
+
+    def items(self) -> Iterable[tuple[_K_co, _T_co]]:
+        """Return the pairs."""
+        ...
+
+
+# Taken here: a test may have put another in the place of `requests.Response`.
+RequestsResponse: TypeAlias = requests.Response
+Scalar: TypeAlias = str | bytes | int | float
+Params: TypeAlias = (
+    SupportsItems[Scalar, Scalar | Iterable[Scalar] | None]
+    | Iterable[tuple[Scalar, Scalar | Iterable[Scalar] | None]]
+    | str
+    | bytes
+    | None
+)
+Data: TypeAlias = (
+    SupportsItems[Any, Any]
+    | Iterable[tuple[Any, Any]]
+    | Iterable[bytes | str]
+    | SupportsRead[str | bytes]
+    | str
+    | bytes
+    | Buffer
+    | None
+)
+Json: TypeAlias = object
+HeadersLike: TypeAlias = (
+    Mapping[str, str | bytes | None] | Mapping[str, str | bytes] | Mapping[str, str] | None
+)
+Cookies: TypeAlias = CookieJar | dict[str, str] | None
+FileContent: TypeAlias = SupportsRead[str | bytes] | str | bytes
+FileSpec: TypeAlias = (
+    FileContent
+    | tuple[str | None, FileContent]
+    | tuple[str | None, FileContent, str]
+    | tuple[str | None, FileContent, str, Mapping[str, str]]
+)
+Files: TypeAlias = Mapping[str, FileSpec] | Iterable[tuple[str, FileSpec]] | None
+Auth: TypeAlias = (
+    tuple[str, str]
+    | AuthBase
+    | Callable[[requests.PreparedRequest], requests.PreparedRequest]
+    | None
+)
+Timeout: TypeAlias = float | tuple[float | None, float | None] | None
+Hook: TypeAlias = Callable[[requests.Response], Any]
+Hooks: TypeAlias = Mapping[str, Iterable[Hook] | Hook] | None
+Verify: TypeAlias = bool | str | None
+Cert: TypeAlias = str | tuple[str, str] | None
+
+
+def is_list(value: object) -> TypeIs[list[Any]]:
+    """Say whether a value is a list; its items stay unknown, but are not a type error."""
+    return isinstance(value, list)
+
+
+def is_tuple(value: object) -> TypeIs[tuple[Any, ...]]:
+    """Say whether a value is a tuple."""
+    return isinstance(value, tuple)
+
+
+def is_mapping(value: object) -> TypeIs[Mapping[Any, Any]]:
+    """Say whether a value is a mapping."""
+    return isinstance(value, Mapping)
+
+
+class CallerOptions(TypedDict, total=False):
+    """The keywords of a request that a resource passes on."""
+
+    headers: HeadersLike
+    auth: Auth
+    timeout: Timeout
+    deadline: float | None
+    max_body: int | None
+    idempotency_key: bool | str | None
+
+
+class TokenTransport(Protocol):
+    """What a strategy's own request, such as one for a token, needs of a session."""
+
+    @property
+    def adapters(self) -> MutableMapping[str, BaseAdapter]:
+        """What sends, by the beginning of a URL."""
+        ...
+
+    def merge_environment_settings(
+        self, url: Any, proxies: Any, stream: bool | None, verify: Any, cert: Any
+    ) -> dict[str, Any]:
+        """Return the proxies and certificates for a URL."""
+        ...
+
+
+class Refreshable(Protocol):
+    """What a delivery tells the auth whose next signature may be another one."""
+
+    def reject(self, request: requests.PreparedRequest) -> None:
+        """Note that the server answered 401 to a request, before it is signed again."""
+        ...
+
+    def accept(self, request: requests.PreparedRequest) -> None:
+        """Note that a request that was signed again was not answered 401."""
+        ...
+
+
+class Caller(Protocol):
+    """What a resource or a transfer needs of a session."""
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        params: Params = ...,
+        *,
+        path: Mapping[str, object] | None = ...,
+        data: Data = ...,
+        json: Json = ...,
+        on_status: Mapping[Any, Callable[[Any], T]],
+        raise_for_status: bool = ...,
+        headers: HeadersLike = ...,
+        auth: Auth = ...,
+        timeout: Timeout = ...,
+        deadline: float | None = ...,
+        max_body: int | None = ...,
+        idempotency_key: bool | str | None = ...,
+    ) -> requests.Response | T:
+        """Send one request; raise for an error status that `on_status` does not know."""
+        ...

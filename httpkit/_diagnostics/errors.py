@@ -1,0 +1,592 @@
+"""Every error a call can raise, and the table from status to class.
+
+    requests.RequestException
+      HTTPKitError
+        StatusError (also requests.HTTPError)
+          ClientError   400 to 499, and one class for each status that callers treat apart
+          ServerError   500 to 599
+        DecodeError (also requests.JSONDecodeError)
+        DeadlineExceededError (also requests.Timeout)
+        BodyTooLargeError    RedirectError    PaginationError
+        TransferError        IncompleteError, ChecksumError
+        GraphQLError         TokenError
+        ConfigurationError (also ValueError)
+
+Rule: constructors store what they are given and never raise, so that every error pickles.
+"""
+
+from __future__ import annotations
+
+import base64
+import codecs
+import json
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from itertools import islice
+from typing import Any, TypeVar
+
+import requests
+
+from httpkit._core import curl, header_fields, hints, redaction
+from httpkit._core.clock import CLOCK
+from httpkit._core.patterns import pattern
+from httpkit._core.types import is_list, is_mapping
+
+# An excerpt is for a line in a log; the whole body is on `.response`.
+_LONGEST_DETAIL = 300
+# A reason phrase or a request-id beyond this is no name but an attack.
+_LONGEST_NAME = 100
+# What is looked at for that excerpt: masking a megabyte would burn the client's time.
+_LONGEST_EXAMINED = 4096
+# Parsing more than this for a message would let a server burn the client's time.
+_LONGEST_PARSED = 1 << 20
+_MOST_REASONS = 5
+
+Problem = dict[str, Any]
+"""The members of a problem document (RFC 9457): type, title, status, detail, instance, others."""
+
+
+class HTTPKitError(requests.RequestException):
+    """The base of httpkit's own errors.
+
+    Attributes:
+        attempts: How often the request was sent, 1 or more; 0 when it was not sent.
+        stop_reason: Why it was not sent again, in words; None when that was no question.
+        next_url: The page of a list to go on with, for `Pages.resume`; None when it was not
+            about a page.
+        list_url: The beginning of that list, its credentials masked: another list is not gone
+            on with.
+    """
+
+    attempts: int = 0
+    stop_reason: str | None = None
+    next_url: str | None = None
+    list_url: str | None = None
+
+    def _repr_html_(self) -> str:
+        """Return a card for a notebook."""
+        from httpkit._display import cards
+
+        return cards.shown(self, lambda: cards.of_error(self))
+
+
+class ConfigurationError(HTTPKitError, ValueError):
+    """A setting or an argument cannot work; nothing was sent."""
+
+
+class StatusError(HTTPKitError, requests.HTTPError):
+    """The server answered with an error status.
+
+    Attributes:
+        status_code: The status, 400 or more.
+        detail: The server's own words, redacted and capped; None when it said nothing.
+        problem: The members of an RFC 9457 problem document; None when it was none.
+        request_id: The server's name for this request, for its support; None when not sent.
+        retry_after: Seconds the server asks to wait, by Retry-After or, with a 403 or 429, until
+            a spent rate limit is full again; None when it does not.
+        response: The answer itself.
+    """
+
+    response: requests.Response  # pyright: ignore[reportIncompatibleVariableOverride]  # there is one
+    status_code: int = 0
+    detail: str | None = None
+    problem: Problem | None = None
+    request_id: str | None = None
+    retry_after: float | None = None
+
+    def to_curl(self, *, secrets: bool = False) -> str:
+        """Return the request as a curl command, as `Response.to_curl` does.
+
+        Args:
+            secrets: Whether credentials are shown; otherwise they are masked.
+        """
+        return curl.command(self.response.request, secrets=secrets)
+
+
+class ClientError(StatusError):
+    """4xx: the request is at fault."""
+
+
+class BadRequestError(ClientError):
+    """400: the server cannot read the request."""
+
+
+class UnauthorizedError(ClientError):
+    """401: the request carries no valid credentials."""
+
+
+class ForbiddenError(ClientError):
+    """403: these credentials may not do this."""
+
+
+class NotFoundError(ClientError):
+    """404: there is no such resource, or not for these credentials."""
+
+
+class MethodNotAllowedError(ClientError):
+    """405: the resource does not know this method."""
+
+
+class RequestTimeoutError(ClientError):
+    """408: the server waited too long for the request."""
+
+
+class ConflictError(ClientError):
+    """409: the request clashes with the state of the resource."""
+
+
+class GoneError(ClientError):
+    """410: the resource was removed for good."""
+
+
+class PreconditionFailedError(ClientError):
+    """412: the resource is not the one that If-Match named."""
+
+
+class ContentTooLargeError(ClientError):
+    """413: the server takes no body of this size."""
+
+
+class UnsupportedMediaTypeError(ClientError):
+    """415: the server takes no body of this type."""
+
+
+class UnprocessableContentError(ClientError):
+    """422: the body is well formed but its values are refused."""
+
+
+class TooManyRequestsError(ClientError):
+    """429: the caller is over its rate; see `retry_after`."""
+
+
+class ServerError(StatusError):
+    """5xx: the server is at fault."""
+
+
+class InternalServerError(ServerError):
+    """500: the server failed."""
+
+
+class BadGatewayError(ServerError):
+    """502: a gateway got no valid answer."""
+
+
+class ServiceUnavailableError(ServerError):
+    """503: the server is overloaded or down; see `retry_after`."""
+
+
+class GatewayTimeoutError(ServerError):
+    """504: a gateway got no answer in time."""
+
+
+STATUS_ERRORS: Mapping[int, type[StatusError]] = {
+    400: BadRequestError,
+    401: UnauthorizedError,
+    403: ForbiddenError,
+    404: NotFoundError,
+    405: MethodNotAllowedError,
+    408: RequestTimeoutError,
+    409: ConflictError,
+    410: GoneError,
+    412: PreconditionFailedError,
+    413: ContentTooLargeError,
+    415: UnsupportedMediaTypeError,
+    422: UnprocessableContentError,
+    429: TooManyRequestsError,
+    500: InternalServerError,
+    502: BadGatewayError,
+    503: ServiceUnavailableError,
+    504: GatewayTimeoutError,
+}
+
+
+class DecodeError(HTTPKitError, requests.exceptions.JSONDecodeError):
+    """The body is not the JSON, or not the model, that it was taken for.
+
+    Attributes:
+        msg: The message.
+        doc: The beginning of the text in question, redacted.
+        pos: Where in the text, from 0.
+        lineno: Its line, from 1.
+        colno: Its column, from 1.
+    """
+
+    msg: str
+    doc: str
+    pos: int
+    lineno: int
+    colno: int
+
+    def __init__(
+        self,
+        message: str = "",
+        doc: str = "",
+        pos: int = 0,
+        *,
+        response: requests.Response | None = None,
+    ) -> None:
+        # The JSON ancestor's own constructor counts lines in doc and would put its own
+        # words into the message; its attributes are what callers read.
+        requests.RequestException.__init__(self, message, response=response)
+        self.msg, self.doc, self.pos = message, doc, pos
+        self.lineno = doc.count("\n", 0, pos) + 1
+        self.colno = pos - doc.rfind("\n", 0, pos)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.msg, self.doc, self.pos), self.__dict__
+
+
+class DeadlineExceededError(HTTPKitError, requests.Timeout):
+    """The whole call took longer than its `deadline`."""
+
+
+class BodyTooLargeError(HTTPKitError):
+    """The body is larger than `max_body`; stream it, or raise the limit."""
+
+
+class RedirectError(HTTPKitError):
+    """A redirect leads where this request must not go; `.response` is the redirect."""
+
+
+class TransferError(HTTPKitError):
+    """A download or an upload did not finish."""
+
+
+class IncompleteError(TransferError):
+    """The transfer stopped early; what arrived is kept, and the next call continues."""
+
+
+class ChecksumError(TransferError):
+    """What arrived is not what was promised; it was discarded."""
+
+
+class PaginationError(HTTPKitError):
+    """The pages of a list do not lead to an end, or lead to where they must not."""
+
+
+class GraphQLError(HTTPKitError):
+    """The GraphQL server reported errors, with an error status or without.
+
+    Attributes:
+        errors: The entries of "errors", with credentials masked.
+        data: The partial data, as sent; None when there is none.
+    """
+
+    errors: Sequence[Mapping[str, Any]] = ()
+    data: Mapping[str, Any] | None = None
+
+
+class TokenError(HTTPKitError):
+    """The authorization server gave no token; the request was not sent, or stays unauthorized.
+
+    Attributes:
+        error: The server's code (RFC 6749 section 5.2), such as "invalid_client" or, for a
+            refresh token that is used up, "invalid_grant"; None when it gave none.
+        error_description: The server's own words, redacted and capped; None without.
+        status_code: The status of its answer.
+        retry_after: Seconds it asks to wait; None when it does not.
+    """
+
+    error: str | None = None
+    error_description: str | None = None
+    status_code: int = 0
+    retry_after: float | None = None
+
+
+E_ = TypeVar("E_", bound=StatusError)
+
+
+def class_for(status: int) -> type[StatusError]:
+    """Return the most specific class for an error status.
+
+    RFC 9110 section 15: an unknown status is treated as the x00 of its class, and one
+    outside 100 to 599 as a 5xx.
+    """
+    return STATUS_ERRORS.get(status) or (ClientError if status < 500 else ServerError)
+
+
+def from_response(response: requests.Response, kind: type[E_]) -> E_:
+    """Describe an error response as an error of this kind; it is not raised here."""
+    remember_credentials(response.request)
+    detail, problem = read_reason(response)
+    error = build(kind, "", response)
+    if error is None:
+        raise TypeError(f"{kind.__name__} must take one argument, the message")
+    status = error.status_code = response.status_code
+    error.detail = detail
+    error.problem = None if problem is None else redaction.redact_document(problem)
+    request_id = header_fields.first(response.headers, header_fields.REQUEST_ID_FIELDS)
+    named = _one_line(redaction.redact_text(request_id)) if request_id else ""
+    error.request_id = _cap(named, _LONGEST_NAME) or None
+    error.retry_after = header_fields.asked_wait(status, response.headers, CLOCK.wall())
+    error.attempts = getattr(response, "attempts", 1)
+    error.stop_reason = getattr(response, "stop_reason", None)
+    error.args = (_sentence(response, detail, error.request_id),)
+    return error
+
+
+def from_graphql(
+    response: requests.Response, reported: Sequence[Mapping[str, Any]], data: Any
+) -> GraphQLError:
+    """Describe the errors in a GraphQL response; the error is not raised here."""
+    remember_credentials(response.request)
+    first = reported[0]
+    words = _cap(_one_line(str(first["message"])[:_LONGEST_EXAMINED]), _LONGEST_DETAIL)
+    place = first.get("path")
+    where = f" (at {_cap('.'.join(map(str, place)), _LONGEST_NAME)})" if is_list(place) else ""
+    more = f" (and {len(reported) - 1} more)" if len(reported) > 1 else ""
+    text = f"GraphQL error for {describe(response.request, response.url)}: {words}{where}{more}"
+    error = GraphQLError(redaction.redact_text(text), response=response)
+    error.errors = [redaction.redact_document(one) for one in reported]
+    error.data = data if is_mapping(data) else None
+    error.attempts = getattr(response, "attempts", 1)
+    error.stop_reason = getattr(response, "stop_reason", None)
+    return error
+
+
+X_ = TypeVar("X_", bound=BaseException)
+
+
+def build(kind: type[X_], message: str, response: requests.Response) -> X_ | None:
+    """Make an exception of a class that may be a caller's own.
+
+    Returns:
+        The exception; None when its constructor takes neither a message nor nothing.
+    """
+    error = None
+    for arguments in ((message,), ()):
+        try:
+            error = kind(*arguments)
+            break
+        except TypeError:
+            continue
+    if isinstance(error, requests.RequestException):
+        error.response = error.response or response
+        error.request = error.request or response.request
+    return error
+
+
+def remember_credentials(request: requests.PreparedRequest | None) -> None:
+    """Hide what a request carried in secret headers, should the server repeat it."""
+    headers: Mapping[str, object] = getattr(request, "headers", None) or {}
+    # Cookies last, and bounded: the server may send so many that they displace other values.
+    names = sorted(filter(redaction.is_secret, headers), key=lambda name: name.lower() == "cookie")
+    held = [_as_text(headers[name]) for name in names]
+    found = (part for value in held for part in _CREDENTIAL.findall(value))
+    parts = list(islice(found, _MOST_CREDENTIALS))
+    parts += [value.partition(" ")[2] for value in held]  # after the scheme, words too
+    passwords = [_password(value) for value in held if value[:6].lower() == "basic "]
+    redaction.remember(*parts, *passwords)
+
+
+def _as_text(value: object) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
+
+
+def _password(field: str) -> str:
+    try:
+        return base64.b64decode(field[6:]).decode("utf-8").partition(":")[2]
+    except ValueError:
+        return ""
+
+
+# The tokens of a field such as "Bearer abc123…" or "sid=abc123…": words have no digits.
+_MOST_CREDENTIALS = 100
+_CREDENTIAL = pattern(r"(?=[^\s;,=\"]*\d)[^\s;,=\"]{8,}")
+
+
+def _sentence(response: requests.Response, detail: str | None, request_id: str | None) -> str:
+    text = f"{response.status_code} {_reason_phrase(response)}".rstrip()
+    text += f" for {describe(response.request, response.url)}"
+    text += f": {detail}" if detail else ""
+    text += f" (request-id {request_id})" if request_id else ""
+    hint = getattr(response, "credentials_withheld", None) if response.status_code == 401 else None
+    hint = hints.PROXY_CREDENTIALS if response.status_code == 407 else hint
+    return text + (f"; {hint}" if hint else "")
+
+
+def _reason_phrase(response: requests.Response) -> str:
+    reason: str | bytes = response.reason or ""
+    text = reason.decode("latin-1") if isinstance(reason, bytes) else reason
+    text = redaction.redact_text(text[:_LONGEST_EXAMINED])
+    return _cap(_one_line(text), _LONGEST_NAME) or _STANDARD_REASONS.get(response.status_code, "")
+
+
+_STANDARD_REASONS = {
+    400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found",
+    409: "Conflict", 410: "Gone", 422: "Unprocessable Content", 429: "Too Many Requests",
+    500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable",
+    504: "Gateway Timeout",
+}  # fmt: skip
+
+
+def describe(request: requests.PreparedRequest | None, url: str | None = None) -> str:
+    """Name a request for a message: method and URL, without credentials."""
+    method = getattr(request, "method", None) or "request"
+    address = url or getattr(request, "url", None) or ""
+    return f"{method} {redaction.redact_url(address)}"
+
+
+def read_problem(response: requests.Response) -> Problem | None:
+    """Return the members of a problem document (RFC 9457 section 3); None for other bodies."""
+    media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/problem+json":
+        return None
+    document = _parse(_head(response))
+    return dict(document) if is_mapping(document) else None
+
+
+def read_reason(response: requests.Response) -> tuple[str | None, Problem | None]:
+    """Return what the server says of an error, on one line, and its problem document."""
+    problem = read_problem(response)
+    body = _head(response)
+    document = problem if problem is not None else _parse(body)
+    words = (_words(document) if document is not None else "") or _excerpt(response, body)
+    line = _one_line(redaction.redact_text(_without_markup(words[:_LONGEST_EXAMINED])))
+    return (_cap(line, _LONGEST_DETAIL) or None), problem
+
+
+def _head(response: requests.Response) -> bytes:
+    # Not `.content`: it would raise for a body that was cut at the limit for errors.
+    content = response.__dict__.get("_content")
+    return content[:_LONGEST_PARSED] if isinstance(content, bytes) else b""
+
+
+def _parse(body: bytes) -> Any:
+    body = body.removeprefix(codecs.BOM_UTF8)
+    if body.lstrip()[:1] not in {b"{", b"["}:
+        return None
+    try:
+        document: Any = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return document
+
+
+# Where APIs put their reason, the most telling first: RFC 9457, OAuth2 (RFC 6749), then habit.
+_REASON_KEYS = (
+    "detail", "error_description", "message", "error_message", "errorMessage", "msg", "reason",
+    "description", "error", "errors", "title", "code",
+)  # fmt: skip
+
+
+# Where they say what an entry is about; RFC 9457 section 3 has a "pointer".
+_PLACE_KEYS = ("field", "loc", "path", "pointer")
+
+
+def _words(document: object, depth: int = 0) -> str:
+    """Find the reason in a JSON document by the usual keys."""
+    if isinstance(document, str):
+        return document
+    if depth > 4:  # {"error": {"errors": [{"message": ...}]}} is the deepest seen
+        return ""
+    if is_list(document):
+        entries = (_words(entry, depth + 1) for entry in document[:_MOST_REASONS])
+        return "; ".join(entry for entry in entries if entry)
+    if is_mapping(document):
+        return _words_of_object(document, depth)
+    return ""
+
+
+def _words_of_object(document: Mapping[str, Any], depth: int) -> str:
+    found = (_words(document[key], depth + 1) for key in _REASON_KEYS if document.get(key))
+    words = next((text for text in found if text), "")
+    words = _with_entries(words, document.get("errors"), depth)
+    where: object = next((document[key] for key in _PLACE_KEYS if document.get(key)), None)
+    if words and where and depth:
+        place = ".".join(map(str, where)) if is_list(where) else str(where)
+        return f"{place}: {words}"
+    return words
+
+
+def _with_entries(words: str, entries: object, depth: int) -> str:
+    """Add the single errors to a summary: "Validation Failed" alone says nothing."""
+    if not words or not is_list(entries):
+        return words
+    single = _words(entries, depth + 1)
+    return words if not single or single in words else f"{words.rstrip('.: ')}: {single}"
+
+
+_PAGE = pattern(r"\s*<(!doctype|html|head|body|\?xml)", re.IGNORECASE)
+_TITLE = pattern(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+
+
+def _unescaped(text: str) -> str:
+    import html
+
+    return html.unescape(text)
+
+
+def _without_markup(words: str) -> str:
+    """Return the title of a page, whole texts as they are."""
+    if not _PAGE.match(words):
+        return words
+    title = _TITLE.search(words)
+    return _unescaped(title[1]) if title else ""
+
+
+def _excerpt(response: requests.Response, body: bytes) -> str:
+    """Return the beginning of a text, the title of a page, nothing of anything else."""
+    media_type = response.headers.get("content-type", "").lower()
+    start = body.removeprefix(codecs.BOM_UTF8)[:_LONGEST_EXAMINED]
+    text = _decoded(start, response.encoding).strip()
+    if "html" in media_type:
+        title = _TITLE.search(text)
+        return _unescaped(title[1]) if title else ""
+    readable = not media_type or media_type.startswith("text/") or "json" in media_type
+    return text if readable and "\x00" not in text else ""
+
+
+def _decoded(body: bytes, encoding: str | None) -> str:
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if len(body) == _LONGEST_EXAMINED and error.start >= len(body) - 3:  # cut in a character
+            return body.decode("utf-8", "replace")
+    try:
+        return body.decode(encoding or "utf-8", "replace")
+    except (LookupError, ValueError):  # no encoding, or one that is none of text
+        return body.decode("utf-8", "replace")
+
+
+def _one_line(text: str) -> str:
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def _cap(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def _path_of(url: str) -> str:
+    return re.sub(r"^[a-zA-Z][\w+.-]*://[^/?#]*", "", url)
+
+
+def annotate(
+    error: requests.RequestException,
+    request: requests.PreparedRequest,
+    *,
+    attempts: int,
+    seconds: float,
+    stop_reason: str | None,
+    keeps_foreign: bool = False,
+) -> None:
+    """Fill in what a transport error lacks: the request, the attempts, and why it stopped."""
+    remember_credentials(request)
+    url = request.url or ""
+    shown = {text: redaction.redact_url(text) for text in (url, _path_of(url)) if text}
+    redaction.scrub(error, shown, keeps_foreign=keeps_foreign)
+    error.request = error.request or request
+    error.attempts = attempts  # type: ignore[attr-defined]  # requests' own classes lack it
+    error.stop_reason = stop_reason  # type: ignore[attr-defined]  # likewise
+    times = "1 attempt" if attempts == 1 else f"{attempts} attempts"
+    note = f"{describe(request)}: {times} in {seconds:.2f} s"
+    add_note(error, f"{note}; {stop_reason}" if stop_reason else note)
+    if words := hints.advise(error):
+        add_note(error, words)
+
+
+def add_note(error: BaseException, note: str) -> None:
+    """Add a note to an error of any class: one that takes none stays the error that it is."""
+    with suppress(Exception):
+        error.add_note(note)

@@ -1,0 +1,338 @@
+"""An access token, from the answer that brings it to the answer that rejects it.
+
+Rule: nothing is sent here. What fetches a token comes as an argument; here is what its answer
+means (RFC 6749 section 5), how long it serves, and that one thread fetches while others wait.
+"""
+
+import copy
+import json
+import math
+import re
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+import requests
+
+from httpkit._core import forks, header_fields, redaction
+from httpkit._core.clock import CLOCK
+from httpkit._core.types import is_mapping
+from httpkit._diagnostics import errors
+from httpkit._diagnostics.errors import ConfigurationError, DeadlineExceededError, TokenError
+from httpkit._messages.response import Response
+
+LONGEST_FETCH = 60.0
+"""Seconds for a token with all attempts, where the deadline of the call leaves more."""
+
+# Seconds. Where a new token is rejected like the one before, the token is not the trouble:
+# each further 401 would only cost the authorization server a request.
+_REST = 5.0
+
+# RFC 6749 section A.12: visible characters and space; a space would end it in the header.
+# Bounded, because a header field of more than 64 KiB is refused wherever the token would be sent.
+_TOKEN = re.compile(r"[\x21-\x7e]{1,65000}")
+# RFC 6749 section A.7: an error code has neither quotes nor backslashes.
+_ERROR_CODE = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]{1,100}")
+_SECONDS = re.compile(r"[+-]?\d{1,400}(\.\d{0,400})?")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class TokenSet:
+    """What an authorization server granted (RFC 6749 section 5.1).
+
+    Attributes:
+        access_token: Signs requests.
+        refresh_token: Asks for the next access token; None where there is none.
+        expires_in: Seconds the access token serves, from when it was asked for; None when the
+            server does not say.
+        scope: What it permits, separated by spaces; None when that is what was asked for.
+    """
+
+    access_token: str
+    refresh_token: str | None = None
+    expires_in: float | None = None
+    scope: str | None = None
+
+    def __repr__(self) -> str:
+        life = "" if self.expires_in is None else f", expires_in={self.expires_in:g}"
+        return f"TokenSet({redaction.MASK}{life})"
+
+
+def read(response: Response) -> TokenSet:
+    """Return what an answer of the token endpoint grants.
+
+    Raises:
+        TokenError: It grants nothing, or nothing that can be used.
+    """
+    document = _document(response)
+    if response.status_code >= 300 or document is None or document.get("error"):
+        raise _refusal(response, document)
+    kind = document.get("token_type")
+    if not isinstance(kind, str) or kind.lower() != "bearer":
+        # RFC 6749 section 7.1: a token of an unknown type must not be used.
+        raise _useless(response, "a token whose token_type is not Bearer")
+    access = document.get("access_token")
+    refresh = document.get("refresh_token")
+    for name, token in (("access_token", access), ("refresh_token", refresh)):
+        if isinstance(token, str) and _TOKEN.fullmatch(token):
+            redaction.remember(token)
+        elif token is not None or name == "access_token":
+            raise _useless(response, f"no legible {name}")
+    scope = document.get("scope")
+    return TokenSet(
+        access_token=str(access),
+        refresh_token=refresh,
+        expires_in=seconds(document.get("expires_in")),
+        scope=scope if isinstance(scope, str) else None,
+    )
+
+
+def _document(response: Response) -> Mapping[str, Any] | None:
+    try:
+        document: Any = json.loads(response.content)
+    except (ValueError, RecursionError, requests.RequestException):  # no JSON, or cut short
+        return None
+    return document if is_mapping(document) else None
+
+
+def seconds(value: object) -> float | None:
+    """Return a lifetime in seconds, 0 or more; None for what is no number.
+
+    The RFC wants a number; some servers send it as text. A negative one is over.
+    """
+    if isinstance(value, str) and _SECONDS.fullmatch(value.strip()):
+        value = float(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:  # noqa: PLR0124  # NaN
+        return None
+    try:
+        return max(0.0, float(value))
+    except OverflowError:  # an integer of 400 digits
+        return math.inf if value > 0 else 0.0
+
+
+def _refusal(response: Response, document: Mapping[str, Any] | None) -> TokenError:
+    """Describe an answer that is an error, or is no token response at all."""
+    status = response.status_code
+    if status < 300 and document is None:
+        kind = response.headers.get("content-type", "no content type").partition(";")[0]
+        # Not quoted: what the server took for a success may hold the token.
+        return _useless(response, f"{kind}, no JSON object")
+    if 300 <= status < 400:
+        return _useless(response, "a redirect, and a client's secret does not follow one")
+    words, _ = errors.read_reason(response)
+    code = (document or {}).get("error")
+    error = _error(response, f": {words}" if words else "")
+    if isinstance(code, str) and _ERROR_CODE.fullmatch(code):
+        error.error = redaction.redact_text(code)
+        told = f": {words}" if words and words != code else ""
+        error.args = _error(response, f" {error.error}{told}").args
+    if document is not None and document.get("error_description"):
+        error.error_description = words
+    return error
+
+
+def _useless(response: Response, what: str) -> TokenError:
+    return _error(response, f" with {redaction.redact_text(what)}")
+
+
+def _error(response: Response, rest: str) -> TokenError:
+    where = errors.describe(response.request, response.url)
+    error = TokenError(f"no token: {where} answered {response.status_code}{rest}")
+    error.status_code = response.status_code
+    error.retry_after = header_fields.retry_after(response.headers, CLOCK.wall())
+    error.stop_reason = response.stop_reason
+    return error
+
+
+Fetch: TypeAlias = Callable[[float], tuple[TokenSet, float]]
+"""Asks for tokens within so many seconds; returns them and the seconds since it asked."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Kept:
+    """A token in use.
+
+    Attributes:
+        value: The access token.
+        renew_at: From when on it is replaced, on the monotonic clock, if that succeeds.
+        ends_at: When it stops to serve; infinity when the server did not say.
+        rests_until: Until when a rejection does not count, unless it was accepted before.
+    """
+
+    value: str
+    renew_at: float
+    ends_at: float
+    rests_until: float
+
+
+@dataclass(slots=True, repr=False)
+class _Fetch:
+    """A fetch on its way, which several threads may wait for.
+
+    Attributes:
+        time_left: Seconds that the call of the thread that fetches can spare.
+        leader: The thread that fetches.
+        done: Set when it is over.
+        token: What it brought; None when it failed.
+        error: Why it failed, if the others would meet the same; else None.
+    """
+
+    time_left: float
+    leader: int = field(default_factory=lambda: threading.get_ident())  # noqa: PLW0108  # looked up each time
+    done: threading.Event = field(default_factory=lambda: threading.Event())  # noqa: PLW0108  # likewise
+    token: str | None = None
+    error: requests.RequestException | None = None
+
+
+class TokenCache:
+    """Keeps one access token for all threads, which never wait while it serves."""
+
+    def __init__(self) -> None:
+        self._kept: _Kept | None = None
+        self._was_rejected = False
+        self.renew()
+        forks.watch(self)
+
+    def renew(self) -> None:
+        """Forget what other threads hold; in a forked child they do not exist."""
+        self._lock = threading.Lock()
+        self._flight: _Fetch | None = None
+
+    def token(
+        self,
+        fetch: Fetch,
+        tell: Callable[[TokenSet], object] | None = None,
+        *,
+        leeway: float,
+        ends_at: float,
+    ) -> str:
+        """Return the token, fetched if there is none that serves.
+
+        Args:
+            fetch: Called by one thread at a time, without a lock held.
+            tell: Called with new tokens before any thread uses them; None calls nothing.
+            leeway: Seconds before its end at which a token is replaced; at most half its life.
+            ends_at: When the deadline of the call passes, on the monotonic clock; infinity
+                without one.
+
+        Raises:
+            DeadlineExceededError: Another thread's fetch takes longer than that.
+            RequestException: What `fetch` raised, in this thread or in the one that fetched.
+        """
+        while True:
+            kept = self._kept
+            if kept is not None and CLOCK.monotonic() < kept.renew_at:
+                return kept.value
+            serves = kept is not None and CLOCK.monotonic() < kept.ends_at
+            # A token that is replaced early must not cost the call its whole deadline.
+            mine = _Fetch((ends_at - CLOCK.monotonic()) / (2 if serves else 1))
+            try:
+                flight = self._join(mine)
+                if flight is mine:
+                    return self._lead(mine, fetch, tell, leeway)
+            finally:
+                self._finish(mine)
+            if flight is None:
+                continue
+            if kept is not None and serves:
+                return kept.value  # another thread is about to replace it
+            if (token := _awaited(flight, ends_at)) is not None:
+                return token
+
+    def reject(self, value: str) -> None:
+        """Forget a token that a server rejected; one that has come in its place stays."""
+        with self._lock:
+            kept = self._kept
+            if kept is not None and kept.value == value and CLOCK.monotonic() >= kept.rests_until:
+                self._kept, self._was_rejected = None, True
+
+    def accept(self, value: str) -> None:
+        """Note that a server took a token: its next rejection counts."""
+        with self._lock:
+            kept = self._kept
+            if kept is not None and kept.value == value:
+                self._kept = replace(kept, rests_until=-math.inf)
+
+    def _join(self, mine: _Fetch) -> _Fetch | None:
+        """Return the flight to be on; None when a token has come in between."""
+        with self._lock:
+            if self._kept is not None and CLOCK.monotonic() < self._kept.renew_at:
+                return None
+            if self._flight is None:
+                self._flight = mine
+            return self._flight
+
+    def _finish(self, flight: _Fetch) -> None:
+        with self._lock:
+            if self._flight is flight:
+                self._flight = None
+        flight.done.set()
+
+    def _lead(
+        self,
+        flight: _Fetch,
+        fetch: Fetch,
+        tell: Callable[[TokenSet], object] | None,
+        leeway: float,
+    ) -> str:
+        try:
+            tokens, age = fetch(min(flight.time_left, LONGEST_FETCH))
+        except requests.RequestException as error:
+            if (kept := self._postponed()) is not None:
+                return kept.value
+            # Others may have more time than a short deadline of this call.
+            is_short = flight.time_left < LONGEST_FETCH
+            is_own = is_short and isinstance(error, DeadlineExceededError)
+            flight.error = None if is_own else _again(error)  # before others write on it
+            raise
+        try:
+            if tell is not None:
+                tell(tokens)
+        finally:  # the server has replaced the old ones in any case
+            flight.token = self._keep(tokens, age, leeway)
+        return flight.token
+
+    def _postponed(self) -> _Kept | None:
+        """Keep a token that could not be replaced early for half of what is left of it."""
+        with self._lock:
+            kept, now = self._kept, CLOCK.monotonic()
+            if kept is None or now >= kept.ends_at:
+                return None
+            self._kept = replace(kept, renew_at=now + (kept.ends_at - now) / 2)
+            return kept
+
+    def _keep(self, tokens: TokenSet, age: float, leeway: float) -> str:
+        life = math.inf if tokens.expires_in is None else tokens.expires_in
+        now = CLOCK.monotonic()
+        ends_at = now - age + life
+        with self._lock:
+            self._kept = _Kept(
+                value=tokens.access_token,
+                renew_at=ends_at - min(leeway, life / 2),
+                ends_at=ends_at,
+                rests_until=now + _REST if self._was_rejected else -math.inf,
+            )
+            self._was_rejected = False
+        return tokens.access_token
+
+
+def _awaited(flight: _Fetch, ends_at: float) -> str | None:
+    """Return what another thread fetched; None when this one must see for itself."""
+    if flight.leader == threading.get_ident() and not flight.done.is_set():
+        raise ConfigurationError(
+            "on_refresh made a request that needs the token it is being told of"
+        )
+    remaining = max(0.0, ends_at - CLOCK.monotonic())
+    if not flight.done.wait(min(remaining, threading.TIMEOUT_MAX)):
+        raise DeadlineExceededError("the deadline passed while another thread asked for a token")
+    if flight.error is not None:
+        raise _again(flight.error)
+    return flight.token
+
+
+def _again(error: requests.RequestException) -> requests.RequestException:
+    """Return an error as another thread's own: notes and tracebacks are not for sharing."""
+    twin = copy.copy(error)
+    twin.__dict__["__notes__"] = list(error.__dict__.get("__notes__", ()))
+    return twin

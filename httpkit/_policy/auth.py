@@ -1,0 +1,435 @@
+"""Who is calling: strategies that sign a request.
+
+Every strategy is a `requests.auth.AuthBase`, so it works with plain requests too. It is
+frozen, compares by value, and shows no secret in its repr. Signing twice is the same as
+signing once: a retried or redirected request is signed afresh.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from base64 import b64encode
+from collections.abc import Callable
+from typing import Literal, Self, TypeAlias, cast
+from urllib.parse import quote, unquote_plus, urlsplit, urlunsplit
+
+import requests
+from requests.auth import AuthBase, HTTPBasicAuth
+
+from httpkit._core import redaction
+from httpkit._core.light_dataclasses import dataclass
+from httpkit._core.patterns import pattern
+from httpkit._core.types import is_tuple
+from httpkit._diagnostics.errors import ConfigurationError
+
+Secret: TypeAlias = str | Callable[[], str]
+"""A secret, or a callable that returns it; a callable is asked for every attempt."""
+
+Signer: TypeAlias = Callable[[requests.PreparedRequest], requests.PreparedRequest]
+
+# A header field value: visible characters, no line break, no space (RFC 9110 section 5.5).
+_TOKEN = pattern(r"[\x21-\x7e\x80-\xff]+")
+_FIELD_VALUE = pattern(r"[\x20-\x7e\x80-\xff]+")
+_CONTROL = pattern(r"[\x00-\x1f\x7f]")  # RFC 7617 section 2
+_FIELD_NAME = pattern(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_COOKIE_VALUE = pattern(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]+")  # RFC 6265 section 4.1.1
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentSecret:
+    """A secret read from an environment variable each time; pickles as the variable's name."""
+
+    variable: str
+
+    def __call__(self) -> str:
+        """Return the variable's value now."""
+        value = os.environ.get(self.variable, "").strip()
+        if not value:
+            raise ConfigurationError(
+                f"the environment variable {self.variable} is not set or empty"
+            )
+        return value
+
+
+def secret_from_env(variable: str) -> EnvironmentSecret:
+    """Return the secret of an environment variable, which is read whenever it is needed.
+
+    Raises:
+        ConfigurationError: The variable is not set or empty.
+    """
+    secret = EnvironmentSecret(variable)
+    secret()  # a missing variable is an error here, where its name is in sight
+    return secret
+
+
+def text_of(secret: object, what: str, *, is_secret: bool = True) -> str:
+    """Return a secret as text without surrounding white space.
+
+    Raises:
+        ConfigurationError: It is no text or empty; the message does not show it.
+    """
+    value = secret() if callable(secret) else secret
+    if not isinstance(value, str):
+        raise ConfigurationError(f"{what} must be a str, not {type(value).__name__}")
+    if not value.strip():
+        raise ConfigurationError(f"{what} is empty")
+    if not _is_encodable(value):
+        raise ConfigurationError(f"{what} contains a character that cannot be sent")
+    if is_secret:
+        redaction.remember(value.strip())
+    return value.strip()
+
+
+def _is_encodable(text: str, encoding: str = "utf-8") -> bool:
+    try:
+        text.encode(encoding)
+    except UnicodeError:
+        return False
+    return True
+
+
+def _matching(pattern: re.Pattern[str], value: str, what: str) -> str:
+    if not pattern.fullmatch(value):
+        raise ConfigurationError(f"{what} contains a character that cannot be sent")
+    return value
+
+
+def shown(secret: Secret) -> str:
+    """Return what a repr says of a secret: where it comes from, never what it is."""
+    if isinstance(secret, EnvironmentSecret):
+        return f"${secret.variable}"
+    return "<callable>" if callable(secret) else redaction.MASK
+
+
+class Strategy(AuthBase):
+    """The base of httpkit's strategies.
+
+    A subclass defines `__call__(request)`, which signs the request in place and returns it,
+    and must give the same request when called twice.
+    """
+
+    @property
+    def can_change(self) -> bool:
+        """Whether signing again may give another signature, as after a rejected token."""
+        return False
+
+    def reject(self, request: requests.PreparedRequest) -> None:
+        """Note that the server answered 401 to a request signed here.
+
+        A strategy that keeps a token forgets it, if it is still the one of that request: the
+        next signature asks for another.
+        """
+
+    def accept(self, request: requests.PreparedRequest) -> None:
+        """Note that a request that was signed again after a 401 was not answered 401."""
+
+    def __and__(self, other: object) -> CombinedAuth:
+        """Apply both: `BearerAuth(token) & APIKeyAuth(key)`."""
+        return CombinedAuth((self, as_signer(other)))
+
+    def __rand__(self, other: object) -> CombinedAuth:
+        return CombinedAuth((as_signer(other), self))
+
+
+def as_signer(auth: object) -> Signer:
+    """Return what requests would call: a (user, password) tuple is basic auth.
+
+    Raises:
+        ConfigurationError: It is neither a tuple of two nor callable.
+    """
+    if is_tuple(auth) and len(auth) == 2:
+        return _basic(*auth)
+    if not callable(auth):
+        raise ConfigurationError(f"auth cannot be {type(auth).__name__}: pass a strategy")
+    return cast("Signer", auth)
+
+
+def _basic(user: object, password: object) -> Signer:
+    """Return requests' own signer for a pair; it would send None as "None"."""
+    if not isinstance(user, (str, bytes)) or not isinstance(password, (str, bytes)):
+        raise ConfigurationError("auth=(user, password) must be two texts")
+    name, word = (_as_text(part) for part in (user, password))
+    if not _is_encodable(name + word, "latin-1"):
+        raise ConfigurationError("requests sends pairs in Latin-1: use BasicAuth for others")
+    redaction.remember(word, _in_base64(name, word), _in_base64(name, word, encoding="latin-1"))
+    return HTTPBasicAuth(name, word)
+
+
+def _as_text(part: str | bytes) -> str:
+    return part.decode("latin-1") if isinstance(part, bytes) else part
+
+
+def _in_base64(user: str, password: str, encoding: str = "utf-8") -> str:
+    return b64encode(f"{user}:{password}".encode(encoding)).decode("ascii")
+
+
+@dataclass(frozen=True, repr=False)
+class CombinedAuth(Strategy):
+    """Several strategies, applied in order; made by `a & b`."""
+
+    parts: tuple[Signer, ...]
+
+    @property
+    def can_change(self) -> bool:
+        """Whether one of the parts may sign differently the next time."""
+        return any(isinstance(part, Strategy) and part.can_change for part in self.parts)
+
+    def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Sign the request in place and return it."""
+        for part in self.parts:
+            r = part(r)
+        return r
+
+    def resign(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Apply httpkit's strategies alone: a foreign one is applied once, at prepare."""
+        for part in self.parts:
+            r = part(r) if isinstance(part, Strategy) else r
+        return r
+
+    def reject(self, request: requests.PreparedRequest) -> None:
+        """Tell each of httpkit's strategies of a 401."""
+        for part in self.parts:
+            if isinstance(part, Strategy):
+                part.reject(request)
+
+    def accept(self, request: requests.PreparedRequest) -> None:
+        """Tell each of httpkit's strategies that another signature has helped."""
+        for part in self.parts:
+            if isinstance(part, Strategy):
+                part.accept(request)
+
+    def __repr__(self) -> str:
+        reprs = (repr(p) if isinstance(p, Strategy) else type(p).__name__ for p in self.parts)
+        return " & ".join(reprs)
+
+
+class _NoAuth(Strategy):
+    """Sign nothing, and keep requests from looking into netrc."""
+
+    def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Sign the request in place and return it."""
+        return r
+
+    def __repr__(self) -> str:
+        return "NO_AUTH"
+
+    def __reduce__(self) -> str:
+        return "NO_AUTH"
+
+
+NO_AUTH: Strategy = _NoAuth()
+"""Sign nothing on this call, whatever the session's auth is."""
+
+
+@dataclass(frozen=True, repr=False)
+class BasicAuth(Strategy):
+    """User and password (RFC 7617), in UTF-8.
+
+    Args:
+        user: It cannot hold a colon. APIs that take a key as the user name want it here. A text,
+            or a callable asked for every attempt.
+        password: A text, possibly empty, or a callable asked for every attempt.
+
+    Raises:
+        ConfigurationError: Both are empty, or one holds what cannot be sent.
+    """
+
+    user: Secret
+    password: Secret = ""
+
+    def __post_init__(self) -> None:
+        if not callable(self.user):
+            _check_basic_user(self.user)
+        if not (callable(self.user) or callable(self.password)):
+            self._credentials(self.user, self.password)
+
+    @classmethod
+    def from_env(cls, user: str, password: str | None = None) -> Self:
+        """Read user and password from the environment variables of these names.
+
+        Without a password the user name is the key, and is read for every attempt.
+
+        Raises:
+            ConfigurationError: One of them is not set or empty.
+        """
+        name = secret_from_env(user)
+        return cls(name) if password is None else cls(name(), secret_from_env(password))
+
+    @property
+    def can_change(self) -> bool:
+        """Whether user or password is asked for anew each time."""
+        return callable(self.user) or callable(self.password)
+
+    def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Sign the request in place and return it."""
+        user = self.user() if callable(self.user) else self.user
+        password = self.password() if callable(self.password) else self.password
+        r.headers["Authorization"] = f"Basic {self._credentials(user, password)}"
+        return r
+
+    def _credentials(self, user: str, password: str) -> str:
+        _check_basic_user(user)
+        if not isinstance(password, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
+            raise ConfigurationError(f"the password must be a str, not {type(password).__name__}")
+        if not user and not password:
+            raise ConfigurationError("user and password are both empty")
+        both = user + password
+        if _CONTROL.search(both) or not _is_encodable(both):
+            raise ConfigurationError("user or password contains a character that cannot be sent")
+        encoded = _in_base64(user, password)
+        redaction.remember(encoded, *([password] if password else [user]))
+        return encoded
+
+    def __repr__(self) -> str:
+        # Where there is no password, the user name is the key.
+        is_named = self.password and not callable(self.user)
+        user = repr(self.user) if is_named else shown(self.user)
+        return f"BasicAuth({user}, {shown(self.password)})"
+
+
+def _check_basic_user(user: object) -> None:
+    if not isinstance(user, str):
+        raise ConfigurationError(f"the user must be a str, not {type(user).__name__}")
+    if ":" in user:
+        raise ConfigurationError("a user name cannot contain a colon (RFC 7617 section 2)")
+
+
+@dataclass(frozen=True, repr=False)
+class BearerAuth(Strategy):
+    """A bearer token in the Authorization header (RFC 6750).
+
+    Args:
+        token: A text, or a callable asked for every attempt (a vendor's SDK, a keyring).
+            White space around it is dropped.
+
+    Raises:
+        ConfigurationError: It is empty or holds what cannot be sent.
+    """
+
+    token: Secret
+
+    def __post_init__(self) -> None:
+        if not callable(self.token):
+            _matching(_TOKEN, text_of(self.token, "the token"), "the token")
+
+    @classmethod
+    def from_env(cls, variable: str) -> Self:
+        """Read the token from an environment variable, now and for every attempt.
+
+        Raises:
+            ConfigurationError: The variable is not set or empty.
+        """
+        return cls(secret_from_env(variable))
+
+    @property
+    def can_change(self) -> bool:
+        """Whether the token is asked for anew each time."""
+        return callable(self.token)
+
+    def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Sign the request in place and return it."""
+        token = _matching(_TOKEN, text_of(self.token, "the token"), "the token")
+        r.headers["Authorization"] = f"Bearer {token}"
+        return r
+
+    def __repr__(self) -> str:
+        return f"BearerAuth({shown(self.token)})"
+
+
+Where: TypeAlias = Literal["header", "query", "cookie"]
+
+
+@dataclass(frozen=True, repr=False)
+class APIKeyAuth(Strategy):
+    """An API key in a header, in the query or in a cookie.
+
+    Args:
+        key: A text, or a callable asked for every attempt.
+        name: The header's, parameter's or cookie's name.
+        where: "header", "query" or "cookie".
+
+    Raises:
+        ConfigurationError: The key is empty, or name or key cannot be sent there.
+    """
+
+    key: Secret
+    name: str = "X-API-Key"
+    where: Where = "header"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.where, str) or self.where not in _PLACES:  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
+            raise ConfigurationError(f"where={self.where!r} is none of {', '.join(_PLACES)}")
+        name = text_of(self.name, "the name", is_secret=False)
+        if self.where != "query":
+            _matching(_FIELD_NAME, name, f"the name {name!r}")
+        if not callable(self.key):
+            self._value()
+
+    @classmethod
+    def from_env(cls, variable: str, *, name: str = "X-API-Key", where: Where = "header") -> Self:
+        """Read the key from an environment variable, now and for every attempt.
+
+        Raises:
+            ConfigurationError: The variable is not set or empty.
+        """
+        return cls(secret_from_env(variable), name, where)
+
+    @property
+    def can_change(self) -> bool:
+        """Whether the key is asked for anew each time."""
+        return callable(self.key)
+
+    def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Sign the request in place and return it."""
+        _PLACES[self.where](r, self.name, self._value())
+        return r
+
+    def _value(self) -> str:
+        value = text_of(self.key, "the API key")
+        pattern = {"header": _FIELD_VALUE, "cookie": _COOKIE_VALUE}.get(self.where)
+        return _matching(pattern, value, "the API key") if pattern else value
+
+    def __repr__(self) -> str:
+        return f"APIKeyAuth({shown(self.key)}, {self.name!r}, {self.where!r})"
+
+
+def _sign_header(request: requests.PreparedRequest, name: str, value: str) -> None:
+    request.headers[name] = value
+
+
+def _sign_query(request: requests.PreparedRequest, name: str, value: str) -> None:
+    parts = urlsplit(request.url or "")
+    pairs = [pair for pair in parts.query.split("&") if pair and _pair_name(pair) != name]
+    pairs.append(f"{quote(name, safe='')}={quote(value, safe='')}")
+    request.url = urlunsplit(parts._replace(query="&".join(pairs)))
+
+
+def _pair_name(pair: str) -> str:
+    return unquote_plus(pair.partition("=")[0])
+
+
+def _sign_cookie(request: requests.PreparedRequest, name: str, value: str) -> None:
+    present = str(request.headers.get("Cookie", ""))
+    pairs = [pair for part in present.split(";") if (pair := part.strip())]
+    others = [pair for pair in pairs if pair.partition("=")[0] != name]
+    request.headers["Cookie"] = "; ".join([*others, f"{name}={value}"])
+
+
+_PLACES: dict[str, Callable[[requests.PreparedRequest, str, str], None]] = {
+    "header": _sign_header,
+    "query": _sign_query,
+    "cookie": _sign_cookie,
+}
+
+
+def resigner(auth: object) -> Signer | None:
+    """Return what signs a later attempt; None for auth that is applied once."""
+    if isinstance(auth, CombinedAuth):
+        return auth.resign
+    return auth if isinstance(auth, Strategy) and auth is not NO_AUTH else None
+
+
+def refreshable(auth: object) -> Strategy | None:
+    """Return the strategy if it may sign differently after a 401; None for other auth."""
+    return auth if isinstance(auth, Strategy) and auth.can_change else None

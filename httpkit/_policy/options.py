@@ -1,0 +1,203 @@
+"""The keywords that sessions and calls take, as types, and the refusal of misspelt ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from contextlib import suppress
+from typing import Any, TypeAlias, TypedDict, TypeVar, cast
+
+from requests.structures import CaseInsensitiveDict
+
+from httpkit._core import header_fields
+from httpkit._core.types import (
+    Auth,
+    Cert,
+    Cookies,
+    Data,
+    Files,
+    HeadersLike,
+    Hooks,
+    Json,
+    Params,
+    Timeout,
+    Verify,
+)
+from httpkit._diagnostics.errors import ConfigurationError
+from httpkit._messages.response import Response
+from httpkit._policy.dispatch import StatusDispatch
+from httpkit._policy.limits import RateLimit
+from httpkit._policy.retry import RetryPolicy
+
+T = TypeVar("T")
+Table: TypeAlias = Mapping[Any, Callable[[Response], T]] | StatusDispatch[T]
+StatusTable: TypeAlias = Mapping[Any, Callable[..., Any]] | StatusDispatch[Any] | None
+
+
+class SessionOptions(TypedDict, total=False):
+    """The keywords of `Session`, of its class statement and of `with_options`."""
+
+    base_url: str | None
+    auth: Auth
+    headers: HeadersLike
+    params: Mapping[str, Any] | None
+    cookies: Cookies
+    proxies: Mapping[str, str] | None
+    verify: bool | str
+    cert: Cert
+    timeout: Timeout
+    deadline: float | None
+    retry: RetryPolicy | int | None
+    on_status: StatusTable
+    raise_for_status: bool
+    max_body: int | None
+    rate_limit: RateLimit
+    trusted_origins: Sequence[str]
+    allow_http_auth: bool
+    redirect_body: bool
+    secret_headers: Sequence[str]
+    strict: bool
+
+
+class _AskOptions(TypedDict, total=False):
+    """What every call takes."""
+
+    headers: HeadersLike
+    cookies: Cookies
+    auth: Auth
+    timeout: Timeout
+    proxies: dict[str, str] | None
+    cert: Cert
+    retry: RetryPolicy | int | None
+
+
+class _ReadOptions(_AskOptions, total=False):
+    """What every call takes whose answer is read into memory."""
+
+    verify: Verify
+    deadline: float | None
+    max_body: int | None
+    idempotency_key: bool | str | None
+
+
+class PageOptions(_ReadOptions, total=False):
+    """What `paginate` passes on to `request`, for each page."""
+
+    allow_redirects: bool
+    hooks: Hooks
+    path: Mapping[str, object] | None
+    allow_http_auth: bool
+
+
+class OperationOptions(_ReadOptions, total=False):
+    """What `graphql` passes on to `request`."""
+
+    params: Params
+
+
+class FetchOptions(_AskOptions, total=False):
+    """What `download` passes on to `request`."""
+
+    params: Params
+    allow_redirects: bool
+    path: Mapping[str, object] | None
+
+
+class UploadOptions(FetchOptions, total=False):
+    """What `upload` passes on to `request`."""
+
+    verify: Verify
+    raise_for_status: bool
+    deadline: float | None
+    max_body: int | None
+    idempotency_key: bool | str | None
+    redirect_body: bool
+    allow_http_auth: bool
+
+
+class _CallOptions(PageOptions, total=False):
+    files: Files
+    stream: bool | None
+    raise_for_status: bool
+    redirect_body: bool
+
+
+class RequestOptions(_CallOptions, total=False):
+    """What every request takes beside method and URL; `Session.request` explains each."""
+
+    params: Params
+    data: Data
+    json: Json
+
+
+class JsonOptions(_CallOptions, total=False):
+    """What `request` takes beside its parameters."""
+
+    json: Json
+
+
+class GetOptions(_CallOptions, total=False):
+    """What `get` takes beside its parameters."""
+
+    data: Data
+    json: Json
+
+
+class PostOptions(_CallOptions, total=False):
+    """What `post` takes beside its parameters."""
+
+    params: Params
+
+
+class DataOptions(_CallOptions, total=False):
+    """What `put` and `patch` take beside their parameters."""
+
+    params: Params
+    json: Json
+
+
+def fields_of(headers: Any) -> MutableMapping[str, Any]:
+    """Return a session's header fields by case-insensitive name, whatever a caller assigned.
+
+    Args:
+        headers: A mapping or pairs; None is none.
+
+    Raises:
+        ConfigurationError: They are neither.
+    """
+    if type(headers) is header_fields.Outgoing:  # nearly always: an ABC is slow to say so
+        return headers
+    if isinstance(headers, CaseInsensitiveDict):
+        return cast("MutableMapping[str, Any]", headers)
+    fields = None
+    with suppress(TypeError, ValueError, AttributeError):
+        fields = header_fields.Outgoing(headers)
+    if fields is None:  # not raised from that error: it may hold a credential
+        raise ConfigurationError("session.headers must map names to values, or be None")
+    return fields
+
+
+def proxies_of(session: Any, call: Any = None) -> dict[str, Any]:
+    """Return the proxies of a session with the call's over them, by scheme; None is none.
+
+    Raises:
+        ConfigurationError: One of them does not map schemes to URLs.
+    """
+    try:
+        return {**(session or {}), **(call or {})}
+    except TypeError:
+        pass
+    raise ConfigurationError("proxies must map schemes to URLs")  # they may hold passwords
+
+
+def check_known(options: Mapping[str, Any], known: type = SessionOptions) -> None:
+    """Refuse a misspelt keyword.
+
+    Args:
+        options: What is given.
+        known: A TypedDict of what can be.
+
+    Raises:
+        TypeError: There is no such setting, as with any function.
+    """
+    if unknown := options.keys() - known.__annotations__.keys():
+        raise TypeError(f"unexpected keyword: {', '.join(sorted(unknown))}")

@@ -1,0 +1,257 @@
+"""Where a Location may lead, and what may travel there.
+
+Rule: a redirect to another origin carries nothing that the caller bound to the first one,
+and what was dropped on the way does not come back.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+from urllib.parse import urlsplit, urlunsplit
+
+import requests
+from requests.cookies import (
+    RequestsCookieJar,
+    extract_cookies_to_jar,
+    merge_cookies,
+)
+from requests.exceptions import InvalidURL
+from requests.utils import requote_uri
+
+from httpkit._core import header_fields, urls
+from httpkit._diagnostics import errors
+from httpkit._messages.request import Body, Call, PreparedRequest
+
+# RFC 9110 sections 15.4.2 to 15.4.4: only POST becomes GET on 301 and 302; 303 asks for GET.
+_TO_GET = {301: frozenset({"POST"}), 302: frozenset({"POST"})}
+# Ask for the very same request (RFC 9110 sections 15.4.8 and 15.4.9).
+_SAME_REQUEST = frozenset({307, 308})
+
+
+class Rebuilder(Protocol):
+    """What a redirect needs of a session: hooks of requests that a subclass may override."""
+
+    cookies: Any
+
+    def rebuild_method(
+        self, prepared_request: requests.PreparedRequest, response: requests.Response
+    ) -> None:
+        """Set the method of the redirected request."""
+        ...
+
+    def rebuild_auth(
+        self, prepared_request: requests.PreparedRequest, response: requests.Response
+    ) -> None:
+        """Take Authorization away, leave it, or set another."""
+        ...
+
+    def should_strip_auth(self, old_url: str, new_url: str) -> bool:
+        """Say whether credentials must not go from one URL to the other."""
+        ...
+
+
+def follow(
+    response: requests.Response,
+    request: PreparedRequest,
+    call: Call,
+    location: str,
+    session: Rebuilder,
+) -> PreparedRequest:
+    """Return the request that a redirect asks for.
+
+    Args:
+        response: The redirect.
+        request: What it answers.
+        call: What the call allows, and where its credentials are at home.
+        location: The Location, as text.
+        session: Its cookies are sent where they belong, and its hooks are asked.
+
+    Raises:
+        RedirectError: The target is no http(s) URL or holds userinfo, or the body may not or
+            cannot be sent there.
+    """
+    target = _target(response, request, location)
+    onward = request.copy()
+    onward.url = target
+    session.rebuild_method(onward, response)
+    goes_home = urls.origin(target) in call.home
+    _rebuild_body(onward, response, call, is_same=onward.method == request.method, stays=goes_home)
+    may_sign = _rebuild_auth(onward, response, session, goes_home=goes_home)
+    if not goes_home:
+        call = _leave(onward, call, may_sign=may_sign)
+    elif not may_sign:
+        call = call._replace(sign=None)
+    jar = _cookies(onward, response, call, session.cookies)
+    onward.headers.pop("Cookie", None)
+    onward.prepare_cookies(jar)
+    onward.call = call._replace(is_signed=False)
+    return onward
+
+
+def _leave(request: PreparedRequest, call: Call, *, may_sign: bool) -> Call:
+    """Take from a request what must not leave the session's origins; return what it asks now.
+
+    Args:
+        request: The redirected one.
+        call: What it asked before.
+        may_sign: Whether a subclass of the session lets its auth go there.
+    """
+    target = request.url or ""
+    dropped = _strip(request, call, keeps_hooks=may_sign)
+    if not may_sign:
+        dropped = dropped or call.sign is not None
+        call = call._replace(sign=None)
+    home = frozenset({urls.origin(target)} if may_sign else ())
+    credentials_withheld = call.credentials_withheld or (_why(target) if dropped else None)
+    return call._replace(
+        home=home, uses_session=False, cookies=None, credentials_withheld=credentials_withheld
+    )
+
+
+def _why(target: str) -> str:
+    place = urls.format_origin(urls.origin(target))
+    return f"credentials were withheld after a redirect to {place} (see trusted_origins)"
+
+
+def _target(response: requests.Response, request: PreparedRequest, location: str) -> str:
+    try:
+        parts = urlsplit(urls.resolve(response.url, location))
+        if not parts.fragment:  # RFC 9110 section 10.2.2: the fragment is inherited
+            parts = parts._replace(fragment=urlsplit(request.url or "").fragment)
+        return requote_uri(urlunsplit(parts))
+    except InvalidURL as error:
+        raise _refusal(response, f"its Location {error}") from error
+
+
+def _refusal(response: requests.Response, why: str) -> errors.RedirectError:
+    what = errors.describe(response.request, response.url)
+    error = errors.RedirectError(
+        f"the {response.status_code} redirect of {what} is not followed: {why}",
+        response=response,
+    )
+    error.attempts = getattr(response, "attempts", 1)
+    return error
+
+
+def method_after(status: int, method: str) -> str:
+    """Return the method of the request that a redirect asks for.
+
+    Args:
+        status: Of the redirect.
+        method: Of the request that it answers.
+    """
+    if status == 303 and method != "HEAD":
+        return "GET"
+    return "GET" if method in _TO_GET.get(status, ()) else method
+
+
+def _rebuild_body(
+    request: PreparedRequest, response: requests.Response, call: Call, *, is_same: bool, stays: bool
+) -> None:
+    """Keep the body where it may be sent again, else drop it and what describes it.
+
+    Args:
+        request: The redirected one.
+        response: The redirect.
+        call: What the call allows.
+        is_same: Whether the method is that of the request before.
+        stays: Whether the target may see what is meant for the session's origins.
+    """
+    if not is_same or response.status_code == 303:
+        request.body = None
+        request.body_start = Body()
+    if request.body is not None:
+        _keep_body(request, response, call, crosses=not stays)
+    elif response.status_code not in _SAME_REQUEST:
+        for name in header_fields.CONTENT_FIELDS:
+            request.headers.pop(name, None)
+
+
+def _rebuild_auth(
+    request: PreparedRequest, response: requests.Response, session: Rebuilder, *, goes_home: bool
+) -> bool:
+    """Ask the session's hooks what becomes of its auth; say whether it may be signed there.
+
+    A subclass that keeps Authorization for a host, or says that it is not to be stripped, has
+    thought of it.
+    """
+    before = request.headers.get("Authorization")
+    session.rebuild_auth(request, response)
+    after = request.headers.get("Authorization")
+    if before is None and after is None:  # signed by another field, or not at all
+        is_signed = request.call is not None and request.call.sign is not None
+        past, target = response.url, request.url or ""
+        return goes_home or (is_signed and not session.should_strip_auth(past, target))
+    return before == after
+
+
+def _keep_body(
+    request: PreparedRequest, response: requests.Response, call: Call, *, crosses: bool
+) -> None:
+    if crosses and not call.redirect_body:
+        raise _refusal(
+            response,
+            f"it would send the body of {request.method} to another origin (see redirect_body)",
+        )
+    if request.body_start.refusal:
+        raise _refusal(response, request.body_start.refusal)
+
+
+def _strip(request: PreparedRequest, call: Call, *, keeps_hooks: bool) -> bool:
+    """Take away what must not leave home; say whether there was any.
+
+    Authorization was judged before.
+    """
+    before = len(request.headers)
+    authorization = request.headers.get("Authorization")
+    request.headers = header_fields.Outgoing(header_fields.forwardable(request.headers))
+    if authorization is not None:
+        request.headers["Authorization"] = authorization
+    if not keeps_hooks:  # Digest's would answer a stranger's challenge with the password
+        request.hooks = {"response": list(call.hooks)}
+    return len(request.headers) < before
+
+
+def _cookies(
+    request: PreparedRequest,
+    response: requests.Response,
+    call: Call,
+    session_jar: Any,
+) -> RequestsCookieJar:
+    """Return what the next request may send.
+
+    A jar knows hosts but not ports: away from the session's home an origin gets back only
+    what it set itself in this chain.
+    """
+    jar = header_fields.Jar()
+    if call.uses_session and session_jar is not None:
+        merge_cookies(jar, session_jar)
+    else:
+        origin = urls.origin(request.url or "")
+        for past in [*response.history, response]:
+            if urls.origin(past.url) == origin:
+                extract_cookies_to_jar(jar, past.request, past.raw)
+    if call.cookies is not None:
+        merge_cookies(jar, call.cookies)
+    return jar
+
+
+def check_progress(response: requests.Response, onward: PreparedRequest) -> None:
+    """Refuse to send what this chain has sent before.
+
+    Raises:
+        RedirectError: It is the very same request: the redirects run in a circle.
+    """
+    call = onward.call or Call()
+    # Signed as it will be sent, unless asking for the signature has a price.
+    signed = call.sign(onward.copy()) if call.sign and not call.refreshable else onward
+    signature = _signature(signed)
+    if any(_signature(past.request) == signature for past in [*response.history, response]):
+        raise _refusal(response, f"it leads back to {errors.describe(onward)}, in a circle")
+
+
+def _signature(request: requests.PreparedRequest) -> tuple[object, ...]:
+    url = (request.url or "").partition("#")[0]
+    # Without its credentials a request is another one; tracing adds fields of its own.
+    names = frozenset(name.lower() for name in request.headers) - {"traceparent", "tracestate"}
+    return request.method, url, request.headers.get("Cookie"), names

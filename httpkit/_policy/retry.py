@@ -1,0 +1,489 @@
+"""Again? After how long? The only importer of tenacity.
+
+What is repeated follows from one question: may the server have acted already?
+A request that was never sent is repeated whatever its method; one that may have been
+processed, only when repeating it does no harm (RFC 9110 section 9.2.2) or when the server
+knows it by an idempotency key.
+"""
+
+from __future__ import annotations
+
+import ssl
+import sys
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Literal, TypeVar, cast
+
+import requests
+import urllib3
+from requests.exceptions import (
+    ChunkedEncodingError,
+    ConnectTimeout,
+    ProxyError,
+    ReadTimeout,
+    SSLError,
+)
+
+from httpkit._core import header_fields, interrupts, redaction
+from httpkit._core.causes import causes
+from httpkit._core.clock import CLOCK
+from httpkit._core.light_dataclasses import dataclass, field
+from httpkit._core.types import RequestsResponse
+from httpkit._diagnostics import errors, log_records
+from httpkit._diagnostics.checks import check_count, check_seconds, is_count
+from httpkit._diagnostics.errors import ConfigurationError
+from httpkit._messages.request import may_repeat
+
+RETRIED_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+
+# The server says that it did not process the request: safe for any method.
+_UNPROCESSED_STATUSES = frozenset({408, 425, 429})
+# Overload needs longer pauses than a glitch.
+_OVERLOAD_STATUSES = frozenset({429, 503})
+_OVERLOAD_BACKOFF = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class RetryEvent:
+    """What `on_retry` is told before each wait.
+
+    Attributes:
+        attempt: The number of the attempt that failed; 1 after the first failure.
+        wait: Seconds until the next attempt.
+        method: The request's method.
+        url: The request's URL, redacted.
+        status: The status that is retried; None after a transport error.
+        error: The transport error that is retried; None after a status.
+    """
+
+    attempt: int
+    wait: float
+    method: str
+    url: str
+    status: int | None
+    error: Exception | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class RetryPolicy:
+    """When a request is sent again, and after how long.
+
+    The n-th wait is `min(max_backoff, backoff * 2**(n-1))` seconds times a random factor
+    between 0.5 and 1; after 429 and 503 it starts at 1 second. A Retry-After is a floor.
+
+    Args:
+        attempts: How often a request is sent at most, 1 or more.
+        backoff: Seconds before the second attempt, 0 or more; 0 waits only for Retry-After.
+        max_backoff: The longest wait in seconds that the client chooses itself, 0 or more.
+        max_retry_after: The longest Retry-After, in seconds, that is waited for, 0 or more; a
+            longer one gives up at once, with `.retry_after` on the error.
+        statuses: The statuses that are retried; after 408, 425 and 429, and after 503 with
+            Retry-After, whatever the method.
+        methods: The methods that may be repeated although the server may have acted (RFC
+            9110 section 9.2.2); any is, with an idempotency key.
+        budget: Tokens that a session has for retries of each host, 1 or more: a status costs
+            5, a lost connection 14, a wait that the server asked for nothing. A success gives
+            back 1, and all that the retries of its call cost. None is no limit.
+        on_retry: Called with a RetryEvent before each wait; None calls nothing.
+        idempotency_header: The name of the header for `idempotency_key=`.
+
+    Raises:
+        ConfigurationError: A number is out of its bounds, or another value is of no use.
+    """
+
+    attempts: int = 3
+    backoff: float = 0.5
+    max_backoff: float = 8.0
+    max_retry_after: float = 120.0
+    statuses: Collection[int] = RETRIED_STATUSES
+    methods: Collection[str] = IDEMPOTENT_METHODS
+    budget: int | None = 500
+    on_retry: Callable[[RetryEvent], None] | None = None
+    idempotency_header: str = "Idempotency-Key"
+
+    def __post_init__(self) -> None:
+        check_count("attempts", self.attempts, least=1)
+        for name in ("backoff", "max_backoff", "max_retry_after"):
+            check_seconds(name, getattr(self, name))
+        check_count("budget", self.budget, least=1, is_optional=True)
+        statuses = _as_set("statuses", self.statuses, int)
+        methods = _as_set("methods", self.methods, str)
+        object.__setattr__(self, "statuses", statuses)
+        object.__setattr__(self, "methods", frozenset(method.upper() for method in methods))
+        if self.on_retry is not None and not callable(self.on_retry):
+            raise ConfigurationError(f"on_retry={self.on_retry!r} cannot be called")
+        header = self.idempotency_header
+        if not isinstance(header, str) or not header_fields.is_name(header):  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
+            raise ConfigurationError(f"idempotency_header={header!r} is no header name")
+
+    def __repr__(self) -> str:
+        """Show what is not as it is by default."""
+        from dataclasses import fields
+
+        pairs = ((each.name, each.default, getattr(self, each.name)) for each in fields(self))
+        changed = (f"{name}={_spelled(value)}" for name, usual, value in pairs if value != usual)
+        return f"{type(self).__name__}({', '.join(changed)})"
+
+    def _repr_html_(self) -> str:
+        """Return a card for a notebook."""
+        from httpkit._display import cards
+
+        return cards.of_facts(self, self._facts)
+
+    def _facts(self) -> Iterator[tuple[str, object]]:
+        yield "attempts", self.attempts
+        waits = [
+            _longest_backoff(self, failures, None) for failures in range(1, min(self.attempts, 6))
+        ]
+        shown = ", ".join(f"{wait / 2:g} to {wait:g} s" for wait in waits)
+        yield "waits", f"{shown or 'none'}{', …' if self.attempts > 6 else ''}"
+        yield "Retry-After", f"waited for up to {self.max_retry_after:g} s"
+        yield "statuses", ", ".join(map(str, sorted(self.statuses)))
+        yield "methods", ", ".join(sorted(self.methods))
+        yield "budget", "off" if self.budget is None else f"{self.budget} tokens for each host"
+        yield "idempotency header", self.idempotency_header
+        if self.on_retry:
+            yield "on_retry", getattr(self.on_retry, "__qualname__", type(self.on_retry).__name__)
+
+
+def _spelled(value: object) -> str:
+    """Spell a set in order, so that equal policies look equal."""
+    if isinstance(value, frozenset):
+        return f"{{{', '.join(sorted(map(repr, cast('frozenset[object]', value))))}}}"
+    return repr(value)
+
+
+T = TypeVar("T")
+
+
+def _as_set(name: str, values: Iterable[T], kind: type[T]) -> frozenset[T]:
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
+        raise ConfigurationError(f"{name}={values!r} must be a set of {kind.__name__}")
+    found = frozenset(values)
+    if not all(isinstance(value, kind) and not isinstance(value, bool) for value in found):  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
+        raise ConfigurationError(f"{name}={values!r} must hold {kind.__name__} only")
+    return found
+
+
+def as_policy(retry: RetryPolicy | int | None) -> RetryPolicy | None:
+    """Return the policy for `retry=`: a number means that many attempts, None means off.
+
+    Raises:
+        ConfigurationError: It is neither.
+    """
+    if retry is None or isinstance(retry, RetryPolicy):
+        return retry
+    if not is_count(retry, least=1):
+        raise ConfigurationError(f"retry={retry!r} must be a RetryPolicy, a count from 1, or None")
+    return RetryPolicy(attempts=retry)
+
+
+# The connection broke; any other TLS error (a certificate, a version) comes again.
+_BROKEN_TLS = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionError)
+
+Delivery = Literal["never sent", "maybe sent", "final"]
+
+
+def delivery(error: BaseException) -> Delivery:
+    """Say whether a request that failed this way may have reached the server."""
+    final = (errors.HTTPKitError, requests.exceptions.ContentDecodingError)
+    if isinstance(error, final) or _is_of_caller(error):
+        return "final"
+    if isinstance(error, SSLError):
+        return _delivery_of_tls(error)
+    if isinstance(error, ConnectTimeout):
+        return "never sent"
+    if isinstance(error, (ReadTimeout, ChunkedEncodingError)):
+        return "maybe sent"
+    if type(error) in {requests.ConnectionError, ProxyError}:
+        return _delivery_of_connection(error)
+    # A subclass that requests does not define is a mock's or an adapter's own verdict.
+    return "final"
+
+
+def _is_of_caller(error: BaseException) -> bool:
+    """Say whether the body's source or a signal handler raised it, whatever its class."""
+    return getattr(error, "of_source", False) or interrupts.is_from_handler(error)
+
+
+def _delivery_of_tls(error: BaseException) -> Delivery:
+    found = list(causes(error))
+    if not any(isinstance(cause, _BROKEN_TLS) for cause in found):
+        return "final"
+    is_unsent = any(getattr(cause, "is_unsent", False) for cause in found)
+    return "never sent" if is_unsent else "maybe sent"
+
+
+def _delivery_of_connection(error: BaseException) -> Delivery:
+    cause = error.args[0] if error.args else None
+    if isinstance(cause, str) and "refused by Responses" in cause:
+        return "final"  # the mock library has no such URL; waiting will not help
+    reason = getattr(cause, "reason", cause)
+    if isinstance(reason, urllib3.exceptions.ProxyError):
+        reason = reason.original_error
+    if isinstance(reason, urllib3.exceptions.SSLError):  # in the handshake with a proxy
+        return _delivery_of_tls(error)
+    if isinstance(reason, OSError) and not isinstance(reason, (ConnectionError, TimeoutError)):
+        return "final"  # an unreadable certificate file, say: nothing that time will mend
+    if isinstance(reason, (ValueError, urllib3.exceptions.LocationParseError)):
+        return "final"  # a host that no resolver can be asked for
+    never_sent = (urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.NewConnectionError)
+    return "never sent" if isinstance(reason, never_sent) else "maybe sent"
+
+
+@dataclass(slots=True)
+class RetryState:
+    """One request on its way: how often it was sent, and whether it is sent again.
+
+    Attributes:
+        policy: None when retries are off.
+        request: What is sent.
+        not_replayable_reason: Why the body cannot be sent again; None when it can.
+        remaining: Returns the seconds left of the deadline; infinity without one.
+        spend: Takes the price of a retry from the host's budget and returns it, in tokens; None
+            when the budget is spent.
+        keeps_foreign: Whether errors of mocks and foreign adapters keep their words.
+        attempts: How often it was sent.
+        tokens_spent: What its retries cost of the host's budget.
+        was_renewed: Whether a rejected signature was replaced once already.
+        is_unsigned: Whether the last attempt failed while it was signed.
+        unrenewed: Why a rejected signature was not replaced; None when it was, or needed not.
+        stop_reason: Why it is not sent again; None while that is open.
+    """
+
+    policy: RetryPolicy | None
+    request: requests.PreparedRequest
+    not_replayable_reason: str | None
+    remaining: Callable[[], float]
+    spend: Callable[[requests.Response | BaseException, int], int | None]
+    keeps_foreign: bool = False
+    attempts: int = 0
+    tokens_spent: int = 0
+    was_renewed: bool = False
+    is_unsigned: bool = False
+    unrenewed: str | None = None
+    stop_reason: str | None = None
+    _wait: float = field(default=0.0, repr=False)
+
+    @property
+    def _method(self) -> str:
+        return self.request.method or "GET"
+
+    def is_settled(self, response: requests.Response) -> bool:
+        """Say at a glance whether an answer needs no judgement: most do not."""
+        return self.policy is None or _meaning(response) not in self.policy.statuses
+
+    def wants_more(self, outcome: requests.Response | BaseException) -> bool:
+        """Judge the last attempt; sets the wait, or the reason to stop."""
+        outcome = as_outcome(outcome)
+        if isinstance(outcome, RequestsResponse):
+            if self.is_settled(outcome):
+                return False
+        elif not isinstance(outcome, BaseException):  # pyright: ignore[reportUnnecessaryIsInstance]  # a mock
+            return False
+        self.stop_reason = self._refusal(outcome)
+        if self.stop_reason is not None:
+            log_records.stop(self.request, attempt=self.attempts, reason=self.stop_reason)
+        return self.stop_reason is None
+
+    def _refusal(self, outcome: requests.Response | BaseException) -> str | None:
+        if self.policy is None:
+            return "retries are off"
+        if self.is_unsigned:  # asking for a token has retries of its own: they must not multiply
+            return "it could not be signed"
+        if isinstance(outcome, RequestsResponse):
+            kind = self._refusal_of_status(outcome, self.policy)
+        else:
+            kind = self._refusal_of_error(outcome)
+        if kind is not None:
+            return kind
+        if self.attempts >= self.policy.attempts:
+            return f"all {self.policy.attempts} attempts were made"
+        if self.not_replayable_reason:
+            return f"not repeated: {self.not_replayable_reason}"
+        return self._refusal_of_wait(outcome, self.policy)
+
+    def _refusal_of_status(self, response: requests.Response, policy: RetryPolicy) -> str | None:
+        status = _meaning(response)
+        if self._may_repeat(policy) or status in _UNPROCESSED_STATUSES:
+            return None
+        if status == 503 and asked_wait(response) is not None:
+            return None
+        return f"{self._method} is not repeated after {status} without an idempotency key"
+
+    def _refusal_of_error(self, error: BaseException) -> str | None:
+        kind = delivery(error)
+        if kind == "final" or not isinstance(error, Exception):
+            return f"{type(error).__name__} is not retried"
+        if kind == "never sent" or (self.policy and self._may_repeat(self.policy)):
+            return None
+        return f"{self._method} is not repeated without an idempotency key: it may have arrived"
+
+    def _may_repeat(self, policy: RetryPolicy) -> bool:
+        return may_repeat(self.request, policy.methods, policy.idempotency_header)
+
+    def _refusal_of_wait(
+        self, outcome: requests.Response | BaseException, policy: RetryPolicy
+    ) -> str | None:
+        asked = asked_wait(outcome)
+        if asked is not None and asked > policy.max_retry_after:
+            limit = f"max_retry_after={policy.max_retry_after:g} s"
+            return f"the server asks for {asked:g} s, longer than {limit}"
+        self._wait = max(backoff(policy, self.attempts, _meaning(outcome)), asked or 0.0)
+        if self._wait >= self.remaining():
+            return f"the deadline leaves no time for a wait of {self._wait:.2f} s"
+        return self._refusal_of_budget(outcome, policy)
+
+    def _refusal_of_budget(
+        self, outcome: requests.Response | BaseException, policy: RetryPolicy
+    ) -> str | None:
+        if policy.budget is None:
+            return None
+        tokens = self.spend(outcome, policy.budget)
+        if tokens is None:
+            return f"the retry budget of {policy.budget} tokens for this host is spent"
+        self.tokens_spent += tokens
+        return None
+
+    def refund(self, response: requests.Response) -> int:
+        """Return the tokens that a call gives back for its last response; 0 after a failure."""
+        is_failure = response.status_code >= 500 or not self.is_settled(response)
+        return 0 if is_failure else self.tokens_spent
+
+    def before_sleep(self, outcome: requests.Response | BaseException) -> float:
+        """Log the coming wait, tell `on_retry` of it, and return its seconds."""
+        outcome = as_outcome(outcome)
+        if isinstance(outcome, Exception):
+            redaction.scrub(outcome, keeps_foreign=self.keeps_foreign)
+        longest = self.policy.max_backoff if self.policy else 0.0
+        log_records.retry(
+            self.request, outcome, attempt=self.attempts, wait=self._wait, longest=longest
+        )
+        if self.policy and self.policy.on_retry:
+            self.policy.on_retry(
+                RetryEvent(
+                    attempt=self.attempts,
+                    wait=self._wait,
+                    method=self._method,
+                    url=redaction.redact_url(self.request.url or ""),
+                    status=_status(outcome),
+                    error=outcome if isinstance(outcome, Exception) else None,
+                )
+            )
+        return self._wait
+
+
+def as_outcome(outcome: requests.Response | BaseException) -> requests.Response | BaseException:
+    """Return what to judge: an HTTPError raised by a caller's own hook means its response."""
+    if isinstance(outcome, requests.HTTPError) and outcome.response is not None:
+        return outcome.response
+    return outcome
+
+
+def pause_for_all(policy: RetryPolicy, response: requests.Response) -> float:
+    """Return the seconds for which an answer asks everybody to stay away; 0 for most answers.
+
+    A pause that the policy would not wait for is none: the next request may ask again.
+    """
+    status = _meaning(response)
+    if status not in _OVERLOAD_STATUSES or status not in policy.statuses:
+        return 0.0
+    asked = asked_wait(response) or 0.0
+    return asked if asked <= policy.max_retry_after else 0.0
+
+
+def _status(outcome: requests.Response | BaseException) -> int | None:
+    return outcome.status_code if isinstance(outcome, RequestsResponse) else None
+
+
+def asked_wait(outcome: requests.Response | BaseException) -> float | None:
+    """Return the seconds that an answer asks to wait; None when it does not."""
+    if isinstance(outcome, RequestsResponse):
+        return header_fields.asked_wait(outcome.status_code, outcome.headers, CLOCK.wall())
+    return None
+
+
+def _meaning(outcome: requests.Response | BaseException) -> int | None:
+    """Return the status to judge an answer by; None for an error.
+
+    A 403 that says when to come back is a 429: so GitHub answers whoever is over its limits.
+    """
+    status = _status(outcome)
+    return 429 if status == 403 and asked_wait(outcome) is not None else status
+
+
+def backoff(policy: RetryPolicy, failures: int, status: int | None) -> float:
+    """Return the seconds to wait after so many failures in a row, 1 or more."""
+    return _longest_backoff(policy, failures, status) * CLOCK.jitter()
+
+
+def _longest_backoff(policy: RetryPolicy, failures: int, status: int | None) -> float:
+    base = policy.backoff
+    if base and status in _OVERLOAD_STATUSES:
+        base = max(base, _OVERLOAD_BACKOFF)
+    # The exponent is bounded: 2.0 ** 1100 overflows.
+    return min(policy.max_backoff, base * 2.0 ** min(failures - 1, 60))
+
+
+@contextmanager
+def _whole_import(package: str) -> Generator[None]:
+    """Import a package, or nothing of it: what an interrupt leaves would fail from then on."""
+    try:
+        yield
+    except BaseException:
+        for name in [name for name in sys.modules if name.startswith(f"{package}.")]:
+            del sys.modules[name]
+        raise
+
+
+def send_with_retries(
+    first: requests.Response | Exception,
+    again: Callable[[], requests.Response],
+    retry_state: RetryState,
+    release: Callable[[requests.Response], None],
+) -> requests.Response:
+    """Go on after a first attempt that did not settle the matter.
+
+    Args:
+        first: What the first attempt gave.
+        again: Sends one more attempt.
+        retry_state: Judges each outcome; it has judged none yet.
+        release: Frees the connection of an answer that is not the last one.
+
+    Raises:
+        Exception: What the last attempt raised, unchanged.
+    """
+    with _whole_import("tenacity"):
+        import tenacity
+
+    outcomes: list[requests.Response | BaseException] = []
+
+    def step() -> requests.Response:
+        if not outcomes:
+            if isinstance(first, Exception):
+                raise first
+            return first
+        return again()
+
+    def judge(state: tenacity.RetryCallState) -> bool:
+        future = state.outcome
+        assert future is not None  # noqa: S101  # tenacity asks only after an attempt
+        outcomes[:] = [future.exception() or future.result()]
+        return retry_state.wants_more(outcomes[0])
+
+    def before_sleep(_: tenacity.RetryCallState) -> float:
+        response = as_outcome(outcomes[0])
+        try:
+            return retry_state.before_sleep(outcomes[0])
+        finally:  # also when on_retry raises: nobody will read this answer
+            if isinstance(response, RequestsResponse):
+                release(response)
+
+    retrying = tenacity.Retrying(
+        retry=judge,
+        wait=before_sleep,
+        sleep=CLOCK.sleep,
+        reraise=True,
+    )
+    return retrying(step)

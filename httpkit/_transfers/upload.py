@@ -1,0 +1,198 @@
+"""From a file to a request: of any size, in flat memory, and the same bytes each time."""
+
+import mimetypes
+import os
+import pathlib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, cast
+
+from httpkit._core import header_fields
+from httpkit._core.filenames import sendable
+from httpkit._core.types import SupportsItems, SupportsRead, is_mapping
+from httpkit._diagnostics.checks import check_count
+from httpkit._diagnostics.errors import ConfigurationError
+from httpkit._diagnostics.progress import ProgressLike, Reporter, check_progress
+from httpkit._messages import checksums, multipart
+from httpkit._messages.body import Outgoing
+from httpkit._messages.response import Response
+from httpkit._messages.sources import Blocks, Memory, NamedFile, OpenFile, Source, Summed
+
+UploadSource: TypeAlias = (
+    str
+    | os.PathLike[str]
+    | bytes
+    | bytearray
+    | memoryview
+    | SupportsRead[bytes]
+    | Iterable[bytes]
+    | Callable[[], Iterable[bytes]]
+)
+Fields: TypeAlias = SupportsItems[str, object] | Iterable[tuple[str, object]] | None
+Protocol: TypeAlias = Literal["content-range", "tus"]
+Send: TypeAlias = Callable[..., Response]
+"""Sends one request; given a method and the keywords of `Session.request`."""
+
+PROTOCOLS = ("content-range", "tus")
+# RFC 9110 section 8.3.1.
+_MEDIA_TYPE = re.compile(
+    r"[\w!#$%&'*+.^`|~-]+/[\w!#$%&'*+.^`|~-]+(\s*;\s*[\w!#$%&'*+.^`|~-]+=(\"[^\"]*\"|[^\s;\"]+))*",
+    re.ASCII,
+)
+# What mimetypes calls an encoding is here the type: the bytes are sent as they are.
+_COMPRESSED = {
+    "gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "application/x-xz",
+    "br": "application/x-brotli", "compress": "application/x-compress",
+}  # fmt: skip
+_UNKNOWN_TYPE = "application/octet-stream"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DownloadOptions:
+    """What a caller wants of an upload; `Session.upload` explains each."""
+
+    method: str | None = None
+    field: str | None = None
+    data: Fields = None
+    filename: str | None = None
+    content_type: str | None = None
+    size: int | None = None
+    checksum: str | None = None
+    progress: ProgressLike = None
+    resumable: Protocol | None = None
+    state: str | os.PathLike[str] | None = None
+    chunk_size: int | None = None
+    max_stalls: int = 5
+
+    def __post_init__(self) -> None:
+        check_count("size", self.size, is_optional=True)
+        check_count("chunk_size", self.chunk_size, least=1, is_optional=True)
+        check_count("max_stalls", self.max_stalls)
+        if self.resumable is not None and self.resumable not in PROTOCOLS:
+            raise ConfigurationError(f"resumable={self.resumable!r} is none of {PROTOCOLS}")
+        self._check_company()
+        if self.content_type is not None and not is_media_type(self.content_type):
+            raise ConfigurationError(f"content_type={self.content_type!r} is no media type")
+        if self.checksum is not None:
+            checksums.parse(self.checksum)
+        if isinstance(self.filename, str):
+            object.__setattr__(self, "filename", sendable(self.filename))
+        check_progress(self.progress)
+
+    def _check_company(self) -> None:
+        """Refuse what would have no effect."""
+        without = {
+            "state=, chunk_size=": "resumable=",
+            "data=": "field=, the name of the file's field",
+            "field=": "no resumable=: a form is sent at once",
+        }
+        wrong = {
+            "state=, chunk_size=": self.resumable is None and (self.state or self.chunk_size),
+            "data=": self.resumable is None and self.data is not None and self.field is None,
+            "field=": self.resumable is not None and self.field is not None,
+        }
+        for name, is_wrong in wrong.items():
+            if is_wrong:
+                raise ConfigurationError(f"{name} goes with {without[name]}")
+        for name in ("field", "state"):
+            if getattr(self, name) is not None and not str(getattr(self, name)):
+                raise ConfigurationError(f"{name}= is empty")
+
+
+def is_media_type(text: object) -> bool:
+    """Say whether a text may be sent as a Content-Type."""
+    is_one = isinstance(text, str) and _MEDIA_TYPE.fullmatch(text)
+    return bool(is_one) and header_fields.is_value(cast("str", text))
+
+
+def guess_type(name: str | None) -> str:
+    """Return the media type of a file by its name, as it is on the disk."""
+    guessed, encoding = mimetypes.guess_type(name or "", strict=False)
+    if encoding:
+        return _COMPRESSED.get(encoding, _UNKNOWN_TYPE)
+    return guessed or _UNKNOWN_TYPE
+
+
+def upload(
+    send: Send, source: UploadSource, wishes: DownloadOptions, options: Mapping[str, Any]
+) -> Response:
+    """Send a file in one request.
+
+    Args:
+        send: Sends it, with the retries that its body allows.
+        source: Where the bytes come from.
+        wishes: All else.
+        options: The keywords of `Session.request` that the caller gave.
+
+    Raises:
+        TransferError: The source cannot be read, or is not what it was.
+        ChecksumError: It does not add up to `checksum`.
+    """
+    content = open_source(source, wishes)
+    name = wishes.filename or content.name
+    reporter = Reporter(wishes.progress, name or "upload")
+    headers = dict(options.get("headers") or {})
+    media_type = wishes.content_type or guess_type(name)
+    if wishes.field:
+        part = multipart.field_of(wishes.field, content, wishes.filename, media_type)
+        body = multipart.encode([*multipart.values(wishes.data), part], reporter)
+        headers = {n: value for n, value in headers.items() if n.lower() != "content-type"}
+        headers["Content-Type"] = body.content_type
+    else:
+        body = Outgoing([content], watcher=reporter)
+        headers = {**describe(wishes, media_type, headers), **headers}
+    method = wishes.method or ("POST" if wishes.field else "PUT")
+    try:
+        # Nothing to send needs no stream, but the source may object.
+        data = body if body.len != 0 else b"".join(content.blocks())
+        return send(method, **{**options, "headers": headers, "data": data})
+    finally:
+        body.close()
+        reporter.finish()
+
+
+def describe(wishes: DownloadOptions, media_type: str, given: Mapping[str, Any]) -> dict[str, str]:
+    """Return the fields that say what a raw body is; those given by the caller stay."""
+    fields: dict[str, str] = {}
+    if wishes.content_type or "content-type" not in {name.lower() for name in given}:
+        fields["Content-Type"] = media_type
+    if wishes.checksum and (digest := checksums.spell(checksums.parse(wishes.checksum))):
+        fields["Content-Digest"] = digest
+    return fields
+
+
+def open_source(source: UploadSource, wishes: DownloadOptions) -> Source:
+    """Return what gives the bytes, checked as far as that can be done before they are sent.
+
+    Raises:
+        ConfigurationError: It is nothing that bytes come from.
+        TransferError: It cannot be read, or is shorter than announced.
+    """
+    content = _source_of(source, wishes.size)
+    return Summed(content, checksums.parse(wishes.checksum)) if wishes.checksum else content
+
+
+def _source_of(source: Any, size: int | None) -> Source:
+    if isinstance(source, (str, os.PathLike)):
+        return NamedFile(_path(cast("Any", source)), size)
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        content = bytes(cast("Any", source))
+        if size is not None and size != len(content):
+            raise ConfigurationError(f"size={size}, but there are {len(content)} bytes")
+        return Memory(content)
+    if hasattr(source, "read"):
+        return OpenFile(source, size)
+    if callable(source) or (hasattr(source, "__iter__") and not is_mapping(source)):
+        return Blocks(cast("Any", source), size)
+    raise ConfigurationError(
+        f"{type(source).__name__} cannot be uploaded: pass a path, bytes, a file, an iterable of"
+        " bytes, or a callable that returns one"
+    )
+
+
+def _path(source: Any) -> pathlib.Path:
+    text: object = cast("object", os.fspath(source))
+    if not isinstance(text, str):
+        raise ConfigurationError("a path must be text: bytes are sent as they are")
+    return pathlib.Path(text)

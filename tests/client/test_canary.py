@@ -1,0 +1,637 @@
+"""A secret in every place where one can be, and every way out of the house searched for all.
+
+test_secrets.py asks for one place at a time; here each place has a secret of its own, so that a
+leak says where it comes from. A secret in Base64 or percent-encoded is a leak, too.
+"""
+
+import base64
+import itertools
+import json
+import logging
+import pickle
+import pprint
+import re
+import socket
+import stat
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+import pytest
+import requests
+import vcr
+from requests_cache import CacheMixin
+
+import httpkit
+from httpkit._policy import auth as auth_module
+from httpkit.testing import Sandbox
+
+_NUMBERS = itertools.count(1)
+HOUSE = str(Path(httpkit.__file__).parent)
+
+
+class Canaries:
+    """Secrets by the name of their place, each made when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, str] = {}
+
+    def __getitem__(self, place: str) -> str:
+        return self._held.setdefault(place, f"c4n4ry+{next(_NUMBERS)}/xyzzy~")
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(list(self._held.items()))
+
+    def leaks(self, *shown: str | bytes) -> list[str]:
+        """Return the places whose secrets are in texts or bytes, in whatever spelling."""
+        text = "\n".join(
+            part.decode("latin-1") if isinstance(part, bytes) else part for part in shown
+        )
+        return [place for place, secret in self if any(s in text for s in spellings(secret))]
+
+
+def spellings(secret: str) -> set[str]:
+    """The secret plain, percent-encoded, escaped for JSON, and in Base64 within whatever text."""
+    plain = {secret, quote_plus(secret), *(quote(secret, safe=s) for s in ("", "/", "+", "+/"))}
+    plain |= {json.dumps(secret).strip('"'), secret.replace("/", "\\/"), secret.encode().hex()}
+    plain |= {quote(secret, safe="").replace("%2B", "%2b").replace("%2F", "%2f")}
+    for before in range(3):  # Base64 has three beginnings, and its ends depend on what follows
+        encoded = base64.b64encode(b"\0" * before + secret.encode()).decode().rstrip("=")
+        core = encoded[(before * 8 + 5) // 6 : -1]
+        plain |= {core, core.replace("+", "-").replace("/", "_")}
+    return plain
+
+
+@pytest.fixture
+def canaries() -> Canaries:
+    return Canaries()
+
+
+@pytest.fixture
+def logs(caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
+    """All that is logged, by whomever, at the lowest level."""
+    caplog.set_level(1)
+    for name in ("httpkit", "urllib3", "requests", "tenacity"):
+        caplog.set_level(1, logger=name)
+    return lambda: "\n".join(
+        f"{record.getMessage()} {record.args} {record.__dict__}" for record in caplog.records
+    )
+
+
+def loaded(url: str, canaries: Canaries, **options: Any) -> httpkit.Session:
+    """Return a session with a secret wherever a session can have one."""
+    auth = (
+        httpkit.BearerAuth(canaries["token"])
+        & httpkit.APIKeyAuth(canaries["key in a header"], "X-Who")
+        & httpkit.APIKeyAuth(canaries["key in the query"], "who", "query")
+        & httpkit.APIKeyAuth(canaries["key in a cookie"], "who", "cookie")
+    )
+    settings = {
+        "auth": auth,
+        "headers": {
+            "X-Vendor-Token": canaries["session header"],
+            "X-Pin": canaries["secret_headers"],
+        },
+        "params": {"access_token": canaries["session parameter"]},
+        "cookies": {"sid": canaries["session cookie"]},
+        "secret_headers": ["X-Pin"],
+    }
+    return httpkit.Session(url, **{**settings, **options})
+
+
+def call_options(canaries: Canaries) -> dict[str, Any]:
+    """Return a call's keywords with a secret wherever a call can have one."""
+    return {
+        "params": {"sig": canaries["parameter"], "user[password]": canaries["nested parameter"]},
+        "headers": {
+            "Private-Token": canaries["header"],
+            "X-Signature": canaries["bytes header"].encode(),
+        },
+        "cookies": {"session": canaries["cookie"]},
+    }
+
+
+BODIES: dict[str, Callable[[Canaries], dict[str, Any]]] = {
+    "form": lambda c: {"data": {"password": c["form"], "a": "b"}},
+    "JSON": lambda c: {"json": {"user": {"password": c["JSON"]}, "tokens": [c["JSON list"]]}},
+    "text": lambda c: {"data": f"grant=x&client_secret={c['text']}"},
+    "multipart": lambda c: {"data": {"password": c["part"]}, "files": {"file": b"x"}},
+}
+with_every_body = pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+
+
+def printed(error: BaseException) -> str:
+    """Return all that a person, or an error tracker without variables, sees of an error."""
+    held = {name: value for name, value in vars(error).items() if name != "next_url"}
+    chain = "".join(traceback.format_exception(error))
+    slim = "".join(traceback.TracebackException.from_exception(error).format())
+    return f"{chain}{slim}{error!s}{error!r}{error.args!r}{held!r}{error.__reduce__()[1]!r}"
+
+
+def shown_of(response: requests.Response) -> str:
+    """Return the reprs of a response and of all that it is made of."""
+    parts: list[Any] = [response, response.headers, response.cookies, response.history]
+    request = response.request
+    parts += [request, request.headers, getattr(request, "call", None)]
+    curl = getattr(response, "to_curl", str)()  # a class of somebody else's may have none
+    return curl + "".join(f"{part!r}{part!s}{part}{pprint.pformat(part)}" for part in parts)
+
+
+def raised_by(call: Callable[[], object]) -> requests.RequestException:
+    with pytest.raises(requests.RequestException) as caught:
+        call()
+    return caught.value
+
+
+# ---- Calls
+
+
+@with_every_body
+def test_the_canaries_really_fly(sandbox, canaries, body):
+    with loaded(sandbox.url, canaries) as api:
+        api.post("status/200", **call_options(canaries), **body(canaries))
+
+    seen = sandbox.seen[0]
+    sent = f"{seen.path}?{seen.query}{dict(seen.headers)}{seen.body!r}"
+    assert sorted(canaries.leaks(sent.replace("\\\\", "\\"))) == sorted(
+        place for place, _ in canaries
+    )
+
+
+@with_every_body
+def test_a_response_shows_no_secret(sandbox, canaries, logs, body):
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        with loaded(sandbox.url, canaries) as api:
+            response = api.post("status/200", **call_options(canaries), **body(canaries))
+            shown = shown_of(response) + repr(api) + repr(api.auth) + repr(api.headers)
+            shown += repr(api.cookies) + repr(api.get_adapter(sandbox.url))
+
+    assert canaries.leaks(shown, logs(), repr([str(w.message) for w in warned])) == []
+    assert canaries.leaks(pickle.dumps(response), pickle.dumps(response.request)) == []
+
+
+@with_every_body
+def test_a_curl_command_shows_the_secrets_that_are_asked_for_and_no_others(sandbox, canaries, body):
+    with loaded(sandbox.url, canaries) as api:
+        response = api.post("status/200", **call_options(canaries), **body(canaries))
+        failed = raised_by(lambda: api.get("status/404", **call_options(canaries)))
+
+    shown = response.to_curl(secrets=True).replace("'\"'\"'", "'").replace("\\\\", "\\")
+    assert sorted(canaries.leaks(shown)) == sorted(place for place, _ in canaries)
+    assert canaries.leaks(response.to_curl(), failed.to_curl(), failed.response.to_curl()) == []
+
+
+@with_every_body
+def test_a_log_of_everything_shows_no_secret(sandbox, canaries, capsys, caplog, logs, body):
+    place = quote(canaries["redirect"], safe="")
+    with loaded(sandbox.url, canaries) as api, httpkit.log_requests():
+        api.put("flaky/key", **{**call_options(canaries), **body(canaries)})
+        api.get("redirect", params={"to": f"{sandbox.other_url}/echo?token={place}"})
+        raised_by(lambda: api.get("truncated", **call_options(canaries)))
+        with api.with_options(strict=False, retry=None, deadline=None, max_body=None) as plain:
+            plain.get("echo", **call_options(canaries))
+
+    told = {getattr(record, "httpkit_event", None) for record in caplog.records}
+    assert {"attempt", "retry", "redirect", "stop"} <= told
+    printed = capsys.readouterr().err
+    assert printed.count("(attempt ") >= 7
+    assert canaries.leaks(printed, logs()) == []
+
+
+@with_every_body
+def test_an_error_status_shows_no_secret(sandbox, canaries, logs, body):
+    with loaded(sandbox.url, canaries) as api:
+        error = raised_by(
+            lambda: api.post("status/403", **call_options(canaries), **body(canaries))
+        )
+
+    assert canaries.leaks(printed(error), shown_of(error.response), logs()) == []
+    assert canaries.leaks(pickle.dumps(error)) == []
+
+
+@with_every_body
+def test_a_connection_that_fails_shows_no_secret(nobody, canaries, logs, body):
+    events: list[httpkit.RetryEvent] = []
+    with loaded(nobody, canaries, retry=httpkit.RetryPolicy(on_retry=events.append)) as api:
+        error = raised_by(lambda: api.post("x", **call_options(canaries), **body(canaries)))
+
+    assert len(events) == 2
+    assert canaries.leaks(printed(error), *map(repr, events), logs()) == []
+    assert canaries.leaks(pickle.dumps(error), pickle.dumps(events)) == []
+
+
+@with_every_body
+@pytest.mark.parametrize("status", ["200 OK", "400 Bad"])
+def test_what_a_server_repeats_of_a_request_is_not_shown(raw_server, canaries, body, logs, status):
+    """Whole, as JSON: a form's field is known by its name, a strategy's by its value."""
+
+    def echo(connection: socket.socket) -> None:
+        head = b""
+        connection.settimeout(1)
+        while not re.search(rb"\r\n\r\n.*(pass|secret).*", head, re.DOTALL):
+            head += connection.recv(65536)
+        text = head.decode("latin-1").replace("\r\n", " ")
+        said = json.dumps({"message": text[-280:], "detail": text}).encode()
+        connection.sendall(
+            f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(said) - 1}\r\nConnection: close\r\n\r\n".encode()
+        )
+        connection.sendall(said)
+
+    server = raw_server(echo)
+    with loaded(server.url, canaries, retry=None) as api:
+        error = raised_by(lambda: api.post("x", **call_options(canaries), **body(canaries)).json())
+
+    shown = printed(error)
+    if isinstance(error, httpkit.StatusError):
+        shown += f"{error.detail}{error.problem}"
+    is_form = "part" in dict(canaries)  # a part's name is in another line than its value
+    assert set(canaries.leaks(shown)) <= ({"part"} if is_form else set())
+
+
+@pytest.mark.parametrize("status", [200, 403])
+def test_a_token_in_a_reason_or_a_name_of_the_server_is_not_shown(
+    raw_server, make_response, canaries, status
+):
+    token = canaries["token"]
+    server = raw_server(make_response(f"{status} {token}", x_request_id=f"r-{token}"))
+    with httpkit.Session(server.url, auth=httpkit.BearerAuth(token)) as api:
+        response = api.get("x", raise_for_status=False)
+
+    error = httpkit._diagnostics.errors.from_response(response, httpkit.StatusError)
+    assert error.request_id == "r-***"
+    assert canaries.leaks(shown_of(response), printed(error), pickle.dumps([response, error])) == []
+
+
+def test_a_proxys_password_is_not_shown(raw_server, make_response, canaries, logs):
+    proxy = raw_server(make_response("403 No", b"no"))
+    password = quote(canaries["proxy password"], safe="")
+    address = proxy.url.replace("//", f"//user:{password}@")
+    with httpkit.Session("http://api.invalid", proxies={"http": address}, retry=None) as api:
+        error = raised_by(lambda: api.get("x"))
+
+    basic = base64.b64encode(f"user:{canaries['proxy password']}".encode())
+    assert basic in proxy.requests[0]
+    assert canaries.leaks(printed(error), shown_of(error.response), repr(api), logs()) == []
+    assert canaries.leaks(pickle.dumps(error)) == []
+
+
+def test_a_proxys_password_is_not_shown_when_the_proxy_is_not_there(nobody, canaries, logs):
+    password = quote(canaries["proxy password"], safe="")
+    address = nobody.replace("//", f"//user:{password}@")
+    for scheme in ("http", "https"):
+        with httpkit.Session(f"{scheme}://api.invalid", proxies={scheme: address}) as api:
+            error = raised_by(lambda api=api: api.get("x"))
+
+        assert canaries.leaks(printed(error), logs(), pickle.dumps(error)) == []
+
+
+@pytest.mark.parametrize("path", ["status/200", "status/403"])
+def test_userinfo_is_not_shown(sandbox, canaries, logs, path):
+    password = quote(canaries["userinfo"], safe="")
+    address = sandbox.url.replace("//", f"//user:{password}@")
+    with httpkit.Session(address, raise_for_status=False) as api:
+        response = api.get(path)
+        shown = repr(api) + shown_of(response)
+
+    error = httpkit._diagnostics.errors.from_response(response, httpkit.StatusError)
+    assert "Basic" in sandbox.seen[0].headers["authorization"]
+    assert canaries.leaks(shown, printed(error), logs(), pickle.dumps([response, error])) == []
+
+
+def test_a_redirect_passes_no_secret_on_to_people(raw_server, make_response, canaries, logs):
+    place = "/next?token=" + quote(canaries["redirect"], safe="")
+    server = raw_server(make_response("302 Found", location=place), make_response("500 No"))
+    with loaded(server.url, canaries, retry=None) as api:
+        error = raised_by(lambda: api.get("x", **call_options(canaries)))
+        shown = shown_of(error.response)
+
+    assert canaries.leaks(printed(error), shown, logs(), pickle.dumps(error)) == []
+
+
+# ---- Tokens
+
+
+def granting(sandbox: Sandbox, canaries: Canaries, response: Any, raw_server: Any) -> Any:
+    grant = {
+        "access_token": canaries["access token"],
+        "refresh_token": canaries["refresh token"],
+        "token_type": "Bearer",
+        "expires_in": 3600,
+    }
+    return raw_server(response(body=json.dumps(grant).encode(), content_type="application/json"))
+
+
+@pytest.mark.parametrize("client_auth", ["basic", "post"])
+@pytest.mark.parametrize("path", ["status/200", "status/401"])
+def test_tokens_and_what_they_are_asked_for_with_are_not_shown(
+    sandbox, raw_server, make_response, canaries, logs, client_auth, path
+):
+    server = granting(sandbox, canaries, make_response, raw_server)
+    granted: list[httpkit.TokenSet] = []
+    auths = [
+        httpkit.ClientCredentialsAuth(
+            server.url, "me", canaries["client secret"], client_auth=client_auth
+        ),
+        httpkit.RefreshTokenAuth(
+            server.url, "me", canaries["old refresh token"], on_refresh=granted.append
+        ),
+    ]
+    shown = []
+    for auth in auths:
+        with httpkit.Session(sandbox.url, auth=auth, raise_for_status=False) as api:
+            response = api.get(path)
+            error = httpkit._diagnostics.errors.from_response(response, httpkit.StatusError)
+            shown += [repr(auth), str(auth), repr(api), shown_of(response), printed(error)]
+            shown += [
+                pickle.dumps(response).decode("latin-1"),
+                pickle.dumps(error).decode("latin-1"),
+            ]
+
+    assert canaries.leaks(sandbox.seen[0].headers["authorization"]) == ["access token"]
+    assert canaries.leaks(*shown, repr(granted), logs()) == []
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        pytest.param(
+            lambda c: ("400 No", {"error": "invalid_client", "error_description": c}), id="refused"
+        ),
+        pytest.param(lambda c: ("200 OK", {"access_token": c, "token_type": "mac"}), id="odd type"),
+        pytest.param(lambda c: ("500 No", {"message": f"client_secret={c}"}), id="failed"),
+    ],
+)
+def test_a_token_server_that_says_too_much_is_not_quoted(
+    sandbox, raw_server, make_response, canaries, logs, reply
+):
+    status, document = reply(canaries["client secret"])
+    server = raw_server(
+        make_response(status, json.dumps(document).encode(), content_type="application/json")
+    )
+    auth = httpkit.ClientCredentialsAuth(
+        server.url, "me", canaries["client secret"], client_auth="post"
+    )
+    with httpkit.Session(sandbox.url, auth=auth) as api:
+        error = raised_by(lambda: api.get("status/200"))
+
+    assert canaries.leaks(printed(error), logs(), pickle.dumps(error)) == []
+
+
+@pytest.mark.parametrize("client_auth", ["basic", "post"])
+def test_a_token_server_that_is_not_there_is_told_of_without_the_request(
+    sandbox, nobody, canaries, logs, client_auth
+):
+    auth = httpkit.ClientCredentialsAuth(
+        nobody, "me", canaries["client secret"], client_auth=client_auth
+    )
+    with httpkit.Session(sandbox.url, auth=auth) as api:
+        error = raised_by(lambda: api.get("status/200"))
+
+    assert getattr(error.request, "body", None) is None  # an error tracker may send it
+    assert canaries.leaks(printed(error), logs(), pickle.dumps(error)) == []
+
+
+# ---- Transfers, lists and many at once
+
+
+def test_a_download_writes_and_shows_no_secret(sandbox, canaries, logs, tmp_path):
+    seen: list[str] = []
+    with loaded(sandbox.url, canaries) as api:
+        done = api.download(
+            "bytes/50000?drop=20000&key=d",
+            tmp_path,
+            progress=lambda p: seen.append(repr(p)),
+            **call_options(canaries),
+        )
+
+    assert seen
+    assert canaries.leaks(repr(done), *seen, logs(), pickle.dumps(done)) == []
+
+
+def test_what_a_broken_download_leaves_behind_holds_no_secret(sandbox, canaries, logs, tmp_path):
+    target = tmp_path / "file"
+    with loaded(sandbox.url, canaries, retry=None) as api:
+        error = raised_by(
+            lambda: api.download("truncated", target, max_stalls=0, **call_options(canaries))
+        )
+
+    left = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert left.keys() == {"file.part", "file.part.json"}
+    assert canaries.leaks(*left.values(), printed(error), logs(), pickle.dumps(error)) == []
+
+
+def test_the_address_of_an_upload_is_in_its_state_alone(
+    raw_server, make_response, canaries, logs, tmp_path
+):
+    place = "/files/" + quote(canaries["upload address"], safe="~+")
+    server = raw_server(make_response("201 Made", location=place), make_response("500 No"))
+    state = tmp_path / "state"
+    with loaded(server.url, canaries, retry=None) as api:
+        error = raised_by(
+            lambda: api.upload("up", b"abc", resumable="tus", state=state, max_stalls=1)
+        )
+
+    assert canaries.leaks(printed(error), logs(), pickle.dumps(error)) == []
+    # What it must hold to go on is for its owner alone, and nothing else is in it.
+    assert canaries.leaks(state.read_bytes()) == ["upload address"]
+    assert stat.S_IMODE(state.stat().st_mode) == 0o600
+
+
+def test_resources_and_pages_show_no_secret(sandbox, canaries, logs):
+    with loaded(sandbox.url, canaries) as api:
+        resource = api.resource("posts")
+        pages = api.paginate("posts", params={"api_key": canaries["parameter"]})
+        page = next(pages.pages())
+        bound = resource.list(params={"token": canaries["parameter"]})
+        shown = [repr(part) for part in (resource, pages, page, bound, resource.get)]
+        error = raised_by(lambda: resource.get(99))
+
+    assert canaries.leaks(*shown, printed(error), logs(), pickle.dumps(error)) == []
+
+
+def test_graphql_shows_no_secret(sandbox, canaries, logs):
+    with loaded(sandbox.url, canaries) as api:
+        error = raised_by(
+            lambda: api.graphql("{ error }", {"password": canaries["variable"]}, url="status/400")
+        )
+
+    assert canaries.leaks(printed(error), logs(), pickle.dumps(error)) == []
+
+
+def test_an_error_of_one_of_many_calls_shows_no_secret(sandbox, canaries, logs):
+    with loaded(sandbox.url, canaries) as api:
+        found = list(api.map(lambda n: api.get(f"status/{n}"), [200, 404], errors="return"))
+
+    shown = "".join(printed(e) if isinstance(e, BaseException) else shown_of(e) for e in found)
+    assert canaries.leaks(shown, logs(), pickle.dumps(found)) == []
+
+
+# ---- Objects
+
+
+def strategies(canaries: Canaries) -> list[Any]:
+    url = "https://auth.example.com/token"
+    return [
+        httpkit.BearerAuth(canaries["token"]),
+        httpkit.BasicAuth("user", canaries["password"]),
+        httpkit.BasicAuth(canaries["key as user"]),
+        *(httpkit.APIKeyAuth(canaries["key"], "k", w) for w in ("header", "query", "cookie")),
+        httpkit.ClientCredentialsAuth(url, "me", canaries["client secret"]),
+        httpkit.RefreshTokenAuth(url, "me", canaries["refresh token"]),
+        httpkit.BearerAuth(canaries["token"]) & httpkit.BasicAuth("user", canaries["password"]),
+        httpkit.TokenSet(canaries["access token"], canaries["refresh token"]),
+        auth_module.as_signer(("user", canaries["pair"])),
+    ]
+
+
+def test_no_object_shows_what_it_holds_however_it_is_printed(canaries):
+    held = strategies(canaries)
+
+    shown = [f"{part!r}{part!s}{part}{pprint.pformat(part)}" for part in held]
+
+    assert canaries.leaks(*shown, repr(held), f"{SimpleNamespace(auth=held)}") == []
+
+
+# What a setting or an argument may be by mistake: the secret is at the wrong place, or odd.
+MISTAKES: dict[str, Callable[[str], object]] = {
+    "token": httpkit.BearerAuth,
+    "key": httpkit.APIKeyAuth,
+    "cookie": lambda bad: httpkit.APIKeyAuth(bad, "k", "cookie"),
+    "password": lambda bad: httpkit.BasicAuth("u", bad),
+    "user": lambda bad: httpkit.BasicAuth(f"u:{bad}", "p"),
+    "pair": lambda bad: httpkit.Session("https://a.example", auth=("u", [bad])),
+    "base_url": lambda bad: httpkit.Session(f"https://u:{quote(bad)}@/x?y"),
+    "headers of a session": lambda bad: httpkit.Session("https://a.example", headers=[bad]),
+    "proxies": lambda bad: httpkit.Session("https://a.example", proxies=[bad]),
+    "cookies of a session": lambda bad: httpkit.Session("https://a.example", cookies=[bad]),
+    "header": lambda bad: httpkit.Session("https://a.example").get("x", headers={"X-Token": bad}),
+    "cookies": lambda bad: httpkit.Session("https://a.example").get("x", cookies={"a": bad}),
+    "url": lambda bad: httpkit.Session("https://a.example").get(f"//h/?token={quote(bad)}"),
+    "params": lambda bad: httpkit.Session("https://a.example").get(
+        "x", params={"token": f"{bad}\ud800"}
+    ),
+    "data": lambda bad: httpkit.Session("https://a.example").post(
+        "x", data={"password": f"{bad}\ud800"}
+    ),
+    "text": lambda bad: httpkit.Session("https://a.example").post("x", data=f"{bad}\ud800"),
+    "json": lambda bad: httpkit.Session("https://a.example").post(
+        "x", json={"password": {bad: bad, object(): 1}}
+    ),
+    "files": lambda bad: httpkit.Session("https://a.example").post(
+        "x", files={"f": ("n", b"", bad)}
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_refused_without_its_secret(canaries, mistake):
+    with pytest.raises((requests.RequestException, ValueError)) as caught:
+        mistake(canaries["secret"] + "\n\x00x")
+
+    error = caught.value
+    assert not isinstance(error, UnicodeError)
+    assert canaries.leaks(printed(error), pickle.dumps(error)) == []
+
+
+# ---- Variables
+
+
+def test_the_variables_of_our_own_frames_show_no_secret_that_a_session_holds(nobody, canaries):
+    """Of other frames nothing can be promised: http.client's hold the request as it is sent."""
+    with loaded(nobody, canaries, retry=httpkit.RetryPolicy(attempts=2)) as api:
+        error = raised_by(lambda: api.get("x"))
+
+    ours = [
+        frame.f_locals
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+        if frame.f_code.co_filename.startswith(HOUSE)
+    ]
+    assert len(ours) > 5
+    assert canaries.leaks(*(repr(held) for held in ours)) == []
+
+
+# ---- What others write
+
+
+@pytest.fixture(autouse=True)
+def _quiet_recorder(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, logger="vcr")  # it logs whole URLs, as the page says
+
+
+def recorder(folder: Path) -> vcr.VCR:
+    """Return the recorder of docs/how-to/test.md."""
+    page = (Path(__file__).parents[2] / "docs/how-to/test.md").read_text("utf-8")
+    block = next(b for b in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "VCR(" in b)
+    names: dict[str, Any] = {}
+    exec(block.partition("with ")[0], names)  # noqa: S102  # our own page
+    names["recorder"].cassette_library_dir = str(folder)
+    recorder: vcr.VCR = names["recorder"]
+    return recorder
+
+
+def test_a_cassette_by_the_recipe_holds_no_secret_and_replays_the_retries(
+    sandbox, canaries, logs, tmp_path
+):
+    tape = recorder(tmp_path)
+    auth = httpkit.BearerAuth(canaries["token"]) & httpkit.APIKeyAuth(
+        canaries["key in the query"], "api_key", "query"
+    )
+    settings: dict[str, Any] = {
+        "auth": auth,
+        "cookies": {"sid": canaries["cookie"]},
+        "headers": {"X-API-Key": canaries["header"]},
+    }
+    form = {"username": "u", "password": canaries["form"], "client_secret": canaries["secret"]}
+
+    def talk() -> list[Any]:
+        with httpkit.Session(sandbox.url, **settings) as api:
+            got = api.get("flaky/key", params={"fail": 2})
+            posted = api.post("echo", data=form)
+            asked = api.post("echo", json={"password": canaries["JSON"], "a": 1})
+            return [got.attempts, got.status_code, posted.status_code, asked.status_code]
+
+    with tape.use_cassette("tape.yaml"):
+        recorded = talk()
+    sent = len(sandbox.seen)
+    with tape.use_cassette("tape.yaml", record_mode="none"):
+        replayed = talk()
+
+    assert recorded == replayed == [3, 200, 200, 200]
+    assert len(sandbox.seen) == sent == 5
+    written = (tmp_path / "tape.yaml").read_bytes()
+    assert b"flaky" in written
+    assert canaries.leaks(written, logs()) == []
+
+
+class Cached(CacheMixin, httpkit.Session):
+    pass
+
+
+def test_a_cache_on_disk_holds_what_its_own_list_of_names_leaves_in(sandbox, canaries, tmp_path):
+    """Names that the cache does not know must be told to it; docs/how-to/test.md says so."""
+    options = {"params": {"api_key": canaries["parameter"], "sig": canaries["told"]}}
+    with Cached(
+        str(tmp_path / "cache"),
+        backend="sqlite",
+        ignored_parameters=["Authorization", "X-Vendor-Token", "Cookie", "api_key", "sig"],
+        base_url=sandbox.url,
+        auth=httpkit.BearerAuth(canaries["token"]),
+        headers={"X-Vendor-Token": canaries["header"]},
+        cookies={"sid": canaries["cookie"]},
+    ) as api:
+        first, second = api.get("status/200", **options), api.get("status/200", **options)
+        keys = list(api.cache.responses.keys())
+        api.cache.close()
+
+    assert (first.from_cache, second.from_cache) == (False, True)
+    written = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert len(written) > 1000
+    # The jar of a request is stored, and shown by requests-cache's own objects, as the page says.
+    assert canaries.leaks(repr(keys), repr(second), repr(second.headers)) == []
+    assert canaries.leaks(written) == ["cookie"]

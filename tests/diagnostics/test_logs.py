@@ -1,0 +1,467 @@
+"""What a log says of a request, at which level, and what it costs who wants none."""
+
+import io
+import logging
+import subprocess
+import sys
+
+import nbformat
+import pytest
+import requests
+from nbclient import NotebookClient
+
+import httpkit
+from httpkit._diagnostics import log_records
+from httpkit.testing import Reply, Script
+
+URL = "https://api.example.com"
+ROOT = logging.getLogger("httpkit")
+
+
+class Kept(logging.Handler):
+    """Keeps the records; caplog's list is another one before the test begins."""
+
+    def __init__(self):
+        super().__init__()
+        self.records = []
+
+    def emit(self, record):
+        self.records.append(record)
+
+
+@pytest.fixture
+def records(caplog):
+    """All records of httpkit so far."""
+    caplog.set_level(logging.DEBUG, "httpkit")
+    kept = Kept()
+    ROOT.addHandler(kept)
+    yield kept.records
+    ROOT.removeHandler(kept)
+
+
+def field(records, name, event):
+    """Return one field of the records of an event."""
+    return [getattr(r, f"httpkit_{name}") for r in records if r.httpkit_event == event]
+
+
+def texts(records, logger):
+    return [record.getMessage() for record in records if record.name == f"httpkit.{logger}"]
+
+
+# ---- what is said
+
+
+def test_each_attempt_is_told(records):
+    with (
+        Script(503, requests.ConnectionError("reset"), Reply(json={"id": 1})),
+        httpkit.Session(URL) as api,
+    ):
+        api.put("users/1?token=s3cr3t", json={})
+
+    url = f"{URL}/users/1?token=***"
+    assert field(records, "attempt", "attempt") == [1, 2, 3]
+    assert field(records, "status", "attempt") == [503, None, 200]
+    assert field(records, "error", "attempt") == [None, "ConnectionError", None]
+    assert field(records, "bytes", "attempt") == [0, None, 9]
+    assert field(records, "method", "attempt") == ["PUT"] * 3
+    assert field(records, "url", "attempt") == [url] * 3
+    assert all(0 <= seconds < 60 for seconds in field(records, "seconds", "attempt"))
+    said = texts(records, "requests")
+    assert said[0].startswith(f"PUT {url}: 503 in 0.0")
+    assert said[1].startswith(f"PUT {url}: ConnectionError: reset in ")
+    assert said[2].endswith(" s, 9 bytes (attempt 3)")
+    assert {r.levelno for r in records if r.httpkit_event == "attempt"} == {logging.DEBUG}
+
+
+def test_every_record_has_every_field(records):
+    with Script(503, 200), httpkit.Session(URL) as api:
+        api.get("x")
+
+    names = {f"httpkit_{name}" for name in log_records.FIELDS}
+    assert len(records) == 3
+    assert all(names <= vars(record).keys() for record in records)
+
+
+def test_a_real_answer_is_told_the_short_way_and_the_ordinary_one(sandbox, records):
+    with httpkit.Session(sandbox.url) as api:
+        for _ in range(2):
+            api.get("bytes/100")
+        with api.get("bytes/100", stream=True):
+            pass
+
+    assert field(records, "bytes", "attempt") == [100, 100, None]
+    assert field(records, "status", "attempt") == [200] * 3
+
+
+@pytest.mark.parametrize(
+    ("reply", "level", "wait"),
+    [
+        (500, logging.INFO, 0.5),
+        (Reply(status=429, headers={"Retry-After": "8"}), logging.INFO, 8.0),
+        (Reply(status=503, headers={"Retry-After": "60"}), logging.WARNING, 60.0),
+    ],
+    ids=["soon", "as asked", "a program that stands still"],
+)
+def test_a_retry_is_information_and_a_long_wait_a_warning(records, reply, level, wait):
+    with Script(reply, 200), httpkit.Session(URL) as api:
+        api.get("x")
+
+    assert [r.levelno for r in records if r.httpkit_event == "retry"] == [level]
+    assert field(records, "wait", "retry") == [wait]
+    assert field(records, "attempt", "retry") == [1]
+    assert f"GET {URL}/x: again in {wait:.2f} s, after attempt 1: " in texts(records, "retries")[0]
+
+
+def test_a_retry_says_what_went_wrong_at_the_bottom(records):
+    with (
+        httpkit.Session("http://127.0.0.1:9", retry=2) as api,
+        pytest.raises(requests.ConnectionError),
+    ):
+        api.get("x")
+
+    assert field(records, "error", "retry") == ["ConnectionError"]
+    assert "Connection refused" in field(records, "reason", "retry")[0]
+    assert "HTTPConnectionPool" not in texts(records, "retries")[0]
+
+
+def test_what_the_caller_was_handling_is_not_told(records):
+    try:
+        {}["of the caller"]
+    except KeyError:
+        with (
+            httpkit.Session("http://127.0.0.1:9", retry=1) as api,
+            pytest.raises(requests.ConnectionError),
+        ):
+            api.get("x")
+
+    assert "of the caller" not in "".join(texts(records, "requests"))
+
+
+def test_an_error_of_our_own_keeps_its_words(records):
+    error = httpkit.BodyTooLargeError("too much")
+    error.__cause__ = OSError("what is below")
+    with (
+        Script(error),
+        httpkit.Session(URL) as api,
+        pytest.raises(httpkit.BodyTooLargeError),
+    ):
+        api.get("x")
+
+    assert "BodyTooLargeError: too much in " in texts(records, "requests")[0]
+
+
+def test_a_failure_without_words_is_named(records):
+    with (
+        Script(requests.ReadTimeout()),
+        httpkit.Session(URL, retry=None) as api,
+        pytest.raises(requests.ReadTimeout),
+    ):
+        api.get("x")
+
+    assert f"GET {URL}/x: ReadTimeout in " in texts(records, "requests")[0]
+
+
+def test_the_words_of_a_failure_are_shown_without_secrets(records):
+    words = f"cannot read {URL}/x?token=s3cr3t-1, Authorization: Bearer s3cr3t-2"
+    with Script(requests.ReadTimeout(words), 200), httpkit.Session(URL) as api:
+        api.get("x")
+
+    assert "cannot read" in texts(records, "requests")[0]
+    assert "s3cr3t" not in "".join(f"{vars(record)}" for record in records)
+
+
+def test_words_without_end_are_cut(records):
+    with (
+        Script(requests.ReadTimeout("x" * 10_000)),
+        httpkit.Session(URL, retry=None) as api,
+        pytest.raises(requests.ReadTimeout),
+    ):
+        api.get("x")
+
+    assert len(texts(records, "requests")[0]) < 500
+
+
+def test_the_end_of_retries_says_why(records):
+    with Script(500), httpkit.Session(URL) as api, pytest.raises(httpkit.InternalServerError):
+        api.post("x")
+
+    (reason,) = field(records, "reason", "stop")
+    assert reason == "POST is not repeated after 500 without an idempotency key"
+    assert [r.levelno for r in records if r.httpkit_event == "stop"] == [logging.DEBUG]
+
+
+@pytest.mark.parametrize(("seconds", "level"), [(5, logging.INFO), (50, logging.WARNING)])
+def test_a_pause_that_the_host_asked_for_is_told(records, seconds, level):
+    with (
+        Script(Reply(status=429, headers={"Retry-After": str(seconds)}), 200),
+        httpkit.Session(URL) as api,
+    ):
+        api.get("x", retry=1, raise_for_status=False)
+        api.get("y")
+
+    assert [r.levelno for r in records if r.httpkit_event == "pause"] == [level]
+    assert field(records, "wait", "pause") == [pytest.approx(seconds, abs=4)]
+    assert texts(records, "retries")[-1].endswith(" s as the host asked")
+
+
+def test_a_wait_for_ones_own_rate_is_told_to_who_looks_closely(records):
+    with Script(200, 200), httpkit.Session(URL, rate_limit="1/min") as api:
+        api.get("x")
+        api.get("x")
+
+    assert [r.levelno for r in records if r.httpkit_event == "pause"] == [logging.DEBUG]
+    assert field(records, "reason", "pause") == ["for its turn at rate_limit='1/min'"]
+
+
+def test_a_redirect_says_where_it_leads_and_what_stays_behind(sandbox, records):
+    auth = httpkit.BearerAuth("s3cr3t-token")
+    with httpkit.Session(sandbox.url, auth=auth) as api:
+        api.get("redirect", params={"to": f"{sandbox.other_url}/echo?token=s3cr3t-2"})
+
+    (text,) = [t for t in texts(records, "requests") if "leads on" in t]
+    assert f"302 leads on to GET {sandbox.other_url}/echo?token=***; " in text
+    assert field(records, "status", "redirect") == [302]
+    assert field(records, "reason", "redirect") == [f"GET {sandbox.other_url}/echo?token=***"]
+    assert field(records, "status", "attempt") == [302, 200]
+
+
+def test_tokens_and_new_signatures_are_told(sandbox, records):
+    auth = httpkit.ClientCredentialsAuth(
+        f"{sandbox.url}/token?expires_in=60", sandbox.client_id, sandbox.client_secret
+    )
+    with httpkit.Session(f"{sandbox.url}/bearer", auth=auth) as api:
+        api.get("posts/1")
+        sandbox.revoke_tokens()
+        api.get("posts/1")
+
+    assert texts(records, "auth") == [
+        f"POST {sandbox.url}/token?expires_in=60: a token, which serves 60 s",
+        f"POST {sandbox.url}/token?expires_in=60: a token, which serves 60 s",
+        f"GET {sandbox.url}/bearer/posts/1: signed anew after 401",
+    ]
+    assert {r.levelno for r in records if r.name == "httpkit.auth"} == {logging.INFO}
+
+
+def test_a_token_without_an_end_is_told(sandbox, raw_server, make_response, records):
+    body = b'{"access_token": "t-1", "token_type": "Bearer"}'
+    server = raw_server(make_response(body=body, content_type="application/json"))
+    auth = httpkit.ClientCredentialsAuth(server.url, "me", "s3cr3t-word")
+    with httpkit.Session(sandbox.url, auth=auth) as api:
+        api.get("status/200")
+
+    assert texts(records, "auth") == [f"POST {server.url}/: a token"]
+
+
+def test_a_download_that_goes_on_is_told(sandbox, records, tmp_path):
+    url = f"{sandbox.url}/bytes/100000?drop=60000"
+    with httpkit.Session(sandbox.url) as api:
+        api.download("bytes/100000?drop=60000", tmp_path / "file")
+
+    assert field(records, "bytes", "resume") == [60_000]
+    assert field(records, "error", "resume") == ["ChunkedEncodingError"]
+    (text,) = texts(records, "transfers")
+    assert text.startswith(f"download of {url}: goes on at byte 60000 in 0.50 s, after: ")
+
+
+def test_a_download_that_an_earlier_call_began_is_told(sandbox, records, tmp_path):
+    with httpkit.Session(sandbox.url) as api:
+        with pytest.raises(httpkit.IncompleteError):
+            api.download("bytes/100000?drop=4000", tmp_path / "file", max_stalls=0, resume=True)
+        api.download("bytes/100000", tmp_path / "file", resume="force")
+
+    assert texts(records, "transfers")[-1] == (
+        f"download of {sandbox.url}/bytes/100000: goes on at byte 4000"
+    )
+
+
+def test_an_upload_that_goes_on_is_told(sandbox, records, tmp_path):
+    state = tmp_path / "state"
+    with httpkit.Session(sandbox.url, retry=None) as api:
+        with pytest.raises(httpkit.IncompleteError):
+            api.upload(
+                "tus/key?drop=40&times=1", b"x" * 100, resumable="tus", state=state, max_stalls=0
+            )
+        api.upload("tus/key?drop=40&times=1", b"x" * 100, resumable="tus", state=state)
+
+    said = texts(records, "transfers")
+    place = f"upload of {sandbox.url}/tus/key?drop=40&times=1: goes on at byte "
+    assert said == [f"{place}40"]
+
+
+def test_a_lenient_session_is_told_of_too(sandbox, records):
+    with httpkit.Session(sandbox.url, strict=False) as api:
+        api.get("/redirect/chain/1")
+    with (
+        httpkit.Session("http://127.0.0.1:9", strict=False) as api,
+        pytest.raises(requests.ConnectionError),
+    ):
+        api.get("x")
+
+    assert sorted(map(str, field(records, "status", "attempt"))) == ["200", "302", "None"]
+
+
+# ---- when nobody listens
+
+
+def test_nothing_is_made_for_who_wants_nothing(monkeypatch, caplog, sandbox, tmp_path):
+    made = []
+    caplog.set_level(logging.ERROR, "httpkit")
+    monkeypatch.setattr(log_records, "_write", lambda *a, **k: made.append(a))
+    auth = httpkit.ClientCredentialsAuth(
+        f"{sandbox.url}/token", sandbox.client_id, sandbox.client_secret
+    )
+    with httpkit.Session(sandbox.url, auth=auth, rate_limit="1/s") as api:
+        api.get("bearer/posts/1")
+        sandbox.revoke_tokens()
+        api.get("bearer/posts/1")
+        api.get("flaky/key?fail=1&retry_after=1")
+        api.get("redirect/chain/1")
+        api.get("status/500", raise_for_status=False)
+        api.download("bytes/100000?drop=60000", tmp_path / "file")
+
+    assert made == []
+
+
+PROGRAM = """
+import logging
+import httpkit
+from httpkit.testing import Script, no_waiting
+SETUP
+with Script(503, 500), no_waiting(), httpkit.Session("https://api.example.com") as api:
+    api.post("x", raise_for_status=False, idempotency_key=True, retry=2)
+"""
+
+
+@pytest.mark.parametrize(
+    ("setup", "lines"),
+    [
+        ("", 0),
+        ("logging.basicConfig(level='INFO')", 1),
+        ("logging.basicConfig(level='DEBUG')", 4),
+        ("logging.basicConfig(); httpkit.log_requests('DEBUG')", 4),
+    ],
+)
+def test_a_program_prints_what_it_asked_for_once(setup, lines):
+    ran = subprocess.run(
+        [sys.executable, "-c", PROGRAM.replace("SETUP", setup)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert (ran.returncode, ran.stdout) == (0, "")
+    assert len([li for li in ran.stderr.splitlines() if "api.example.com" in li]) == lines
+
+
+# ---- to see it
+
+
+def state():
+    return ROOT.level, list(ROOT.handlers)
+
+
+@pytest.fixture(autouse=True)
+def _left_as_found():
+    before = state()
+    yield
+    httpkit.log_requests(None)
+    assert state() == before
+
+
+def say(text):
+    log_records.REQUESTS.debug(text)
+
+
+def test_a_block_shows_the_log_until_its_end(capsys):
+    with httpkit.log_requests():
+        say("one")
+    say("two")
+
+    printed = capsys.readouterr()
+    assert printed.err.endswith(" one\n")
+    assert (printed.err.count("\n"), printed.out) == (1, "")
+
+
+def test_an_exception_ends_it_too(capsys):
+    with pytest.raises(ZeroDivisionError), httpkit.log_requests():
+        raise ZeroDivisionError
+    say("one")
+
+    assert capsys.readouterr().err == ""
+
+
+def test_a_plain_call_holds_until_the_next_one(capsys):
+    httpkit.log_requests()
+    httpkit.log_requests()
+    say("one")
+    httpkit.log_requests(None)
+    say("two")
+
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_blocks_nest_within_a_plain_call(capsys):
+    inner_stream = io.StringIO()
+    httpkit.log_requests()
+    say("before")
+    with httpkit.log_requests(stream=inner_stream):
+        say("in the block")
+        with httpkit.log_requests(None):
+            say("nowhere")
+        with httpkit.log_requests(logging.INFO):
+            say("too little")
+    say("after")
+
+    printed = capsys.readouterr().err
+    assert [line.split()[-1] for line in printed.splitlines()] == ["before", "after"]
+    assert inner_stream.getvalue().endswith(" in the block\n")
+    assert inner_stream.getvalue().count("\n") == 1
+
+
+def test_blocks_end_in_any_order(capsys):
+    first, second = httpkit.log_requests(), httpkit.log_requests()
+    first = httpkit.log_requests().__enter__()
+    second = httpkit.log_requests().__enter__()
+    first.__exit__()
+    say("one")
+    second.__exit__()
+    httpkit.log_requests(None)
+
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_level_of_the_caller_is_put_back():
+    ROOT.setLevel(logging.ERROR)
+    try:
+        with httpkit.log_requests():
+            assert log_records.REQUESTS.isEnabledFor(logging.DEBUG)
+        assert ROOT.level == logging.ERROR
+    finally:
+        ROOT.setLevel(logging.NOTSET)
+
+
+def test_a_stream_that_breaks_does_not_break_the_program(capsys):
+    closed = io.StringIO()
+    closed.close()
+    with httpkit.log_requests(stream=closed):
+        say("one")
+
+    assert "--- Logging error ---" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("level", ["LOUD", 1.5, object()], ids=["word", "float", "object"])
+def test_a_level_that_is_none_is_refused(level):
+    with pytest.raises(httpkit.ConfigurationError, match="no level of logging"):
+        httpkit.log_requests(level)
+
+
+def test_a_notebook_shows_it_below_the_cell():
+    cell = (
+        "import httpkit\nfrom httpkit.testing import Script\nhttpkit.log_requests()\n"
+        "with Script(200), httpkit.Session('https://api.example.com') as api: api.get('x')\n"
+        "None"
+    )
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
+
+    NotebookClient(book, timeout=60, kernel_name="python3").execute()
+
+    printed = "".join(o.text for o in book.cells[0].outputs if o.output_type == "stream")
+    assert "GET https://api.example.com/x: 200 in 0." in printed

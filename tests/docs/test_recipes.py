@@ -1,0 +1,233 @@
+"""The recipes of the documentation at work: what the servers saw of them."""
+
+import re
+import ssl
+from contextlib import ExitStack
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+import requests
+import trustme
+from fake_proxy import PASSWORD, USER, FakeProxy
+from fake_server import Answer, FakeServer
+from fake_services import FakeLogin, FakeReceiver, FakeShop
+
+import httpkit
+
+PAGE = (Path(__file__).parents[2] / "docs/how-to/recipes.md").read_text("utf-8")
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SECTIONS = {
+    title: BLOCK.findall(text)
+    for title, _, text in (part.partition("\n") for part in PAGE.split("\n## ")[1:])
+}
+PRELUDE = "import httpkit\nshop = httpkit.Session('https://shop.example.com')\n"
+
+
+@pytest.fixture
+def recipe(monkeypatch, tmp_path):
+    """Run a section of the page: `recipe("Call JSON-RPC", {host: url})` gives its names."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AUTHLIB_INSECURE_TRANSPORT", "1")  # to this machine
+    made = []
+
+    def run(title, hosts):
+        names = {"__name__": "example"}
+        for block in (PRELUDE, *SECTIONS[title]):
+            for host, place in hosts.items():
+                block = block.replace(host, place)  # noqa: PLW2901  # text by text
+            exec(compile(block, "<recipe>", "exec"), names)  # noqa: S102  # our own page
+        made.extend(value for value in names.values() if isinstance(value, requests.Session))
+        return names
+
+    yield run
+    for session in made:
+        session.close()
+
+
+@pytest.fixture
+def fakes():
+    with ExitStack() as stack:
+        yield lambda kind: stack.enter_context(kind())
+
+
+def test_a_login_keeps_its_cookies_and_echoes_the_token(recipe, fakes):
+    shop = fakes(FakeShop)
+
+    recipe("Log in with a form", {"https://shop.example.com": shop.url})
+
+    assert [(seen.method, seen.path) for seen in shop.seen] == [
+        ("GET", "/login"), ("POST", "/login"), ("POST", "/orders")
+    ]  # fmt: skip
+    assert [seen.headers.get("x-csrftoken") for seen in shop.seen] == [
+        None, "first-0001", "first-0001"
+    ]  # fmt: skip
+    assert shop.seen[1].form == {"username": "ada", "password": "sandbox-password"}
+    assert "sessionid=s3ss10n" in shop.seen[2].headers["cookie"]
+
+
+def test_a_refused_login_is_an_error_without_the_password(recipe, fakes):
+    shop = fakes(FakeShop)
+    names = recipe("Log in with a form", {"https://shop.example.com": shop.url})
+
+    with (
+        names["Shop"](auth=names["EchoCSRF"]()) as again,
+        pytest.raises(httpkit.UnauthorizedError, match="Wrong name or password") as caught,
+    ):
+        again.log_in("ada", "wr0ng-passw0rd")
+
+    assert "wr0ng-passw0rd" not in repr(caught.value)
+    assert shop.logins == 1
+
+
+def test_xml_is_read_in_its_own_encoding_and_sent_as_bytes(recipe, fakes, sandbox, capsys):
+    shop = fakes(FakeShop)
+    hosts = {
+        "https://shop.example.com": shop.url,
+        "https://api.example.com/v1": f"{sandbox.url}/bearer",
+    }
+
+    recipe("Read and send XML", hosts)
+
+    assert capsys.readouterr().out == "1 café\n2 tea\n"
+    assert sandbox.seen[0].body == b"<?xml version='1.0' encoding='utf-8'?>\n<order item=\"tea\" />"
+    assert sandbox.seen[0].headers["content-type"] == "application/xml"
+
+
+def test_json_rpc_answers_in_the_order_of_the_calls(recipe, fakes, capsys):
+    shop = fakes(FakeShop)
+
+    recipe("Call JSON-RPC", {"https://shop.example.com": shop.url})
+
+    assert capsys.readouterr().out == "19\n[2, -2]\n-32601 Method not found\n"
+    assert [[call["id"] for call in seen.json] for seen in shop.seen] == [[1], [2, 3], [4]]
+    assert shop.seen[1].json[1] == {
+        "jsonrpc": "2.0", "id": 3, "method": "subtract", "params": [1, 3]
+    }  # fmt: skip
+
+
+def test_a_webhook_is_signed_before_every_attempt_and_keeps_its_name(recipe, fakes, monkeypatch):
+    receiver = fakes(FakeReceiver)
+    clock = iter(range(1_800_000_000, 1_900_000_000, 60))
+    monkeypatch.setattr("time.time", lambda: next(clock))
+
+    names = recipe("Send a signed webhook", {"https://hooks.example.com": receiver.url})
+
+    first, second = receiver.seen
+    assert names["answer"].attempts == 2
+    assert first.body == second.body == b'{"type": "order.paid", "data": {"id": 1}}'
+    assert first.headers["webhook-id"] == second.headers["webhook-id"] == "msg_1"
+    assert first.headers["webhook-timestamp"] < second.headers["webhook-timestamp"]
+    assert first.headers["webhook-signature"] != second.headers["webhook-signature"]
+    assert list(receiver.received) == ["msg_1"]
+
+
+def test_a_code_becomes_tokens_and_each_refresh_token_is_used_once(recipe, fakes, sandbox):
+    login = fakes(FakeLogin)
+    hosts = {
+        "https://login.example.com": login.url,
+        "https://api.example.com/v1": f"{sandbox.url}/bearer",
+    }
+
+    names = recipe("Let a user agree, with Authlib", hosts)
+
+    assert [seen.path for seen in login.seen] == ["/authorize", "/token", "/token"]
+    assert login.seen[0].query["code_challenge_method"] == ["S256"]
+    assert [seen.form["grant_type"] for seen in login.seen[1:]] == [
+        "authorization_code", "refresh_token"
+    ]  # fmt: skip
+    assert login.seen[2].form["refresh_token"] == "refresh-token-1"
+    assert names["stored"] == {"refresh_token": "refresh-token-2"}
+    assert {seen.headers["authorization"] for seen in sandbox.seen} == {"Bearer sandbox-token"}
+
+
+def test_a_proxy_gets_its_password_and_the_server_does_not(recipe, fakes, sandbox):
+    proxy = fakes(FakeProxy)
+    hosts = {
+        "proxy.example.com:3128": proxy.url.removeprefix("http://"),
+        "https://api.example.com/v1": f"{sandbox.url}/bearer",
+    }
+
+    recipe("Go through a proxy that wants a password", hosts)
+
+    assert proxy.passed == 1
+    assert proxy.seen[0].path == f"{sandbox.url}/bearer/posts/1"
+    assert "proxy-authorization" not in sandbox.seen[0].headers
+    assert sandbox.seen[0].headers["authorization"] == "Bearer sandbox-token"
+
+
+# ---- the proxy, over TLS
+
+
+class SecureServer(FakeServer):
+    """A server over TLS, with a certificate of the test's own."""
+
+    authority = trustme.CA()
+
+    def __init__(self):
+        super().__init__()
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self.authority.issue_cert("127.0.0.1").configure_cert(context)
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self.url = self.url.replace("http://", "https://")
+
+    def answer(self, seen):
+        return Answer(200, {"path": seen.path})
+
+
+@pytest.fixture
+def through(fakes, tmp_path):
+    """Give a proxy, a server over TLS, and a session that goes through one to the other."""
+    proxy, server = fakes(FakeProxy), fakes(SecureServer)
+    bundle = tmp_path / "ca.pem"
+    server.authority.cert_pem.write_to_path(bundle)
+
+    def session(password):
+        place = proxy.url.removeprefix("http://")
+        gate = f"http://{USER}:{quote(password, safe='')}@{place}"
+        return httpkit.Session(
+            server.url, proxies={"https": gate}, verify=str(bundle),
+            auth=httpkit.BearerAuth("tok-en-of-the-server"),
+        )  # fmt: skip
+
+    return proxy, server, session
+
+
+def test_a_tunnel_hides_the_token_from_the_proxy_and_the_password_from_the_server(through):
+    proxy, server, session = through
+
+    with session(PASSWORD) as api:
+        path = api.get("orders").json()["path"]
+
+    assert (path, proxy.passed) == ("/orders", 1)
+    assert proxy.seen[0].method == "CONNECT"
+    assert "authorization" not in proxy.seen[0].headers
+    assert "proxy-authorization" not in server.seen[0].headers
+    assert server.seen[0].headers["authorization"] == "Bearer tok-en-of-the-server"
+
+
+def test_a_proxy_that_refuses_a_tunnel_is_asked_once_and_nothing_shows_the_password(through, waits):
+    proxy, server, session = through
+
+    with session("wr0ng:passw0rd") as api, pytest.raises(requests.exceptions.ProxyError) as caught:
+        api.get("orders")
+
+    told = f"{caught.value!r} {caught.value.__notes__} {api!r}"
+    assert "407" in told
+    assert not re.search("wr0ng|passw0rd", told)
+    assert (len(proxy.seen), len(server.seen), waits) == (1, 0, [])
+
+
+def test_a_proxy_that_refuses_plain_http_is_a_407_without_the_password(fakes, sandbox):
+    proxy = fakes(FakeProxy)
+    place = proxy.url.removeprefix("http://")
+    gate = f"http://{USER}:wr0ngpassw0rd@{place}"
+
+    with (
+        httpkit.Session(sandbox.url, proxies={"http": gate}) as api,
+        pytest.raises(httpkit.ClientError) as caught,
+    ):
+        api.get("posts")
+
+    assert (caught.value.status_code, len(proxy.seen), sandbox.seen) == (407, 1, [])
+    assert "wr0ngpassw0rd" not in f"{caught.value!r} {api!r}"

@@ -1,0 +1,173 @@
+"""The pages as a site: every public name has a place, every link a target; the notebook runs."""
+
+import inspect
+import json
+import re
+import textwrap
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+import httpkit
+from httpkit import testing
+from httpkit._policy import auth
+from httpkit._resources import pagination
+from httpkit._transport import adapter
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+REFERENCE = {page.stem: page.read_text("utf-8") for page in (DOCS / "reference").glob("*.md")}
+MODULES = (httpkit, testing, auth, pagination, adapter)
+
+# What a class has for the house, not for its users; Pager and Strategy show it once.
+INNER = {
+    *("own", "begin", "following", "from_within"),
+    *("can_change", "reject", "accept", "resign"),
+    *("mismatch", "decode_error"),  # errors about a body, made for Resource and Pages
+    *("is_for", "answer", "sent", "sleep"),  # scripts for responses, a clock for the house
+    *("apparent_encoding", "cookies", "is_redirect", "close"),  # as in requests
+}
+
+
+DIRECTIVE = re.compile(r"\s*\.\. (auto\w+|py:data):: (?:httpkit(?:\.[a-z_]+)*\.(?=[A-Z]))?([\w.]+)")
+MEMBERS = re.compile(r"\s*:members:(.*)")
+
+
+def documented():
+    """Return what the reference shows: "Session", "Session.request", "raising"."""
+    found, owner = set(), ""
+    for line in "\n".join(REFERENCE.values()).splitlines():
+        if directive := DIRECTIVE.match(line):
+            kind, name = directive.groups()
+            if kind == "automethod" and "." not in name:  # indented below its class
+                name = f"{owner}.{name}"
+            elif kind != "automethod":
+                owner = name
+            found.add(name)
+        elif members := MEMBERS.match(line):
+            named = {name.strip() for name in members[1].split(",")} - {""}
+            found |= {f"{owner}.{name}" for name in named or public(of(owner))}
+    return found
+
+
+def of(name):
+    return next(getattr(module, name) for module in MODULES if hasattr(module, name))
+
+
+def public(kind):
+    """Return the names of the methods and properties that httpkit itself gives a class."""
+    ours = [base for base in kind.__mro__ if base.__module__.startswith("httpkit")]
+    return {
+        name
+        for base in ours
+        for name, value in vars(base).items()
+        if not name.startswith("_")
+        and (inspect.isroutine(value) or isinstance(value, (property, classmethod)))
+    }
+
+
+def test_every_public_name_is_in_the_reference():
+    missing = {*httpkit.__all__, *testing.__all__} - documented()
+
+    assert missing == set()
+
+
+def test_every_public_method_is_in_the_reference():
+    kinds = [kind for name in httpkit.__all__ if isinstance(kind := getattr(httpkit, name), type)]
+    errors = [kind for kind in kinds if issubclass(kind, Exception)]
+    of_testing = [kind for n in testing.__all__ if isinstance(kind := getattr(testing, n), type)]
+
+    missing = {
+        f"{kind.__name__}.{name}"
+        for kind in [*kinds, *of_testing]
+        if kind not in errors
+        for name in public(kind) - INNER
+    } - documented()
+
+    assert missing == set()
+
+
+def test_the_reference_shows_nothing_that_is_not_there():
+    shown = [name.partition(".") for name in documented() - {"httpkit.testing.sandbox.server"}]
+
+    gone = [name for name, _, member in shown if member and not hasattr(of(name), member)]
+
+    assert gone == []
+    assert len(shown) > 100
+
+
+def test_the_tree_of_errors_is_that_of_the_source():
+    tree = re.search(r"```text\n(.*?)```", REFERENCE["errors"], re.DOTALL)[1]
+
+    assert textwrap.indent(tree, "    ") in httpkit._diagnostics.errors.__doc__
+
+
+@pytest.mark.parametrize("name", httpkit.__all__)
+def test_every_public_name_says_what_it_is(name):
+    value = getattr(httpkit, name)
+
+    words = inspect.getdoc(value if callable(value) else type(value)) or ""
+
+    assert re.match(r"\w.{10,}", words), name
+
+
+def anchors(page):
+    """Return the anchors of a page's headings, as forges and MyST spell them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_link_to_a_heading_leads_to_one():
+    broken = [
+        f"{page.relative_to(ROOT)}: {target}#{anchor}"
+        for page in [*PAGES, ROOT / "README.md", ROOT / "CHANGELOG.md"]
+        for target, anchor in re.findall(
+            r"\]\((?!https?://)([^)#]*)#([^)]+)\)", page.read_text("utf-8")
+        )
+        if anchor not in anchors(page.parent / target if target else page)
+    ]
+
+    assert broken == []
+
+
+def test_every_page_can_be_found_from_the_index():
+    index = (DOCS / "index.md").read_text("utf-8")
+
+    lost = [
+        page.relative_to(DOCS).as_posix()
+        for page in PAGES
+        if page.name != "index.md" and f"({page.relative_to(DOCS).as_posix()})" not in index
+        if page.parent.name != "reference" and page.name != "changelog.md"
+    ]
+
+    assert lost == []
+
+
+def test_the_notebook_is_kept_without_outputs():
+    cells = json.loads((DOCS / "quickstart.ipynb").read_text("utf-8"))["cells"]
+
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+
+    assert len(code) > 10
+    assert [cell for cell in code if cell["outputs"] or cell["execution_count"]] == []
+
+
+def test_the_notebook_runs_and_shows_no_secret():
+    notebook = nbformat.read(DOCS / "quickstart.ipynb", as_version=4)
+
+    NotebookClient(
+        notebook, timeout=60, kernel_name="python3", resources={"metadata": {"path": str(ROOT)}}
+    ).execute()
+
+    shown = json.dumps([cell.get("outputs", []) for cell in notebook.cells])
+    assert "Post(title='Hello', body='First!', userId=1, id=4)" in shown
+    assert "no such post" in shown
+    assert "title is required" in shown
+    assert '<progress value=\\"3000000\\" max=\\"3000000\\">' in shown
+    assert shown.count("text/html") > 4  # the cards
+    assert '"stderr"' not in shown
+    assert "sandbox-token" not in shown
