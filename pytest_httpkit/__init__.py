@@ -1,8 +1,8 @@
 """Fixtures for the tests of an SDK, by way of pytest's entry point `pytest11`.
 
 Rule: nothing of httpkit is imported before a fixture is used. pytest loads this module at every
-start, for everybody who has httpkit installed; so it stands beside the package, of which not even
-`__init__` must be imported before somebody begins to measure its coverage.
+start wherever httpkit is installed, before a coverage tool starts to measure; so it is a package
+of its own, whose import does not run `httpkit/__init__.py`.
 """
 
 from collections.abc import Iterator
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     import re
 
     from httpkit.testing import FakeClock, Sandbox, Script
-    from httpkit.testing.script import Answer
+    from httpkit.testing.script import Scripted
 
 
 class StartScript(Protocol):
-    """What `httpkit_script` is."""
+    """The type of the fixture `httpkit_script`."""
 
     def __call__(
         self,
-        *answers: "Answer",
+        *responses: "Scripted",
         method: str | None = None,
         url: "str | re.Pattern[str] | None" = None,
     ) -> "Script":
@@ -42,7 +42,7 @@ def httpkit_sandbox() -> "Iterator[Sandbox]":
 
 @pytest.fixture
 def httpkit_clock() -> "Iterator[FakeClock]":
-    """A clock that a test moves, and over which waits pass at once: a `FakeClock`."""
+    """A clock that skips waits and that a test can move: a `FakeClock`."""
     from httpkit.testing import FakeClock
 
     with FakeClock() as clock:
@@ -51,7 +51,7 @@ def httpkit_clock() -> "Iterator[FakeClock]":
 
 @pytest.fixture
 def httpkit_waits() -> Iterator[list[float]]:
-    """The waits between attempts in seconds: recorded, not slept."""
+    """The waits between attempts in seconds: recorded and skipped."""
     from httpkit.testing import recorded_waits
 
     with recorded_waits() as waits:
@@ -69,16 +69,16 @@ def httpkit_no_waiting() -> Iterator[None]:
 
 @pytest.fixture
 def httpkit_script() -> Iterator[StartScript]:
-    """Start a script: `httpkit_script(503, 200)`; its answers must be used up by the end."""
+    """Start a script: `httpkit_script(503, 200)`; the test must use all responses."""
     from httpkit.testing import Script
 
     with ExitStack() as scripts:
 
         def start(
-            *answers: "Answer",
+            *responses: "Scripted",
             method: str | None = None,
             url: "str | re.Pattern[str] | None" = None,
         ) -> Script:
-            return scripts.enter_context(Script(*answers, method=method, url=url))
+            return scripts.enter_context(Script(*responses, method=method, url=url))
 
         yield start

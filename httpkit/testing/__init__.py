@@ -1,4 +1,4 @@
-"""What the author of an SDK needs in tests: a server, scripts, and waits that take no time."""
+"""Tools for tests of an SDK: a server, scripted responses, and a clock without waits."""
 
 import math
 import threading
@@ -26,15 +26,15 @@ __all__ = [
 
 
 class FakeClock:
-    """A clock that goes on as usual, and jumps over what a test would have to wait for.
+    """A clock that runs as usual, and skips every wait.
 
-    While it is entered, waits pass at once, and everything that is judged by the time follows
-    it, in all threads of the process: deadlines, retries, pauses that a server asked for, rates,
-    and the ends of tokens. The random factor of a wait is 1. Timeouts of real sockets, and the
-    clocks of servers and of other libraries, are left alone.
+    While it is entered, waits pass at once, and everything that depends on the time uses it, in
+    all threads of the process: deadlines, retries, Retry-After, rate limits, and the expiry of
+    tokens. The random factor of a wait is 1. Timeouts of real sockets, and the clocks of servers
+    and of other libraries, do not change.
 
-    A wait that has passed is over for its own thread alone, so that 8 threads that wait for
-    ten seconds each wait for ten; `advance` moves the clock for all.
+    A wait moves the clock of its own thread only: 8 threads that wait for ten seconds each are
+    ten seconds ahead. `advance` moves the clock of all threads.
 
     >>> with FakeClock() as clock, Sandbox() as sandbox:
     ...     with httpkit.Session(sandbox.url) as api:
@@ -44,35 +44,34 @@ class FakeClock:
     [1.0, 2.0]
 
     Attributes:
-        waits: The waits that passed, in seconds, in the order they began.
+        waits: The waits that were skipped, in seconds, in the order they began.
     """
 
     def __init__(self) -> None:
         self.waits: list[float] = []
         self._advanced = 0.0
-        self._passed = threading.local()  # seconds of waits that each thread was spared
+        self._passed = threading.local()  # seconds of waits that each thread skipped
 
     def __repr__(self) -> str:
         return f"<FakeClock {self._advanced:g} s ahead, {len(self.waits)} waits>"
 
     def __enter__(self) -> Self:
         with process_clock.TESTING:
-            _in_force.append(self)
+            _entered.append(self)
             _apply()
         return self
 
     def __exit__(self, *_: object) -> None:
-        with (
-            process_clock.TESTING
-        ):  # the last one entered: another thread may leave before its turn
-            del _in_force[len(_in_force) - 1 - _in_force[::-1].index(self)]
+        with process_clock.TESTING:
+            # The last one entered: threads may leave in any order.
+            del _entered[len(_entered) - 1 - _entered[::-1].index(self)]
             _apply()
 
     def advance(self, seconds: float) -> None:
         """Move the clock on, for all threads; no wait is recorded.
 
         Raises:
-            ConfigurationError: It is negative, or no finite number.
+            ConfigurationError: It is negative or not finite.
         """
         if not 0 <= seconds < math.inf:
             raise ConfigurationError(f"seconds={seconds!r} must be a number, 0 or more")
@@ -80,39 +79,39 @@ class FakeClock:
             self._advanced += seconds
 
     def monotonic(self) -> float:
-        """Return what deadlines, rates and tokens are judged by, in seconds."""
-        return time.monotonic() + self._advanced + self._spared()
+        """Return the time that deadlines, rates and tokens are measured with, in seconds."""
+        return time.monotonic() + self._advanced + self._skipped()
 
     def time(self) -> float:
-        """Return the seconds since the epoch: what dates in answers are judged by."""
-        return time.time() + self._advanced + self._spared()
+        """Return the seconds since the epoch: what dates in responses are compared with."""
+        return time.time() + self._advanced + self._skipped()
 
     def sleep(self, seconds: float) -> None:
-        """Let a wait pass at once, for this thread."""
+        """Skip a wait, for this thread."""
         self.waits.append(seconds)
-        self._passed.seconds = self._spared() + seconds
+        self._passed.seconds = self._skipped() + seconds
 
-    def _spared(self) -> float:
+    def _skipped(self) -> float:
         seconds: float = getattr(self._passed, "seconds", 0.0)
         return seconds
 
 
-_in_force: list[FakeClock] = []
+_entered: list[FakeClock] = []
 
 
 def _apply() -> None:
-    """Put the clock in force that was entered last; the real one after the last was left."""
-    now = Clock()
-    if _in_force:
-        fake = _in_force[-1]
-        now = Clock(fake.monotonic, fake.time, fake.sleep, jitter=lambda: 1.0)
-    CLOCK.monotonic, CLOCK.wall = now.monotonic, now.wall
-    CLOCK.sleep, CLOCK.jitter = now.sleep, now.jitter
+    """Install the clock that was entered last, or the real one after the last was left."""
+    clock = Clock()
+    if _entered:
+        fake = _entered[-1]
+        clock = Clock(fake.monotonic, fake.time, fake.sleep, jitter=lambda: 1.0)
+    CLOCK.monotonic, CLOCK.wall = clock.monotonic, clock.wall
+    CLOCK.sleep, CLOCK.jitter = clock.sleep, clock.jitter
 
 
 @contextmanager
 def recorded_waits() -> Generator[list[float]]:
-    """Let waits pass at once, and record them in seconds: the `waits` of a `FakeClock`.
+    """Skip waits, and record them in seconds: the `waits` of a `FakeClock`.
 
     >>> with recorded_waits() as waits, Sandbox() as sandbox:
     ...     with httpkit.Session(sandbox.url) as api:
@@ -127,6 +126,6 @@ def recorded_waits() -> Generator[list[float]]:
 
 @contextmanager
 def no_waiting() -> Generator[None]:
-    """Let waits pass at once, for all threads of the process."""
+    """Skip waits, in all threads of the process."""
     with FakeClock():
         yield

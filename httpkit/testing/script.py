@@ -1,11 +1,12 @@
-"""Answers in the order a test wants them, and what each attempt sent.
+"""Scripted responses in the order that a test lists them, and what each attempt sent.
 
-The only importer of responses.
+The only module that imports `responses`.
 
-Rule: nothing reaches a socket. What no script is for goes to the mock below, or is refused.
+Rule: nothing reaches a socket. A request that matches no script goes to the mock below, or is
+refused.
 """
 
-import json as json_room
+import json as jsonlib
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -31,18 +32,18 @@ else:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """An answer of a script.
+    """A scripted response.
 
     Args:
         status: 200 to 599.
-        json: A body that JSON can say, with its content type; None: no such body.
-        body: The body as it is; text is sent in UTF-8.
-        headers: Header fields; Content-Length is there by itself.
-        cut_at: Bytes of the body after which the connection breaks, fewer than it has; None
-            sends it whole.
+        json: A value that is sent as JSON, with its content type; None sends `body`.
+        body: The body; text is sent as UTF-8.
+        headers: Header fields; Content-Length is added.
+        cut_at: Bytes of the body after which the connection breaks, fewer than its length; None
+            sends all of it.
 
     Raises:
-        ConfigurationError: There are two bodies, or a number is out of its bounds.
+        ConfigurationError: `json` and `body` are both given, or a number is out of bounds.
     """
 
     status: int = 200
@@ -60,7 +61,7 @@ class Reply:
             raise ConfigurationError(f"cut_at={self.cut_at!r} is not within the body")
 
     def _whole(self) -> bytes:
-        body = self.body if self.json is None else json_room.dumps(self.json)
+        body = self.body if self.json is None else jsonlib.dumps(self.json)
         return body.encode("utf-8") if isinstance(body, str) else body
 
     def sent(self) -> tuple[bytes, dict[str, str]]:
@@ -97,25 +98,26 @@ class Attempt:
         """The body, decoded as JSON.
 
         Raises:
-            ValueError: It is no JSON.
+            ValueError: It is not JSON.
         """
-        return json_room.loads(self.body)
+        return jsonlib.loads(self.body)
 
 
-Answer: TypeAlias = (
+Scripted: TypeAlias = (
     "int | Reply | Exception | type[Exception] | Callable[[Attempt], int | Reply | Exception]"
 )
 
 
 class Script:
-    """Answers requests one after the other, without a server, and keeps what was sent.
+    """Scripted responses to requests, in order and without a server; it records what was sent.
 
-    An answer is a status, a `Reply`, an exception or its class, which is raised, or a callable
-    that is given the `Attempt` and returns one of these. A request after the last answer is an
-    AssertionError, and so is an answer that nobody asked for when the script is left.
+    A scripted response is a status, a `Reply`, an exception or its class, which is raised, or a
+    callable that gets the `Attempt` and returns one of these. A request after the last response
+    raises AssertionError, and so does leaving the script with responses that were not used.
 
-    It works on `responses`: a script may stand within its mocks or another script, which get
-    the requests that it is not for. Others are refused, as `responses` does; none is sent.
+    It is built on `responses`. A script may be nested in mocks of `responses` or in another
+    script, which get the requests that it does not match. Other requests raise ConnectionError,
+    as in `responses`; none is sent.
 
     >>> with Script(503, Reply(json={"id": 1})) as script, no_waiting():
     ...     with httpkit.Session("https://api.example.com") as api:
@@ -125,51 +127,54 @@ class Script:
     2
 
     Args:
-        *answers: In the order they are given; none at all: nothing may be sent.
-        method: The method that the script is for; None: any.
-        url: The absolute URL that it is for, with any query unless it has one; or a pattern
-            that is searched for. None: any.
+        *responses: In the order of the requests; without any, no request may be sent.
+        method: The method that the script matches; None matches any.
+        url: The absolute URL that it matches, with any query unless it has one; or a pattern
+            that is searched for. None matches any.
 
     Raises:
-        ConfigurationError: An answer is none, the URL is relative, or responses is missing.
+        ConfigurationError: A response is invalid, the URL is relative, or the package
+            `responses` is not installed.
     """
 
     def __init__(
         self,
-        *answers: Answer,
+        *responses: Scripted,
         method: str | None = None,
         url: str | re.Pattern[str] | None = None,
     ) -> None:
-        for response in answers:
+        for response in responses:
             _check(response)
         if isinstance(url, str) and "://" not in url:
             raise ConfigurationError(f"url={url!r} must be absolute: a script knows no session")
-        self._answers = [Reply(status=a) if isinstance(a, int) else a for a in answers]
+        self._responses = [Reply(status=r) if isinstance(r, int) else r for r in responses]
         self._method = method.upper() if method else None
         self._url = url
-        self._asked = 0
+        self._used = 0
         self._sent: dict[int, Attempt] = {}
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
-        return f"<Script {self._asked} of {len(self._answers)} answers>"
+        return f"<Script {self._used} of {len(self._responses)} responses used>"
 
     def __enter__(self) -> Self:
         _enter(self)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(self, exc_type: type[BaseException] | None, *_: object) -> None:
         _leave(self)
-        if kind is None and self._asked != len(self._answers):
-            raise AssertionError(self._tale())
+        if exc_type is None and self._used != len(self._responses):
+            raise AssertionError(self._summary())
 
-    def _tale(self) -> str:
+    def _summary(self) -> str:
         sent = "".join(f"\n  {attempt!r}" for attempt in self.attempts)
-        return f"the script has {len(self._answers)} answers, and {self._asked} requests came{sent}"
+        return (
+            f"the script has {len(self._responses)} responses, but got {self._used} requests{sent}"
+        )
 
     @property
     def attempts(self) -> Sequence[Attempt]:
-        """What was sent so far, in order."""
+        """The requests that were sent so far, in order."""
         with self._lock:
             return [self._sent[number] for number in sorted(self._sent)]
 
@@ -177,11 +182,10 @@ class Script:
         """Assert that each attempt sent the same: method, URL, body, and these headers.
 
         Args:
-            headers: Names of header fields that must be the same; one may be missing, but then
-                on every attempt.
+            headers: Names of header fields that must be equal on all attempts, or missing on all.
 
         Raises:
-            AssertionError: One differs from the first, or there was none at all.
+            AssertionError: One differs from the first, or nothing was sent.
         """
         if not self.attempts:
             raise AssertionError("nothing was sent")
@@ -193,25 +197,25 @@ class Script:
             if differing:
                 raise AssertionError(f"attempt {number} differs in {', '.join(differing)}")
 
-    def is_for(self, request: requests.PreparedRequest) -> bool:
-        """Say whether the script answers this request."""
+    def matches(self, request: requests.PreparedRequest) -> bool:
+        """Return whether the script has responses for this request."""
         url = request.url or ""
         if self._method is not None and request.method != self._method:
             return False
         if isinstance(self._url, re.Pattern):
             return self._url.search(url) is not None
-        return self._url is None or _is_at(url, self._url)
+        return self._url is None or _same_target(url, self._url)
 
-    def answer(self, request: requests.PreparedRequest) -> Reply:
-        """Take the next answer for a request.
+    def respond(self, request: requests.PreparedRequest) -> Reply:
+        """Return the next response, for a request.
 
         Raises:
             AssertionError: There is none left.
-            Exception: The answer is one.
+            Exception: The scripted response is an exception.
         """
         with self._lock:
-            number = self._asked
-            self._asked += 1
+            number = self._used
+            self._used += 1
         sent = Attempt(
             method=request.method or "",
             url=request.url or "",
@@ -222,24 +226,27 @@ class Script:
         )
         with self._lock:
             self._sent[number] = sent
-        if number >= len(self._answers):
-            raise AssertionError(self._tale())
-        return _settled(self._answers[number], sent, request)
+        if number >= len(self._responses):
+            raise AssertionError(self._summary())
+        return _resolved(self._responses[number], sent, request)
 
 
 def _check(response: object) -> None:
     if isinstance(response, int) and not isinstance(response, bool):
         Reply(status=response)
     elif isinstance(response, type) and not issubclass(response, Exception):
-        raise ConfigurationError(f"{response.__name__} is no answer: it is no exception")
+        raise ConfigurationError(
+            f"{response.__name__} is not a scripted response: not an exception class"
+        )
     elif not isinstance(response, (Reply, Exception)) and not callable(response):
         raise ConfigurationError(
-            f"{response!r} is no answer: give a status, a Reply, an exception, or a callable"
+            f"{response!r} is not a scripted response: "
+            "give a status, a Reply, an exception or a callable"
         )
 
 
-def _settled(response: Any, sent: Attempt, request: requests.PreparedRequest) -> Reply:
-    """Return what an answer comes down to, or raise it."""
+def _resolved(response: Any, sent: Attempt, request: requests.PreparedRequest) -> Reply:
+    """Return a scripted response as a `Reply`, or raise it."""
     if isinstance(response, type):
         response = response(f"scripted for {sent.method} {redaction.redact_url(sent.url)}")
     elif not isinstance(response, (int, Reply, Exception)):
@@ -251,8 +258,8 @@ def _settled(response: Any, sent: Attempt, request: requests.PreparedRequest) ->
     return response if isinstance(response, Reply) else Reply(status=response)
 
 
-def _is_at(url: str, place: str) -> bool:
-    found, wanted = urlsplit(url), urlsplit(place)
+def _same_target(url: str, scripted: str) -> bool:
+    found, wanted = urlsplit(url), urlsplit(scripted)
     return (
         found[:2] == wanted[:2]
         and (found.path or "/") == (wanted.path or "/")
@@ -265,7 +272,7 @@ def _as_text(value: str | bytes) -> str:
 
 
 def _read(body: Any) -> bytes:
-    """Read a body to its end, as the wire would."""
+    """Read a body to its end, as an adapter does."""
     if body is None or isinstance(body, (bytes, str)):
         return (body or b"") if not isinstance(body, str) else body.encode("utf-8")
     return b"".join(_read(block) for block in body)
@@ -273,9 +280,9 @@ def _read(body: Any) -> bytes:
 
 @dataclass(slots=True, eq=False)
 class _Layer:
-    """A mock of `responses`, shared by the scripts that were entered with no other between.
+    """A mock of `responses`, shared by scripts that were entered without another mock between.
 
-    Threads may enter and leave scripts in any order: the mock stays until the last one left.
+    Threads may enter and leave scripts in any order: the mock stays until the last one leaves.
     """
 
     scripts: list[Script]
@@ -283,8 +290,8 @@ class _Layer:
     send: object = None
 
     def find(self, request: requests.PreparedRequest) -> Script | None:
-        """Return the script that was entered last of those that a request is for."""
-        return next((s for s in reversed(list(self.scripts)) if s.is_for(request)), None)
+        """Return the script that was entered last of those that match a request."""
+        return next((s for s in reversed(list(self.scripts)) if s.matches(request)), None)
 
 
 _layers: list[_Layer] = []
@@ -293,9 +300,9 @@ _layers: list[_Layer] = []
 def _enter(script: Script) -> None:
     with clock_module.TESTING:
         if any(script in layer.scripts for layer in _layers):
-            raise ConfigurationError("a script is entered once at a time")
+            raise ConfigurationError("this script is already entered")
         if not _layers or requests.adapters.HTTPAdapter.send is not _layers[-1].send:
-            _layers.append(_laid())
+            _layers.append(_new_layer())
         _layers[-1].scripts.append(script)
 
 
@@ -308,8 +315,8 @@ def _leave(script: Script) -> None:
             layer.mock.stop()
 
 
-def _laid() -> _Layer:
-    """Put a mock in front of what answers requests by now.
+def _new_layer() -> _Layer:
+    """Install a mock in front of the current adapter.
 
     Raises:
         ConfigurationError: responses is not installed.
@@ -323,13 +330,13 @@ def _laid() -> _Layer:
 
     class Scripted(responses.BaseResponse):
         def matches(self, request: requests.PreparedRequest) -> tuple[bool, str]:
-            return layer.find(request) is not None, "no script is for it"
+            return layer.find(request) is not None, "no script matches it"
 
         def get_response(self, request: requests.PreparedRequest) -> urllib3.HTTPResponse:
             script = layer.find(request)
-            if script is None:  # another thread left it just now
+            if script is None:  # another thread left it in between
                 raise requests.ConnectionError("Connection refused by Responses: a script was left")
-            reply = script.answer(request)
+            reply = script.respond(request)
             body, fields = reply.sent()
             made = responses.Response(
                 request.method or "", request.url or "", body=body, status=reply.status,
@@ -345,9 +352,8 @@ def _laid() -> _Layer:
     mock = responses.RequestsMock(assert_all_requests_are_fired=False, real_adapter_send=below)
     layer = _Layer([], mock)
     mock.add(Scripted("ANY", "http://any"))
-    if (
-        getattr(below, "__module__", None) != requests.adapters.HTTPAdapter.__module__
-    ):  # a mock, not the network
+    # A mock is installed already, not the network.
+    if getattr(below, "__module__", None) != requests.adapters.HTTPAdapter.__module__:
         mock.add(Others("ANY", "http://any"))
     mock.start()
     layer.send = requests.adapters.HTTPAdapter.send

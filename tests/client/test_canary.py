@@ -155,7 +155,7 @@ def test_the_canaries_really_fly(sandbox, canaries, body):
     with loaded(sandbox.url, canaries) as api:
         api.post("status/200", **call_options(canaries), **body(canaries))
 
-    seen = sandbox.seen[0]
+    seen = sandbox.requests[0]
     sent = f"{seen.path}?{seen.query}{dict(seen.headers)}{seen.body!r}"
     assert sorted(canaries.leaks(sent.replace("\\\\", "\\"))) == sorted(
         place for place, _ in canaries
@@ -300,7 +300,7 @@ def test_userinfo_is_not_shown(sandbox, canaries, logs, path):
         shown = repr(api) + shown_of(response)
 
     error = httpkit._diagnostics.errors.from_response(response, httpkit.StatusError)
-    assert "Basic" in sandbox.seen[0].headers["authorization"]
+    assert "Basic" in sandbox.requests[0].headers["authorization"]
     assert canaries.leaks(shown, printed(error), logs(), pickle.dumps([response, error])) == []
 
 
@@ -353,7 +353,7 @@ def test_tokens_and_what_they_are_asked_for_with_are_not_shown(
                 pickle.dumps(error).decode("latin-1"),
             ]
 
-    assert canaries.leaks(sandbox.seen[0].headers["authorization"]) == ["access token"]
+    assert canaries.leaks(sandbox.requests[0].headers["authorization"]) == ["access token"]
     assert canaries.leaks(*shown, repr(granted), logs()) == []
 
 
@@ -598,12 +598,12 @@ def test_a_cassette_by_the_recipe_holds_no_secret_and_replays_the_retries(
 
     with tape.use_cassette("tape.yaml"):
         recorded = talk()
-    sent = len(sandbox.seen)
+    sent = len(sandbox.requests)
     with tape.use_cassette("tape.yaml", record_mode="none"):
         replayed = talk()
 
     assert recorded == replayed == [3, 200, 200, 200]
-    assert len(sandbox.seen) == sent == 5
+    assert len(sandbox.requests) == sent == 5
     written = (tmp_path / "tape.yaml").read_bytes()
     assert b"flaky" in written
     assert canaries.leaks(written, logs()) == []

@@ -203,7 +203,7 @@ def test_a_call_refuses_a_timeout_that_cannot_work_before_sending(sandbox, value
     ):
         api.get("echo", timeout=value)
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 def test_a_timeout_is_checked_wherever_it_comes_from(sandbox):
@@ -216,7 +216,7 @@ def test_a_timeout_is_checked_wherever_it_comes_from(sandbox):
         with pytest.raises(httpkit.ConfigurationError, match="timeout=0"):
             api.get("echo")
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 deadlines_that_cannot_work = pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_a_call_refuses_a_deadline_that_cannot_work_before_sending(sandbox, valu
     ):
         api.get("echo", deadline=value)
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 def test_an_assigned_deadline_is_checked_too(sandbox):
@@ -247,7 +247,7 @@ def test_an_assigned_deadline_is_checked_too(sandbox):
         with pytest.raises(httpkit.ConfigurationError, match="deadline=0"):
             api.get("echo")
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 @pytest.mark.parametrize("setting", ["timeout", "deadline", "retry"])

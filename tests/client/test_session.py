@@ -310,7 +310,7 @@ def test_a_calls_redirect_body_beats_the_sessions(of_call, sandbox):
     with Session(sandbox.url, redirect_body=not of_call) as api:
         outcome_of(api.post, "redirect/other/echo?status=307", data="x", redirect_body=of_call)
 
-    bodies_elsewhere = [seen.body for seen in sandbox.seen if seen.path == "/echo"]
+    bodies_elsewhere = [request.body for request in sandbox.requests if request.path == "/echo"]
     assert bodies_elsewhere == ([b"x"] if of_call else [])
 
 
@@ -1158,7 +1158,7 @@ def test_a_foreign_prepared_requests_credentials_stay_at_their_origin(sandbox):
         response = api.send(foreign)
 
     assert response.status_code == 200
-    assert "foreign" not in str(dict(sandbox.seen[-1].headers))
+    assert "foreign" not in str(dict(sandbox.requests[-1].headers))
 
 
 def test_a_foreign_prepared_requests_credentials_are_its_own_wherever_it_goes(sandbox):
@@ -1168,7 +1168,9 @@ def test_a_foreign_prepared_requests_credentials_are_its_own_wherever_it_goes(sa
     with Session(sandbox.url) as api:
         api.send(foreign)
 
-    assert [seen.headers.get("X-API-Key") for seen in sandbox.seen] == ["foreign-key-1"] * 2
+    assert [request.headers.get("X-API-Key") for request in sandbox.requests] == [
+        "foreign-key-1"
+    ] * 2
 
 
 def test_an_absolute_url_elsewhere_goes_without_the_sessions_credentials(sandbox):
@@ -1202,7 +1204,7 @@ def test_a_prepared_request_sent_later_is_signed_with_the_token_of_that_time(san
 
         api.send(prepared)
 
-    first, second = [seen.headers["Authorization"] for seen in sandbox.seen]
+    first, second = [request.headers["Authorization"] for request in sandbox.requests]
     assert (first, second) == ("Bearer first-token", "Bearer second-token")
 
 
@@ -1214,7 +1216,7 @@ def test_a_generator_is_not_sent_twice_as_an_empty_body(sandbox):
         with pytest.raises(requests.exceptions.UnrewindableBodyError):
             api.send(prepared)
 
-    assert [seen.body for seen in sandbox.seen] == [b"once"]
+    assert [request.body for request in sandbox.requests] == [b"once"]
 
 
 def test_sending_does_not_change_a_prepared_request(sandbox):
@@ -1329,7 +1331,7 @@ def test_a_header_that_cannot_be_sent_is_refused_without_being_shown(whose, valu
     with Session(sandbox.url, headers=of_session) as api, refused as caught:
         api.get("echo", headers=of_call)
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
     assert "s3cr3t-canary" not in "".join(traceback.format_exception(caught.value))
 
 
@@ -1338,7 +1340,7 @@ def test_a_header_name_that_cannot_be_sent_is_refused(name, sandbox):
     with Session(sandbox.url) as api, pytest.raises(requests.RequestException):
         api.get("echo", headers={name: "1"})
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 @pytest.mark.parametrize("whose", ["call", "session"])
@@ -1350,7 +1352,7 @@ def test_a_cookie_that_cannot_be_sent_is_refused_without_being_shown(whose, sand
     with Session(sandbox.url, cookies=of_session) as api, refused as caught:
         api.get("echo", cookies=of_call)
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
     assert "s3cr3t-canary" not in "".join(traceback.format_exception(caught.value))
 
 
@@ -1372,7 +1374,7 @@ def test_a_part_of_a_form_cannot_smuggle_a_header_line(files, sandbox):
     with Session(sandbox.url) as api:
         outcome_of(api.post, "echo", files=files)
 
-    assert not any(b"\r\nX-Evil" in seen.body for seen in sandbox.seen)
+    assert not any(b"\r\nX-Evil" in request.body for request in sandbox.requests)
 
 
 @pytest.mark.parametrize(
@@ -1820,11 +1822,11 @@ def test_a_mapping_that_is_none_is_refused_by_the_session_and_by_the_call(sandbo
         with Session(sandbox.url) as api, pytest.raises(ConfigurationError, match=name):
             api.get("status/200", **{name: value})
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 def test_a_cookie_that_is_a_number_is_refused(sandbox):
     with Session(sandbox.url) as api, pytest.raises(ConfigurationError, match="cookies"):
         api.get("status/200", cookies={"a": 7})
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []

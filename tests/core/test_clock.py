@@ -128,7 +128,7 @@ def test_a_token_ends_by_the_clock(clock, sandbox):
             clock.advance(seconds)
             api.get("posts/1")
 
-    paths = [seen.path for seen in sandbox.seen]
+    paths = [request.path for request in sandbox.requests]
     assert [path == "/token" for path in paths] == [True, False, False, True, False]
 
 

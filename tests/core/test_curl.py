@@ -83,12 +83,12 @@ CASES = {
 def test_curl_sends_what_was_sent(sandbox, tmp_path, send):
     with httpkit.Session(sandbox.url, trusted_origins=[sandbox.other_url]) as api:
         response = send(api)
-    ours = told(sandbox.seen[-1])
+    ours = told(sandbox.requests[-1])
 
     run(response.to_curl(secrets=True), tmp_path)
 
-    assert told(sandbox.seen[-1]) == ours
-    assert sandbox.seen[-1] is not sandbox.seen[-2]
+    assert told(sandbox.requests[-1]) == ours
+    assert sandbox.requests[-1] is not sandbox.requests[-2]
 
 
 @needs_curl
@@ -100,7 +100,7 @@ def test_every_shell_reads_it_alike(sandbox, tmp_path, case, shell):
 
     run(response.to_curl(secrets=True), tmp_path, shell)
 
-    assert told(sandbox.seen[1]) == told(sandbox.seen[0])
+    assert told(sandbox.requests[1]) == told(sandbox.requests[0])
 
 
 @needs_curl
@@ -120,7 +120,7 @@ def test_a_path_with_dots_stays_as_it_was_sent(raw_server, make_response, tmp_pa
 
     run(answered.to_curl(), tmp_path)
 
-    ours, curls = (seen.split(b" ")[1] for seen in server.requests)
+    ours, curls = (request.split(b" ")[1] for request in server.requests)
     assert ours == curls == b"/a/../b"
 
 
@@ -144,7 +144,7 @@ STREAMS = {
 def test_a_body_that_is_not_shown_is_taken_from_a_file(sandbox, tmp_path, body, said, size):
     with httpkit.Session(sandbox.url) as api:
         response = api.put("echo", **body())
-    sent = sandbox.seen[0].body
+    sent = sandbox.requests[0].body
     (tmp_path / "body.bin").write_bytes(sent)
 
     command = response.to_curl()
@@ -152,7 +152,7 @@ def test_a_body_that_is_not_shown_is_taken_from_a_file(sandbox, tmp_path, body, 
 
     how_much = f"the {said} bytes that were sent" if said else "all that was sent"
     assert command.startswith(f"# body.bin: {how_much}\ncurl ")
-    assert told(sandbox.seen[1]) == told(sandbox.seen[0])
+    assert told(sandbox.requests[1]) == told(sandbox.requests[0])
     assert len(sent) == size
 
 

@@ -153,7 +153,7 @@ def sent(sandbox):
     def send(item):
         with httpkit.Session(sandbox.url) as api:
             api.post("echo", json=item)
-        return sandbox.seen[-1].json
+        return sandbox.requests[-1].json
 
     return send
 
@@ -165,7 +165,7 @@ def created(sandbox):
     def create(item):
         with httpkit.Session(sandbox.url) as api:
             api.resource("echo").create(item)
-        return sandbox.seen[-1].json
+        return sandbox.requests[-1].json
 
     return create
 
@@ -421,9 +421,9 @@ def test_models_inside_json_are_sent_or_refused_before_anything_is_sent(sandbox,
         try:
             api.post("echo", json=item)
         except requests.exceptions.InvalidJSONError:
-            assert sandbox.seen == []
+            assert sandbox.requests == []
 
-    assert all('"Ada"' in seen.body.decode() for seen in sandbox.seen)
+    assert all('"Ada"' in request.body.decode() for request in sandbox.requests)
 
 
 def knotted():
@@ -462,7 +462,7 @@ def test_what_json_cannot_say_is_refused_before_anything_is_sent(sandbox, call, 
     ):
         call(api, item)
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 def test_an_item_is_not_changed_by_being_sent(sent):
@@ -539,7 +539,7 @@ def test_replace_and_update_send_what_they_are_given(sandbox, method, item, docu
     with httpkit.Session(sandbox.url) as api:
         getattr(api.resource("echo"), method)(1, item)
 
-    assert sandbox.seen[-1].json == document
+    assert sandbox.requests[-1].json == document
 
 
 def test_a_dataclass_goes_there_and_back(sandbox):

@@ -145,7 +145,8 @@ def ask(url, place, secret, path="status/200", **options):
 def sent_to(sandbox):
     """Return all that the server received, as text."""
     return "\n".join(
-        f"{seen.path} {seen.query} {dict(seen.headers)} {seen.body!r}" for seen in sandbox.seen
+        f"{request.path} {request.query} {dict(request.headers)} {request.body!r}"
+        for request in sandbox.requests
     ).replace("\\", "")
 
 
@@ -285,7 +286,7 @@ def test_the_userinfo_of_a_url_is_not_shown(sandbox, path, secret):
     if path == "status/403":
         shown += printed(raised_by(response.raise_for_status))
     basic = base64.b64encode(f"user:{secret}".encode()).decode()
-    assert sandbox.seen[0].headers["authorization"] == f"Basic {basic}"
+    assert sandbox.requests[0].headers["authorization"] == f"Basic {basic}"
     assert (found_in(secret, shown), found_in(secret, pickle.dumps(response))) == ([], [])
 
 
@@ -905,7 +906,7 @@ def test_a_copy_of_a_request_can_still_be_sent(sandbox, copied, secret):
         request = requests.Request("GET", "echo", headers={"X-API-Key": secret})
         api.send(copied(api.prepare_request(request)))
 
-    assert sandbox.seen[0].headers["x-api-key"] == secret
+    assert sandbox.requests[0].headers["x-api-key"] == secret
 
 
 def test_names_added_by_secret_headers_are_hidden_without_regard_to_case(secret):
@@ -1049,7 +1050,7 @@ def test_a_jar_of_the_callers_own_still_sends_its_cookies(sandbox, secret):
         api.cookies = jar
         api.get("echo")
 
-    assert sandbox.seen[0].headers["cookie"] == f"sid={secret}"
+    assert sandbox.requests[0].headers["cookie"] == f"sid={secret}"
 
 
 # One credential and the name of another

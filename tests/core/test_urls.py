@@ -122,7 +122,7 @@ def test_a_url_that_climbs_out_of_the_base_is_refused_before_anything_is_sent(sa
     with pytest.raises(InvalidURL):
         api.get(url)
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 def test_an_error_for_a_climbing_url_is_a_value_error(api):
@@ -271,7 +271,7 @@ def test_a_refused_base_url_does_not_show_its_password(spelling):
 def test_a_value_becomes_exactly_one_segment(sandbox, api, value, segment):
     api.get("users/{id}/posts", path={"id": value})
 
-    assert sandbox.seen[0].path == f"/echo/v1/users/{segment}/posts"
+    assert sandbox.requests[0].path == f"/echo/v1/users/{segment}/posts"
 
 
 @pytest.mark.parametrize("value", [None, "", b"", ".", "..", b".."], ids=repr)
@@ -279,7 +279,7 @@ def test_a_value_that_is_no_segment_is_refused_before_anything_is_sent(sandbox, 
     with pytest.raises(InvalidURL, match="id="):
         api.delete("users/{id}", path={"id": value})
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 @pytest.mark.parametrize("value", [SURROGATE, b"\xff"], ids=ascii)
@@ -293,25 +293,25 @@ def test_a_value_that_would_climb_where_slashes_are_decoded_is_refused(sandbox, 
     with pytest.raises(InvalidURL):
         api.get("users/{id}", path={"id": value})
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 def test_every_placeholder_is_filled_wherever_it_stands(sandbox, api):
     api.get("{kind}/{id}.{kind}", path={"kind": "a/b", "id": 7})
 
-    assert sandbox.seen[0].path == "/echo/v1/a%2Fb/7.a%2Fb"
+    assert sandbox.requests[0].path == "/echo/v1/a%2Fb/7.a%2Fb"
 
 
 def test_a_stray_percent_sign_in_the_template_does_not_encode_the_value_twice(sandbox, api):
     api.get("100%/{id}", path={"id": "a/b"})
 
-    assert sandbox.seen[0].path == "/echo/v1/100%25/a%2Fb"
+    assert sandbox.requests[0].path == "/echo/v1/100%25/a%2Fb"
 
 
 def test_the_template_itself_is_sent_as_it_is_written(sandbox, api):
     api.get("a%20b/{id}/?tag={id}", path={"id": 7})
 
-    assert (sandbox.seen[0].path, sandbox.seen[0].query) == (
+    assert (sandbox.requests[0].path, sandbox.requests[0].query) == (
         "/echo/v1/a%20b/7/",
         {"tag": ["{id}"]},
     )
@@ -332,7 +332,7 @@ def test_placeholders_and_values_must_match(sandbox, api, url, path, message):
     with pytest.raises(ValueError, match=message):
         api.get(url, path=path)
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 @pytest.mark.parametrize("path", [5, "id", [("id", 1)], {1: 2}], ids=repr)
@@ -346,13 +346,13 @@ def test_a_path_that_is_no_mapping_of_names_is_refused_as_a_bad_argument(api, pa
 def test_an_absolute_url_is_filled_too(sandbox, api):
     api.get(f"{sandbox.url}/echo/{{id}}", path={"id": "a/b"})
 
-    assert sandbox.seen[0].path == "/echo/a%2Fb"
+    assert sandbox.requests[0].path == "/echo/a%2Fb"
 
 
 def test_braces_of_an_absolute_url_need_no_path(sandbox, api):
     api.get(f"{sandbox.url}/echo/{{id}}")
 
-    assert unquote(sandbox.seen[0].path) == "/echo/{id}"
+    assert unquote(sandbox.requests[0].path) == "/echo/{id}"
 
 
 @pytest.mark.parametrize(

@@ -150,11 +150,11 @@ def test_a_card_of_each_kind_tells_its_facts(sandbox, raw_server, tmp_path):
 
 def test_nothing_is_sent_for_a_card(sandbox, raw_server, tmp_path):
     with gallery(sandbox, raw_server, tmp_path) as things:
-        sent = len(sandbox.seen)
+        sent = len(sandbox.requests)
         for thing in things.values():
             thing._repr_html_()
 
-    assert len(sandbox.seen) == sent
+    assert len(sandbox.requests) == sent
 
 
 def test_a_streamed_body_is_still_there_after_its_card(sandbox):

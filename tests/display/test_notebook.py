@@ -177,7 +177,7 @@ COMPLETIONS = {
 @pytest.mark.parametrize(("typed", "offered"), COMPLETIONS.items(), ids=COMPLETIONS)
 def test_tab_offers_what_is_there(kernel, run, sandbox, typed, offered):
     run(SETUP.format(url=sandbox.url))
-    sent = len(sandbox.seen)
+    sent = len(sandbox.requests)
 
     reply = ask(kernel, "complete", typed)
 
@@ -185,7 +185,7 @@ def test_tab_offers_what_is_there(kernel, run, sandbox, typed, offered):
     names = {start + match for match in reply["matches"]}
     assert offered - names == set()
     assert not [name for name in names if "__" not in name and "._" in name]
-    assert len(sandbox.seen) == sent
+    assert len(sandbox.requests) == sent
 
 
 DOCSTRINGS = {
@@ -243,7 +243,7 @@ def test_a_session_of_a_reloaded_module_goes_on(sandbox, kernel, run):
     assert printed(after).startswith("new First post 7 ")
     assert printed(fresh) == "new First post\n"
     assert ".users" in shown[0]["data"]["text/html"]
-    versions = [seen.headers.get("x-version") for seen in sandbox.seen]
+    versions = [request.headers.get("x-version") for request in sandbox.requests]
     assert versions == ["old", "old", "old", "new"]  # an instance keeps what it was made with
 
 

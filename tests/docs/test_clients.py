@@ -46,7 +46,7 @@ def payments(bank, monkeypatch):
 
 
 def asked(fake):
-    return [f"{seen.method} {seen.path}" for seen in fake.seen]
+    return [f"{request.method} {request.path}" for request in fake.requests]
 
 
 # ---- GitHub
@@ -64,11 +64,11 @@ def test_open_issues_come_from_all_pages_with_the_headers_of_the_api(hub, github
         "GET /repositories/1296269/issues",
         "GET /repositories/1296269/issues",
     ]
-    for seen in hub.seen:
-        assert (seen.query["state"], seen.query["per_page"]) == (["open"], ["3"])
-        assert seen.headers["accept"] == "application/vnd.github+json"
-        assert seen.headers["x-github-api-version"] == "2022-11-28"
-        assert seen.headers["authorization"] == "Bearer ghp_valid0token"
+    for request in hub.requests:
+        assert (request.query["state"], request.query["per_page"]) == (["open"], ["3"])
+        assert request.headers["accept"] == "application/vnd.github+json"
+        assert request.headers["x-github-api-version"] == "2022-11-28"
+        assert request.headers["authorization"] == "Bearer ghp_valid0token"
 
 
 def test_a_repository_is_found_by_its_full_name(hub, github):
@@ -103,7 +103,7 @@ def test_an_issue_is_created_commented_and_closed(hub, github):
         f"POST /repos/{NAME}/issues/8/comments",
         f"PATCH /repos/{NAME}/issues/8",
     ]
-    assert [seen.json for seen in hub.seen] == [
+    assert [request.json for request in hub.requests] == [
         {"title": "Found a bug", "body": "It crashes.", "labels": ["bug"]},
         {"body": "Me too."},
         {"state": "closed", "state_reason": "completed"},
@@ -116,10 +116,10 @@ def test_an_asset_is_downloaded_from_the_storage_without_the_token(hub, github, 
     file = github.download_asset(release.assets[0], tmp_path)
 
     assert (file.path.name, file.path.read_bytes()) == ("hello-world.zip", ASSET)
-    assert hub.seen[-1].headers["accept"] == "application/octet-stream"
-    assert "authorization" in hub.seen[-1].headers
-    assert "authorization" not in hub.storage.seen[-1].headers
-    assert hub.storage.seen[-1].query["sig"] == ["s1gn4ture"]
+    assert hub.requests[-1].headers["accept"] == "application/octet-stream"
+    assert "authorization" in hub.requests[-1].headers
+    assert "authorization" not in hub.storage.requests[-1].headers
+    assert hub.storage.requests[-1].query["sig"] == ["s1gn4ture"]
 
 
 def test_an_asset_at_another_origin_is_not_asked_for_with_the_token(hub, github, tmp_path):
@@ -127,7 +127,7 @@ def test_an_asset_at_another_origin_is_not_asked_for_with_the_token(hub, github,
 
     github.download_asset(stray, tmp_path / "x.zip")
 
-    assert "authorization" not in hub.storage.seen[0].headers
+    assert "authorization" not in hub.storage.requests[0].headers
 
 
 def test_an_issue_that_does_not_exist_is_a_404(github):
@@ -147,7 +147,7 @@ def test_a_422_says_which_field_is_wrong(hub, github):
 
     assert caught.value.detail == "Validation Failed: title: missing_field"
     assert caught.value.response.json()["errors"][0]["resource"] == "Issue"
-    assert len(hub.seen) == 1
+    assert len(hub.requests) == 1
 
 
 def test_a_422_with_words_of_its_own_says_them(hub, github):
@@ -208,7 +208,7 @@ def test_a_403_for_want_of_rights_is_not_repeated(hub, github, waits):
     with pytest.raises(httpkit.ForbiddenError, match="not accessible"):
         github.repos(NAME).issues.create({"title": "t"})
 
-    assert (len(hub.seen), waits) == (1, [])
+    assert (len(hub.requests), waits) == (1, [])
 
 
 def test_an_issue_whose_answer_was_lost_is_not_created_twice(hub, github):
@@ -220,7 +220,7 @@ def test_an_issue_whose_answer_was_lost_is_not_created_twice(hub, github):
     with pytest.raises(requests.ConnectionError) as caught:
         github.repos(NAME).issues.create({"title": "Once"})
 
-    assert (len(hub.issues), len(hub.seen)) == (8, 1)
+    assert (len(hub.issues), len(hub.requests)) == (8, 1)
     assert "may have arrived" in caught.value.stop_reason
 
 
@@ -236,7 +236,7 @@ def test_a_payment_is_sent_as_a_form_with_the_key_as_user(bank, payments):
     intent = payments.intents.create(order, idempotency_key="order-6735")
 
     assert intent == Intent("pi_1", 1099, "requires_capture", "cus_1")
-    seen = bank.seen[0]
+    seen = bank.requests[0]
     assert (seen.method, seen.path) == ("POST", "/v1/payment_intents")
     assert seen.headers["content-type"] == "application/x-www-form-urlencoded"
     assert seen.headers["idempotency-key"] == "order-6735"
@@ -252,15 +252,19 @@ def test_a_customer_can_be_expanded(bank, payments):
     found = payments.intents.get(made.id, params={"expand[]": "customer"})
 
     assert found.customer == Customer("cus_2", "c2@example.com")
-    assert bank.seen[-1].query == {"expand[]": ["customer"]}
+    assert bank.requests[-1].query == {"expand[]": ["customer"]}
 
 
 def test_customers_come_from_all_pages_by_the_last_id(bank, payments):
     found = [customer.id for customer in payments.customers.list(params={"limit": 2})]
 
     assert found == ["cus_1", "cus_2", "cus_3", "cus_4", "cus_5"]
-    assert [seen.query.get("starting_after") for seen in bank.seen] == [None, ["cus_2"], ["cus_4"]]
-    assert {seen.query["limit"][0] for seen in bank.seen} == {"2"}
+    assert [request.query.get("starting_after") for request in bank.requests] == [
+        None,
+        ["cus_2"],
+        ["cus_4"],
+    ]
+    assert {request.query["limit"][0] for request in bank.requests} == {"2"}
 
 
 def test_a_customer_is_created_changed_and_deleted(bank, payments):
@@ -272,7 +276,7 @@ def test_a_customer_is_created_changed_and_deleted(bank, payments):
     assert asked(bank) == [
         "POST /v1/customers", "POST /v1/customers/cus_6", "DELETE /v1/customers/cus_6"
     ]  # fmt: skip
-    assert bank.seen[0].form == {"email": "ada@example.com", "metadata[tier]": "1"}
+    assert bank.requests[0].form == {"email": "ada@example.com", "metadata[tier]": "1"}
     assert payments.customers.get("cus_6", default=None) is None
 
 
@@ -283,7 +287,7 @@ def test_a_capture_is_an_action_with_a_key_of_its_own(bank, payments):
 
     assert captured.status == "succeeded"
     assert asked(bank)[-1] == "POST /v1/payment_intents/pi_1/capture"
-    assert len(bank.seen[-1].headers["idempotency-key"]) == 36
+    assert len(bank.requests[-1].headers["idempotency-key"]) == 36
 
 
 def test_a_payment_whose_answer_is_lost_is_made_once(bank, payments, waits):
@@ -291,9 +295,9 @@ def test_a_payment_whose_answer_is_lost_is_made_once(bank, payments, waits):
 
     intent = payments.intents.create({"amount": 5, "currency": "eur"}, idempotency_key=True)
 
-    assert (intent.id, len(bank.intents), len(bank.seen)) == ("pi_1", 1, 3)
-    assert len({seen.headers["idempotency-key"] for seen in bank.seen}) == 1
-    assert len({seen.body for seen in bank.seen}) == 1
+    assert (intent.id, len(bank.intents), len(bank.requests)) == ("pi_1", 1, 3)
+    assert len({request.headers["idempotency-key"] for request in bank.requests}) == 1
+    assert len({request.body for request in bank.requests}) == 1
     assert len(waits) == 2
 
 
@@ -303,7 +307,7 @@ def test_a_payment_without_a_key_whose_answer_is_lost_is_an_error(bank, payments
     with pytest.raises(requests.ConnectionError):
         payments.intents.create({"amount": 5, "currency": "eur"})
 
-    assert (len(bank.intents), len(bank.seen)) == (1, 1)
+    assert (len(bank.intents), len(bank.requests)) == (1, 1)
 
 
 def test_the_key_of_an_order_gives_the_same_payment_again(bank, payments):
@@ -330,14 +334,14 @@ def test_a_server_that_is_still_at_it_is_asked_again(bank, payments, waits, agai
 
     payments.intents.create({"amount": 5, "currency": "eur"}, idempotency_key=True)
 
-    assert (len(bank.intents), len(bank.seen), len(waits)) == (1, 2, 1)
+    assert (len(bank.intents), len(bank.requests), len(waits)) == (1, 2, 1)
 
 
 def test_a_refused_card_is_an_error_of_ones_own(bank, payments):
     with pytest.raises(CardError, match=r"402 .*: Your card was declined") as caught:
         payments.intents.create({"amount": 5, "currency": "eur", "payment_method": DECLINED})
 
-    assert (caught.value.code, len(bank.seen)) == ("card_declined", 1)
+    assert (caught.value.code, len(bank.requests)) == ("card_declined", 1)
     assert caught.value.request_id == "req_aaaaaaaaaaaaaa"
 
 

@@ -197,7 +197,7 @@ def test_the_quickstart_runs_on_the_server_it_is_given(sandbox):
 
     assert done.returncode == 0, done.stderr
     assert "deleted   True" in done.stdout
-    assert [seen.method for seen in sandbox.seen][:2] == ["POST", "GET"]
+    assert [request.method for request in sandbox.requests][:2] == ["POST", "GET"]
 
 
 def test_the_console_commands_of_the_readme_are_the_documented_two():

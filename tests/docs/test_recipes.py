@@ -56,14 +56,14 @@ def test_a_login_keeps_its_cookies_and_echoes_the_token(recipe, fakes):
 
     recipe("Log in with a form", {"https://shop.example.com": shop.url})
 
-    assert [(seen.method, seen.path) for seen in shop.seen] == [
+    assert [(request.method, request.path) for request in shop.requests] == [
         ("GET", "/login"), ("POST", "/login"), ("POST", "/orders")
     ]  # fmt: skip
-    assert [seen.headers.get("x-csrftoken") for seen in shop.seen] == [
+    assert [request.headers.get("x-csrftoken") for request in shop.requests] == [
         None, "first-0001", "first-0001"
     ]  # fmt: skip
-    assert shop.seen[1].form == {"username": "ada", "password": "sandbox-password"}
-    assert "sessionid=s3ss10n" in shop.seen[2].headers["cookie"]
+    assert shop.requests[1].form == {"username": "ada", "password": "sandbox-password"}
+    assert "sessionid=s3ss10n" in shop.requests[2].headers["cookie"]
 
 
 def test_a_refused_login_is_an_error_without_the_password(recipe, fakes):
@@ -90,8 +90,11 @@ def test_xml_is_read_in_its_own_encoding_and_sent_as_bytes(recipe, fakes, sandbo
     recipe("Read and send XML", hosts)
 
     assert capsys.readouterr().out == "1 café\n2 tea\n"
-    assert sandbox.seen[0].body == b"<?xml version='1.0' encoding='utf-8'?>\n<order item=\"tea\" />"
-    assert sandbox.seen[0].headers["content-type"] == "application/xml"
+    assert (
+        sandbox.requests[0].body
+        == b"<?xml version='1.0' encoding='utf-8'?>\n<order item=\"tea\" />"
+    )
+    assert sandbox.requests[0].headers["content-type"] == "application/xml"
 
 
 def test_json_rpc_answers_in_the_order_of_the_calls(recipe, fakes, capsys):
@@ -100,8 +103,12 @@ def test_json_rpc_answers_in_the_order_of_the_calls(recipe, fakes, capsys):
     recipe("Call JSON-RPC", {"https://shop.example.com": shop.url})
 
     assert capsys.readouterr().out == "19\n[2, -2]\n-32601 Method not found\n"
-    assert [[call["id"] for call in seen.json] for seen in shop.seen] == [[1], [2, 3], [4]]
-    assert shop.seen[1].json[1] == {
+    assert [[call["id"] for call in request.json] for request in shop.requests] == [
+        [1],
+        [2, 3],
+        [4],
+    ]
+    assert shop.requests[1].json[1] == {
         "jsonrpc": "2.0", "id": 3, "method": "subtract", "params": [1, 3]
     }  # fmt: skip
 
@@ -113,7 +120,7 @@ def test_a_webhook_is_signed_before_every_attempt_and_keeps_its_name(recipe, fak
 
     names = recipe("Send a signed webhook", {"https://hooks.example.com": receiver.url})
 
-    first, second = receiver.seen
+    first, second = receiver.requests
     assert names["answer"].attempts == 2
     assert first.body == second.body == b'{"type": "order.paid", "data": {"id": 1}}'
     assert first.headers["webhook-id"] == second.headers["webhook-id"] == "msg_1"
@@ -131,14 +138,16 @@ def test_a_code_becomes_tokens_and_each_refresh_token_is_used_once(recipe, fakes
 
     names = recipe("Let a user agree, with Authlib", hosts)
 
-    assert [seen.path for seen in login.seen] == ["/authorize", "/token", "/token"]
-    assert login.seen[0].query["code_challenge_method"] == ["S256"]
-    assert [seen.form["grant_type"] for seen in login.seen[1:]] == [
+    assert [request.path for request in login.requests] == ["/authorize", "/token", "/token"]
+    assert login.requests[0].query["code_challenge_method"] == ["S256"]
+    assert [request.form["grant_type"] for request in login.requests[1:]] == [
         "authorization_code", "refresh_token"
     ]  # fmt: skip
-    assert login.seen[2].form["refresh_token"] == "refresh-token-1"
+    assert login.requests[2].form["refresh_token"] == "refresh-token-1"
     assert names["stored"] == {"refresh_token": "refresh-token-2"}
-    assert {seen.headers["authorization"] for seen in sandbox.seen} == {"Bearer sandbox-token"}
+    assert {request.headers["authorization"] for request in sandbox.requests} == {
+        "Bearer sandbox-token"
+    }
 
 
 def test_a_proxy_gets_its_password_and_the_server_does_not(recipe, fakes, sandbox):
@@ -151,9 +160,9 @@ def test_a_proxy_gets_its_password_and_the_server_does_not(recipe, fakes, sandbo
     recipe("Go through a proxy that wants a password", hosts)
 
     assert proxy.passed == 1
-    assert proxy.seen[0].path == f"{sandbox.url}/bearer/posts/1"
-    assert "proxy-authorization" not in sandbox.seen[0].headers
-    assert sandbox.seen[0].headers["authorization"] == "Bearer sandbox-token"
+    assert proxy.requests[0].path == f"{sandbox.url}/bearer/posts/1"
+    assert "proxy-authorization" not in sandbox.requests[0].headers
+    assert sandbox.requests[0].headers["authorization"] == "Bearer sandbox-token"
 
 
 # ---- the proxy, over TLS
@@ -200,10 +209,10 @@ def test_a_tunnel_hides_the_token_from_the_proxy_and_the_password_from_the_serve
         path = api.get("orders").json()["path"]
 
     assert (path, proxy.passed) == ("/orders", 1)
-    assert proxy.seen[0].method == "CONNECT"
-    assert "authorization" not in proxy.seen[0].headers
-    assert "proxy-authorization" not in server.seen[0].headers
-    assert server.seen[0].headers["authorization"] == "Bearer tok-en-of-the-server"
+    assert proxy.requests[0].method == "CONNECT"
+    assert "authorization" not in proxy.requests[0].headers
+    assert "proxy-authorization" not in server.requests[0].headers
+    assert server.requests[0].headers["authorization"] == "Bearer tok-en-of-the-server"
 
 
 def test_a_proxy_that_refuses_a_tunnel_is_asked_once_and_nothing_shows_the_password(through, waits):
@@ -215,7 +224,7 @@ def test_a_proxy_that_refuses_a_tunnel_is_asked_once_and_nothing_shows_the_passw
     told = f"{caught.value!r} {caught.value.__notes__} {api!r}"
     assert "407" in told
     assert not re.search("wr0ng|passw0rd", told)
-    assert (len(proxy.seen), len(server.seen), waits) == (1, 0, [])
+    assert (len(proxy.requests), len(server.requests), waits) == (1, 0, [])
 
 
 def test_a_proxy_that_refuses_plain_http_is_a_407_without_the_password(fakes, sandbox):
@@ -229,5 +238,5 @@ def test_a_proxy_that_refuses_plain_http_is_a_407_without_the_password(fakes, sa
     ):
         api.get("posts")
 
-    assert (caught.value.status_code, len(proxy.seen), sandbox.seen) == (407, 1, [])
+    assert (caught.value.status_code, len(proxy.requests), sandbox.requests) == (407, 1, [])
     assert "wr0ngpassw0rd" not in f"{caught.value!r} {api!r}"

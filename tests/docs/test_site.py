@@ -27,7 +27,7 @@ INNER = {
     *("own", "begin", "following", "from_within"),
     *("can_change", "reject", "accept", "resign"),
     *("mismatch", "decode_error"),  # errors about a body, made for Resource and Pages
-    *("is_for", "answer", "sent", "sleep"),  # scripts for responses, a clock for the house
+    *("matches", "respond", "sent", "sleep"),  # of `Script`, `Reply` and `FakeClock`
     *("apparent_encoding", "cookies", "is_redirect", "close"),  # as in requests
 }
 

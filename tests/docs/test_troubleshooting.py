@@ -248,7 +248,7 @@ def late(w):
 
     first = threading.Thread(target=ask)
     first.start()
-    while not w.sandbox.seen:
+    while not w.sandbox.requests:
         time.sleep(0.01)
     try:
         api.get("echo", deadline=0.1)
@@ -798,11 +798,11 @@ def entered_twice(_):
 
 
 TESTS = {
-    "the script has … answers, and … requests came…": lambda _: scripted(200, 200),
+    "the script has … responses, but got … requests…": lambda _: scripted(200, 200),
     "attempt … differs in …": lambda _: scripted(200, 200, times=2).assert_identical(),
     "nothing was sent": lambda _: Script().assert_identical(),
     "Connection refused by Responses…": lambda _: scripted(200, url="https://other.test/"),
-    "a script is entered once at a time": entered_twice,
+    "this script is already entered": entered_twice,
 }
 
 
@@ -1075,8 +1075,10 @@ REFUSED = {
     "status=… must be a number, 200 to 599": lambda _: Script(100),
     "a Reply has json= or body=, not both": lambda _: Reply(json={}, body=b"{}"),
     "cut_at=… is not within the body": lambda _: Reply(body=b"1234", cut_at=4),
-    "… is no answer: give a status, a Reply, an exception, or a callable": lambda _: Script("200"),
-    "… is no answer: it is no exception": lambda _: Script(str),
+    "… is not a scripted response: give a status, a Reply, an exception or a callable": lambda _: (
+        Script("200")
+    ),
+    "… is not a scripted response: not an exception class": lambda _: Script(str),
     "url=… must be absolute: a script knows no session": lambda _: Script(url="users"),
     "seconds=… must be a number, 0 or more": lambda _: FakeClock().advance(-1),
 }

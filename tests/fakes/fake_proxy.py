@@ -24,7 +24,7 @@ class FakeProxy(FakeServer):
     def serve(self, handler):
         fields = {name.lower(): value for name, value in handler.headers.items()}
         body = handler.rfile.read(int(fields.get("content-length", 0)))
-        self.seen.append(Seen(handler.command, handler.path, {}, fields, body))
+        self.requests.append(Seen(handler.command, handler.path, {}, fields, body))
         handler.close_connection = True
         given = fields.get("proxy-authorization")
         if given != f"Basic {b64encode(f'{USER}:{PASSWORD}'.encode()).decode()}":

@@ -48,7 +48,7 @@ class FakeServer:
     """A server; a subclass answers. Answers in `next` come first, None there hangs up."""
 
     def __init__(self):
-        self.seen: list[Seen] = []
+        self.requests: list[Seen] = []
         self.next: list[Answer | Callable[[Seen], None] | None] = []
         fake = self
 
@@ -91,7 +91,7 @@ class FakeServer:
             {name.lower(): value for name, value in handler.headers.items()},
             handler.rfile.read(length),
         )
-        self.seen.append(seen)
+        self.requests.append(seen)
         answer = self._scripted(seen) if self.next else self.answer(seen)
         if answer is None:
             handler.close_connection = True

@@ -170,7 +170,7 @@ def test_a_body_arrives_whole(sandbox, body, expected):
     with session(sandbox.url) as api:
         api.put("echo", data=body)
 
-    assert [seen.body for seen in sandbox.seen] == [expected]
+    assert [request.body for request in sandbox.requests] == [expected]
 
 
 @replayable
@@ -179,8 +179,8 @@ def test_every_attempt_sends_the_same_bytes(sandbox, body, expected):
         response = api.put("flaky/a", data=body)
 
     assert response.attempts == 3
-    assert [seen.body for seen in sandbox.seen] == [expected] * 3
-    assert len({framing(seen) for seen in sandbox.seen}) == 1
+    assert [request.body for request in sandbox.requests] == [expected] * 3
+    assert len({framing(request) for request in sandbox.requests}) == 1
 
 
 @replayable
@@ -199,22 +199,22 @@ def test_a_body_is_never_cut_by_a_wrong_length(sandbox, body, expected):
     with session(sandbox.url) as api:
         api.put("flaky/a", data=body)
 
-    assert [seen.body for seen in sandbox.seen] == [expected] * 3
+    assert [request.body for request in sandbox.requests] == [expected] * 3
 
 
 def test_a_view_of_pairs_is_a_form(sandbox):
     with session(sandbox.url) as api:
         api.put("flaky/a", data={"a": 1, "b": "é"}.items())
 
-    assert [seen.body for seen in sandbox.seen] == [b"a=1&b=%C3%A9"] * 3
+    assert [request.body for request in sandbox.requests] == [b"a=1&b=%C3%A9"] * 3
 
 
 def test_json_is_sent_again(sandbox):
     with session(sandbox.url) as api:
         api.put("flaky/a", json={"name": "é", "tags": [1, None]})
 
-    assert [seen.json for seen in sandbox.seen] == [{"name": "é", "tags": [1, None]}] * 3
-    assert len({seen.body for seen in sandbox.seen}) == 1
+    assert [request.json for request in sandbox.requests] == [{"name": "é", "tags": [1, None]}] * 3
+    assert len({request.body for request in sandbox.requests}) == 1
 
 
 @pytest.mark.parametrize("position", [0, 5])
@@ -225,19 +225,19 @@ def test_a_multipart_form_is_sent_again(sandbox, file, position):
         )
 
     assert response.attempts == 3
-    assert len({seen.body for seen in sandbox.seen}) == 1
-    assert len({seen.headers["Content-Type"] for seen in sandbox.seen}) == 1
-    for seen in sandbox.seen:
-        assert b"\r\n\r\n" + BYTES[position:] + b"\r\n--" in seen.body
-        assert seen.headers["Content-Length"] == str(len(seen.body))
+    assert len({request.body for request in sandbox.requests}) == 1
+    assert len({request.headers["Content-Type"] for request in sandbox.requests}) == 1
+    for request in sandbox.requests:
+        assert b"\r\n\r\n" + BYTES[position:] + b"\r\n--" in request.body
+        assert request.headers["Content-Length"] == str(len(request.body))
 
 
 def test_a_multipart_form_with_a_key_may_be_posted_again(sandbox, file):
     with session(sandbox.url) as api, opened(file) as source:
         api.post("flaky/a", files={"file": source}, idempotency_key=True)
 
-    assert [BYTES in seen.body for seen in sandbox.seen] == [True] * 3
-    assert len({seen.body for seen in sandbox.seen}) == 1
+    assert [BYTES in request.body for request in sandbox.requests] == [True] * 3
+    assert len({request.body for request in sandbox.requests}) == 1
 
 
 def test_a_large_file_is_sent_again_after_a_reset_in_the_middle(tmp_path, make_response):
@@ -301,7 +301,7 @@ def test_a_body_that_can_be_read_once_is_sent_once(sandbox, body):
     with session(sandbox.url) as api:
         response = api.put("echo", data=body)
 
-    assert (response.attempts, [seen.body for seen in sandbox.seen]) == (1, [BYTES])
+    assert (response.attempts, [request.body for request in sandbox.requests]) == (1, [BYTES])
 
 
 @once
@@ -312,7 +312,7 @@ def test_a_body_that_can_be_read_once_is_never_repeated(sandbox, waits, body):
     ):
         api.put("flaky/a", data=body)
 
-    assert [seen.body for seen in sandbox.seen] == [BYTES]
+    assert [request.body for request in sandbox.requests] == [BYTES]
     assert "the body" in f"{caught.value} {caught.value.stop_reason}"
 
 
@@ -344,14 +344,14 @@ def test_a_key_does_not_make_a_generator_repeatable(sandbox):
             "flaky/a", data=(b for b in [b"x"]), idempotency_key=True, raise_for_status=False
         )
 
-    assert (response.attempts, [seen.body for seen in sandbox.seen]) == (1, [b"x"])
+    assert (response.attempts, [request.body for request in sandbox.requests]) == (1, [b"x"])
 
 
 def test_a_reader_without_iteration_is_sent_or_refused_but_never_empty(sandbox):
     with session(sandbox.url) as api, suppress(ValueError, requests.RequestException):
         api.put("echo", data=ReadOnly(BYTES))
 
-    assert [seen.body for seen in sandbox.seen] in ([], [BYTES])
+    assert [request.body for request in sandbox.requests] in ([], [BYTES])
 
 
 # Bodies that cannot be sent at all
@@ -364,7 +364,7 @@ def test_a_closed_file_is_refused_before_sending(sandbox, file):
     with session(sandbox.url) as api, pytest.raises(ValueError, match="closed"):
         api.put("echo", data=source)
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 def test_a_closed_file_in_a_form_is_refused_before_sending(sandbox, file):
@@ -374,7 +374,7 @@ def test_a_closed_file_in_a_form_is_refused_before_sending(sandbox, file):
     with session(sandbox.url) as api, pytest.raises(ValueError, match="closed"):
         api.put("echo", files={"file": source})
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 def test_a_file_closed_between_attempts_is_not_sent_empty(sandbox, file):
@@ -387,7 +387,7 @@ def test_a_file_closed_between_attempts_is_not_sent_empty(sandbox, file):
     ):
         api.put("flaky/a", data=source)
 
-    assert [seen.body for seen in sandbox.seen] == [BYTES]
+    assert [request.body for request in sandbox.requests] == [BYTES]
 
 
 @pytest.mark.parametrize(
@@ -408,7 +408,7 @@ def test_a_text_file_is_sent_whole_or_refused_but_never_cut(sandbox, file, mode)
         with suppress(ValueError):
             api.put("echo", data=source)
 
-    assert [seen.body for seen in sandbox.seen] in ([], [BYTES], [meant])
+    assert [request.body for request in sandbox.requests] in ([], [BYTES], [meant])
 
 
 @pytest.mark.parametrize(
@@ -435,7 +435,7 @@ def test_a_body_that_makes_no_sense_is_refused_before_sending(sandbox, body):
         api.put("echo", **body)
 
     assert not isinstance(caught.value, UnicodeError)
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 # The same prepared request, sent again
@@ -462,7 +462,7 @@ def test_a_prepared_request_may_be_sent_twice(sandbox, body, expected, prepare):
         api.send(prepared)
         api.send(prepared)
 
-    assert [seen.body for seen in sandbox.seen] == [expected] * 2
+    assert [request.body for request in sandbox.requests] == [expected] * 2
 
 
 @preparing
@@ -475,7 +475,7 @@ def test_a_prepared_request_with_a_generator_is_sent_only_once(sandbox, prepare)
         with pytest.raises(requests.RequestException, match="generator"):
             api.send(prepared)
 
-    assert [seen.body for seen in sandbox.seen] == [b"one two"]
+    assert [request.body for request in sandbox.requests] == [b"one two"]
 
 
 def test_a_copy_of_a_prepared_request_does_not_send_its_generator_again(sandbox):
@@ -487,7 +487,7 @@ def test_a_copy_of_a_prepared_request_does_not_send_its_generator_again(sandbox)
         with pytest.raises(requests.RequestException, match="generator"):
             api.send(twin)
 
-    assert [seen.body for seen in sandbox.seen] == [b"one two"]
+    assert [request.body for request in sandbox.requests] == [b"one two"]
 
 
 def test_a_prepared_request_begins_where_its_file_was_when_prepared(sandbox, file):
@@ -496,7 +496,7 @@ def test_a_prepared_request_begins_where_its_file_was_when_prepared(sandbox, fil
         source.read()
         api.send(prepared)
 
-    assert [seen.body for seen in sandbox.seen] == [BYTES[3:]]
+    assert [request.body for request in sandbox.requests] == [BYTES[3:]]
 
 
 # Requests' documentation shows `prepared.body = ...`; each is as long as b"original".
@@ -519,7 +519,7 @@ def test_a_body_put_in_by_hand_is_never_emptied(sandbox, prepare, replace, attem
         prepared.body = replace()
         api.send(prepared)
 
-    assert [seen.body for seen in sandbox.seen] == [b"replaced"] * attempts
+    assert [request.body for request in sandbox.requests] == [b"replaced"] * attempts
 
 
 @preparing
@@ -533,7 +533,7 @@ def test_a_body_put_in_after_the_first_sending_is_sent(sandbox, prepare, replace
         prepared.body = replace()
         api.send(prepared)
 
-    assert [seen.body for seen in sandbox.seen] == [b"original", b"replaced"]
+    assert [request.body for request in sandbox.requests] == [b"original", b"replaced"]
 
 
 # A rejected signature
@@ -551,7 +551,7 @@ def test_a_renewed_signature_is_sent_with_the_same_bytes(sandbox, body, expected
         response = api.put("bearer/echo", data=body)
 
     assert response.status_code == 200
-    assert [seen.body for seen in sandbox.seen] == [expected] * 2
+    assert [request.body for request in sandbox.requests] == [expected] * 2
 
 
 def test_a_renewed_signature_never_comes_with_an_emptied_body(sandbox):
@@ -562,4 +562,4 @@ def test_a_renewed_signature_never_comes_with_an_emptied_body(sandbox):
     ):
         api.put("bearer/echo", data=body)
 
-    assert [seen.body for seen in sandbox.seen] == [BYTES]
+    assert [request.body for request in sandbox.requests] == [BYTES]

@@ -50,7 +50,7 @@ BOTH = pytest.mark.parametrize("make", [client, refresher], ids=["client", "refr
 
 def asked(sandbox):
     """Return what the token endpoint received."""
-    return [seen for seen in sandbox.seen if seen.path == "/token"]
+    return [request for request in sandbox.requests if request.path == "/token"]
 
 
 def form(seen):
@@ -112,11 +112,11 @@ def at_once(work, threads=20):
 def test_a_token_is_asked_for_by_the_first_request_and_kept(sandbox, make):
     auth = make(sandbox)
     with httpkit.Session(f"{sandbox.url}/bearer", auth=auth) as api:
-        before = list(sandbox.seen)
+        before = list(sandbox.requests)
         answers = [api.get("posts/1") for _ in range(3)]
 
     assert before == []
-    assert [seen.path for seen in sandbox.seen] == ["/token", *["/bearer/posts/1"] * 3]
+    assert [request.path for request in sandbox.requests] == ["/token", *["/bearer/posts/1"] * 3]
     assert [response.attempts for response in answers] == [1, 1, 1]
 
 
@@ -140,7 +140,7 @@ def test_20_threads_with_an_expired_token_ask_once(sandbox, make, clock):
 
     assert statuses == [200] * 20
     assert len(asked(sandbox)) == 1
-    assert len(sandbox.seen) == 21
+    assert len(sandbox.requests) == 21
 
 
 @BOTH
@@ -292,8 +292,14 @@ def test_a_rejected_token_is_replaced_once_and_that_is_no_retry(sandbox):
         response = api.post("posts", json={"title": "Again"})
 
     assert (response.status_code, response.attempts) == (201, 1)
-    assert sandbox.seen[-1].json == {"title": "Again"}
-    assert [seen.method for seen in sandbox.seen] == ["POST", "GET", "POST", "POST", "POST"]
+    assert sandbox.requests[-1].json == {"title": "Again"}
+    assert [request.method for request in sandbox.requests] == [
+        "POST",
+        "GET",
+        "POST",
+        "POST",
+        "POST",
+    ]
 
 
 def test_a_body_that_cannot_be_sent_again_is_not_but_the_next_call_has_a_new_token(sandbox):
@@ -555,7 +561,7 @@ def test_the_token_stays_with_the_origin_of_the_session(sandbox):
     with httpkit.Session(sandbox.url, auth=client(sandbox)) as api:
         api.get("redirect/other/echo")
 
-    first, last = (seen for seen in sandbox.seen if seen.path != "/token")
+    first, last = (request for request in sandbox.requests if request.path != "/token")
     assert first.headers["authorization"].startswith("Bearer ")
     assert "authorization" not in last.headers
 
@@ -567,7 +573,7 @@ def test_it_goes_with_other_strategies(sandbox):
         sandbox.revoke_tokens()
         api.get("posts/1")
 
-    assert sandbox.seen[-1].headers["x-api-key"] == "key-1"
+    assert sandbox.requests[-1].headers["x-api-key"] == "key-1"
     assert "x-api-key" not in asked(sandbox)[0].headers
     assert len(asked(sandbox)) == 2
 
@@ -1000,7 +1006,7 @@ def test_new_tokens_are_told_before_they_are_used(sandbox):
     told = []
 
     def store(tokens):
-        told.append((tokens, [seen.path for seen in sandbox.seen]))
+        told.append((tokens, [request.path for request in sandbox.requests]))
 
     with httpkit.Session(f"{sandbox.url}/bearer", auth=refresher(sandbox, on_refresh=store)) as api:
         api.get("posts/1")
@@ -1008,7 +1014,7 @@ def test_new_tokens_are_told_before_they_are_used(sandbox):
     ((tokens, before),) = told
     assert before == ["/token"]
     assert tokens.refresh_token == sandbox.refresh_token
-    assert sandbox.seen[-1].headers["authorization"] == f"Bearer {tokens.access_token}"
+    assert sandbox.requests[-1].headers["authorization"] == f"Bearer {tokens.access_token}"
     assert (tokens.expires_in, tokens.scope) == (3600, None)
 
 
@@ -1138,7 +1144,7 @@ def test_a_secret_that_cannot_be_had_is_an_error_before_anything_is_sent(sandbox
     ):
         api.get("posts/1")
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def token_for(auth, sandbox):
     """Send a request and return the token that arrived with it."""
     with httpkit.Session(sandbox.url, auth=auth) as api:
         api.get("echo")
-    return sandbox.seen[-1].headers["authorization"].removeprefix("Bearer ")
+    return sandbox.requests[-1].headers["authorization"].removeprefix("Bearer ")
 
 
 @pytest.mark.parametrize("client_id", [BASIC, POST])
@@ -120,7 +120,7 @@ def test_a_wrong_secret_is_an_invalid_client(issuer, sandbox):
         api.get("echo")
 
     assert (caught.value.status_code, caught.value.error) == (401, "invalid_client")
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 def test_an_unknown_resource_is_told(issuer, sandbox):
@@ -143,7 +143,7 @@ def test_a_token_revoked_at_the_server_is_replaced(issuer, sandbox):
     with httpkit.Session(sandbox.url, auth=auth, raise_for_status=False) as api:
         api.get("bearer")
 
-    second = sandbox.seen[-1].headers["authorization"].removeprefix("Bearer ")
+    second = sandbox.requests[-1].headers["authorization"].removeprefix("Bearer ")
     assert revoked == {"active": False}
     assert second != first
     assert introspected(issuer, second)["active"] is True

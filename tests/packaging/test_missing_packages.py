@@ -85,7 +85,7 @@ def told():
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         assert (ran.returncode, ran.stderr) == (0, "")
-        return json.loads(ran.stdout), server.seen
+        return json.loads(ran.stdout), server.requests
 
 
 @pytest.mark.parametrize("statement", REFUSED)

@@ -71,7 +71,7 @@ def test_basic_auth_sends_user_and_password_in_utf_8(sandbox, user, password):
     with httpkit.Session(sandbox.url, auth=BasicAuth(user, password)) as api:
         api.get("echo")
 
-    assert sandbox.seen[0].headers["authorization"] == basic(user, password)
+    assert sandbox.requests[0].headers["authorization"] == basic(user, password)
 
 
 def test_a_bearer_token_goes_into_the_authorization_header(sandbox):
@@ -79,7 +79,7 @@ def test_a_bearer_token_goes_into_the_authorization_header(sandbox):
         response = api.get("bearer/echo")
 
     assert response.status_code == 200
-    assert sandbox.seen[0].headers["authorization"] == f"Bearer {sandbox.token}"
+    assert sandbox.requests[0].headers["authorization"] == f"Bearer {sandbox.token}"
 
 
 @pytest.mark.parametrize("token", ["  tok-1 ", "tok-1\n", "\ttok-1\r\n"], ids=repr)
@@ -87,7 +87,7 @@ def test_white_space_around_a_token_is_dropped(sandbox, token):
     with httpkit.Session(sandbox.url, auth=BearerAuth(token)) as api:
         api.get("echo")
 
-    assert sandbox.seen[0].headers["authorization"] == "Bearer tok-1"
+    assert sandbox.requests[0].headers["authorization"] == "Bearer tok-1"
 
 
 @pytest.mark.parametrize("where", ["header", "query", "cookie"])
@@ -103,14 +103,14 @@ def test_an_api_key_goes_into_x_api_key_unless_told_otherwise(sandbox):
     with httpkit.Session(sandbox.url, auth=APIKeyAuth("k-1")) as api:
         api.get("echo")
 
-    assert sandbox.seen[0].headers["x-api-key"] == "k-1"
+    assert sandbox.requests[0].headers["x-api-key"] == "k-1"
 
 
 def test_an_api_key_can_have_a_header_of_any_name(sandbox):
     with httpkit.Session(sandbox.url, auth=APIKeyAuth("k-1", "Ocp-Subscription")) as api:
         api.get("echo")
 
-    assert sandbox.seen[0].headers["ocp-subscription"] == "k-1"
+    assert sandbox.requests[0].headers["ocp-subscription"] == "k-1"
 
 
 @pytest.mark.parametrize("key", ["a b", "a&b=c", "a+b", "ü/€", "50%", "#", "a%2Fb"])
@@ -118,14 +118,14 @@ def test_a_key_in_the_query_arrives_as_it_was_given(sandbox, key):
     with httpkit.Session(sandbox.url, auth=APIKeyAuth(key, "api key", "query")) as api:
         api.get("echo?x=1&y=a%20b", params={"z": "ü"})
 
-    assert sandbox.seen[0].query == {"x": ["1"], "y": ["a b"], "z": ["ü"], "api key": [key]}
+    assert sandbox.requests[0].query == {"x": ["1"], "y": ["a b"], "z": ["ü"], "api key": [key]}
 
 
 def test_a_key_in_the_query_replaces_a_parameter_of_its_name(sandbox):
     with httpkit.Session(sandbox.url, auth=APIKeyAuth("mine", "api_key", "query")) as api:
         api.get("echo?api%5Fkey=theirs#top")
 
-    assert sandbox.seen[0].query == {"api_key": ["mine"]}
+    assert sandbox.requests[0].query == {"api_key": ["mine"]}
 
 
 def test_a_key_in_a_cookie_joins_the_other_cookies(sandbox):
@@ -168,7 +168,7 @@ def test_a_plain_function_can_sign(sandbox):
     with httpkit.Session(sandbox.url, auth=sign) as api:
         api.delete("echo")
 
-    assert sandbox.seen[0].headers["x-signed"] == "DELETE"
+    assert sandbox.requests[0].headers["x-signed"] == "DELETE"
 
 
 def test_digest_auth_of_requests_answers_its_challenge(raw_server, make_response):
@@ -212,7 +212,9 @@ def test_a_strategy_works_with_plain_requests(sandbox, strategy):
         plain.get(sandbox.url + "/echo", auth=strategy(CANARY))
 
     expected = basic("ada", CANARY).removeprefix("Basic ")
-    assert any(CANARY in str(part) or expected in str(part) for part in signature(sandbox.seen[0]))
+    assert any(
+        CANARY in str(part) or expected in str(part) for part in signature(sandbox.requests[0])
+    )
 
 
 # Which one signs
@@ -251,7 +253,7 @@ def test_the_call_beats_the_instance_which_beats_the_class(sandbox, instance, ca
     with Blog(sandbox.url, **instance) as api:
         api.get("echo", **call)
 
-    assert sandbox.seen[0].headers.get("authorization") == expected
+    assert sandbox.requests[0].headers.get("authorization") == expected
 
 
 def test_auth_can_be_assigned(sandbox):
@@ -259,7 +261,7 @@ def test_auth_can_be_assigned(sandbox):
         api.auth = BearerAuth("assigned")
         api.get("echo")
 
-    assert sandbox.seen[0].headers["authorization"] == "Bearer assigned"
+    assert sandbox.requests[0].headers["authorization"] == "Bearer assigned"
 
 
 @pytest.mark.parametrize("none", [None, httpkit.NO_AUTH], ids=repr)
@@ -268,7 +270,7 @@ def test_a_clone_can_go_without_the_auth_of_its_origin(sandbox, none):
         api.with_options(auth=none).get("echo")
         api.get("echo")
 
-    assert [seen.headers.get("authorization") for seen in sandbox.seen] == [
+    assert [request.headers.get("authorization") for request in sandbox.requests] == [
         None,
         "Bearer of-the-class",
     ]
@@ -310,7 +312,7 @@ def test_and_takes_a_tuple_on_either_side(sandbox, both):
     with httpkit.Session(sandbox.url, auth=both()) as api:
         api.get("echo")
 
-    headers = sandbox.seen[0].headers
+    headers = sandbox.requests[0].headers
     assert (headers["authorization"], headers["x-api-key"]) == (basic("ada", "pw"), "key")
 
 
@@ -326,7 +328,7 @@ def test_of_two_that_write_the_same_field_the_last_wins(sandbox, both, expected)
     with httpkit.Session(sandbox.url, auth=both()) as api:
         api.get("echo")
 
-    assert sandbox.seen[0].headers["authorization"] == expected
+    assert sandbox.requests[0].headers["authorization"] == expected
 
 
 def test_a_foreign_part_of_both_signs_once_and_ours_each_time(sandbox):
@@ -387,7 +389,10 @@ def test_a_prepared_request_that_is_sent_again_is_signed_afresh(sandbox):
         api.send(prepared)
         api.send(prepared)
 
-    assert [seen.headers["authorization"] for seen in sandbox.seen] == ["Bearer t-1", "Bearer t-2"]
+    assert [request.headers["authorization"] for request in sandbox.requests] == [
+        "Bearer t-1",
+        "Bearer t-2",
+    ]
 
 
 def test_a_secret_that_cannot_be_had_is_an_error_before_anything_is_sent(sandbox, monkeypatch):
@@ -400,7 +405,7 @@ def test_a_secret_that_cannot_be_had_is_an_error_before_anything_is_sent(sandbox
     ):
         api.get("echo")
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 @each_strategy
@@ -412,7 +417,7 @@ def test_a_callable_that_gives_no_text_is_refused_before_anything_is_sent(sandbo
     ):
         api.get("echo")
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
     assert CANARY not in str(refusal.value)
 
 
@@ -446,7 +451,7 @@ def test_a_callable_cannot_inject_a_header(sandbox, auth):
     ):
         api.get("echo")
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
     assert CANARY not in str(refusal.value)
 
 
@@ -474,7 +479,7 @@ class TestFromEnv:
         with httpkit.Session(sandbox.url, auth=make("BLOG_SECRET")) as api:
             api.get("echo")
 
-        assert signature(sandbox.seen[0]) in {
+        assert signature(sandbox.requests[0]) in {
             (None, f"Bearer {CANARY}", None, None),
             (None, None, CANARY, None),
             (CANARY, None, None, None),
@@ -488,7 +493,7 @@ class TestFromEnv:
             monkeypatch.setenv("BLOG_SECRET", "rotated-secret")
             api.get("echo")
 
-        first, second = map(signature, sandbox.seen)
+        first, second = map(signature, sandbox.requests)
         assert first != second
 
     @pytest.mark.parametrize("value", [None, "", " \n"], ids=repr)
@@ -516,7 +521,7 @@ class TestFromEnv:
         with httpkit.Session(sandbox.url, auth=pickle.loads(pickled)) as api:
             api.get("echo")
 
-        shown = str(signature(sandbox.seen[0]))
+        shown = str(signature(sandbox.requests[0]))
         spellings = ("of-the-worker", basic("ada", "of-the-worker"), basic("of-the-worker", ""))
         assert any(spelling in shown for spelling in spellings)
 
@@ -688,7 +693,7 @@ def test_what_is_no_auth_is_refused_before_anything_is_sent(sandbox, auth):
     with httpkit.Session(sandbox.url) as api, pytest.raises(httpkit.ConfigurationError) as caught:
         api.get("echo", auth=auth)
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
     assert CANARY not in str(caught.value)
 
 
@@ -696,7 +701,7 @@ def test_a_pair_beyond_latin_1_is_refused_without_showing_it(sandbox):
     with httpkit.Session(sandbox.url) as api, pytest.raises(httpkit.ConfigurationError) as refusal:
         api.get("echo", auth=("ada", f"世{CANARY}"))
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
     assert CANARY not in repr(refusal.value)
 
 
@@ -705,7 +710,7 @@ def test_a_header_value_may_hold_a_scheme_and_a_space(sandbox):
     with httpkit.Session(sandbox.url, auth=auth) as api:
         api.get("echo")
 
-    assert sandbox.seen[0].headers["authorization"] == "Token abc-123"
+    assert sandbox.requests[0].headers["authorization"] == "Token abc-123"
 
 
 # A 401
@@ -737,7 +742,7 @@ def test_a_rejected_secret_that_changed_is_replaced_outside_the_attempt_count(
     with httpkit.Session(sandbox.url, auth=auth, retry=retry) as api:
         response = api.get(f"{door}/echo")
 
-    assert (response.status_code, response.attempts, len(sandbox.seen)) == (200, 1, 2)
+    assert (response.status_code, response.attempts, len(sandbox.requests)) == (200, 1, 2)
     assert waits == []
 
 
@@ -746,7 +751,7 @@ def test_a_rejected_user_that_changed_is_replaced(sandbox):
     with httpkit.Session(sandbox.url, auth=auth) as api:
         response = api.get("basic/echo")
 
-    assert (response.attempts, len(sandbox.seen)) == (1, 2)
+    assert (response.attempts, len(sandbox.requests)) == (1, 2)
     assert repr(auth) == "BasicAuth(<callable>, ***)"
 
 
@@ -758,7 +763,7 @@ def test_a_variable_that_was_rotated_meanwhile_is_read_again(sandbox, monkeypatc
         monkeypatch.setenv("BLOG_TOKEN", sandbox.token)
         response = api.send(prepared)
 
-    assert (response.status_code, len(sandbox.seen)) == (200, 2)
+    assert (response.status_code, len(sandbox.requests)) == (200, 2)
 
 
 def test_a_secret_that_is_rejected_again_and_again_ends_the_call(sandbox):
@@ -769,7 +774,7 @@ def test_a_secret_that_is_rejected_again_and_again_ends_the_call(sandbox):
     ):
         api.get("bearer")
 
-    assert [seen.headers["authorization"] for seen in sandbox.seen] == [
+    assert [request.headers["authorization"] for request in sandbox.requests] == [
         "Bearer wrong-0",
         "Bearer wrong-1",
     ]
@@ -792,7 +797,7 @@ def test_a_rejected_secret_that_has_not_changed_is_not_sent_again(sandbox, auth)
     with httpkit.Session(sandbox.url, auth=auth) as api, pytest.raises(httpkit.UnauthorizedError):
         api.get("bearer")
 
-    assert len(sandbox.seen) == 1
+    assert len(sandbox.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -809,7 +814,7 @@ def test_the_body_goes_out_again_whole_with_the_new_secret(sandbox, body):
     with httpkit.Session(sandbox.url, auth=auth) as api:
         api.post("bearer/echo", **body())
 
-    first, second = sandbox.seen
+    first, second = sandbox.requests
     assert first.body == second.body
     assert b"knock knock" in second.body
 
@@ -819,7 +824,7 @@ def test_a_body_that_can_be_read_only_once_is_not_sent_again(sandbox):
     with httpkit.Session(sandbox.url, auth=auth) as api, pytest.raises(httpkit.UnauthorizedError):
         api.post("bearer/echo", data=iter([b"knock ", b"knock"]))
 
-    assert [seen.body for seen in sandbox.seen] == [b"knock knock"]
+    assert [request.body for request in sandbox.requests] == [b"knock knock"]
 
 
 def test_a_renewed_secret_does_not_use_up_a_retry(raw_server, make_response):
@@ -851,7 +856,7 @@ def test_a_streamed_answer_comes_with_the_renewed_secret(sandbox):
     ):
         body = response.content
 
-    assert (len(body), len(sandbox.seen)) == (100, 2)
+    assert (len(body), len(sandbox.requests)) == (100, 2)
 
 
 def test_a_secret_is_renewed_before_dispatch_sees_the_401(sandbox):
@@ -867,14 +872,14 @@ def test_http_basic_auth_of_requests_is_never_renewed(sandbox):
     with httpkit.Session(sandbox.url, auth=auth) as api, pytest.raises(httpkit.UnauthorizedError):
         api.get("basic")
 
-    assert len(sandbox.seen) == 1
+    assert len(sandbox.requests) == 1
 
 
 def test_a_pair_of_bytes_is_sent_as_it_is_and_hidden(sandbox):
     with httpkit.Session(sandbox.url, auth=(b"ada", CANARY.encode())) as api:
         error = httpkit._diagnostics.errors.from_response(api.get("echo"), httpkit.StatusError)
 
-    sent = sandbox.seen[0].headers["authorization"]
+    sent = sandbox.requests[0].headers["authorization"]
     assert sent == requests.auth._basic_auth_str("ada", CANARY)
     assert CANARY not in httpkit._core.redaction.redact_text(f"{error} {CANARY}")
 

@@ -48,7 +48,7 @@ def is_in(request, secret):
 
 def at(url, sandbox):
     """Return what one of the sandbox's origins received."""
-    return [seen for seen in sandbox.seen if url.endswith(f":{seen.port}")]
+    return [request for request in sandbox.requests if url.endswith(f":{request.port}")]
 
 
 def leading_to(url, status=302):
@@ -71,7 +71,7 @@ def test_the_origin_of_the_base_url_sees_every_credential(sandbox, api, spelling
 
     api.get(url)
 
-    assert canaries(sandbox.seen[0]) == EVERYTHING
+    assert canaries(sandbox.requests[0]) == EVERYTHING
 
 
 def test_every_attempt_at_home_carries_every_credential(sandbox, api):
@@ -84,20 +84,20 @@ def test_every_attempt_at_home_carries_every_credential(sandbox, api):
 def test_a_redirect_at_home_keeps_headers_cookies_and_auth(sandbox, api, status):
     api.get(leading_to("/echo", status))
 
-    assert canaries(sandbox.seen[1]) == EVERYTHING - {"param"}
+    assert canaries(sandbox.requests[1]) == EVERYTHING - {"param"}
 
 
 def test_the_parameters_of_a_redirect_are_its_own(sandbox, api):
     api.get(leading_to("/echo?page=2"))
 
-    assert sandbox.seen[1].query == {"page": ["2"]}
+    assert sandbox.requests[1].query == {"page": ["2"]}
 
 
 def test_a_key_in_the_query_is_signed_again_after_a_redirect_at_home(sandbox):
     with httpkit.Session(sandbox.url, auth=APIKeyAuth("k-1", "api_key", "query")) as api:
         api.get(leading_to("/echo"))
 
-    assert sandbox.seen[1].query == {"api_key": ["k-1"]}
+    assert sandbox.requests[1].query == {"api_key": ["k-1"]}
 
 
 # Elsewhere
@@ -234,7 +234,7 @@ def test_the_hook_of_a_foreign_auth_answers_at_home(sandbox, api):
 
     api.get("bearer")
 
-    assert [seen.headers.get("authorization") for seen in sandbox.seen] == [
+    assert [request.headers.get("authorization") for request in sandbox.requests] == [
         None,
         CANARIES["auth"],
     ]
@@ -257,7 +257,7 @@ def test_a_chain_that_returns_home_does_not_bring_the_credentials_back(sandbox, 
 
     api.get(leading_to(sandbox.other_url + back))
 
-    assert [canaries(seen) for seen in sandbox.seen] == [EVERYTHING, set(), set()]
+    assert [canaries(request) for request in sandbox.requests] == [EVERYTHING, set(), set()]
 
 
 def test_a_chain_that_returns_home_may_be_followed_by_a_call_with_credentials(sandbox, api):
@@ -265,7 +265,7 @@ def test_a_chain_that_returns_home_may_be_followed_by_a_call_with_credentials(sa
 
     api.get("echo")
 
-    assert canaries(sandbox.seen[-1]) == EVERYTHING
+    assert canaries(sandbox.requests[-1]) == EVERYTHING
 
 
 def test_harmless_headers_of_the_session_travel(sandbox, api):
@@ -356,7 +356,7 @@ def test_a_class_can_trust_origins(sandbox):
     with Blog(sandbox.url, **OWN) as api:
         api.get(f"{sandbox.other_url}/echo")
 
-    assert canaries(sandbox.seen[0]) == EVERYTHING
+    assert canaries(sandbox.requests[0]) == EVERYTHING
 
 
 def test_trust_is_not_handed_on(sandbox, raw_server, make_response):
@@ -371,7 +371,9 @@ def test_a_chain_among_trusted_origins_keeps_the_credentials(sandbox):
     with httpkit.Session(sandbox.url, **OWN, trusted_origins=[sandbox.other_url]) as api:
         api.get(leading_to(sandbox.other_url + leading_to(f"{sandbox.url}/echo")))
 
-    assert [canaries(seen) >= EVERYTHING - {"param"} for seen in sandbox.seen] == [True] * 3
+    assert [canaries(request) >= EVERYTHING - {"param"} for request in sandbox.requests] == [
+        True
+    ] * 3
 
 
 @pytest.mark.parametrize(
@@ -389,7 +391,7 @@ def test_without_a_base_url_each_typed_origin_sees_the_credentials(sandbox):
         api.get(f"{sandbox.url}/echo")
         api.get(f"{sandbox.other_url}/echo")
 
-    assert [canaries(seen) for seen in sandbox.seen] == [EVERYTHING] * 2
+    assert [canaries(request) for request in sandbox.requests] == [EVERYTHING] * 2
 
 
 @pytest.mark.parametrize("go", REDIRECTS_AWAY.values(), ids=REDIRECTS_AWAY)
@@ -397,7 +399,7 @@ def test_without_a_base_url_a_redirect_takes_no_credential_along(sandbox, go):
     with httpkit.Session(**OWN, raise_for_status=False) as api:
         go(api, sandbox.url, sandbox.other_url)
 
-    assert canaries(sandbox.seen[0]) == EVERYTHING
+    assert canaries(sandbox.requests[0]) == EVERYTHING
     carried = [canaries(seen) for seen in at(sandbox.other_url, sandbox)]
     assert carried
     assert carried == [set()] * len(carried)
@@ -424,13 +426,13 @@ def bare(sandbox):
 def test_what_the_call_holds_goes_where_it_is_pointed(sandbox, bare):
     bare.get(f"{sandbox.other_url}/echo", **FOR_THE_CALL)
 
-    assert canaries(sandbox.seen[0]) == EVERYTHING
+    assert canaries(sandbox.requests[0]) == EVERYTHING
 
 
 def test_what_the_call_holds_follows_a_redirect_within_that_origin(sandbox, bare):
     bare.get(sandbox.other_url + leading_to("/echo"), **FOR_THE_CALL)
 
-    assert canaries(sandbox.seen[1]) == EVERYTHING - {"param"}
+    assert canaries(sandbox.requests[1]) == EVERYTHING - {"param"}
 
 
 @pytest.mark.parametrize("start", ["url", "other_url"])
@@ -439,14 +441,14 @@ def test_what_the_call_holds_goes_no_further(sandbox, raw_server, make_response,
 
     bare.get(getattr(sandbox, start) + leading_to(stranger.url), **FOR_THE_CALL)
 
-    assert canaries(sandbox.seen[0]) == EVERYTHING
+    assert canaries(sandbox.requests[0]) == EVERYTHING
     assert b"c4n4ry" not in stranger.requests[0]
 
 
 def test_what_the_call_holds_for_elsewhere_does_not_go_home(sandbox, bare):
     bare.get(sandbox.other_url + leading_to(f"{sandbox.url}/echo"), **FOR_THE_CALL)
 
-    assert canaries(sandbox.seen[1]) == set()
+    assert canaries(sandbox.requests[1]) == set()
 
 
 def prepared_by_requests(url):
@@ -461,7 +463,7 @@ def test_what_a_prepared_request_holds_goes_no_further(
 
     bare.send(prepared_by_requests(getattr(sandbox, start) + leading_to(stranger.url)))
 
-    assert canaries(sandbox.seen[0]) == EVERYTHING - {"auth"}
+    assert canaries(sandbox.requests[0]) == EVERYTHING - {"auth"}
     assert b"c4n4ry" not in stranger.requests[0]
 
 
@@ -469,45 +471,45 @@ def test_what_a_prepared_request_holds_goes_no_further(
 def test_what_a_prepared_request_holds_follows_a_redirect_within_its_origin(sandbox, bare, start):
     bare.send(prepared_by_requests(getattr(sandbox, start) + leading_to("/echo")))
 
-    assert canaries(sandbox.seen[1]) == {"header", "cookie"}
+    assert canaries(sandbox.requests[1]) == {"header", "cookie"}
 
 
 def test_what_a_prepared_request_holds_for_elsewhere_does_not_go_home(sandbox, bare):
     bare.send(prepared_by_requests(sandbox.other_url + leading_to(f"{sandbox.url}/echo")))
 
-    assert canaries(sandbox.seen[1]) == set()
+    assert canaries(sandbox.requests[1]) == set()
 
 
 def test_the_session_adds_nothing_to_what_the_call_holds_for_elsewhere(sandbox, api):
     api.get(f"{sandbox.other_url}/echo", auth=("ada", "pw"), cookies={"theme": "dark"})
 
-    assert canaries(sandbox.seen[0]) == set()
-    assert sandbox.seen[0].headers["cookie"] == "theme=dark"
+    assert canaries(sandbox.requests[0]) == set()
+    assert sandbox.requests[0].headers["cookie"] == "theme=dark"
 
 
 def test_the_session_adds_nothing_when_what_the_call_holds_is_redirected(sandbox, api):
     api.get(sandbox.other_url + leading_to("/echo"), cookies={"theme": "dark"})
 
-    assert sandbox.seen[1].headers["cookie"] == "theme=dark"
+    assert sandbox.requests[1].headers["cookie"] == "theme=dark"
 
 
 def test_a_cookie_of_the_call_beats_the_sessions(sandbox, api):
     api.get("cookies", cookies={"sid": "of-the-call"})
 
-    assert sandbox.seen[0].headers["cookie"] == "sid=of-the-call"
+    assert sandbox.requests[0].headers["cookie"] == "sid=of-the-call"
 
 
 def test_a_cookie_of_the_call_beats_the_sessions_after_a_redirect(sandbox, api):
     api.get(leading_to("/cookies"), cookies={"sid": "of-the-call"})
 
-    assert sandbox.seen[1].headers["cookie"] == "sid=of-the-call"
+    assert sandbox.requests[1].headers["cookie"] == "sid=of-the-call"
 
 
 def test_a_cookie_of_the_call_is_gone_on_the_next(sandbox, bare):
     bare.get("echo", cookies={"sid": "x"})
     bare.get("echo")
 
-    assert [seen.headers.get("cookie") for seen in sandbox.seen] == ["sid=x", None]
+    assert [request.headers.get("cookie") for request in sandbox.requests] == ["sid=x", None]
 
 
 def test_the_containers_of_the_caller_are_left_as_they_are(sandbox):
@@ -799,7 +801,7 @@ def test_netrc_is_asked_when_nothing_else_says_who_calls(sandbox, netrc, bare):
     bare.get("echo")
 
     expected = b64encode(b"of-netrc:hunter2").decode()
-    assert sandbox.seen[0].headers["authorization"] == f"Basic {expected}"
+    assert sandbox.requests[0].headers["authorization"] == f"Basic {expected}"
 
 
 @pytest.mark.parametrize(
@@ -833,7 +835,7 @@ def test_netrc_never_replaces_what_is_explicit(sandbox, netrc, of_session, of_ca
     with httpkit.Session(sandbox.url, **of_session) as api:
         api.get("flaky/a?fail=1", **of_call)
 
-    assert [seen.headers.get("authorization") for seen in sandbox.seen] == [expected] * 2
+    assert [request.headers.get("authorization") for request in sandbox.requests] == [expected] * 2
 
 
 @pytest.mark.parametrize("auth", [httpkit.NO_AUTH, BearerAuth("mine")], ids=["none", "bearer"])
@@ -841,13 +843,13 @@ def test_netrc_is_never_asked_for_the_target_of_a_redirect(sandbox, netrc, auth)
     with httpkit.Session(sandbox.url, auth=auth) as api:
         api.get(leading_to(f"{sandbox.other_url}/echo"))
 
-    assert "authorization" not in sandbox.seen[1].headers
+    assert "authorization" not in sandbox.requests[1].headers
 
 
 def test_what_netrc_said_goes_no_further_than_its_origin(sandbox, netrc, bare):
     bare.get(leading_to(f"{sandbox.other_url}/echo"))
 
-    assert ["authorization" in seen.headers for seen in sandbox.seen] == [True, False]
+    assert ["authorization" in request.headers for request in sandbox.requests] == [True, False]
 
 
 def test_netrc_is_not_asked_for_plain_http(internet, netrc):
@@ -862,7 +864,7 @@ def test_netrc_is_not_asked_without_trust_in_the_environment(sandbox, netrc, bar
 
     bare.get("echo")
 
-    assert "authorization" not in sandbox.seen[0].headers
+    assert "authorization" not in sandbox.requests[0].headers
 
 
 class SocketReader(HTTPAdapter):
@@ -960,7 +962,7 @@ def test_a_proxy_of_none_switches_the_environments_off_on_every_hop(
     with httpkit.Session(sandbox.url, proxies=off if holder == "session" else None) as api:
         api.get(leading_to("/echo"), proxies=off if holder == "call" else None)
 
-    assert len(sandbox.seen) == 2
+    assert len(sandbox.requests) == 2
     assert ambient.requests == []
 
 
@@ -982,7 +984,7 @@ def test_the_credentials_of_a_proxy_are_for_the_proxy(sandbox, raw_server, make_
         api.get("http://h.test/a")
 
     assert b"Proxy-Authorization: Basic" in proxy.requests[0]
-    assert "proxy-authorization" not in sandbox.seen[0].headers
+    assert "proxy-authorization" not in sandbox.requests[0].headers
 
 
 def test_a_redirect_to_a_host_of_no_proxy_goes_there_directly(
@@ -995,7 +997,7 @@ def test_a_redirect_to_a_host_of_no_proxy_goes_there_directly(
         api.get("http://h.test/a")
 
     assert len(proxy.requests) == 1
-    assert len(sandbox.seen) == 1
+    assert len(sandbox.requests) == 1
 
 
 # Lenient, by strict=False
@@ -1012,7 +1014,7 @@ def seen_by(sandbox):
             {name: value for name, value in one.headers.items() if name != "Host"},
             one.body,
         )
-        for one in sandbox.seen
+        for one in sandbox.requests
     ]
     sandbox.clear()
     return seen

@@ -222,7 +222,7 @@ def test_a_table_that_cannot_work_is_refused_before_anything_is_sent(sandbox, ap
     with pytest.raises(httpkit.ConfigurationError):
         place(api, table)
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 def test_a_table_that_cannot_work_is_refused_in_the_class_statement():
@@ -236,7 +236,7 @@ def test_a_bad_table_assigned_later_is_refused_before_anything_is_sent(sandbox, 
     with pytest.raises(httpkit.ConfigurationError):
         api.get("echo")
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 # Raising

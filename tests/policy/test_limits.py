@@ -54,7 +54,7 @@ def test_nothing_is_sent_while_the_host_is_held_back(sandbox, api, monkeypatch):
     monkeypatch.setattr(
         CLOCK,
         "sleep",
-        lambda seconds: seen_while_waiting.append(len(sandbox.seen)) or time_passes(seconds),
+        lambda seconds: seen_while_waiting.append(len(sandbox.requests)) or time_passes(seconds),
     )
     passed = []
     monkeypatch.setattr(CLOCK, "monotonic", lambda: time.monotonic() + sum(passed))
@@ -63,7 +63,7 @@ def test_nothing_is_sent_while_the_host_is_held_back(sandbox, api, monkeypatch):
     in_a_thread(api.get, "posts")
 
     assert seen_while_waiting == [2]
-    assert len(sandbox.seen) == 3
+    assert len(sandbox.requests) == 3
 
 
 def test_the_thread_that_was_told_waits_once(api, waits):
@@ -173,7 +173,7 @@ def test_a_hold_that_is_longer_than_the_deadline_is_an_error_at_once(sandbox, ap
         in_a_thread(api.get, "posts", deadline=30)
 
     assert caught.value.attempts == 0
-    assert len(sandbox.seen) == 2
+    assert len(sandbox.requests) == 2
     assert waits == [60]
 
 
@@ -205,7 +205,7 @@ def test_a_rate_is_kept(sandbox, waits):
 
     # Three at once, then a second later three more: the clock is real between the waits.
     assert sum(waits) == pytest.approx(2, abs=0.5)
-    assert len(sandbox.seen) == 7
+    assert len(sandbox.requests) == 7
 
 
 def test_no_span_of_a_second_holds_more_than_the_rate():
@@ -297,7 +297,7 @@ def test_a_turn_beyond_the_deadline_is_an_error_at_once(sandbox, waits):
             api.get("posts")
 
     assert waits == []
-    assert len(sandbox.seen) == 1
+    assert len(sandbox.requests) == 1
 
 
 def test_a_limiter_of_pyrate_limiter_is_asked_for_each_host(sandbox):
@@ -326,7 +326,7 @@ def test_a_real_limiter_that_is_full_runs_into_the_deadline(sandbox):
         with pytest.raises(httpkit.DeadlineExceededError, match="its turn"):
             api.get("posts")
 
-    assert len(sandbox.seen) == 1
+    assert len(sandbox.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -343,7 +343,7 @@ def test_a_limiter_that_gives_no_place(sandbox, raises, error):
     with httpkit.Session(sandbox.url, rate_limit=Limiter()) as api, pytest.raises(error):
         api.get("posts")
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 RATES = {
@@ -425,7 +425,7 @@ def test_a_limiter_that_says_no_is_not_blamed_on_a_deadline_that_does_not_exist(
     ):
         api.get("posts/1")
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 # ---- the budget

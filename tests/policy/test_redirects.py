@@ -56,7 +56,7 @@ def test_only_post_becomes_get_unless_the_server_says_see_other(sandbox, api, me
 
     api.request(method, leading_to("/echo", status), data=body)
 
-    first, second = sandbox.seen
+    first, second = sandbox.requests
     assert (first.method, first.body) == (method, body or b"")
     assert (second.method, second.body) == (("GET", b"") if becomes_get else (method, body or b""))
 
@@ -75,21 +75,21 @@ def test_a_get_in_place_of_a_post_has_no_fields_of_the_body(sandbox, api, status
     api.post(leading_to("/echo", status), data=BODY, headers=described)
 
     assert {*map(str.lower, described), "content-length", "transfer-encoding"}.isdisjoint(
-        name.lower() for name in sandbox.seen[1].headers
+        name.lower() for name in sandbox.requests[1].headers
     )
 
 
 def test_a_get_with_a_body_that_is_told_to_look_elsewhere_loses_its_body(sandbox, api):
     api.get(leading_to("/echo", 303), json={"q": 1})
 
-    assert (sandbox.seen[1].method, sandbox.seen[1].body) == ("GET", b"")
-    assert "content-type" not in sandbox.seen[1].headers
+    assert (sandbox.requests[1].method, sandbox.requests[1].body) == ("GET", b"")
+    assert "content-type" not in sandbox.requests[1].headers
 
 
 def test_head_follows_no_redirect_unless_asked_to(sandbox, api):
     response = api.head(leading_to("/echo"))
 
-    assert (response.status_code, len(sandbox.seen)) == (302, 1)
+    assert (response.status_code, len(sandbox.requests)) == (302, 1)
 
 
 class Chunks:
@@ -121,7 +121,7 @@ def test_a_body_is_sent_again_byte_for_byte(sandbox, api, tmp_path, make, status
 
     api.request(method, leading_to("/echo", status), **options)
 
-    first, second = sandbox.seen
+    first, second = sandbox.requests
     assert (second.method, second.body) == (method, first.body)
     assert second.headers.get("content-type") == first.headers.get("content-type")
     assert bool(first.body) == (options != {"data": b""})
@@ -134,7 +134,7 @@ def test_a_body_is_sent_again_byte_for_byte(sandbox, api, tmp_path, make, status
 def test_a_file_is_sent_again_whole_by_a_method_that_is_kept(sandbox, api, method, status):
     api.request(method, leading_to("/echo", status), data=io.BytesIO(BODY))
 
-    assert [seen.body for seen in sandbox.seen] == [BODY, BODY]
+    assert [request.body for request in sandbox.requests] == [BODY, BODY]
 
 
 def test_a_file_is_sent_again_from_where_it_stood(sandbox, api):
@@ -143,7 +143,7 @@ def test_a_file_is_sent_again_from_where_it_stood(sandbox, api):
 
     api.put(leading_to("/echo", 307), data=file)
 
-    assert [seen.body for seen in sandbox.seen] == [BODY, BODY]
+    assert [request.body for request in sandbox.requests] == [BODY, BODY]
 
 
 class Pipe(io.RawIOBase):
@@ -176,7 +176,7 @@ def test_a_body_that_can_be_read_only_once_is_never_sent_as_nothing(sandbox, api
     with pytest.raises(httpkit.RedirectError, match=r"cannot be rewound|read only once"):
         api.put(leading_to("/echo", status), data=make())
 
-    assert [seen.body for seen in sandbox.seen] == [BODY]
+    assert [request.body for request in sandbox.requests] == [BODY]
 
 
 @one_shots
@@ -184,7 +184,7 @@ def test_a_body_that_can_be_read_only_once_is_left_behind_by_see_other(sandbox, 
     response = api.post(leading_to("/echo", 303), data=make())
 
     assert response.status_code == 200
-    assert [seen.body for seen in sandbox.seen] == [BODY, b""]
+    assert [request.body for request in sandbox.requests] == [BODY, b""]
 
 
 def test_a_file_that_was_closed_meanwhile_is_not_sent_as_nothing(sandbox, api):
@@ -195,7 +195,7 @@ def test_a_file_that_was_closed_meanwhile_is_not_sent_as_nothing(sandbox, api):
             leading_to("/echo", 307), data=file, hooks={"response": lambda *_, **__: file.close()}
         )
 
-    assert [seen.body for seen in sandbox.seen] == [BODY]
+    assert [request.body for request in sandbox.requests] == [BODY]
 
 
 # A body for another origin
@@ -211,7 +211,7 @@ def test_a_body_is_not_sent_to_another_origin(sandbox, api, status, options):
     with pytest.raises(httpkit.RedirectError, match="redirect_body") as caught:
         api.post(leading_to(f"{sandbox.other_url}/echo", status), **options)
 
-    assert len(sandbox.seen) == 1
+    assert len(sandbox.requests) == 1
     assert caught.value.response.status_code == status
 
 
@@ -221,7 +221,7 @@ def test_a_body_that_is_kept_is_not_sent_to_another_origin(sandbox, api, method,
     with pytest.raises(httpkit.RedirectError, match=f"body of {method} to another origin"):
         api.request(method, leading_to(f"{sandbox.other_url}/echo", status), data=BODY)
 
-    assert len(sandbox.seen) == 1
+    assert len(sandbox.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -245,7 +245,7 @@ def test_a_body_is_sent_to_another_origin_where_that_is_allowed(
             **of_call,
         )
 
-    second = sandbox.seen[1]
+    second = sandbox.requests[1]
     assert (second.method, second.body, second.headers["content-type"]) == ("POST", BODY, "text/x")
     assert "x-key" not in second.headers
 
@@ -257,14 +257,14 @@ def test_a_call_can_keep_its_body_from_where_the_session_allows_it(sandbox):
     ):
         api.post(leading_to(f"{sandbox.other_url}/echo", 307), data=BODY, redirect_body=False)
 
-    assert len(sandbox.seen) == 1
+    assert len(sandbox.requests) == 1
 
 
 def test_a_body_may_follow_to_a_trusted_origin(sandbox):
     with httpkit.Session(sandbox.url, trusted_origins=[sandbox.other_url]) as api:
         api.post(leading_to(f"{sandbox.other_url}/echo", 307), data=BODY)
 
-    assert [seen.body for seen in sandbox.seen] == [BODY, BODY]
+    assert [request.body for request in sandbox.requests] == [BODY, BODY]
 
 
 @pytest.mark.parametrize("status", STATUSES)
@@ -272,13 +272,13 @@ def test_a_post_without_a_body_may_go_anywhere(sandbox, api, status):
     response = api.post(leading_to(f"{sandbox.other_url}/echo", status))
 
     assert response.status_code == 200
-    assert sandbox.seen[1].method == ("POST" if status in {307, 308} else "GET")
+    assert sandbox.requests[1].method == ("POST" if status in {307, 308} else "GET")
 
 
 def test_a_body_that_went_away_does_not_come_home(sandbox, api):
     api.post(leading_to(sandbox.other_url + leading_to(f"{sandbox.url}/echo", 307)), data=BODY)
 
-    assert [(seen.method, seen.body) for seen in sandbox.seen] == [
+    assert [(request.method, request.body) for request in sandbox.requests] == [
         ("POST", BODY),
         ("GET", b""),
         ("GET", b""),
@@ -304,7 +304,7 @@ def test_a_body_that_went_away_does_not_come_home(sandbox, api):
 def test_a_harmless_field_travels(sandbox, api, name, value):
     api.get(leading_to(f"{sandbox.other_url}/echo"), headers={name: value})
 
-    assert sandbox.seen[1].headers[name] == value
+    assert sandbox.requests[1].headers[name] == value
 
 
 @pytest.mark.parametrize(
@@ -328,14 +328,14 @@ def test_a_harmless_field_travels(sandbox, api, name, value):
 def test_every_other_field_stays_with_its_origin(sandbox, api, name):
     api.get(leading_to(f"{sandbox.other_url}/echo"), headers={name: "c4n4ry"})
 
-    assert "c4n4ry" in str(dict(sandbox.seen[0].headers))
-    assert "c4n4ry" not in str(dict(sandbox.seen[1].headers))
+    assert "c4n4ry" in str(dict(sandbox.requests[0].headers))
+    assert "c4n4ry" not in str(dict(sandbox.requests[1].headers))
 
 
 def test_a_host_field_stays_with_its_origin(sandbox, api):
     api.get(leading_to(f"{sandbox.other_url}/echo"), headers={"Host": "virtual.example"})
 
-    assert [seen.headers["host"] for seen in sandbox.seen] == [
+    assert [request.headers["host"] for request in sandbox.requests] == [
         "virtual.example",
         sandbox.other_url.removeprefix("http://"),
     ]
@@ -345,7 +345,7 @@ def test_a_host_field_stays_with_its_origin(sandbox, api):
 def test_every_field_stays_on_a_redirect_within_the_origin(sandbox, api, name):
     api.get(leading_to("/echo"), headers={name: "kept"})
 
-    assert sandbox.seen[1].headers[name] == "kept"
+    assert sandbox.requests[1].headers[name] == "kept"
 
 
 # Where a Location may lead
@@ -513,7 +513,7 @@ def test_a_loop_is_found_before_it_is_run(sandbox, api):
     with pytest.raises(httpkit.RedirectError, match="circle"):
         api.get("redirect/loop")
 
-    assert len(sandbox.seen) == 1
+    assert len(sandbox.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -591,7 +591,7 @@ def test_more_redirects_than_allowed_are_not_followed(sandbox, api, most):
     with pytest.raises(TooManyRedirects) as caught:
         api.get(f"redirect/chain/{most + 1}")
 
-    assert len(sandbox.seen) == most + 1
+    assert len(sandbox.requests) == most + 1
     assert caught.value.response.status_code == 302
     assert caught.value.request.url == caught.value.response.url
 
@@ -674,7 +674,7 @@ def test_the_errors_of_the_last_hop_name_its_url(sandbox, api):
 def test_next_is_the_request_that_would_have_been_sent(sandbox, api, status):
     response = api.post(leading_to("/echo", status), data=BODY, allow_redirects=False)
 
-    assert (response.status_code, response.history, len(sandbox.seen)) == (status, [], 1)
+    assert (response.status_code, response.history, len(sandbox.requests)) == (status, [], 1)
     method, body = ("POST", BODY) if status in {307, 308} else ("GET", None)
     following = response.next
     assert (following.method, following.url, following.body) == (
@@ -690,7 +690,7 @@ def test_next_can_be_sent(sandbox, api):
     second = api.send(first.next)
 
     assert second.status_code == 200
-    assert [seen.body for seen in sandbox.seen] == [BODY, BODY]
+    assert [request.body for request in sandbox.requests] == [BODY, BODY]
 
 
 def test_next_is_signed_afresh(sandbox):
@@ -698,7 +698,10 @@ def test_next_is_signed_afresh(sandbox):
     with httpkit.Session(sandbox.url, auth=BearerAuth(lambda: next(tokens))) as api:
         api.send(api.get(leading_to("/echo"), allow_redirects=False).next)
 
-    assert [seen.headers["authorization"] for seen in sandbox.seen] == ["Bearer t-1", "Bearer t-2"]
+    assert [request.headers["authorization"] for request in sandbox.requests] == [
+        "Bearer t-1",
+        "Bearer t-2",
+    ]
 
 
 def test_next_follows_further_redirects(sandbox, api):
@@ -789,7 +792,7 @@ def test_a_hook_that_raises_ends_the_chain(sandbox, api):
     with pytest.raises(StopError):
         api.get(leading_to("/echo"), hooks={"response": refuse})
 
-    assert len(sandbox.seen) == 1
+    assert len(sandbox.requests) == 1
 
 
 # With retries
@@ -990,7 +993,7 @@ def test_a_cookie_that_a_redirect_set_does_not_follow_to_another_origin(
     with httpkit.Session(server.url) as api:
         api.get("a")
 
-    assert "cookie" not in sandbox.seen[0].headers
+    assert "cookie" not in sandbox.requests[0].headers
 
 
 def test_another_origin_may_set_cookies_for_its_own_redirects(sandbox, raw_server, make_response):

@@ -203,7 +203,7 @@ def test_the_nearest_word_on_retries_counts(sandbox, session, call, attempts):
     with session(sandbox.url) as api:
         response = api.get("status/500", raise_for_status=False, **call)
 
-    assert response.attempts == len(sandbox.seen) == attempts
+    assert response.attempts == len(sandbox.requests) == attempts
 
 
 def test_a_session_can_be_told_later(sandbox):
@@ -211,7 +211,7 @@ def test_a_session_can_be_told_later(sandbox):
         api.retry = 4
         response = api.get("status/500", raise_for_status=False)
 
-    assert response.attempts == len(sandbox.seen) == 4
+    assert response.attempts == len(sandbox.requests) == 4
 
 
 def test_a_clone_has_a_word_of_its_own(sandbox):
@@ -241,7 +241,7 @@ def test_a_word_on_retries_that_cannot_work_is_refused_before_sending(sandbox, w
         with pytest.raises(httpkit.ConfigurationError, match="retry="):
             ask()
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 # What is repeated
@@ -264,7 +264,7 @@ def test_a_lasting_status_is_not_repeated(sandbox, waits, status):
     with httpkit.Session(sandbox.url) as api, pytest.raises(httpkit.StatusError) as caught:
         api.get(f"status/{status}")
 
-    assert (caught.value.attempts, len(sandbox.seen), waits) == (1, 1, [])
+    assert (caught.value.attempts, len(sandbox.requests), waits) == (1, 1, [])
     assert caught.value.stop_reason is None
 
 
@@ -279,7 +279,7 @@ def test_an_unsafe_request_is_repeated_only_when_it_was_not_processed(
     with httpkit.Session(sandbox.url) as api:
         response = api.request(method, f"status/{status}", raise_for_status=False, json={})
 
-    assert response.attempts == len(sandbox.seen) == attempts
+    assert response.attempts == len(sandbox.requests) == attempts
 
 
 @pytest.mark.parametrize(
@@ -303,14 +303,14 @@ def test_an_unsafe_request_is_repeated_after_a_503_that_says_when(
             method, f"status/{status}", params={"retry_after": retry_after}, raise_for_status=False
         )
 
-    assert response.attempts == len(sandbox.seen) == attempts
+    assert response.attempts == len(sandbox.requests) == attempts
 
 
 def test_a_post_is_never_repeated_by_default(sandbox, waits):
     with httpkit.Session(sandbox.url) as api, pytest.raises(httpkit.InternalServerError) as caught:
         api.post("flaky/a", params={"status": 500}, json={"amount": 100})
 
-    assert (len(sandbox.seen), caught.value.attempts, waits) == (1, 1, [])
+    assert (len(sandbox.requests), caught.value.attempts, waits) == (1, 1, [])
     assert "idempotency key" in caught.value.stop_reason
 
 
@@ -486,14 +486,14 @@ def test_a_retry_does_not_multiply_on_redirects(sandbox):
     with httpkit.Session(sandbox.url) as api:
         response = api.get("redirect", params=sent, raise_for_status=False)
 
-    assert (response.attempts, len(sandbox.attempts("a")), len(sandbox.seen)) == (3, 3, 4)
+    assert (response.attempts, len(sandbox.attempts("a")), len(sandbox.requests)) == (3, 3, 4)
 
 
 def test_a_post_is_not_repeated_when_its_redirect_cannot_be_followed(sandbox, nobody):
     with httpkit.Session(sandbox.url) as api, pytest.raises(requests.ConnectionError) as caught:
         api.post("redirect", params={"to": nobody, "status": 303}, data={"amount": 100})
 
-    assert [seen.method for seen in sandbox.seen] == ["POST"]
+    assert [request.method for request in sandbox.requests] == ["POST"]
     assert attempts_of(caught.value) == 3
 
 
@@ -909,7 +909,7 @@ def test_a_retry_after_beyond_the_limit_gives_up_at_once(sandbox, waits, status,
     with httpkit.Session(sandbox.url) as api, pytest.raises(httpkit.StatusError) as caught:
         api.get(f"status/{status}", params={"retry_after": value})
 
-    assert (caught.value.attempts, len(sandbox.seen), waits) == (1, 1, [])
+    assert (caught.value.attempts, len(sandbox.requests), waits) == (1, 1, [])
     assert caught.value.retry_after > 120
     assert "longer than max_retry_after=120 s" in caught.value.stop_reason
 
@@ -961,7 +961,7 @@ def test_a_key_may_be_the_callers_own(sandbox):
     with httpkit.Session(sandbox.url) as api:
         api.post("flaky/a", json={}, idempotency_key="order-7")
 
-    assert [seen.headers["Idempotency-Key"] for seen in sandbox.seen] == ["order-7"] * 3
+    assert [request.headers["Idempotency-Key"] for request in sandbox.requests] == ["order-7"] * 3
 
 
 def test_the_header_of_the_key_can_be_named(sandbox):
@@ -970,9 +970,9 @@ def test_the_header_of_the_key_can_be_named(sandbox):
     with httpkit.Session(sandbox.url, retry=policy) as api:
         api.post("flaky/a", json={}, idempotency_key=True)
 
-    keys = [seen.headers["X-Request-Token"] for seen in sandbox.seen]
+    keys = [request.headers["X-Request-Token"] for request in sandbox.requests]
     assert (len(keys), len(set(keys))) == (3, 1)
-    assert "Idempotency-Key" not in sandbox.seen[0].headers
+    assert "Idempotency-Key" not in sandbox.requests[0].headers
 
 
 @pytest.mark.parametrize("name", ["Idempotency-Key", "idempotency-key"])
@@ -988,14 +988,14 @@ def test_no_key_is_sent_unless_asked_for(sandbox, key):
     with httpkit.Session(sandbox.url) as api:
         api.post("echo", json={}, idempotency_key=key)
 
-    assert "Idempotency-Key" not in sandbox.seen[0].headers
+    assert "Idempotency-Key" not in sandbox.requests[0].headers
 
 
 def test_a_key_is_sent_even_where_nothing_is_retried(sandbox):
     with httpkit.Session(sandbox.url, retry=None) as api:
         api.post("echo", json={}, idempotency_key=True)
 
-    assert sandbox.seen[0].headers["Idempotency-Key"]
+    assert sandbox.requests[0].headers["Idempotency-Key"]
 
 
 @pytest.mark.parametrize("key", ["", "two\nlines", 7], ids=repr)
@@ -1003,7 +1003,7 @@ def test_a_key_that_cannot_be_sent_is_refused_before_sending(sandbox, key):
     with httpkit.Session(sandbox.url) as api, pytest.raises(ValueError, match="dempotency"):
         api.post("echo", json={}, idempotency_key=key)
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 def test_the_same_key_stores_once(sandbox):
@@ -1087,7 +1087,7 @@ def test_an_exception_in_on_retry_reaches_the_caller(sandbox, waits):
     with httpkit.Session(sandbox.url, retry=policy) as api, pytest.raises(Stop):
         api.get("status/503")
 
-    assert (len(sandbox.seen), waits) == (1, [])
+    assert (len(sandbox.requests), waits) == (1, [])
 
 
 def test_an_exception_in_on_retry_frees_the_connection(raw_server):
@@ -1175,7 +1175,7 @@ def test_a_hook_that_raises_for_a_status_raises_in_the_end(sandbox):
     with httpkit.Session(sandbox.url) as api, pytest.raises(requests.HTTPError) as caught:
         api.get("status/503", hooks={"response": raise_for_status})
 
-    assert (caught.value.attempts, len(sandbox.seen)) == (3, 3)
+    assert (caught.value.attempts, len(sandbox.requests)) == (3, 3)
     with caught.value.response as response:
         assert response.status_code == 503
 
@@ -1185,7 +1185,7 @@ def test_a_hook_that_raises_for_a_lasting_status_is_not_repeated(sandbox):
         api.get("status/404", hooks={"response": raise_for_status})
 
     caught.value.response.close()
-    assert (caught.value.attempts, len(sandbox.seen)) == (1, 1)
+    assert (caught.value.attempts, len(sandbox.requests)) == (1, 1)
 
 
 def test_hooks_see_every_attempt(sandbox):
@@ -1223,14 +1223,14 @@ def test_a_session_may_have_one_hook_instead_of_a_list(sandbox):
 @pytest.mark.parametrize("number", [1, 2], ids=["first attempt", "second attempt"])
 def test_an_exception_from_a_hook_is_not_retried(sandbox, error, number):
     def interrupt(response, **_):
-        if len(sandbox.seen) == number:
+        if len(sandbox.requests) == number:
             response.close()
             raise error
 
     with httpkit.Session(sandbox.url) as api, pytest.raises(error):
         api.get("status/503", hooks={"response": interrupt})
 
-    assert len(sandbox.seen) == number
+    assert len(sandbox.requests) == number
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
@@ -1289,7 +1289,7 @@ def test_an_interrupted_wait_is_not_retried(sandbox, monkeypatch):
     with httpkit.Session(sandbox.url) as api, pytest.raises(KeyboardInterrupt):
         api.get("status/503")
 
-    assert len(sandbox.seen) == 1
+    assert len(sandbox.requests) == 1
 
 
 # The price
@@ -1330,7 +1330,7 @@ def test_flaky_streams_reuse_one_connection(sandbox, caplog):
             with api.get(f"flaky/{number}", stream=True) as response:
                 response.json()
 
-    assert len(sandbox.seen) == 15
+    assert len(sandbox.requests) == 15
     assert caplog.text.count("Starting new HTTP connection") == 1
 
 
@@ -1363,7 +1363,7 @@ def test_a_spent_budget_stops_retries_and_says_so(sandbox):
     with httpkit.Session(sandbox.url, retry=policy) as api:
         response = api.get("status/503", raise_for_status=False)
 
-    assert (response.attempts, len(sandbox.seen)) == (3, 3)
+    assert (response.attempts, len(sandbox.requests)) == (3, 3)
     assert "budget" in response.stop_reason
 
 

@@ -79,13 +79,13 @@ def test_what_no_form_can_say_is_refused_before_anything_is_sent(sandbox, shop, 
     with pytest.raises(httpkit.ConfigurationError, match="form"):
         shop.orders.create(item)
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 def test_a_resource_of_forms_creates_with_a_form(sandbox, shop):
     shop.orders.create(Order("c&1", [Line("p=1")]))
 
-    seen = sandbox.seen[0]
+    seen = sandbox.requests[0]
     assert (seen.method, seen.headers["content-type"]) == (
         "POST", "application/x-www-form-urlencoded"
     )  # fmt: skip
@@ -100,33 +100,33 @@ def test_a_resource_of_forms_creates_with_a_form(sandbox, shop):
 def test_a_resource_of_forms_replaces_with_a_form(sandbox, shop):
     shop.orders.replace(7, {"meta": {"a": "b"}})
 
-    seen = sandbox.seen[0]
+    seen = sandbox.requests[0]
     assert (seen.method, seen.path, seen.body) == ("PUT", "/echo/orders/7", b"meta%5Ba%5D=b")
 
 
 def test_an_update_is_sent_by_the_method_that_the_server_wants(sandbox, shop):
     shop.orders.update(7, {"paid": True, "coupon": None})
 
-    seen = sandbox.seen[0]
+    seen = sandbox.requests[0]
     assert (seen.method, seen.path, seen.body) == ("POST", "/echo/orders/7", b"paid=true&coupon=")
 
 
 def test_a_resource_by_hand_takes_the_same_words(sandbox, shop):
     shop.resource("echo/bills", form=True, update_method="POST").update(7, {"paid": True})
 
-    assert (sandbox.seen[0].method, sandbox.seen[0].body) == ("POST", b"paid=true")
+    assert (sandbox.requests[0].method, sandbox.requests[0].body) == ("POST", b"paid=true")
 
 
 def test_other_resources_go_on_sending_json_and_patch(sandbox, shop):
     shop.resource("echo/bills").update(7, {"paid": True})
 
-    assert (sandbox.seen[0].method, sandbox.seen[0].json) == ("PATCH", {"paid": True})
+    assert (sandbox.requests[0].method, sandbox.requests[0].json) == ("PATCH", {"paid": True})
 
 
 def test_an_action_may_send_a_form(sandbox, shop):
     shop.orders.cancel(7, data={"reason": {"code": "late"}})
 
-    seen = sandbox.seen[0]
+    seen = sandbox.requests[0]
     assert (seen.path, seen.body) == ("/echo/orders/7/cancel", b"reason%5Bcode%5D=late")
 
 
@@ -134,7 +134,7 @@ def test_an_action_sends_one_body(sandbox, shop):
     with pytest.raises(httpkit.ConfigurationError, match="two bodies"):
         shop.orders.cancel(7, data={"a": 1}, json={"a": 1})
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 def test_a_form_is_the_same_in_every_attempt(sandbox):
@@ -143,5 +143,5 @@ def test_a_form_is_the_same_in_every_attempt(sandbox):
             "a", {"meta": {"a": "b"}}, idempotency_key=True
         )
 
-    assert len(sandbox.seen) == 3
-    assert {seen.body for seen in sandbox.seen} == {b"meta%5Ba%5D=b"}
+    assert len(sandbox.requests) == 3
+    assert {request.body for request in sandbox.requests} == {b"meta%5Ba%5D=b"}

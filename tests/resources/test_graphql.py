@@ -33,7 +33,7 @@ class New:
 def test_an_operation_is_a_post_of_json(sandbox, api):
     data = api.graphql(FILM, {"id": 1}, operation_name="Film")
 
-    (seen,) = sandbox.seen
+    (seen,) = sandbox.requests
     assert (seen.method, seen.path) == ("POST", "/graphql")
     assert seen.json == {"query": FILM, "variables": {"id": 1}, "operationName": "Film"}
     assert seen.headers["content-type"] == "application/json"
@@ -44,19 +44,19 @@ def test_an_operation_is_a_post_of_json(sandbox, api):
 def test_what_is_not_given_is_not_sent(sandbox, api):
     api.graphql("{ films }")
 
-    assert sandbox.seen[0].json == {"query": "{ films }"}
+    assert sandbox.requests[0].json == {"query": "{ films }"}
 
 
 def test_a_variable_may_be_a_model(sandbox, api):
     api.graphql("mutation($new: New!) { add(new: $new) }", {"new": New("Alien", 1979)})
 
-    assert sandbox.seen[0].json["variables"] == {"new": {"title": "Alien", "year": 1979}}
+    assert sandbox.requests[0].json["variables"] == {"new": {"title": "Alien", "year": 1979}}
 
 
 def test_the_options_of_a_request_pass_through(sandbox, api):
     api.graphql("{a}", url="/graphql", headers={"X-A": "1"}, params={"v": 2}, idempotency_key="k")
 
-    (seen,) = sandbox.seen
+    (seen,) = sandbox.requests
     assert (seen.headers["x-a"], seen.query["v"], seen.headers["idempotency-key"]) == (
         "1",
         ["2"],
@@ -73,7 +73,7 @@ def test_what_is_no_operation_is_refused_before_it_is_sent(sandbox, api, argumen
     with pytest.raises(httpkit.ConfigurationError):
         api.graphql(*arguments)
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 # ---- what comes back
@@ -416,4 +416,4 @@ def test_what_cannot_work_is_refused_before_a_mutation_is_sent(sandbox, api, opt
     with pytest.raises(error):
         api.graphql("mutation { add }", **options)
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []

@@ -99,7 +99,9 @@ def targets(server):
 
 
 def queries(sandbox):
-    return [{name: ",".join(v) for name, v in seen.query.items()} for seen in sandbox.seen]
+    return [
+        {name: ",".join(v) for name, v in request.query.items()} for request in sandbox.requests
+    ]
 
 
 # Five ways to page, on one server
@@ -140,7 +142,7 @@ def test_every_item_is_given_once_and_in_order(sandbox, api, url, pages, items_a
     found = api.paginate(url, pages, items_at=items_at, model=Thing, params={"_limit": 10})
 
     assert ids(found) == ALL
-    assert len(sandbox.seen) == count
+    assert len(sandbox.requests) == count
 
 
 @pytest.mark.parametrize(("url", "pages", "items_at", "count"), WAYS)
@@ -479,7 +481,7 @@ def test_a_cursor_replaces_the_one_before(sandbox, api):
 
     list(api.paginate("wrapped/things", pages, items_at="items", params={"_limit": 10}))
 
-    assert [len(seen.query.get("_cursor", [])) for seen in sandbox.seen] == [0, 1, 1]
+    assert [len(request.query.get("_cursor", [])) for request in sandbox.requests] == [0, 1, 1]
 
 
 # Numbers
@@ -800,7 +802,7 @@ def test_a_beginning_that_is_no_number_is_refused_before_anything_is_sent(
     with pytest.raises(httpkit.ConfigurationError, match="page="):
         list(api.paginate("things", pages, params={"page": page_number}))
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 # Filters and next URLs
@@ -1452,14 +1454,14 @@ def test_nothing_is_sent_before_the_first_item_is_asked_for(sandbox, api):
     copy.copy(found).limit(3).resume("things?_page=2")
     iter(found)
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 def test_every_loop_begins_anew(sandbox, api):
     found = api.paginate("things", params={"_limit": 10})
 
     assert [ids(found), ids(found)] == [ALL, ALL]
-    assert len(sandbox.seen) == 6
+    assert len(sandbox.requests) == 6
 
 
 def test_two_loops_at_once_do_not_meet(api):
@@ -1490,7 +1492,7 @@ def test_no_page_is_asked_for_beyond_the_items_that_are_wanted(
     found = api.paginate("things", params={"_limit": 10})
 
     assert ids(take(found, count)) == ALL[:count]
-    assert len(sandbox.seen) == requests_
+    assert len(sandbox.requests) == requests_
 
 
 @pytest.mark.parametrize("count", [-1, 1.5, "3", None, True], ids=repr)
@@ -1499,7 +1501,7 @@ def test_a_count_that_is_none_is_refused(sandbox, api, name, count):
     with pytest.raises(httpkit.ConfigurationError, match="whole number"):
         getattr(api.paginate("things"), name)(count)
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 def test_a_page_has_its_items_and_its_answer(api):
@@ -1637,7 +1639,7 @@ def test_a_frame_without_its_library_says_what_to_install(sandbox, api, monkeypa
     with pytest.raises(httpkit.ConfigurationError, match=f"pip install {name}"):
         getattr(api.paginate("things"), f"to_{name}")()
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 # Arguments
@@ -1662,7 +1664,7 @@ def test_arguments_that_cannot_work_are_refused_at_once(sandbox, api, arguments,
     with pytest.raises(ValueError, match=r"."):
         api.paginate(*arguments, **options)
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 @pytest.mark.parametrize("name", ["stream", "on_status", "data", "userId"])

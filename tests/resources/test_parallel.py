@@ -73,7 +73,7 @@ def test_results_come_in_the_order_of_the_items(sandbox, api):
     found = list(api.map(posts.get, [3, 1, 2, 1], workers=4))
 
     assert [post["id"] for post in found] == [3, 1, 2, 1]
-    assert sorted(seen.path for seen in sandbox.seen) == [
+    assert sorted(request.path for request in sandbox.requests) == [
         "/posts/1", "/posts/1", "/posts/2", "/posts/3",
     ]  # fmt: skip
 
@@ -416,7 +416,7 @@ def test_an_interrupt_stops_at_once(sandbox, ordered):
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
     )  # fmt: skip
     try:
-        wait_until(lambda: len(sandbox.seen) == 4)
+        wait_until(lambda: len(sandbox.requests) == 4)
         started = time.monotonic()
         child.send_signal(signal.SIGINT)
         said = child.communicate(timeout=20)
@@ -426,7 +426,7 @@ def test_an_interrupt_stops_at_once(sandbox, ordered):
     assert said == ("stopped\n", "")
     assert child.returncode == 0
     assert time.monotonic() - started < 5
-    assert len(sandbox.seen) == 4
+    assert len(sandbox.requests) == 4
 
 
 # ---- executors
@@ -596,7 +596,7 @@ def test_thirty_two_threads_share_one_budget(shared):
     with httpkit.Session(shared.url, retry=policy) as api:
         errors = list(api.map(api.get, ["status/500"] * 32, workers=32, errors="return"))
 
-    assert len(shared.seen) == 32 + 10
+    assert len(shared.requests) == 32 + 10
     assert all(isinstance(error, httpkit.InternalServerError) for error in errors)
     assert any("budget" in error.stop_reason for error in errors)
 

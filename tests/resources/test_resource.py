@@ -99,7 +99,7 @@ def line(request):
 
 def newest(sandbox):
     """Method, path and query of the last request."""
-    seen = sandbox.seen[-1]
+    seen = sandbox.requests[-1]
     return seen.method, seen.path, seen.query
 
 
@@ -135,14 +135,17 @@ def test_create_returns_what_the_server_stored(sandbox, blog):
 
     assert post == Post("New", "", 1, 4)
     assert newest(sandbox) == ("POST", "/posts", {})
-    assert sandbox.seen[-1].json == {"title": "New", "body": "", "userId": 1}
+    assert sandbox.requests[-1].json == {"title": "New", "body": "", "userId": 1}
 
 
 def test_replace_replaces_the_item_as_a_whole(sandbox, blog):
     post = blog.posts.replace(1, {"title": "Bye"})
 
     assert post == Post("Bye", "", None, 1)
-    assert (newest(sandbox)[:2], sandbox.seen[-1].json) == (("PUT", "/posts/1"), {"title": "Bye"})
+    assert (newest(sandbox)[:2], sandbox.requests[-1].json) == (
+        ("PUT", "/posts/1"),
+        {"title": "Bye"},
+    )
 
 
 def test_update_changes_some_fields(sandbox, blog):
@@ -162,7 +165,7 @@ def test_delete_removes_the_item_and_returns_none(sandbox, blog):
 @pytest.mark.parametrize(("id", "exists"), [(1, True), (9, False)])
 def test_exists_asks_with_head(sandbox, blog, id, exists):
     assert blog.posts.exists(id) is exists
-    assert [seen.method for seen in sandbox.seen] == ["HEAD"]
+    assert [request.method for request in sandbox.requests] == ["HEAD"]
 
 
 @pytest.mark.parametrize(
@@ -400,7 +403,7 @@ def test_a_redirect_without_a_target_is_no_success(resource, make_response, stat
 def test_an_id_is_one_segment_of_the_path(sandbox, blog, id, segment):
     blog.echo.get(id)
 
-    assert (sandbox.seen[0].path, sandbox.seen[0].query) == (f"/echo/{segment}", {})
+    assert (sandbox.requests[0].path, sandbox.requests[0].query) == (f"/echo/{segment}", {})
 
 
 @pytest.mark.parametrize(
@@ -415,7 +418,7 @@ def test_an_id_is_one_segment_of_the_path(sandbox, blog, id, segment):
 def test_every_operation_quotes_its_id(sandbox, blog, call):
     call(blog.echo)
 
-    assert sandbox.seen[0].path == "/echo/a%2Fb"
+    assert sandbox.requests[0].path == "/echo/a%2Fb"
 
 
 @pytest.mark.parametrize(
@@ -425,7 +428,7 @@ def test_an_id_that_would_name_something_else_is_refused(sandbox, blog, id):
     with pytest.raises(ValueError, match=r"."):
         blog.posts.get(id)
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 @pytest.mark.parametrize(
@@ -442,7 +445,7 @@ def test_every_operation_refuses_such_an_id(sandbox, blog, call):
     with pytest.raises(ValueError, match=r"\.\."):
         call(blog.posts, "..")
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 @pytest.mark.parametrize(
@@ -462,14 +465,14 @@ def test_the_path_of_an_item_follows_that_of_its_collection(sandbox, blog, path,
     echo.create({})
     echo.get(1)
 
-    assert [seen.path for seen in sandbox.seen] == [collection, item]
+    assert [request.path for request in sandbox.requests] == [collection, item]
 
 
 def test_a_resource_lives_below_the_path_of_the_base_url(sandbox):
     with Blog(f"{sandbox.url}/echo/v1/") as blog:
         blog.posts.delete(1)
 
-    assert sandbox.seen[0].path == "/echo/v1/posts/1"
+    assert sandbox.requests[0].path == "/echo/v1/posts/1"
 
 
 @pytest.mark.parametrize("path", ["", "/", "//", None, b"posts", 3])
@@ -493,7 +496,7 @@ def test_a_resource_outside_the_base_url_sends_nothing(sandbox, blog, path):
     with pytest.raises(ValueError, match="the URL"):
         blog.resource(path).delete(1)
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 # Lists
@@ -502,7 +505,7 @@ def test_a_resource_outside_the_base_url_sends_nothing(sandbox, blog, path):
 def test_a_list_sends_nothing_until_it_is_looped_over(sandbox, blog):
     posts = blog.posts.list()
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
     assert repr(posts) == "<Pages of posts>"
 
 
@@ -763,7 +766,7 @@ def test_options_reach_the_request(sandbox, blog, call):
         idempotency_key="k-1",
     )
 
-    seen = sandbox.seen[0]
+    seen = sandbox.requests[0]
     assert (seen.query, seen.headers["x-tenant"]) == ({"q": ["x y"]}, "acme")
     assert seen.headers["authorization"].startswith("Basic ")
     assert seen.headers["idempotency-key"] == "k-1"
@@ -793,7 +796,7 @@ def test_options_that_cannot_work_are_refused_before_anything_is_sent(sandbox, b
     with pytest.raises(httpkit.ConfigurationError):
         blog.posts.get(1, timeout=0)
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 def test_a_create_is_sent_once_when_the_server_may_have_acted(sandbox):
@@ -866,7 +869,7 @@ def test_a_subclass_of_a_session_inherits_its_resources(sandbox):
         magazine.echo.delete(1)
         post = magazine.posts.get(1)
 
-    assert (sandbox.seen[0].path, post.id) == ("/echo/magazine/1", 1)
+    assert (sandbox.requests[0].path, post.id) == ("/echo/magazine/1", 1)
 
 
 def test_two_sessions_of_one_class_do_not_share_state(sandbox):
@@ -880,7 +883,7 @@ def test_two_sessions_of_one_class_do_not_share_state(sandbox):
         posts_of_a.get(1)
 
     ports = [int(url.rpartition(":")[2]) for url in (a.base_url, b.base_url)]
-    assert [(seen.headers["authorization"], seen.port) for seen in sandbox.seen] == [
+    assert [(request.headers["authorization"], request.port) for request in sandbox.requests] == [
         ("Bearer token-of-a", ports[0]),
         ("Bearer token-of-b", ports[1]),
         ("Bearer token-of-a", ports[0]),
@@ -901,7 +904,7 @@ def test_a_resource_follows_the_settings_of_its_session(sandbox, blog):
     blog.headers["X-Tenant"] = "acme"
     posts.get(1)
 
-    assert sandbox.seen[0].headers["x-tenant"] == "acme"
+    assert sandbox.requests[0].headers["x-tenant"] == "acme"
 
 
 def test_a_resource_of_a_pickled_session_works(blog):
@@ -955,7 +958,7 @@ def test_threads_that_bind_resources_at_once_get_their_own_session(sandbox):
     for session in sessions:
         session.close()
 
-    assert {(seen.path, seen.headers["x-session"]) for seen in sandbox.seen} == {
+    assert {(request.path, request.headers["x-session"]) for request in sandbox.requests} == {
         (f"/echo/{n}", str(n)) for n in range(8)
     }
 
@@ -967,7 +970,7 @@ def test_a_list_follows_link_fields_by_itself(sandbox, blog):
     posts = blog.posts.list(params={"_limit": 2})
 
     assert [post.id for post in posts] == [1, 2, 3]
-    assert [seen.query.get("_page") for seen in sandbox.seen] == [None, ["2"]]
+    assert [request.query.get("_page") for request in sandbox.requests] == [None, ["2"]]
 
 
 def test_a_resource_has_its_own_way_to_page(sandbox, blog):
@@ -975,7 +978,7 @@ def test_a_resource_has_its_own_way_to_page(sandbox, blog):
     posts = blog.resource("wrapped/posts", Post, items_at="items", pages=pages)
 
     assert [post.id for post in posts.list(params={"_limit": 1})] == [1, 2, 3]
-    assert len(sandbox.seen) == 3
+    assert len(sandbox.requests) == 3
 
 
 def test_a_list_of_a_resource_goes_on_after_an_error(resource, make_response):
@@ -1008,7 +1011,7 @@ def test_a_nested_resource_lives_below_its_parents_item(sandbox, blog):
     assert [(post.id, post.userId) for post in posts] == [(1, 1), (2, 1)]
     assert made.userId == 2
     assert blog.users(2).posts.get(made.id).title == "Nested"
-    assert {seen.path for seen in sandbox.seen} == {
+    assert {request.path for request in sandbox.requests} == {
         "/users/1/posts", "/users/2/posts", f"/users/2/posts/{made.id}"
     }  # fmt: skip
 
@@ -1039,7 +1042,7 @@ def test_a_nested_resource_keeps_the_methods_of_its_class(blog):
 def test_the_path_of_what_is_nested_follows_that_of_its_parents(sandbox, blog, call, path):
     call(blog.tree)
 
-    assert [seen.path for seen in sandbox.seen] == [path]
+    assert [request.path for request in sandbox.requests] == [path]
 
 
 @pytest.mark.parametrize("id", [None, "", ".", "..", "\udc00"], ids=ascii)
@@ -1047,14 +1050,14 @@ def test_a_parents_id_that_would_name_something_else_is_refused(sandbox, blog, i
     with pytest.raises(ValueError, match=r"."):
         blog.tree(id)
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 def test_what_is_nested_needs_an_item_of_its_parent(sandbox, blog):
     with pytest.raises(httpkit.ConfigurationError, match="choose an item of <Tree 'echo'> first"):
         blog.tree.branches.get(1)
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 @pytest.mark.parametrize(
@@ -1070,7 +1073,7 @@ def test_one_item_is_not_the_collection(sandbox, blog, call):
     with pytest.raises(httpkit.ConfigurationError, match="'echo', item 1> is one item"):
         call(blog.tree(1))
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 def test_a_nested_resource_shows_where_it_is(blog):
@@ -1091,7 +1094,7 @@ def test_a_nested_resource_may_be_called_pages(sandbox, blog):
 
     books("echo", pages=httpkit.NumberedPages()).bind(blog)(1).pages.delete(2)
 
-    assert sandbox.seen[0].path == "/echo/1/pages/2"
+    assert sandbox.requests[0].path == "/echo/1/pages/2"
 
 
 def test_choosing_an_item_changes_nothing_for_others(sandbox, blog):
@@ -1102,7 +1105,7 @@ def test_choosing_an_item_changes_nothing_for_others(sandbox, blog):
     one.branches.delete(9)
     tree.delete(9)
 
-    assert [seen.path for seen in sandbox.seen] == [
+    assert [request.path for request in sandbox.requests] == [
         "/echo/2/branches/9", "/echo/1/branches/9", "/echo/9"
     ]  # fmt: skip
 
@@ -1128,17 +1131,17 @@ def test_choosing_an_item_changes_nothing_for_others(sandbox, blog):
 def test_an_action_goes_below_the_collection_or_an_item(sandbox, blog, url, options, path):
     response = blog.echoes.request("post", url, json=Post("a"), **options)
 
-    query = "&".join(f"{name}={v[0]}" for name, v in sandbox.seen[0].query.items())
-    assert sandbox.seen[0].path + (f"?{query}" if query else "") == path
-    assert sandbox.seen[0].method == "POST"
+    query = "&".join(f"{name}={v[0]}" for name, v in sandbox.requests[0].query.items())
+    assert sandbox.requests[0].path + (f"?{query}" if query else "") == path
+    assert sandbox.requests[0].method == "POST"
     assert response.json()["json"] == {"title": "a", "body": "", "userId": None, "id": None}
 
 
 def test_an_action_without_a_body_sends_none(sandbox, blog):
     blog.echoes.publish(1, headers={"X-Tenant": "a"})
 
-    assert (sandbox.seen[0].body, sandbox.seen[0].headers["x-tenant"]) == (b"", "a")
-    assert "content-type" not in sandbox.seen[0].headers
+    assert (sandbox.requests[0].body, sandbox.requests[0].headers["x-tenant"]) == (b"", "a")
+    assert "content-type" not in sandbox.requests[0].headers
 
 
 @pytest.mark.parametrize(
@@ -1161,7 +1164,7 @@ def test_an_action_that_would_go_elsewhere_is_refused(sandbox, blog, url, option
     with pytest.raises(ValueError, match=r"."):
         blog.echoes.request("POST", url, **options)
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 def test_an_action_that_the_server_refuses_is_an_error(resource, make_response):
@@ -1218,7 +1221,7 @@ def test_an_item_may_live_elsewhere_than_its_collection(sandbox, blog):
     echo.delete("a/b")
     echo.request("POST", "{id}/publish", id=1)
 
-    assert [seen.path for seen in sandbox.seen] == [
+    assert [request.path for request in sandbox.requests] == [
         "/echo/posts", "/echo/post/a%2Fb/", "/echo/post/1/publish"
     ]  # fmt: skip
 
@@ -1233,7 +1236,7 @@ def test_an_id_may_be_several_segments(sandbox, blog):
     repos("octo/cat?#").issues.get("a/b")
     repos("octo/cat").issues.publish(1)
 
-    assert [seen.path for seen in sandbox.seen] == [
+    assert [request.path for request in sandbox.requests] == [
         "/echo/mine", "/echo/repos/octo%20cat/hello", "/echo/repos/octo/cat%3F%23/issues/a%2Fb",
         "/echo/repos/octo/cat/issues/1/publish",
     ]  # fmt: skip
@@ -1250,7 +1253,7 @@ def test_an_id_of_several_segments_cannot_climb(sandbox, blog, id):
         with pytest.raises(requests.exceptions.InvalidURL, match="id="):
             act(id)
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 @pytest.mark.parametrize("item_path", ["", "post", "post/{key}", "{id}/{id}", "{id}/{+id}"])
@@ -1266,13 +1269,13 @@ def test_create_many_sends_one_list_and_returns_what_was_stored(sandbox, blog):
     posts = blog.posts.create_many(iter([Post("a"), {"title": "b", "userId": 1}]))
 
     assert posts == [Post("a", id=4), Post("b", userId=1, id=5)]
-    assert len(sandbox.seen) == 1
-    assert sandbox.seen[0].json == [{"title": "a", "body": ""}, {"title": "b", "userId": 1}]
+    assert len(sandbox.requests) == 1
+    assert sandbox.requests[0].json == [{"title": "a", "body": ""}, {"title": "b", "userId": 1}]
 
 
 def test_create_many_of_none_sends_nothing(sandbox, blog):
     assert blog.posts.create_many([]) == []
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 class Pair(NamedTuple):
@@ -1289,7 +1292,7 @@ def test_one_item_is_not_taken_for_many(sandbox, blog, items):
     with pytest.raises(httpkit.ConfigurationError, match="no list of items"):
         blog.posts.create_many(items)
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 def test_create_many_takes_whatever_gives_items(blog):
@@ -1377,8 +1380,8 @@ def test_a_change_of_the_version_that_was_fetched_is_made(sandbox, blog, call):
 
     call(blog.posts, if_match=etag, headers={"X-Tenant": "a"})
 
-    assert sandbox.seen[-1].headers["if-match"] == etag
-    assert sandbox.seen[-1].headers["x-tenant"] == "a"
+    assert sandbox.requests[-1].headers["if-match"] == etag
+    assert sandbox.requests[-1].headers["x-tenant"] == "a"
 
 
 @pytest.mark.parametrize("call", CHANGES)
@@ -1396,14 +1399,14 @@ def test_a_change_of_an_older_version_is_refused(blog, call):
 def test_any_version_will_do(sandbox, blog, call):
     call(blog.posts, if_match="*")
 
-    assert sandbox.seen[0].headers["if-match"] == "*"
+    assert sandbox.requests[0].headers["if-match"] == "*"
 
 
 @pytest.mark.parametrize("call", CHANGES)
 def test_a_change_asks_for_no_version_by_itself(sandbox, blog, call):
     call(blog.posts)
 
-    assert "if-match" not in sandbox.seen[0].headers
+    assert "if-match" not in sandbox.requests[0].headers
 
 
 @pytest.mark.parametrize("etag", ["", " ", 5, b'"a"'], ids=repr)
@@ -1412,7 +1415,7 @@ def test_a_version_that_is_none_is_refused(sandbox, blog, call, etag):
     with pytest.raises(httpkit.ConfigurationError, match="if_match"):
         call(blog.posts, if_match=etag)
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 def test_update_asks_for_the_item_without_the_version(resource, make_response):

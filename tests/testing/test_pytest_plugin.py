@@ -89,7 +89,7 @@ def test_a_script_that_is_not_used_up_fails_the_test(tmp_path):
     ran = run(LEFT, tmp_path)
 
     assert ran.returncode == 1
-    assert "the script has 1 answers, and 0 requests came" in ran.stdout
+    assert "the script has 1 responses, but got 0 requests" in ran.stdout
 
 
 def test_whoever_uses_no_fixture_imports_nothing(tmp_path):

@@ -134,7 +134,7 @@ def test_a_closed_sandbox_can_start_again_and_remembers(client):
     with sandbox:
         client.get(sandbox.url + "/posts/2")
 
-    assert [seen.path for seen in sandbox.seen] == ["/posts/1", "/posts/2"]
+    assert [request.path for request in sandbox.requests] == ["/posts/1", "/posts/2"]
 
 
 def test_closing_twice_is_harmless():
@@ -182,7 +182,7 @@ def test_a_client_that_hangs_up_within_its_body_is_not_reported(capfd):
 
         response = read_to_end(wire)
 
-    assert (response, sandbox.seen) == (b"", [])
+    assert (response, sandbox.requests) == (b"", [])
     assert capfd.readouterr() == ("", "")
 
 
@@ -215,7 +215,7 @@ def test_what_was_seen_holds_the_request_as_it_arrived(sandbox, client):
 
     client.post(url, params={"q": ["1", "é"], "e": ""}, data=b"\xff", headers={"X-One": "1"})
 
-    (seen,) = sandbox.seen
+    (seen,) = sandbox.requests
     assert (seen.method, seen.path, seen.body) == ("POST", "/echo/a%2Fb", b"\xff")
     assert seen.query == {"q": ["1", "é"], "e": [""]}
     assert seen.port == port_of(sandbox.other_url)
@@ -230,7 +230,7 @@ def test_leading_slashes_are_kept_as_sent(sandbox, wire):
     response = read_to_end(wire)
 
     assert b"no such route: //posts" in response
-    assert sandbox.seen[0].path == "//posts"
+    assert sandbox.requests[0].path == "//posts"
 
 
 def test_a_repeated_header_is_joined(sandbox, wire):
@@ -238,28 +238,28 @@ def test_a_repeated_header_is_joined(sandbox, wire):
 
     read_to_end(wire)
 
-    assert sandbox.seen[0].headers["X-A"] == "1, 2"
+    assert sandbox.requests[0].headers["X-A"] == "1, 2"
 
 
 def test_a_seen_body_decodes_as_json(sandbox, client):
     client.put(sandbox.url + "/echo", json={"a": [1]})
 
-    assert sandbox.seen[0].json == {"a": [1]}
+    assert sandbox.requests[0].json == {"a": [1]}
 
 
 def test_an_empty_seen_body_is_not_json(sandbox, client):
     client.get(sandbox.url + "/echo")
 
     with pytest.raises(ValueError, match="Expecting value"):
-        _ = sandbox.seen[0].json
+        _ = sandbox.requests[0].json
 
 
 def test_the_list_of_what_was_seen_is_a_copy(sandbox, client):
     client.get(sandbox.url + "/empty")
 
-    sandbox.seen.clear()
+    sandbox.requests.clear()
 
-    assert len(sandbox.seen) == 1
+    assert len(sandbox.requests) == 1
 
 
 def test_no_repr_shows_a_secret(sandbox, client):
@@ -267,7 +267,7 @@ def test_no_repr_shows_a_secret(sandbox, client):
 
     client.post(url, params={"api_key": "s3cret"}, headers={"X-Token": "s3cret"}, data="s3cret")
 
-    (seen,) = sandbox.seen
+    (seen,) = sandbox.requests
     assert repr(seen) == "<SeenRequest POST /key/posts, 6 bytes>"
     assert repr(sandbox) == f"<Sandbox {sandbox.url}>"
     assert "s3cret" not in repr(seen.headers)
@@ -288,7 +288,7 @@ def test_clearing_forgets_requests_counts_keys_and_changes(sandbox, client):
 
     sandbox.clear()
 
-    assert (sandbox.seen, sandbox.attempts("k")) == ([], [])
+    assert (sandbox.requests, sandbox.attempts("k")) == ([], [])
     assert [post["id"] for post in client.get(sandbox.url + "/posts").json()] == [1, 2, 3]
     again = client.post(sandbox.url + "/posts", json={"title": "two"}, headers=keyed)
     assert again.json()["title"] == "two"
@@ -355,7 +355,7 @@ def test_32_threads_creating_posts_get_distinct_ids(sandbox):
         ids = list(pool.map(create, range(64)))
 
     assert sorted(ids) == list(range(4, 68))
-    assert len(sandbox.seen) == 64
+    assert len(sandbox.requests) == 64
 
 
 def test_a_put_replaces_all_but_the_id(sandbox, client):
@@ -789,7 +789,7 @@ def test_echo_tells_what_arrived(sandbox, client, path):
     assert echo["headers"]["X-A"] == "b"
     assert (echo["method"], echo["path"], echo["query"]) == ("PATCH", path, {"a": ["1", "2"]})
     assert (json.loads(echo["body"]), echo["json"]) == ({"é": 1}, {"é": 1})
-    assert echo["bytes"] == len(sandbox.seen[0].body)
+    assert echo["bytes"] == len(sandbox.requests[0].body)
 
 
 def test_echo_replaces_what_is_not_text(sandbox, client):
@@ -1032,13 +1032,15 @@ def test_a_redirect_loop_leads_to_itself(sandbox, client):
     with pytest.raises(requests.TooManyRedirects):
         client.get(url)
 
-    assert {(seen.path, seen.query["a"][0]) for seen in sandbox.seen} == {("/redirect/loop", "b")}
+    assert {(request.path, request.query["a"][0]) for request in sandbox.requests} == {
+        ("/redirect/loop", "b")
+    }
 
 
 def test_a_redirect_chain_ends_at_echo(sandbox, client):
     landed = client.post(sandbox.url + "/redirect/chain/3?status=307", data="kept")
 
-    assert [seen.path for seen in sandbox.seen] == [
+    assert [request.path for request in sandbox.requests] == [
         "/redirect/chain/3",
         "/redirect/chain/2",
         "/redirect/chain/1",
@@ -1402,7 +1404,7 @@ def test_a_chunked_body_is_read_whole(sandbox, client):
     echo = client.post(sandbox.url + "/echo", data=iter([b"one", b"two" * 10_000])).json()
 
     assert echo["body"] == "one" + "two" * 10_000
-    assert sandbox.seen[0].headers["Transfer-Encoding"] == "chunked"
+    assert sandbox.requests[0].headers["Transfer-Encoding"] == "chunked"
     assert client.get(sandbox.url + "/empty").status_code == 204
 
 
@@ -1412,7 +1414,7 @@ def test_chunk_extensions_and_trailers_are_skipped(sandbox, wire):
 
     read_to_end(wire)
 
-    assert [(seen.path, seen.body) for seen in sandbox.seen] == [
+    assert [(request.path, request.body) for request in sandbox.requests] == [
         ("/echo", b"a" * 20 + b"b"),
         ("/empty", b""),
     ]
@@ -1437,7 +1439,7 @@ def test_a_body_that_cannot_be_read_is_refused_and_closes(sandbox, wire, framing
 
     assert response.startswith(b"HTTP/1.1 " + status)
     assert b"Connection: close\r\n" in response
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 def test_a_client_that_is_still_sending_gets_to_read_its_413(sandbox, wire):
@@ -1454,7 +1456,7 @@ def test_the_absolute_form_that_a_proxy_gets_is_routed(sandbox, wire):
     response = read_to_end(wire)
 
     assert response.startswith(b"HTTP/1.1 200")
-    assert sandbox.seen[0].path == "http://example.test/posts/1"
+    assert sandbox.requests[0].path == "http://example.test/posts/1"
 
 
 def test_one_connection_serves_many_requests(sandbox, client):

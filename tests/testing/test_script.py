@@ -221,13 +221,13 @@ def test_an_attempt_shows_no_secret():
 
 def test_a_request_after_the_last_answer_fails_the_test_at_once(api):
     with (
-        pytest.raises(AssertionError, match="has 1 answers, and 2 requests came") as caught,
+        pytest.raises(AssertionError, match="has 1 responses, but got 2 requests") as caught,
         Script(503) as script,
     ):
         api.get("x")
 
     assert "<Attempt GET https://api.example.com/x, 0 bytes>" in str(caught.value)
-    assert repr(script) == "<Script 2 of 1 answers>"
+    assert repr(script) == "<Script 2 of 1 responses used>"
 
 
 def test_one_that_is_swallowed_fails_the_test_at_the_end(api):
@@ -237,13 +237,13 @@ def test_one_that_is_swallowed_fails_the_test_at_the_end(api):
         except AssertionError:
             return
 
-    with pytest.raises(AssertionError, match="2 requests came"), Script(503):
+    with pytest.raises(AssertionError, match="got 2 requests"), Script(503):
         careless()
 
 
 def test_an_answer_that_nobody_asked_for_fails_the_test(api):
     with (
-        pytest.raises(AssertionError, match="has 2 answers, and 1 requests came"),
+        pytest.raises(AssertionError, match="has 2 responses, but got 1 requests"),
         Script(200, 200),
     ):
         api.get("x")
@@ -300,7 +300,7 @@ def test_scripts_and_the_mocks_of_responses_stand_within_each_other(api):
 
 
 def test_nothing_may_be_sent_where_there_is_no_answer(api):
-    with pytest.raises(AssertionError, match="0 answers, and 1 requests"), Script():
+    with pytest.raises(AssertionError, match="0 responses, but got 1 requests"), Script():
         api.get("x")
 
 
@@ -340,7 +340,7 @@ def test_a_script_that_is_left_meanwhile_refuses():
 
         is_here = True
 
-        def is_for(self, request):
+        def matches(self, request):
             is_here, self.is_here = self.is_here, False
             return is_here
 
@@ -356,7 +356,7 @@ def test_a_script_can_be_told_again_but_not_within_itself(api):
     script = Script()
     with script:
         pass
-    with script, pytest.raises(httpkit.ConfigurationError, match="once at a time"):
+    with script, pytest.raises(httpkit.ConfigurationError, match="already entered"):
         script.__enter__()
 
 

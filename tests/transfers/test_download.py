@@ -584,7 +584,7 @@ def test_a_retry_asks_the_original_url_and_credentials_stay_home(dest, raw_serve
 
     assert dest.read_bytes() == OLD
     assert ranges(storage) == [None, f"bytes={HALF - 4096}-"]
-    assert [field(seen, "authorization") for seen in origin.requests] == ["Bearer s3cret"] * 2
+    assert [field(request, "authorization") for request in origin.requests] == ["Bearer s3cret"] * 2
     assert b"s3cret" not in b"".join(storage.requests)
 
 
@@ -983,7 +983,7 @@ def test_if_exists_is_obeyed(api, dest, raw_server, choice, is_folder):
         assert (done.path, done.size) == (dest, 6)
     if not is_folder:
         assert len(server.requests) == (0 if choice in {"error", "skip"} else 1)
-        asked = [field(seen, "if-modified-since") for seen in server.requests]
+        asked = [field(request, "if-modified-since") for request in server.requests]
         assert any(asked) is is_update
 
 

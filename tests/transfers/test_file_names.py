@@ -217,7 +217,7 @@ def test_a_name_in_files_that_cannot_be_encoded_is_replaced(sandbox, given, sent
                 {"f": content},
             )
         ]
-        seen = [request.body for request in sandbox.seen]
+        seen = [request.body for request in sandbox.requests]
 
     assert len(bodies) == 3
     assert all(f'filename="{sent}"'.encode() in body for body in seen)

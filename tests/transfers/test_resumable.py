@@ -240,7 +240,7 @@ def test_only_what_is_missing_is_sent_again(sandbox, path, url, protocol):
         there = api.get(url).content
 
     assert there == BODY
-    sent = [len(seen.body) for seen in sandbox.seen if seen.body]
+    sent = [len(request.body) for request in sandbox.requests if request.body]
     assert sent == [len(BODY), len(BODY) - drop, len(BODY) - 2 * drop]
 
 

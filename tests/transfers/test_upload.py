@@ -114,7 +114,7 @@ def reset(connection):
 def bodies(sandbox):
     """Return the bodies that arrived whole, once nobody writes to the list any more."""
     sandbox.close()
-    return [seen.body for seen in sandbox.seen]
+    return [request.body for request in sandbox.requests]
 
 
 def parts(seen):
@@ -210,7 +210,7 @@ def source(make, path):
 def test_a_source_arrives_as_the_body(api, sandbox, source, expected, has_size):
     api.upload("echo", source)
 
-    (seen,) = sandbox.seen
+    (seen,) = sandbox.requests
     assert seen.method == "PUT"
     assert seen.body == expected
     length = str(len(expected)) if has_size else None
@@ -222,7 +222,7 @@ def test_a_source_arrives_as_the_body(api, sandbox, source, expected, has_size):
 def test_a_source_arrives_as_a_file_in_a_form(api, sandbox, source, expected, has_size):
     api.upload("echo", source, field="film", filename="a.bin", data={"title": "é", "tags": [1, 2]})
 
-    (seen,) = sandbox.seen
+    (seen,) = sandbox.requests
     *values, (fields, content) = parts(seen)
     assert seen.method == "POST"
     assert content == expected
@@ -247,7 +247,7 @@ def test_a_type_is_guessed_by_the_name(api, sandbox, tmp_path, name, media_type,
 
     api.upload("echo", tmp_path / name, field=field)
 
-    (seen,) = sandbox.seen
+    (seen,) = sandbox.requests
     fields = parts(seen)[0][0] if field else seen.headers
     assert fields["Content-Type"] == media_type
 
@@ -257,7 +257,7 @@ def test_what_is_no_media_type_is_refused(api, sandbox, media_type):
     with pytest.raises(ValueError, match="content_type"):
         api.upload("echo", SMALL, field="f", content_type=media_type)
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 @pytest.mark.parametrize("where", ["field", "filename", "data"])
@@ -268,7 +268,7 @@ def test_a_name_never_ends_its_quotes(api, sandbox, where):
 
     api.upload("echo", SMALL, **given)
 
-    found = parts(sandbox.seen[0])
+    found = parts(sandbox.requests[0])
     assert [content for _, content in found] == [b"v", SMALL]
     assert [len(fields) for fields, _ in found] == [1, 2]
     dispositions = "".join(str(fields["Content-Disposition"]) for fields, _ in found)
@@ -282,21 +282,21 @@ def test_a_file_whose_name_is_no_text_is_sent(api, sandbox, tmp_path):
 
     api.upload("echo", file, field="f")
 
-    assert parts(sandbox.seen[0])[0][1] == SMALL
+    assert parts(sandbox.requests[0])[0][1] == SMALL
 
 
 def test_a_form_says_its_boundary_whatever_the_session_sends_by_default(sandbox):
     with httpkit.Session(sandbox.url, headers={"Content-Type": "application/json"}) as api:
         api.upload("echo", SMALL, field="f")
 
-    assert "boundary=" in sandbox.seen[0].headers["Content-Type"]
+    assert "boundary=" in sandbox.requests[0].headers["Content-Type"]
 
 
 @sources("path", "file at an offset")
 def test_size_takes_the_first_bytes(api, sandbox, source, expected, has_size):
     api.upload("echo", source, size=100)
 
-    (seen,) = sandbox.seen
+    (seen,) = sandbox.requests
     assert (seen.body, seen.headers["Content-Length"]) == (expected[:100], "100")
 
 
@@ -313,7 +313,7 @@ def test_a_source_that_is_too_short_is_refused_at_once(api, sandbox, source, exp
     with pytest.raises(TransferError, match="size="):
         api.upload("echo", source, size=len(LARGE) + 1)
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 def test_a_stream_is_not_read_further_than_its_size(api, raw_server):
@@ -395,15 +395,15 @@ def test_every_attempt_sends_the_same_bytes(api, sandbox, path, url, options, ti
     with opened(path, 70_001) as source:
         api.upload(url, source, **made)
 
-    assert [seen.body == LARGE[70_001:] for seen in sandbox.seen] == [True] * times
-    assert len({seen.headers["Content-Length"] for seen in sandbox.seen}) == 1
+    assert [request.body == LARGE[70_001:] for request in sandbox.requests] == [True] * times
+    assert len({request.headers["Content-Length"] for request in sandbox.requests}) == 1
 
 
 @sources("path", "re-iterable", "callable")
 def test_every_source_that_can_is_sent_again(api, sandbox, source, expected, has_size):
     api.upload("flaky/a?fail=2", source)
 
-    assert [seen.body == expected for seen in sandbox.seen] == [True] * 3
+    assert [request.body == expected for request in sandbox.requests] == [True] * 3
 
 
 @pytest.mark.parametrize("name", ["503 twice", "401"])
@@ -413,10 +413,10 @@ def test_every_attempt_sends_the_same_form(api, sandbox, path, name):
 
     api.upload(url, path, field="f", data={"a": "b"}, idempotency_key=True, **made)
 
-    assert len(sandbox.seen) == times
-    assert len({seen.body for seen in sandbox.seen}) == 1
-    assert len({seen.headers["Content-Type"] for seen in sandbox.seen}) == 1
-    assert parts(sandbox.seen[-1])[-1][1] == LARGE
+    assert len(sandbox.requests) == times
+    assert len({request.body for request in sandbox.requests}) == 1
+    assert len({request.headers["Content-Type"] for request in sandbox.requests}) == 1
+    assert parts(sandbox.requests[-1])[-1][1] == LARGE
 
 
 @pytest.mark.parametrize("name", ["503 twice", "307", "401"])
@@ -437,14 +437,14 @@ def test_a_body_goes_to_no_other_origin(api, sandbox, path):
     with pytest.raises(RedirectError, match="redirect_body"):
         api.upload("redirect/other/echo?status=307", path)
 
-    assert len(sandbox.seen) == 1
+    assert len(sandbox.requests) == 1
 
 
 def test_a_body_goes_to_another_origin_when_that_is_allowed(api, sandbox, path):
     api.upload(f"redirect?to={sandbox.other_url}/echo&status=307", path, redirect_body=True)
 
-    assert [seen.body == LARGE for seen in sandbox.seen] == [True, True]
-    assert len({seen.port for seen in sandbox.seen}) == 2
+    assert [request.body == LARGE for request in sandbox.requests] == [True, True]
+    assert len({request.port for request in sandbox.requests}) == 2
 
 
 def test_a_broken_connection_is_followed_by_the_same_bytes(listening, path):
@@ -593,7 +593,7 @@ def test_a_file_that_changes_while_it_is_sent_never_arrives(listening, huge, cha
 def test_a_redirect_that_drops_the_body_drops_its_digest(api, sandbox):
     api.upload("redirect?to=/echo&status=303", SMALL, checksum=sum_of(SMALL))
 
-    assert [(seen.method, "Content-Digest" in seen.headers) for seen in sandbox.seen] == [
+    assert [(one.method, "Content-Digest" in one.headers) for one in sandbox.requests] == [
         ("PUT", True), ("GET", False),
     ]  # fmt: skip
 
@@ -609,7 +609,7 @@ def sum_of(content, algorithm="sha256"):
 def test_a_right_checksum_goes_along(api, sandbox, source, expected, has_size):
     api.upload("echo", source, checksum=sum_of(expected))
 
-    (seen,) = sandbox.seen
+    (seen,) = sandbox.requests
     digest = base64.b64encode(hashlib.sha256(expected).digest()).decode()
     assert (seen.body, seen.headers["Content-Digest"]) == (expected, f"sha-256=:{digest}:")
 
@@ -719,7 +719,7 @@ def test_a_file_that_may_not_be_read_is_refused_before_a_byte(api, sandbox, path
     with pytest.raises(TransferError, match="cannot be read"):
         api.upload("echo", path)
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 class Failing(io.RawIOBase):
@@ -855,9 +855,11 @@ def test_an_encoder_is_sent_again_as_it_was(api, sandbox, path, is_monitored, na
 
         api.put(url, data=body, headers={"Content-Type": body.content_type}, **made)
 
-    assert [seen.body == expected for seen in sandbox.seen] == [True] * times
-    assert {seen.headers["Content-Length"] for seen in sandbox.seen} == {str(len(expected))}
-    assert {seen.headers["Content-Type"] for seen in sandbox.seen} == {given.content_type}
+    assert [request.body == expected for request in sandbox.requests] == [True] * times
+    assert {request.headers["Content-Length"] for request in sandbox.requests} == {
+        str(len(expected))
+    }
+    assert {request.headers["Content-Type"] for request in sandbox.requests} == {given.content_type}
 
 
 def test_an_encoder_brings_its_own_content_type(api, sandbox):
@@ -865,7 +867,7 @@ def test_an_encoder_brings_its_own_content_type(api, sandbox):
 
     api.post("echo", data=body)
 
-    assert sandbox.seen[0].headers["Content-Type"] == body.content_type
+    assert sandbox.requests[0].headers["Content-Type"] == body.content_type
 
 
 def test_a_monitor_hears_of_every_attempt(api, path):
@@ -924,9 +926,13 @@ def test_a_form_is_what_requests_would_send(api, sandbox, path, shape, size):
 
         api.put("flaky/a?fail=1", files=files, data=data)
 
-    (boundary,) = {seen.headers["Content-Type"].partition("=")[2] for seen in sandbox.seen}
+    (boundary,) = {
+        request.headers["Content-Type"].partition("=")[2] for request in sandbox.requests
+    }
     theirs = expected.headers["Content-Type"].partition("=")[2]
-    anew = [seen.body.replace(boundary.encode(), theirs.encode()) for seen in sandbox.seen]
+    anew = [
+        request.body.replace(boundary.encode(), theirs.encode()) for request in sandbox.requests
+    ]
     assert [body == expected.body for body in anew] == [True, True]
 
 
@@ -976,13 +982,13 @@ def test_a_file_that_hides_its_size_is_refused(api, sandbox):
     with pytest.raises(TransferError, match="open it"):
         api.upload("echo", "/proc/self/status")
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 def test_a_caller_may_ask_for_chunks(api, sandbox, path):
     api.upload("echo", path, headers={"Transfer-Encoding": "chunked"})
 
-    (seen,) = sandbox.seen
+    (seen,) = sandbox.requests
     assert seen.body == LARGE
     assert "Content-Length" not in seen.headers
 
@@ -1002,4 +1008,4 @@ def test_an_argument_that_cannot_work_is_refused_before_a_byte(api, sandbox, opt
     with pytest.raises(ValueError):
         api.upload("echo", SMALL, **options)
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []

@@ -274,8 +274,8 @@ def test_downloads_and_uploads_go_through_the_proxy(session, sandbox, tap, tmp_p
     api.upload("echo", source)
     api.download("bytes/200000", dest)
 
-    assert (sandbox.seen[0].body, dest.stat().st_size) == (source.read_bytes(), 200_000)
-    assert tap.sent.count(b"Proxy-Authorization") >= len(sandbox.seen)
+    assert (sandbox.requests[0].body, dest.stat().st_size) == (source.read_bytes(), 200_000)
+    assert tap.sent.count(b"Proxy-Authorization") >= len(sandbox.requests)
 
 
 # Which proxy, if any
@@ -306,7 +306,7 @@ def test_a_calls_none_goes_around_the_sessions_proxy(session, proxies, sandbox):
 
     api.get("echo", proxies={"http": None})
 
-    assert (len(sandbox.seen), proxy.requests) == (1, [])
+    assert (len(sandbox.requests), proxy.requests) == (1, [])
 
 
 def test_a_proxy_set_in_the_environment_mid_session_is_used_from_then_on(
@@ -325,7 +325,7 @@ def test_a_proxy_set_in_the_environment_mid_session_is_used_from_then_on(
     api.get("echo")
 
     assert through == "proxy"
-    assert (len(sandbox.seen), len(proxy.requests)) == (3, 1)
+    assert (len(sandbox.requests), len(proxy.requests)) == (3, 1)
 
 
 NO_PROXY = {
@@ -348,7 +348,7 @@ def test_no_proxy_of_the_environment_names_who_is_reached_directly(
 
     session(sandbox.url).get("echo")
 
-    assert (len(sandbox.seen), len(proxy.requests)) == ((1, 0) if is_direct else (0, 1))
+    assert (len(sandbox.requests), len(proxy.requests)) == ((1, 0) if is_direct else (0, 1))
 
 
 def test_a_redirect_leaves_the_proxy_when_the_next_host_needs_none(
@@ -360,7 +360,7 @@ def test_a_redirect_leaves_the_proxy_when_the_next_host_needs_none(
 
     session("http://h.test", auth=httpkit.BearerAuth(TOKEN), allow_http_auth=True).get("x")
 
-    (seen,) = sandbox.seen
+    (seen,) = sandbox.requests
     assert "proxy-authorization" not in seen.headers
     assert "authorization" not in seen.headers
     assert b"Proxy-Authorization: Basic " + BASIC in proxy.requests[0]
@@ -389,7 +389,7 @@ def test_a_proxy_of_one_host_is_not_asked_for_another(session, proxies, sandbox)
     through, direct = api.get("http://h.test/x"), api.get(f"{sandbox.url}/echo")
 
     assert (through.text, direct.status_code) == ("proxy", 200)
-    assert (len(proxy.requests), len(sandbox.seen)) == (1, 1)
+    assert (len(proxy.requests), len(sandbox.requests)) == (1, 1)
 
 
 # Proxies that do not behave

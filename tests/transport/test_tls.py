@@ -457,7 +457,7 @@ def test_credentials_are_bound_to_an_address_of_ipv6(six, sandbox, session):
     api.get(f"{sandbox.url}/echo")
 
     assert b"\r\nAuthorization: Bearer t0ken\r\n" in six.requests[0]
-    assert "authorization" not in sandbox.seen[0].headers
+    assert "authorization" not in sandbox.requests[0].headers
 
 
 @needs_ipv6
@@ -482,7 +482,7 @@ def test_a_redirect_from_ipv6_to_ipv4_leaves_credentials_behind(
     session(server.url, auth=httpkit.BearerAuth("t0ken")).get("x")
 
     assert b"Authorization" in server.requests[0]
-    assert "authorization" not in sandbox.seen[0].headers
+    assert "authorization" not in sandbox.requests[0].headers
 
 
 @needs_ipv6

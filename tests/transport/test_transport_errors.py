@@ -392,7 +392,7 @@ def test_an_argument_that_cannot_be_sent_is_refused(sandbox, waits, options):
         api.request(**options)
 
     assert not isinstance(caught.value, UnicodeError)
-    assert (sandbox.seen, waits) == ([], [])
+    assert (sandbox.requests, waits) == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -729,7 +729,7 @@ def test_a_limit_that_cannot_work_is_refused_before_sending(sandbox, limit, at):
     with httpkit.Session(sandbox.url) as api, pytest.raises(ValueError, match="max_body="):
         api.get("echo", max_body=limit) if at == "call" else httpkit.Session(max_body=limit)
 
-    assert sandbox.seen == []
+    assert sandbox.requests == []
 
 
 def test_a_stream_is_not_limited(raw_server, make_response):

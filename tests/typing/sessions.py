@@ -201,7 +201,7 @@ def tests_of_an_sdk() -> None:
         assert_type(sandbox, Sandbox)
         assert_type(sandbox.url, str)
         assert_type(waits, list[float])
-        assert_type(sandbox.seen[0].body, bytes)
+        assert_type(sandbox.requests[0].body, bytes)
 
 
 def adapters(api: httpkit.Session, request: requests.PreparedRequest) -> None:

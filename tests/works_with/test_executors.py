@@ -29,7 +29,7 @@ class Counting(FakeServer):
 
     def answer(self, seen):
         with self.lock:
-            times = sum(other.path == seen.path for other in self.seen)
+            times = sum(other.path == seen.path for other in self.requests)
         is_fine = times > 2 or not seen.path.startswith("/flaky/")
         return Answer(200 if is_fine else 503, {"path": seen.path})
 
@@ -56,7 +56,7 @@ def test_a_call_in_the_background_is_retried_and_raises_as_ours_does(sandbox):
 
     assert [(answer.attempts, type(answer)) for answer in answers] == [(3, httpkit.Response)] * 4
     assert [len(sandbox.attempts(key)) for key in "abcd"] == [3] * 4
-    assert {seen.headers["Authorization"] for seen in sandbox.seen} == {"Bearer t0ken"}
+    assert {request.headers["Authorization"] for request in sandbox.requests} == {"Bearer t0ken"}
 
 
 def test_a_background_call_takes_our_keywords(sandbox):
@@ -109,7 +109,9 @@ def test_joblib_spreads_calls_over_processes_that_keep_their_connections(server)
             get_reusable_executor().shutdown(wait=True)
 
     assert [item["path"] for item in found] == [f"/posts/{n}" for n in range(40)]
-    assert sorted(seen.path for seen in server.seen) == sorted(item["path"] for item in found)
+    assert sorted(request.path for request in server.requests) == sorted(
+        item["path"] for item in found
+    )
     assert len(server.callers) <= 2
 
 
@@ -119,5 +121,5 @@ def test_joblib_on_threads_shares_the_session(server):
         answers = run(joblib.delayed(api.get)(f"flaky/{n}") for n in range(8))
 
     assert [answer.attempts for answer in answers] == [3] * 8
-    assert len(server.seen) == 24
+    assert len(server.requests) == 24
     assert len(server.callers) <= 4

@@ -160,7 +160,7 @@ def test_a_cache_hit_sends_nothing_and_says_so(cached, sandbox):
 
     assert (miss.from_cache, hit.from_cache) == (False, True)
     assert hit.json() == miss.json()
-    assert len(sandbox.seen) == 1
+    assert len(sandbox.requests) == 1
 
 
 def test_a_cache_hit_is_a_response_of_ours(cached):
@@ -197,7 +197,7 @@ def test_class_settings_and_resources_work_under_the_mixin(sandbox):
         blog.cache.close()
 
     assert found[0] == found[1]
-    assert [seen.headers["X-Team"] for seen in sandbox.seen] == ["a"]
+    assert [request.headers["X-Team"] for request in sandbox.requests] == ["a"]
 
 
 def test_a_failure_is_got_through_and_its_success_is_stored(cached, sandbox):
@@ -228,7 +228,7 @@ def test_a_stored_404_is_an_error_each_time(times, sandbox):
                 api.get("posts/99")
         api.cache.close()
 
-    assert len(sandbox.seen) == 1
+    assert len(sandbox.requests) == 1
 
 
 def test_a_table_is_asked_of_a_cache_hit_too(cached):
@@ -256,7 +256,7 @@ def test_a_redirect_is_followed_under_the_mixin(cached, sandbox):
     second = cached.get("redirect/chain/1")
 
     assert first.json()["path"] == second.json()["path"] == "/echo"
-    assert [seen.path for seen in sandbox.seen] == ["/redirect/chain/1", "/echo"]
+    assert [request.path for request in sandbox.requests] == ["/redirect/chain/1", "/echo"]
 
 
 # ---- CacheControl
@@ -347,7 +347,7 @@ def test_a_cassette_is_heard_on_a_connection_that_is_open(sandbox, tmp_path, cap
         api.get("echo")
         with vcr.use_cassette(tape):
             recorded = api.get("flaky/a")
-        sent = len(sandbox.seen)
+        sent = len(sandbox.requests)
         with vcr.use_cassette(tape, record_mode="none") as cassette:
             replayed = api.get("flaky/a")
         api.get("echo")
@@ -355,7 +355,7 @@ def test_a_cassette_is_heard_on_a_connection_that_is_open(sandbox, tmp_path, cap
 
     assert (recorded.attempts, replayed.attempts, cassette.play_count) == (3, 3, 3)
     assert replayed.text == recorded.text
-    assert (sent, len(sandbox.seen)) == (4, 5)
+    assert (sent, len(sandbox.requests)) == (4, 5)
 
 
 # ---- truststore
@@ -436,7 +436,7 @@ def test_pydantic_models_go_out_by_alias_and_come_back(sandbox):
         found = posts.get(created.id)
         everyone = list(posts.list())
 
-    assert sandbox.seen[0].json == {"title": "Hello", "userId": 7, "author": {"name": "Ada"}}
+    assert sandbox.requests[0].json == {"title": "Hello", "userId": 7, "author": {"name": "Ada"}}
     assert found == created
     assert (type(found.author), found.user_id) == (Author, 7)
     assert {type(post) for post in everyone} == {Post}
@@ -455,7 +455,7 @@ def test_a_replaced_pydantic_model_is_sent_whole_by_the_names_of_its_choice(sand
         posts.create(model(title="x"))
         posts.replace(1, model(title="x"))
 
-    assert [seen.json for seen in sandbox.seen] == [{"title": "x"}, sent]
+    assert [request.json for request in sandbox.requests] == [{"title": "x"}, sent]
 
 
 def test_what_pydantic_refuses_is_a_decode_error_that_names_the_field(sandbox):
@@ -475,7 +475,7 @@ def test_attrs_classes_go_out_and_come_back(sandbox):
         with pytest.raises(httpkit.DecodeError, match=r"\$\.title|title"):
             api.get("echo").decode(Note)
 
-    assert sandbox.seen[0].json == {"title": "Hello", "tags": ["a"]}
+    assert sandbox.requests[0].json == {"title": "Hello", "tags": ["a"]}
     assert found == created == Note("Hello", created.id, ["a"])
 
 

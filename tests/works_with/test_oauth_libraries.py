@@ -146,7 +146,7 @@ def test_an_oauth_1_signature_stays_at_home(signed, sandbox):
     with httpkit.Session(signed.url, auth=sign()) as api:
         api.get(f"{sandbox.url}/echo")
 
-    assert "authorization" not in {name.lower() for name in sandbox.seen[0].headers}
+    assert "authorization" not in {name.lower() for name in sandbox.requests[0].headers}
 
 
 class SignedSession(OAuth1Session, httpkit.Session):
@@ -183,8 +183,8 @@ def test_an_oauth_2_session_fetches_a_token_and_sends_it(authorised, sandbox):
     answer = authorised.get("posts/1")
 
     assert (answer.json()["id"], answer.attempts) == (1, 1)
-    assert [seen.path for seen in sandbox.seen] == ["/token", "/bearer/posts/1"]
-    assert sandbox.seen[1].headers["Authorization"] == f"Bearer {authorised.access_token}"
+    assert [request.path for request in sandbox.requests] == ["/token", "/bearer/posts/1"]
+    assert sandbox.requests[1].headers["Authorization"] == f"Bearer {authorised.access_token}"
 
 
 def test_an_oauth_2_session_repeats_and_raises_as_ours_does(authorised, sandbox):
@@ -199,8 +199,8 @@ def test_an_oauth_2_session_repeats_and_raises_as_ours_does(authorised, sandbox)
 def test_the_token_of_an_oauth_2_session_stops_at_a_redirect_to_another_host(authorised, sandbox):
     authorised.get("redirect/other/echo")
 
-    assert sandbox.seen[-1].path == "/echo"
-    assert "Authorization" not in sandbox.seen[-1].headers
+    assert sandbox.requests[-1].path == "/echo"
+    assert "Authorization" not in sandbox.requests[-1].headers
 
 
 def test_resources_work_on_an_oauth_2_session(authorised):

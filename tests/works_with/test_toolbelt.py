@@ -45,7 +45,7 @@ def test_a_base_url_session_raises_typed_errors(sandbox):
     with Blog(f"{sandbox.url}/") as api, pytest.raises(httpkit.NotFoundError):
         api.get("posts/99")
 
-    assert [seen.path for seen in sandbox.seen] == ["/posts/99"]
+    assert [request.path for request in sandbox.requests] == ["/posts/99"]
 
 
 def test_a_base_url_session_keeps_credentials_at_home(sandbox):
@@ -54,7 +54,7 @@ def test_a_base_url_session_keeps_credentials_at_home(sandbox):
         api.get("echo")
         api.get(f"{sandbox.other_url}/echo")
 
-    told = [seen.headers.get("Authorization") for seen in sandbox.seen]
+    told = [request.headers.get("Authorization") for request in sandbox.requests]
     assert told == ["Bearer t0ken-of-the-blog", None]
 
 

@@ -78,7 +78,7 @@ def test_a_span_holds_no_credential_of_a_header(sandbox, spans):
 
     told = "".join(span.to_json() for span in spans())
     assert len(spans()) == 4
-    assert "t0ken-of-a-span" in sandbox.seen[0].headers["Authorization"]
+    assert "t0ken-of-a-span" in sandbox.requests[0].headers["Authorization"]
     assert [word for word in ("t0ken", "k3y", "c00kie") if word in told] == []
 
 
@@ -130,7 +130,7 @@ def reported():
             input="t0ken-for-sentry", capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         assert ran.returncode == 0, ran.stderr
-        return json.loads(ran.stdout), sandbox.seen
+        return json.loads(ran.stdout), sandbox.requests
 
 
 def test_every_attempt_is_a_breadcrumb(reported):

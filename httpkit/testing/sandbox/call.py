@@ -1,6 +1,6 @@
-"""One request on its way through the Sandbox, and what its query asks for.
+"""One request that the Sandbox handles, and the parameters of its query.
 
-Rule: standard library only, and nothing from httpkit but the rooms of the Sandbox.
+Rule: standard library only, and nothing from httpkit but the Sandbox's own modules.
 """
 
 import sys
@@ -10,10 +10,10 @@ from typing import TypeVar
 
 from httpkit.testing.sandbox.messages import (
     LARGEST_BODY,
-    Answer,
     RefusalError,
+    Response,
     SeenRequest,
-    asked_number,
+    number_parameter,
     pattern,
     with_query,
 )
@@ -27,10 +27,10 @@ _LONGEST_WAIT = 3600
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request on its way through the routes.
+    """One request, while the routes handle it.
 
     Attributes:
-        site: What the sandbox keeps.
+        site: The state of the sandbox.
         request: As it was received.
         path: What is left of its path: each route takes its own part off.
     """
@@ -39,48 +39,48 @@ class Call:
     request: SeenRequest
     path: str
 
-    def lost(self) -> RefusalError:
-        """Return the refusal of a path that leads nowhere."""
+    def not_found(self) -> RefusalError:
+        """Return the 404 of a path without a route."""
         return RefusalError(404, f"no such route: {self.request.path}")
 
-    def asked(self, name: str, default: str) -> str:
+    def parameter(self, name: str, default: str) -> str:
         """Return a query parameter, the first of its name."""
         return self.request.query.get(name, [default])[0]
 
-    def asked_status(self, name: str, default: int) -> int:
+    def status_parameter(self, name: str, default: int) -> int:
         """Return a parameter that is a final status, 200 to 599."""
-        return asked_number(self.request, name, default, least=200, most=599)
+        return number_parameter(self.request, name, default, least=200, most=599)
 
-    def asked_body(self) -> Answer:
-        """Return a body of as many bytes as are asked for."""
-        return pattern(asked_number(self.request, "bytes", 10, most=LARGEST_BODY))
+    def requested_body(self) -> Response:
+        """Return a body of as many bytes as the query says."""
+        return pattern(number_parameter(self.request, "bytes", 10, most=LARGEST_BODY))
 
-    def asked_drop(self) -> int:
-        """Return the bytes after which to hang up; a number beyond any body when not asked for."""
-        return asked_number(self.request, "drop", sys.maxsize)
+    def drop_parameter(self) -> int:
+        """Return the bytes after which to hang up; by default more than any body has."""
+        return number_parameter(self.request, "drop", sys.maxsize)
 
     def chosen(self, name: str, choices: Mapping[str, _Choice], default: str) -> _Choice:
-        """Return what a parameter chooses.
+        """Return the choice that a parameter names.
 
         Raises:
             RefusalError: There is no such choice.
         """
-        choice = self.asked(name, default)
+        choice = self.parameter(name, default)
         if choice not in choices:
             raise RefusalError(400, f"{name} must be one of {', '.join(choices)}")
         return choices[choice]
 
-    def asked_seconds(self) -> float:
-        """Return the seconds that an answer is to take."""
-        return asked_number(self.request, "seconds", 1.0, most=_LONGEST_WAIT)
+    def seconds_parameter(self) -> float:
+        """Return the seconds that the response is delayed by."""
+        return number_parameter(self.request, "seconds", 1.0, most=_LONGEST_WAIT)
 
     def credentials(self, scheme: str) -> str | None:
-        """Return what Authorization holds of a scheme; None when it holds another, or is absent."""
+        """Return the credentials of a scheme in Authorization, or None."""
         named, _, value = self.request.headers.get("authorization", "").partition(" ")
         return value.strip() if named.lower() == scheme else None
 
-    def same(self) -> str:
-        """Return the address of this very request."""
+    def own_url(self) -> str:
+        """Return the path and query of this request."""
         return with_query(self.request.path, self.request.query)
 
     def cookies_sent(self) -> dict[str, str]:

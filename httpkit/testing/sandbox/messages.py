@@ -1,6 +1,6 @@
-"""What the Sandbox received, and what it answers.
+"""Requests that the Sandbox received, and responses that it sends.
 
-Rule: standard library only, and nothing from httpkit but the rooms of the Sandbox.
+Rule: standard library only, and nothing from httpkit but the Sandbox's own modules.
 """
 
 import json
@@ -77,7 +77,7 @@ class SeenRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """A response to be sent.
 
     Attributes:
@@ -95,16 +95,16 @@ class Answer:
     is_chunked: bool = False
 
 
-def as_json(value: object, *, status: int = 200, headers: Pairs = ()) -> Answer:
-    """Answer with a JSON document."""
-    return Answer(status, json.dumps(value).encode(), "application/json", headers)
+def as_json(value: object, *, status: int = 200, headers: Pairs = ()) -> Response:
+    """Return a JSON document."""
+    return Response(status, json.dumps(value).encode(), "application/json", headers)
 
 
-def problem(status: int, detail: str, *, headers: Pairs = (), **members: object) -> Answer:
-    """Describe a failure as RFC 9457 says."""
-    kind = {"type": "about:blank", "title": reason(status), "status": status, "detail": detail}
-    body = json.dumps({**kind, **members}).encode()
-    return Answer(status, body, "application/problem+json", headers)
+def problem(status: int, detail: str, *, headers: Pairs = (), **members: object) -> Response:
+    """Return a problem document (RFC 9457)."""
+    document = {"type": "about:blank", "title": reason(status), "status": status, "detail": detail}
+    body = json.dumps({**document, **members}).encode()
+    return Response(status, body, "application/problem+json", headers)
 
 
 def reason(status: int) -> str:
@@ -112,16 +112,16 @@ def reason(status: int) -> str:
     return reason_phrases.get(status, "Unassigned")
 
 
-def html(title: str, *, status: int = 200) -> Answer:
-    """Answer with a page."""
+def html(title: str, *, status: int = 200) -> Response:
+    """Return an HTML page."""
     page = f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>"
-    return Answer(status, page.encode(), "text/html; charset=utf-8")
+    return Response(status, page.encode(), "text/html; charset=utf-8")
 
 
-def pattern(size: int, *, first: int = 0) -> Answer:
-    """Answer with so many bytes, which count from the first one, and again from 0 after 255."""
+def pattern(size: int, *, first: int = 0) -> Response:
+    """Return so many bytes, which count up from `first` and start at 0 again after 255."""
     body = (bytes(range(256)) * (size // 256 + 2))[first : first + size]
-    return Answer(200, body, "application/octet-stream")
+    return Response(200, body, "application/octet-stream")
 
 
 def read_number(
@@ -130,7 +130,7 @@ def read_number(
     """Read a number of the request.
 
     Raises:
-        RefusalError: It is none, or out of its bounds.
+        RefusalError: It is not a number, or out of bounds.
     """
     with suppress(ValueError):
         number = read(text)
@@ -139,24 +139,24 @@ def read_number(
     raise RefusalError(400, f"{name} must be a number from {least} to {most}, not {text!r}")
 
 
-def asked_number(
+def number_parameter(
     request: SeenRequest, name: str, default: _Number, *, least: int = 0, most: int = sys.maxsize
 ) -> _Number:
     """Read a query parameter as a number of the default's type.
 
     Raises:
-        RefusalError: It is none, or out of its bounds.
+        RefusalError: It is not a number, or out of bounds.
     """
     text = request.query.get(name, [str(default)])[0]
     return read_number(text, name, type(default), least=least, most=most)
 
 
 class RefusalError(Exception):
-    """A request that gets a problem document, raised wherever the problem is found."""
+    """An error that is sent to the client as a problem document."""
 
     def __init__(self, status: int, detail: str, *, headers: Pairs = (), **members: object) -> None:
         super().__init__(detail)
-        self.answer: Answer = problem(status, detail, headers=headers, **members)
+        self.response: Response = problem(status, detail, headers=headers, **members)
 
 
 def decoded(body: bytes) -> Any:

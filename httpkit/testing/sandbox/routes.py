@@ -1,6 +1,6 @@
-"""Which route of the Sandbox answers what; the table for people is in `sandbox`.
+"""The routes of the Sandbox; the table for users is in `server`.
 
-Rule: standard library only, and nothing from httpkit but the rooms of the Sandbox.
+Rule: standard library only, and nothing from httpkit but the Sandbox's own modules.
 """
 
 import gzip
@@ -11,18 +11,17 @@ from functools import partial
 from typing import cast
 from urllib.parse import unquote
 
-from httpkit.testing.sandbox import auth as guards
-from httpkit.testing.sandbox import files
+from httpkit.testing.sandbox import auth, files
 from httpkit.testing.sandbox.call import Call
 from httpkit.testing.sandbox.messages import (
     LONGEST_STREAM,
-    Answer,
     RefusalError,
+    Response,
     SeenRequest,
     as_json,
-    asked_number,
     decoded,
     html,
+    number_parameter,
     problem,
     read_number,
     reason,
@@ -31,14 +30,14 @@ from httpkit.testing.sandbox.messages import (
 from httpkit.testing.sandbox.store import Row, Site
 
 
-def answer_to(site: Site, request: SeenRequest) -> Answer:
-    """Return what a request gets."""
+def respond(site: Site, request: SeenRequest) -> Response:
+    """Return the response to a request."""
     # RFC 9112 section 3.2.2: a server accepts the absolute form, which a proxy is sent.
-    return _answer(Call(site, request, re.sub(r"^https?://[^/]*", "", request.path)))
+    return _dispatch(Call(site, request, re.sub(r"^https?://[^/]*", "", request.path)))
 
 
-def _answer(call: Call) -> Answer:
-    """Take one segment off the path and let the route of that name answer."""
+def _dispatch(call: Call) -> Response:
+    """Take one segment off the path and call the route of that name."""
     name, slash, rest = call.path.removeprefix("/").partition("/")
     name = unquote(name)
     inner = replace(call, path=slash + rest)
@@ -51,16 +50,16 @@ def _answer(call: Call) -> Answer:
             return _FIXED[name]
         return _collection(inner, name)
     except RefusalError as refusal:
-        return refusal.answer
+        return refusal.response
 
 
-def _collection(call: Call, name: str, within: Row | None = None) -> Answer:
+def _collection(call: Call, name: str, within: Row | None = None) -> Response:
     if name not in call.site.collections:
-        raise call.lost()
+        raise call.not_found()
     if nested := re.fullmatch("/([^/]+)/([^/]+)((?:/[^/]+)?)", call.path):
         return _nested(call, name, *map(unquote, nested.groups()[:2]), rest=nested[3])
     if not re.fullmatch("(/[^/]+)?", call.path):
-        raise call.lost()
+        raise call.not_found()
     allowed = _ITEM_METHODS if call.path else _COLLECTION_METHODS
     if call.request.method not in allowed:
         allow = (("Allow", ", ".join(allowed)),)
@@ -75,10 +74,10 @@ def _collection(call: Call, name: str, within: Row | None = None) -> Answer:
         return collection.select(call.request, within or {})
 
 
-def _nested(call: Call, name: str, key: str, inner: str, *, rest: str) -> Answer:
-    """Answer with what belongs to one row: `/users/1/posts` has the posts of userId 1."""
+def _nested(call: Call, name: str, key: str, inner: str, *, rest: str) -> Response:
+    """Return the rows that belong to one: `/users/1/posts` has the posts of userId 1."""
     if inner not in call.site.collections:
-        raise call.lost()
+        raise call.not_found()
     with call.site.lock:
         row = call.site.collections[name].rows.get(key)
     if row is None:
@@ -87,21 +86,21 @@ def _nested(call: Call, name: str, key: str, inner: str, *, rest: str) -> Answer
     return _collection(replace(call, path=rest), inner, within)
 
 
-def _guarded(call: Call, *, by: Callable[[Call], None]) -> Answer:
-    """Answer the rest of the path to whom a guard lets in."""
-    by(call)
-    return _answer(call) if call.path.strip("/") else as_json({"authenticated": True})
+def _protected(call: Call, *, check: Callable[[Call], None]) -> Response:
+    """Check the credentials, and serve the rest of the path."""
+    check(call)
+    return _dispatch(call) if call.path.strip("/") else as_json({"authenticated": True})
 
 
-def _wrapped(call: Call) -> Answer:
+def _wrapped(call: Call) -> Response:
     name = unquote(call.path[1:])
     if name not in call.site.collections:
-        raise call.lost()
+        raise call.not_found()
     with call.site.lock:
         return call.site.collections[name].wrap(call.request)
 
 
-def _echo(call: Call) -> Answer:
+def _echo(call: Call) -> Response:
     request = call.request
     return as_json(
         {
@@ -116,20 +115,20 @@ def _echo(call: Call) -> Answer:
     )
 
 
-def _status(call: Call) -> Answer:
-    return _asked_for(call, read_number(call.path[1:], "status", int, least=200, most=599))
+def _status(call: Call) -> Response:
+    return _requested(call, read_number(call.path[1:], "status", int, least=200, most=599))
 
 
-def _asked_for(call: Call, status: int) -> Answer:
-    """Answer with a status, and with the headers and the kind of body in the query."""
+def _requested(call: Call, status: int) -> Response:
+    """Return a status, with the headers and the kind of body that the query names."""
     detail = f"asked for {status}"
     kinds = {
         "problem": problem(status, detail),
         "object": as_json({}, status=status),
         "json": as_json({"error": {"message": detail}}, status=status),
         "html": html(f"{status} {reason(status)}", status=status),
-        "text": Answer(status, detail.encode()),
-        "empty": Answer(status),
+        "text": Response(status, detail.encode()),
+        "empty": Response(status),
     }
     response = call.chosen("kind", kinds, "problem" if status >= 400 else "object")
     query = call.request.query
@@ -137,16 +136,16 @@ def _asked_for(call: Call, status: int) -> Answer:
     return replace(response, headers=tuple(asked))
 
 
-def _graphql(call: Call) -> Answer:
-    """Answer a GraphQL operation with what was received: GraphQL over HTTP, by POST."""
+def _graphql(call: Call) -> Response:
+    """Return the GraphQL operation that was received: GraphQL over HTTP, by POST."""
     if call.request.method != "POST":
-        raise RefusalError(405, "GraphQL is a POST here", headers=(("Allow", "POST"),))
+        raise RefusalError(405, "a GraphQL operation must be a POST", headers=(("Allow", "POST"),))
     body = decoded(call.request.body)
     received = cast("Row", body) if isinstance(body, dict) else {}
     is_operation = isinstance(received.get("query"), str)
-    failures = asked_number(call.request, "errors", 0, most=LONGEST_STREAM)
+    failures = number_parameter(call.request, "errors", 0, most=LONGEST_STREAM)
     document: Row = {"data": None}
-    if is_operation and call.asked("data", "1") != "0":
+    if is_operation and call.parameter("data", "1") != "0":
         document["data"] = {
             name: received.get(name) for name in ("query", "variables", "operationName")
         }
@@ -157,17 +156,17 @@ def _graphql(call: Call) -> Answer:
             {"message": f"error {number}", "path": ["query"]} for number in range(1, failures + 1)
         ]
     knows = "application/graphql-response+json" in call.request.headers.get("accept", "")
-    kind = "application/graphql-response+json" if knows else "application/json"
-    status = call.asked_status("status", 200 if is_operation else 400)
-    return replace(as_json(document, status=status), content_type=kind)
+    content_type = "application/graphql-response+json" if knows else "application/json"
+    status = call.status_parameter("status", 200 if is_operation else 400)
+    return replace(as_json(document, status=status), content_type=content_type)
 
 
-def _flaky(call: Call) -> Answer:
+def _flaky(call: Call) -> Response:
     key = unquote(call.path[1:])
     if not key:
-        raise call.lost()
-    failures = asked_number(call.request, "fail", 2)
-    then = call.asked_status("then", 200)
+        raise call.not_found()
+    failures = number_parameter(call.request, "fail", 2)
+    then = call.status_parameter("then", 200)
     with call.site.lock:
         attempts = call.site.attempts.setdefault(key, [])
         attempts.append(call.request)
@@ -175,38 +174,38 @@ def _flaky(call: Call) -> Answer:
     if count > failures:
         received = len(call.request.body)
         return as_json({"key": key, "attempts": count, "received": received}, status=then)
-    if call.asked("status", "503") == "drop":
+    if call.parameter("status", "503") == "drop":
         raise ConnectionAbortedError("the client asked to be hung up on")
-    return _asked_for(call, call.asked_status("status", 503))
+    return _requested(call, call.status_parameter("status", 503))
 
 
-def _slow(call: Call) -> Answer:
-    seconds = call.asked_seconds()
+def _slow(call: Call) -> Response:
+    seconds = call.seconds_parameter()
     call.site.wait(seconds)
     return as_json({"seconds": seconds})
 
 
-def _cookies(call: Call) -> Answer:
+def _cookies(call: Call) -> Response:
     if call.path not in {"", "/set"}:
-        raise call.lost()
+        raise call.not_found()
     new = {name: v[0] for name, v in call.request.query.items()} if call.path else {}
     headers = tuple(("Set-Cookie", f"{name}={value}; Path=/") for name, value in new.items())
     return as_json({**call.cookies_sent(), **new}, headers=headers)
 
 
-def _redirect(call: Call) -> Answer:
+def _redirect(call: Call) -> Response:
     name, _, rest = call.path.removeprefix("/").partition("/")
     if name not in _REDIRECTS:
-        raise call.lost()
+        raise call.not_found()
     to = _REDIRECTS[name](replace(call, path=rest))
-    status = call.asked_status("status", 302)
+    status = call.status_parameter("status", 302)
     return as_json({"to": to}, status=status, headers=(("Location", to),))
 
 
 def _to_url(call: Call) -> str:
     if "to" not in call.request.query:
         raise RefusalError(400, "the query needs to=URL")
-    return call.asked("to", "")
+    return call.parameter("to", "")
 
 
 def _to_other(call: Call) -> str:
@@ -220,27 +219,27 @@ def _to_loop(call: Call) -> str:
 
 
 def _to_chain(call: Call) -> str:
-    iter_redirects = read_number(call.path, "hops", int, least=1, most=1000)
+    hops = read_number(call.path, "hops", int, least=1, most=1000)
     start = call.request.path.removesuffix(f"/redirect/chain/{call.path}")
-    following = f"/redirect/chain/{iter_redirects - 1}" if iter_redirects > 1 else "/echo"
+    following = f"/redirect/chain/{hops - 1}" if hops > 1 else "/echo"
     return with_query(start + following, call.request.query)
 
 
-_Route = Callable[[Call], Answer]
+_Route = Callable[[Call], Response]
 
-# The routes that always answer the same.
-_FIXED: Mapping[str, Answer] = {
-    "empty": Answer(204),
-    "gzip": Answer(
+# The routes whose response is always the same.
+_FIXED: Mapping[str, Response] = {
+    "empty": Response(204),
+    "gzip": Response(
         200,
         gzip.compress(b'{"gzipped": true}', mtime=0),
         "application/json",
         (("Content-Encoding", "gzip"),),
     ),
     "html": html("Sandbox"),
-    "invalid-json": Answer(200, b'{"broken": ', "application/json"),
+    "invalid-json": Response(200, b'{"broken": ', "application/json"),
 }
-# The routes that end at their name.
+# The routes that have no further path.
 _LEAVES: Mapping[str, _Route] = {
     "drip": files.drip,
     "events": partial(
@@ -256,18 +255,18 @@ _LEAVES: Mapping[str, _Route] = {
     "lines": partial(files.streamed, content_type="text/plain; charset=utf-8", item="line #\n"),
     "slow": _slow,
     "text": files.text,
-    "token": guards.token,
+    "token": auth.token,
     "truncated": files.truncated,
 }
-# The routes to which the rest of the path means something.
+# The routes that read the rest of the path.
 _BRANCHES: Mapping[str, _Route] = {
-    "basic": partial(_guarded, by=guards.basic),
-    "bearer": partial(_guarded, by=guards.bearer),
+    "basic": partial(_protected, check=auth.basic),
+    "bearer": partial(_protected, check=auth.bearer),
     "bytes": files.sized,
     "cookies": _cookies,
     "echo": _echo,
     "flaky": _flaky,
-    "key": partial(_guarded, by=guards.key),
+    "key": partial(_protected, check=auth.key),
     "redirect": _redirect,
     "resumable": files.resumable,
     "status": _status,
@@ -283,7 +282,7 @@ _REDIRECTS: Mapping[str, Callable[[Call], str]] = {
     "loop": _to_loop,
     "chain": _to_chain,
 }
-# The headers that a query can ask for.
+# The headers that a query can name.
 _ASKED_HEADERS: Mapping[str, str] = {"retry_after": "Retry-After", "request_id": "X-Request-Id"}
 
 BUILT_IN = frozenset({*_FIXED, *_LEAVES, *_BRANCHES})

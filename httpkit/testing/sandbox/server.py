@@ -1,6 +1,6 @@
 """A real HTTP server on loopback, for tutorials and for the tests of your own client.
 
-Rule: standard library only, and nothing from httpkit but the rooms of the Sandbox, so that it can
+Rule: standard library only, and nothing from httpkit but the Sandbox's own modules, so that it can
 judge httpkit from outside.
 
 >>> from urllib.request import urlopen
@@ -8,12 +8,12 @@ judge httpkit from outside.
 ...     urlopen(sandbox.url + "/status/200").read()
 b'{}'
 
-| Route | Answers |
+| Route | Response |
 |---|---|
 | `/posts`, `/posts/1`, `/users` | stored objects: GET, POST, PUT, PATCH, DELETE; see `Sandbox` |
 | `/users/1/posts`, `/users/1/posts/2` | the posts whose `userId` is 1, of any two collections |
 | `/wrapped/posts?_limit=2&_cursor=...` | a page with `items total has_more next_cursor next` |
-| `/bearer/...`, `/basic/...`, `/key/...` | 401, or the rest of the path when the secret is right |
+| `/bearer/...`, `/basic/...`, `/key/...` | 401, or the rest of the path with the right credential |
 | `/token?expires_in=60` | a token for `/bearer`, by the OAuth 2.0 grants; see `Sandbox` |
 | `/echo/...` | what the server received, as JSON |
 | `/status/503?retry_after=2&request_id=r1` | that status, with Retry-After and X-Request-Id |
@@ -21,7 +21,7 @@ b'{}'
 | `/flaky/KEY?fail=2&status=503&then=200` | the first `fail` requests fail; `status=drop` hangs up |
 | `/slow?seconds=1`, `/drip?seconds=1&bytes=10` | a late status line, a slow body |
 | `/redirect?to=URL&status=302`, `/redirect/other/PATH` | there, or the same path on `other_url` |
-| `/redirect/loop`, `/redirect/chain/3` | itself for ever, `/echo` after 3 hops |
+| `/redirect/loop`, `/redirect/chain/3` | a redirect loop, `/echo` after 3 hops |
 | `/cookies`, `/cookies/set?name=value` | the cookies received, or set |
 | `/bytes/100`, `/text?charset=latin-1`, `/html`, `/gzip`, `/empty` | bodies that are whole |
 | `/bytes/100?version=1&etag=weak&digest=1&name=FILE` | a file, for Range and If-Range too |
@@ -48,14 +48,14 @@ from urllib.parse import parse_qs
 
 from httpkit.testing.sandbox.messages import (
     LARGEST_BODY,
-    Answer,
     Headers,
     RefusalError,
+    Response,
     SeenRequest,
     read_number,
     reason,
 )
-from httpkit.testing.sandbox.routes import BUILT_IN, answer_to
+from httpkit.testing.sandbox.routes import BUILT_IN, respond
 from httpkit.testing.sandbox.store import Site
 
 __all__ = ["Sandbox", "SeenRequest"]
@@ -81,14 +81,14 @@ class Sandbox:
     """A server on two loopback ports that starts in milliseconds and leaves nothing behind.
 
     A POST stores an object, or each of a list; with an Idempotency-Key it stores once, and its
-    repeats get the first answer again. A query parameter of a collection filters, except `_page`
-    (from 1), `_offset` (from 0) and `_limit` (10 unless given): with any of them, the answer is one
-    page with an RFC 8288 Link header and X-Total-Count. A stored object has an ETag, and a change
-    with another one in If-Match is refused. A new post needs a title.
+    repeats get the first response again. A query parameter of a collection filters, except `_page`
+    (from 1), `_offset` (from 0) and `_limit` (10 unless given): any of them returns one page with
+    an RFC 8288 Link header and X-Total-Count. A stored object has an ETag, and a change with
+    another one in If-Match is refused. A new post needs a title.
 
     `/token` grants client_credentials and refresh_token (RFC 6749) to the client, whose secret is
     in the header or in the form. `/bearer` accepts what it granted for `expires_in` seconds, an
-    hour unless asked for. A refresh token serves once, and the answer holds the next one.
+    hour unless asked for. A refresh token serves once, and the response holds the next one.
 
     Args:
         collections: The stored objects by route name, copied; None means three posts and two
@@ -150,7 +150,7 @@ class Sandbox:
         self.close()
 
     def start(self) -> Self:
-        """Bind both ports and answer; one that has started stays as it is.
+        """Bind both ports and serve them; does nothing if the sandbox is started.
 
         Returns:
             The sandbox itself.
@@ -167,9 +167,9 @@ class Sandbox:
         return self
 
     def close(self) -> None:
-        """Hang up on every client, answered or not, and release both ports.
+        """Close every connection at once, also within a response, and release both ports.
 
-        Returns when the last thread has ended. What was seen stays readable, and `start()` opens
+        Returns when the last thread has ended. `requests` stays readable, and `start()` opens
         the sandbox again on new ports.
         """
         self._running.close()
@@ -194,10 +194,15 @@ class Sandbox:
         return self._site.origin(1)
 
     @property
-    def seen(self) -> list[SeenRequest]:
+    def requests(self) -> list[SeenRequest]:
         """A copy of what was received on both ports, oldest first."""
         with self._site.lock:
-            return list(self._site.seen)
+            return list(self._site.requests)
+
+    @property
+    def seen(self) -> list[SeenRequest]:
+        """The same as `requests`: its name before 0.2."""
+        return self.requests
 
     def attempts(self, key: str) -> list[SeenRequest]:
         """Return what `/flaky/KEY` received, oldest first.
@@ -209,13 +214,13 @@ class Sandbox:
             return list(self._site.attempts.get(key, ()))
 
     def revoke_tokens(self) -> None:
-        """Accept no longer what `/token` has granted."""
+        """Revoke every token that `/token` has granted."""
         with self._site.lock:
             self._site.granted.clear()
 
     def clear(self) -> None:
-        """Forget requests, flaky counts, keys and granted tokens; restore the stored objects."""
-        self._site.forget()
+        """Drop requests, flaky counts, keys and granted tokens; restore the stored objects."""
+        self._site.reset()
 
 
 _Accepted = socket.socket | tuple[bytes, socket.socket]
@@ -280,7 +285,7 @@ class _Server(socketserver.ThreadingTCPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """One connection: reads requests, keeps them, sends answers."""
+    """One connection: reads requests, records them, sends responses."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -291,14 +296,14 @@ class _Handler(BaseHTTPRequestHandler):
         super().__init__(request, address, server)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing: `Sandbox.seen` is the log."""
+        """Print nothing: `Sandbox.requests` is the log."""
 
     def _serve(self) -> None:
         try:
             body = self._body()
         except RefusalError as refusal:
-            self._send(replace(refusal.answer, headers=(("Connection", "close"),)))
-            # RFC 9112 section 9.6: closing with unread bytes would reset the answer away.
+            self._send(replace(refusal.response, headers=(("Connection", "close"),)))
+            # RFC 9112 section 9.6: closing with unread bytes would lose the response in a reset.
             self.connection.shutdown(socket.SHUT_WR)
             while self.rfile.read(65536):
                 pass
@@ -309,8 +314,8 @@ class _Handler(BaseHTTPRequestHandler):
         decoded = parse_qs(query, keep_blank_values=True)
         request = SeenRequest(self.command, path, decoded, headers, body, self.port)
         with self.site.lock:
-            self.site.seen.append(request)
-        self._send(answer_to(self.site, request))
+            self.site.requests.append(request)
+        self._send(respond(self.site, request))
 
     # http.server finds these by name.
     do_GET = do_HEAD = do_POST = do_PUT = _serve  # noqa: N815 - its names, not ours
@@ -344,7 +349,7 @@ class _Handler(BaseHTTPRequestHandler):
             raise ConnectionAbortedError("the client hung up within the body")
         return body
 
-    def _send(self, response: Answer) -> None:
+    def _send(self, response: Response) -> None:
         headers = [*response.headers]
         if response.status not in _BODILESS:
             headers.append(("Content-Type", response.content_type))
@@ -358,7 +363,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD" and response.status not in _BODILESS:
             self._send_body(response)
 
-    def _send_body(self, response: Answer) -> None:
+    def _send_body(self, response: Response) -> None:
         body = response.body[: response.drop]
         for piece in _pieces(response, body):
             if response.pause:
@@ -371,7 +376,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"0\r\n\r\n")
 
 
-def _pieces(response: Answer, body: bytes) -> Iterable[bytes]:
+def _pieces(response: Response, body: bytes) -> Iterable[bytes]:
     if response.pause:
-        return (body[place : place + 1] for place in range(len(body)))
+        return (body[offset : offset + 1] for offset in range(len(body)))
     return body.splitlines(keepends=True) if response.is_chunked else [body]

@@ -1,6 +1,6 @@
-"""What the Sandbox keeps: objects, uploads, and what both of its ports have seen.
+"""The state of a Sandbox: stored objects, uploads, and the requests of both ports.
 
-Rule: standard library only, and nothing from httpkit but the rooms of the Sandbox.
+Rule: standard library only, and nothing from httpkit but the Sandbox's own modules.
 """
 
 import hashlib
@@ -13,12 +13,12 @@ from contextlib import suppress
 from typing import Any, Protocol, cast
 
 from httpkit.testing.sandbox.messages import (
-    Answer,
     RefusalError,
+    Response,
     SeenRequest,
     as_json,
-    asked_number,
     decoded,
+    number_parameter,
     read_number,
     with_query,
 )
@@ -43,7 +43,7 @@ class Collection:
         self.name = name
         self.rows: dict[str, Row] = {}
         self.newest: int = 0
-        self.first_answers: dict[str, Answer] = {}
+        self.first_responses: dict[str, Response] = {}
         for row in rows:
             self.keep({"id": self.newest + 1, **row})
 
@@ -54,15 +54,15 @@ class Collection:
         if key.isdecimal():
             self.newest = max(self.newest, int(key))
 
-    def select(self, request: SeenRequest, within: Row) -> Answer:
-        """Answer the rows that pass every filter, whole or one page of them."""
+    def select(self, request: SeenRequest, within: Row) -> Response:
+        """Return the rows that pass every filter: all of them, or one page."""
         filters, found = self._found(request, within)
         if not _PAGING & request.query.keys():
             return as_json(found)
-        limit = asked_number(request, "_limit", 10, least=1)
+        limit = number_parameter(request, "_limit", 10, least=1)
         is_offset = "_offset" in request.query
         by, first, step = ("_offset", 0, limit) if is_offset else ("_page", 1, 1)
-        here = asked_number(request, by, first, least=first)
+        here = number_parameter(request, by, first, least=first)
         start = here if is_offset else (here - 1) * limit
         neighbours = {
             "next": (here + step, start + limit < len(found)),
@@ -77,11 +77,11 @@ class Collection:
         headers = (("X-Total-Count", str(len(found))), *((("Link", links),) if links else ()))
         return as_json(found[start : start + limit], headers=headers)
 
-    def wrap(self, request: SeenRequest) -> Answer:
-        """Answer one page of the rows in an object, with a cursor and a URL that lead on."""
+    def wrap(self, request: SeenRequest) -> Response:
+        """Return one page of the rows in an object, with a cursor and a URL of the next page."""
         filters, found = self._found(request, {})
-        limit = asked_number(request, "_limit", 10, least=1)
-        start = asked_number(request, "_offset", 0)
+        limit = number_parameter(request, "_limit", 10, least=1)
+        start = number_parameter(request, "_offset", 0)
         if cursor := request.query.get("_cursor", [""])[0]:
             start = read_number(_read_cursor(cursor), "_cursor", int, most=sys.maxsize)
         end = start + limit
@@ -107,11 +107,11 @@ class Collection:
         ]
         return filters, found
 
-    def create(self, request: SeenRequest, within: Row) -> Answer:
+    def create(self, request: SeenRequest, within: Row) -> Response:
         """Store a new row, or several, once for each idempotency key."""
         key = request.headers.get("idempotency-key")
-        if key in self.first_answers:
-            return self.first_answers[key]
+        if key in self.first_responses:
+            return self.first_responses[key]
         many = decoded(request.body)
         given = cast("list[object]", many if isinstance(many, list) else []) or [_object(request)]
         stored: list[Row] = []
@@ -123,7 +123,7 @@ class Collection:
         if not isinstance(many, list):
             response = as_json(stored[0], status=201, headers=location)
         if key is not None:
-            self.first_answers[key] = response
+            self.first_responses[key] = response
         return response
 
     def _checked(self, row: object) -> Row:
@@ -135,7 +135,7 @@ class Collection:
             raise RefusalError(422, f"{missing[0]} is required", errors=errors)
         return given
 
-    def change(self, request: SeenRequest, key: str, within: Row) -> Answer:
+    def change(self, request: SeenRequest, key: str, within: Row) -> Response:
         """Read, replace, merge or delete one row, if it is as If-Match says."""
         row = self.rows.get(key)
         if row is None or not within.items() <= row.items():
@@ -146,7 +146,7 @@ class Collection:
             raise RefusalError(412, f"{self.name} {key} has changed")
         if request.method == "DELETE":
             del self.rows[key]
-            return Answer(204)
+            return Response(204)
         if request.method in {"PUT", "PATCH"}:
             kept = row if request.method == "PATCH" else within
             row = self.rows[key] = {**kept, **_object(request), "id": row["id"]}
@@ -164,7 +164,7 @@ def _etag(row: Row) -> str:
 def _read_cursor(cursor: str) -> str:
     with suppress(ValueError):
         return b64decode(cursor, validate=True).decode().removeprefix("after ")
-    raise RefusalError(400, "_cursor must be one that a page gave")
+    raise RefusalError(400, "_cursor must be one that a page returned")
 
 
 def _object(request: SeenRequest) -> Row:
@@ -183,7 +183,7 @@ class Upload:
         self.cuts: int = cuts
 
     def take(self, body: bytes, *, at: int, drop: int) -> bool:
-        """Append a piece, or its beginning; say whether it was taken whole."""
+        """Append a piece, or its beginning; return whether all of it was stored."""
         if at != len(self.content) or at + len(body) > self.total:
             raise RefusalError(409, f"{len(self.content)} of {self.total} bytes arrived")
         is_cut = bool(body) and self.cuts > 0
@@ -191,14 +191,14 @@ class Upload:
         self.content += body[:drop] if is_cut else body
         return not is_cut
 
-    def shown(self, *, status: int = 200) -> Answer:
-        """Answer with what arrived: bytes, and their digest."""
+    def status_document(self, *, status: int = 200) -> Response:
+        """Return the size and the digest of what arrived."""
         digest = hashlib.sha256(self.content).hexdigest()
         return as_json({"bytes": len(self.content), "sha256": digest}, status=status)
 
 
 class Secrets(Protocol):
-    """What opens the guarded routes; `Sandbox` explains each."""
+    """The credentials of the protected routes; `Sandbox` explains each."""
 
     token: str
     user: str
@@ -210,7 +210,7 @@ class Secrets(Protocol):
 
 
 class Site:
-    """What both ports and all threads share."""
+    """The state that both ports and all threads share."""
 
     def __init__(
         self, secrets: Secrets, collections: Mapping[str, Iterable[Mapping[str, object]]]
@@ -223,13 +223,13 @@ class Site:
         self.ports: tuple[int, ...] = ()
         self.closing: threading.Event = threading.Event()
         self.lock: threading.Lock = threading.Lock()
-        self.forget()
+        self.reset()
 
-    def forget(self) -> None:
-        """Drop what was seen and granted, and restore the stored objects."""
+    def reset(self) -> None:
+        """Drop requests, uploads and granted tokens; restore the stored objects."""
         collections: dict[str, list[Row]] = json.loads(self.seed)
         with self.lock:
-            self.seen: list[SeenRequest] = []
+            self.requests: list[SeenRequest] = []
             self.attempts: dict[str, list[SeenRequest]] = {}
             self.uploads: dict[str, Upload] = {}
             # Access tokens, and when each ends on the monotonic clock.
@@ -251,6 +251,6 @@ class Site:
         return f"http://127.0.0.1:{self.ports[index]}"
 
     def wait(self, seconds: float) -> None:
-        """Wait, or hang up as soon as the sandbox closes."""
+        """Wait; raise ConnectionAbortedError as soon as the sandbox closes."""
         if self.closing.wait(seconds):
             raise ConnectionAbortedError("the sandbox closed")
