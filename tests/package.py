@@ -29,7 +29,7 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 TOOLS = ("build", "twine", "uv")
-EXTRAS = "rate-limit,testing,test"
+EXTRAS = "rate-limit,testing,test,interop"
 
 WANTED_IN_SDIST = (
     "CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml", "docs/index.md", "docs/quickstart.py",

@@ -5,14 +5,13 @@ import logging
 import subprocess
 import sys
 
-import nbformat
 import pytest
 import requests
-from nbclient import NotebookClient
 
 import httpkit
 from httpkit._diagnostics import log_records
 from httpkit.testing import Reply, Script
+from tests.support.interop import require
 
 URL = "https://api.example.com"
 ROOT = logging.getLogger("httpkit")
@@ -459,9 +458,10 @@ def test_a_notebook_shows_it_below_the_cell():
         "with Script(200), httpkit.Session('https://api.example.com') as api: api.get('x')\n"
         "None"
     )
+    nbformat = require("nbformat")
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
 
-    NotebookClient(book, timeout=60, kernel_name="python3").execute()
+    require("nbclient").NotebookClient(book, timeout=60, kernel_name="python3").execute()
 
     printed = "".join(o.text for o in book.cells[0].outputs if o.output_type == "stream")
     assert "GET https://api.example.com/x: 200 in 0." in printed

@@ -8,12 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
 from tqdm.std import tqdm
 
 import httpkit
+from tests.support.interop import require
 
 CODE = """
 import sys, tempfile
@@ -71,6 +70,7 @@ def test_a_pipe_sees_a_bar_only_when_the_switch_says_so(sandbox, tmp_path, switc
 
 
 def test_a_saved_notebook_shows_the_finished_bar(sandbox, tmp_path):
+    nbformat = require("nbformat")
     cell = nbformat.v4.new_code_cell(
         "import httpkit\n"
         f"with httpkit.Session({sandbox.url!r}) as api:\n"
@@ -78,7 +78,7 @@ def test_a_saved_notebook_shows_the_finished_bar(sandbox, tmp_path):
     )
     notebook = nbformat.v4.new_notebook(cells=[cell])
 
-    NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
+    require("nbclient").NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
 
     (output,) = [each for each in cell.outputs if each.output_type == "display_data"]
     html = output.data["text/html"]

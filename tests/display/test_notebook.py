@@ -7,14 +7,16 @@ from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
-import nbformat
 import pytest
-from jupyter_client.manager import start_new_kernel
-from nbclient import NotebookClient
 
 import httpkit
 from httpkit._display import html
 from tests.support.gallery import Seen
+from tests.support.interop import require
+
+nbformat = require("nbformat")
+NotebookClient = require("nbclient").NotebookClient
+start_new_kernel = require("jupyter_client.manager").start_new_kernel
 
 ROOT = Path(__file__).parents[2]
 # Seconds; what comes at once on an idle machine may take some on a busy one.

@@ -14,6 +14,7 @@ from fake_server import Answer, FakeServer
 from fake_services import FakeLogin, FakeReceiver, FakeShop
 
 import httpkit
+from tests.support.interop import require
 
 PAGE = (Path(__file__).parents[2] / "docs/how-to/recipes.md").read_text("utf-8")
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -136,6 +137,7 @@ def test_a_code_becomes_tokens_and_each_refresh_token_is_used_once(recipe, fakes
         "https://api.example.com/v1": f"{sandbox.url}/bearer",
     }
 
+    require("authlib")
     names = recipe("Let a user agree, with Authlib", hosts)
 
     assert [request.path for request in login.requests] == ["/authorize", "/token", "/token"]

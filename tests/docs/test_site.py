@@ -6,15 +6,14 @@ import re
 import textwrap
 from pathlib import Path
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
 
 import httpkit
 from httpkit import testing
 from httpkit._policy import auth
 from httpkit._resources import pagination
 from httpkit._transport import adapter
+from tests.support.interop import require
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -157,9 +156,9 @@ def test_the_notebook_is_kept_without_outputs():
 
 
 def test_the_notebook_runs_and_shows_no_secret():
-    notebook = nbformat.read(DOCS / "quickstart.ipynb", as_version=4)
+    notebook = require("nbformat").read(DOCS / "quickstart.ipynb", as_version=4)
 
-    NotebookClient(
+    require("nbclient").NotebookClient(
         notebook, timeout=60, kernel_name="python3", resources={"metadata": {"path": str(ROOT)}}
     ).execute()
 

@@ -15,6 +15,7 @@ import pytest
 import httpkit
 from tests.package import check_contents
 from tests.packaging.test_typing import has_node
+from tests.support.interop import require
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -45,6 +46,7 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """The sdist and the wheel."""
+    require("hatchling")
     place = tmp_path_factory.mktemp("dist")
     ran = subprocess.run(
         [sys.executable, "-c", BUILD, place], cwd=ROOT, capture_output=True, text=True, check=False
@@ -79,7 +81,7 @@ def test_the_installed_package_works_without_its_source(installed, tmp_path):
 
 
 @pytest.mark.timeout(120)  # pyright starts without its cache
-@pytest.mark.skipif(not has_node(), reason="pyright needs node, and would download it")
+@pytest.mark.skipif(not has_node(), reason="pyright or its node is not installed")
 def test_every_public_name_of_the_installed_package_has_a_type(installed, tmp_path):
     ran = subprocess.run(
         [sys.executable, "-m", "pyright", "--verifytypes", "httpkit", "--ignoreexternal"],

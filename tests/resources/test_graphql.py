@@ -11,6 +11,7 @@ import requests
 
 import httpkit
 from httpkit._resources import graphql
+from tests.support.interop import require
 
 FILM = "query Film($id: ID!) { film(id: $id) { title } }"
 
@@ -293,8 +294,8 @@ def test_only_documents_of_queries_alone_are_read_only(document, is_read_only):
 @pytest.fixture(scope="module")
 def films():
     """A strawberry schema behind the standard library's server."""
-    strawberry = pytest.importorskip("strawberry", reason="strawberry-graphql is not installed")
-    flask = pytest.importorskip("flask")
+    strawberry = require("strawberry")
+    flask = require("flask")
     from strawberry.flask.views import GraphQLView
 
     @strawberry.type

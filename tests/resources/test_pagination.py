@@ -27,6 +27,7 @@ from httpkit import CursorPages, LinkPages, NextURLPages, NumberedPages, OffsetP
 from httpkit._core import header_fields, models, urls
 from httpkit._resources.pagination import Reading
 from httpkit.testing import Sandbox
+from tests.support.interop import require
 
 THINGS = [{"id": n, "kind": "ab"[n % 2]} for n in range(1, 26)]
 ALL = list(range(1, 26))
@@ -1569,6 +1570,17 @@ def test_a_list_has_no_length(api):
 # Data frames
 
 
+@pytest.fixture
+def frames():
+    """Skip a test where what makes data frames is not installed."""
+    require("pandas")
+    require("polars")
+
+
+needs_frames = pytest.mark.usefixtures("frames")
+
+
+@needs_frames
 @pytest.mark.parametrize("model", [None, Thing], ids=["dicts", "dataclass"])
 def test_a_list_becomes_a_pandas_frame(api, model):
     frame = api.paginate("things", model=model).to_pandas()
@@ -1577,6 +1589,7 @@ def test_a_list_becomes_a_pandas_frame(api, model):
     assert frame["id"].tolist() == ALL
 
 
+@needs_frames
 @pytest.mark.parametrize("model", [None, Thing], ids=["dicts", "dataclass"])
 def test_a_list_becomes_a_polars_frame(api, model):
     frame = api.paginate("things", model=model).to_polars()
@@ -1585,6 +1598,7 @@ def test_a_list_becomes_a_polars_frame(api, model):
     assert frame["id"].to_list() == ALL
 
 
+@needs_frames
 def test_a_column_that_is_null_for_long_still_has_its_type(listed, page):
     rows = [{"title": "a"}] * 200 + [{"title": "b", "year": 1999}]
     found, _ = listed(page(rows), model=Film)
@@ -1609,6 +1623,7 @@ class Poem(NamedTuple):
     year: int | None = None
 
 
+@needs_frames
 @pytest.mark.parametrize("model", [Film, Play, Novel, Poem])
 def test_an_empty_list_of_a_model_keeps_its_columns(listed, page, model):
     found, _ = listed(page([]), model=model)
@@ -1617,6 +1632,7 @@ def test_an_empty_list_of_a_model_keeps_its_columns(listed, page, model):
     assert found.to_polars().columns == ["title", "year"]
 
 
+@needs_frames
 @pytest.mark.parametrize("model", [Film, Play, Novel])
 def test_every_model_has_a_column_for_each_field(listed, page, model):
     found, _ = listed(page([{"title": "a", "year": 1999}]), model=model)
@@ -1625,6 +1641,7 @@ def test_every_model_has_a_column_for_each_field(listed, page, model):
     assert found.to_polars().to_dicts() == [{"title": "a", "year": 1999}]
 
 
+@needs_frames
 def test_values_without_fields_are_a_column(listed, page):
     found, _ = listed(page(["a", "b"]), model=str)
 

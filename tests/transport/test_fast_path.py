@@ -16,14 +16,11 @@ import requests
 import requests_mock
 import responses
 import urllib3
-from opentelemetry.instrumentation.requests import RequestsInstrumentor
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from urllib3 import connection, connectionpool
 
 import httpkit
 from httpkit._transport.adapter import Adapter
+from tests.support.interop import require
 
 # Function calls of one request, those into C included. requests alone takes 3,200; of ours 290
 # were counted (2026-11), and a release of Python may need some more.
@@ -450,10 +447,11 @@ def test_responses_and_requests_mock_are_heard_between_two_calls(api):
 
 
 def test_a_tracer_installed_between_two_calls_sees_the_next(api):
-    exporter = InMemorySpanExporter()
-    provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    instrumentor = RequestsInstrumentor()
+    trace = require("opentelemetry.sdk.trace")
+    instrumentor = require("opentelemetry.instrumentation.requests").RequestsInstrumentor()
+    memory = require("opentelemetry.sdk.trace.export.in_memory_span_exporter")
+    exporter, provider = memory.InMemorySpanExporter(), trace.TracerProvider()
+    provider.add_span_processor(trace.export.SimpleSpanProcessor(exporter))
     instrumentor.instrument(tracer_provider=provider)
     try:
         api.get("x")

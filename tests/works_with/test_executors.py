@@ -4,14 +4,16 @@ import threading
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 
-import joblib
 import pytest
 import requests
 from fake_server import Answer, FakeServer
-from joblib.externals.loky import get_reusable_executor
-from requests_futures.sessions import FuturesSession
 
 import httpkit
+from tests.support.interop import require
+
+joblib = require("joblib")
+get_reusable_executor = require("joblib.externals.loky").get_reusable_executor
+FuturesSession = require("requests_futures.sessions").FuturesSession
 
 
 class Counting(FakeServer):

@@ -3,16 +3,17 @@
 import threading
 from dataclasses import dataclass, field
 
-import httpbin
 import pytest
 import requests
-from werkzeug.serving import WSGIRequestHandler, make_server
 
 import httpkit
 from httpkit import BasicAuth, BearerAuth, NotFoundError, raising
+from tests.support.interop import require
+
+httpbin, serving = require("httpbin"), require("werkzeug.serving")
 
 
-class Quiet(WSGIRequestHandler):
+class Quiet(serving.WSGIRequestHandler):
     """Keeps connections open between requests, and says nothing."""
 
     protocol_version = "HTTP/1.1"
@@ -23,7 +24,7 @@ class Quiet(WSGIRequestHandler):
 
 @pytest.fixture(scope="module")
 def url():
-    server = make_server("127.0.0.1", 0, httpbin.app, threaded=True, request_handler=Quiet)
+    server = serving.make_server("127.0.0.1", 0, httpbin.app, threaded=True, request_handler=Quiet)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

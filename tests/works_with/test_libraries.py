@@ -25,6 +25,7 @@ from requests_cache import CacheMixin
 
 import httpkit
 from httpkit import BearerAuth, NotFoundError, ServiceUnavailableError, raising
+from tests.support.interop import require
 
 BASE = "https://api.test/v1"
 URL = f"{BASE}/posts"
@@ -384,6 +385,7 @@ with httpkit.Session(sys.argv[1]) as api, no_waiting():
     ("is_trusted", "said"), [(True, "hi 2"), (False, "refused 1")], ids=["trusted", "unknown"]
 )
 def test_truststore_decides_whom_to_trust(raw_server, make_response, tmp_path, is_trusted, said):
+    require("truststore")
     authority = trustme.CA()
     stored = authority if is_trusted else trustme.CA()
     stored.cert_pem.write_to_path(tmp_path / "system.pem")

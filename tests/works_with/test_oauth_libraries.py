@@ -1,15 +1,20 @@
 """requests-oauthlib on our session, judged by oauthlib's own server while it fails."""
+# ruff: noqa: E402 -- the file is skipped where these packages are missing
 
 from urllib.parse import urlencode
 
 import pytest
 from fake_server import Answer, FakeServer
-from oauthlib.oauth1 import RequestValidator, SignatureOnlyEndpoint
-from oauthlib.oauth2 import BackendApplicationClient
-from requests_oauthlib import OAuth1, OAuth1Session, OAuth2Session
 
 import httpkit
 from httpkit._policy.auth import Strategy
+from tests.support.interop import require
+
+require("requests_oauthlib")
+
+from oauthlib.oauth1 import RequestValidator, SignatureOnlyEndpoint
+from oauthlib.oauth2 import BackendApplicationClient
+from requests_oauthlib import OAuth1, OAuth1Session, OAuth2Session
 
 SECRETS = ("the-consumer-secret", "the-token-secret")
 

@@ -1,4 +1,5 @@
 """What watches requests from outside sees every attempt of ours, and no credential in a header."""
+# ruff: noqa: E402 -- the file is skipped where these packages are missing
 
 import json
 import subprocess
@@ -6,13 +7,19 @@ import sys
 
 import pytest
 import requests
+
+import httpkit
+from tests.support.interop import require
+
+require("sentry_sdk")
+require("opentelemetry.sdk")
+require("opentelemetry.instrumentation.requests")
+
 from opentelemetry.instrumentation.requests import RequestsInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
-
-import httpkit
 
 # ---- OpenTelemetry
 
