@@ -37,7 +37,14 @@ def test_what_is_no_count_is_refused_in_the_same_words(name, least, use, number)
     assert words == f"{name}={number!r} must be a whole number, {least} or more"
 
 
-@pytest.mark.parametrize("case", [case for case in COUNTS if case[0] not in OPTIONAL], ids=repr)
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, id=name)
+        for name, case in zip(IDS, COUNTS, strict=True)
+        if case[0] not in OPTIONAL
+    ],
+)
 def test_none_is_refused_where_nothing_can_be_off(case):
     name, _, use = case
 
