@@ -46,13 +46,12 @@ python_maximum_signature_line_length = 80
 # What other packages and the language define: their pages are not asked for at build time.
 _FOREIGN = {
     "py:class": [
-        "T", "D", "AuthBase", "Buffer", "CookieJar", "Executor", "Path", "os.PathLike",
-        "pd.DataFrame", "pl.DataFrame",
-        "PreparedRequest", "re.Pattern",
+        "T", "D", "AuthBase", "Buffer", "CookieJar", "Executor", "Path", "PathLike",
+        "DataFrame", "PreparedRequest", "Pattern",
     ],
     "py:exc": [
         "RequestException", "InvalidURL", "ReadTimeout", "ContentDecodingError",
-        "ChunkedEncodingError",
+        "ChunkedEncodingError", "NotStartedError",
     ],
 }  # fmt: skip
 nitpick_ignore = [(role, name) for role, names in _FOREIGN.items() for name in names]

@@ -8,6 +8,7 @@ import ast
 import inspect
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -24,6 +25,8 @@ from sphinx.util.docutils import SphinxDirective
 _ENTRY = re.compile(r"^( {4})(\w+): (.*)$")
 _TYPED_SECTIONS = {"Args:", "Attributes:"}
 _NOT_GIVEN = re.compile(r"( \| NotGiven\b|\bNotGiven \| )")
+# The module before a type, which a reader does not need; not of requests, which has namesakes.
+_QUALIFIER = re.compile(r"\b(?!requests\b)[a-z_]+\.(?=[A-Za-z])(?!\w+\()")
 # Between the parts of a union, but not of one within brackets.
 _BAR = re.compile(r" \| (?![^\[]*\])")
 # A frozenset as Python shows it: in another order each time.
@@ -36,6 +39,12 @@ def _module(module: str) -> ast.Module:
     return ast.parse(Path(import_module(module).__file__ or "").read_text("utf-8"))
 
 
+def _is_module(name: str) -> bool:
+    with suppress(ModuleNotFoundError):  # its parent is a module, not a package
+        return find_spec(name) is not None
+    return False
+
+
 @cache
 def _aliases(module: str) -> dict[str, str]:
     """Return the type aliases that a module defines or imports from another of ours."""
@@ -46,7 +55,7 @@ def _aliases(module: str) -> dict[str, str]:
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("httpkit."):
             for imported in node.names:
                 local = imported.asname or imported.name
-                if find_spec(f"{node.module}.{imported.name}"):
+                if _is_module(f"{node.module}.{imported.name}"):
                     theirs = _aliases(f"{node.module}.{imported.name}")
                     found |= {f"{local}.{name}": theirs[name] for name in theirs}
                 elif imported.name in (theirs := _aliases(node.module or "")):
@@ -94,7 +103,7 @@ def _spelled(annotation: ast.expr | None, module: str) -> str:
     text = _unquoted(annotation)
     choices = {name: value for name, value in _aliases(module).items() if "Literal[" in value}
     text = re.sub(r"[\w.]+", lambda found: choices.get(found[0], found[0]), text)
-    return _NOT_GIVEN.sub("", text).replace("builtins.", "")
+    return _QUALIFIER.sub("", _NOT_GIVEN.sub("", text))
 
 
 def _arguments(obj: Any) -> dict[str, str]:

@@ -565,8 +565,8 @@ def _quiet_recorder(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def recorder(folder: Path) -> vcr.VCR:
-    """Return the recorder of docs/how-to/test.md."""
-    page = (Path(__file__).parents[2] / "docs/how-to/test.md").read_text("utf-8")
+    """Return the recorder of docs/guides/testing.md."""
+    page = (Path(__file__).parents[2] / "docs/guides/testing.md").read_text("utf-8")
     block = next(b for b in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "VCR(" in b)
     names: dict[str, Any] = {}
     exec(block.partition("with ")[0], names)  # noqa: S102  # our own page
@@ -614,7 +614,7 @@ class Cached(CacheMixin, httpkit.Session):
 
 
 def test_a_cache_on_disk_holds_what_its_own_list_of_names_leaves_in(sandbox, canaries, tmp_path):
-    """Names that the cache does not know must be told to it; docs/how-to/test.md says so."""
+    """Names that the cache does not know must be told to it; docs/guides/testing.md says so."""
     options = {"params": {"api_key": canaries["parameter"], "sig": canaries["told"]}}
     with Cached(
         str(tmp_path / "cache"),

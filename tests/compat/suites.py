@@ -23,7 +23,7 @@ from pathlib import Path
 from comparison import Bench, Result, Suite, SuiteError, compare, print_details
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-PAGE = CHECKOUT / "docs" / "explanation" / "compatibility.md"
+PAGE = CHECKOUT / "docs" / "background" / "third-party-packages.md"
 BEGIN, END = "<!-- suites: written by the command -->", "<!-- suites: end -->"
 
 PYTEST = ("pytest<10", "pytest-timeout")  # a test that waits for the internet must end

@@ -115,7 +115,7 @@ def settled(text):
 
 def test_the_page_of_logs_shows_what_is_printed(sandbox, capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    page = (ROOT / "docs/how-to/log.md").read_text("utf-8")
+    page = (ROOT / "docs/guides/logging.md").read_text("utf-8")
     shown = "".join(re.findall(r"^```text\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))
     blocks = BLOCK.findall(page)
 
@@ -165,7 +165,7 @@ def test_every_test_that_a_page_names_is_there():
 
 
 def test_the_promises_are_numbered_and_each_names_its_tests():
-    page = (ROOT / "docs/explanation/promises.md").read_text("utf-8")
+    page = (ROOT / "docs/background/guarantees.md").read_text("utf-8")
 
     promises = re.findall(r"^### ([0-9]+)\. .*?\n(.*?)(?=^##)", page, re.MULTILINE | re.DOTALL)
 
@@ -174,7 +174,7 @@ def test_the_promises_are_numbered_and_each_names_its_tests():
 
 
 def test_each_library_of_the_page_of_what_works_names_its_tests():
-    page = (ROOT / "docs/explanation/compatibility.md").read_text("utf-8")
+    page = (ROOT / "docs/background/third-party-packages.md").read_text("utf-8")
     page = re.sub(r"<!-- suites:.*?<!-- suites: end -->", "", page, flags=re.DOTALL)
 
     rows = re.findall(r"^\| (?!library|part|what \||-)(.*?) \|", page, re.MULTILINE)

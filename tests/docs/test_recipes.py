@@ -16,7 +16,7 @@ from fake_services import FakeLogin, FakeReceiver, FakeShop
 import httpkit
 from tests.support.interop import require
 
-PAGE = (Path(__file__).parents[2] / "docs/how-to/recipes.md").read_text("utf-8")
+PAGE = (Path(__file__).parents[2] / "docs/guides/recipes.md").read_text("utf-8")
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SECTIONS = {
     title: BLOCK.findall(text)

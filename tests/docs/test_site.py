@@ -99,9 +99,48 @@ def test_the_reference_shows_nothing_that_is_not_there():
 
 
 def test_the_tree_of_errors_is_that_of_the_source():
-    tree = re.search(r"```text\n(.*?)```", REFERENCE["errors"], re.DOTALL)[1]
+    tree = re.search(r"```text\n(.*?)```", REFERENCE["exceptions"], re.DOTALL)[1]
 
     assert textwrap.indent(tree, "    ") in httpkit._diagnostics.errors.__doc__
+
+
+def rows(page, heading):
+    """Return the first cells of the table below a heading of the reference."""
+    section = REFERENCE[page].partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    return re.findall(r"^\| `?(\w+)`?", section, re.MULTILINE)[1:]
+
+
+def test_the_settings_table_lists_every_setting_in_order():
+    settings = list(inspect.signature(httpkit.Session).parameters)
+
+    assert rows("session", "Settings") == settings
+
+
+def test_the_settings_table_shows_the_defaults_of_the_class():
+    shown = dict(
+        re.findall(r"^\| `(\w+)` \| (.*?) \| attribute", REFERENCE["session"], re.MULTILINE)
+    )
+
+    wrong = {name: text for name, text in shown.items() if name != "max_body"
+             and repr(getattr(httpkit.Session, name)) != text}  # fmt: skip
+
+    assert wrong == {}
+    assert len(shown) > 10
+
+
+def test_the_exceptions_table_names_every_exception_but_the_bases_and_single_statuses():
+    section = REFERENCE["exceptions"].partition("## Which exception")[2].partition("\n## ")[0]
+    kinds = [kind for name in httpkit.__all__ if isinstance(kind := getattr(httpkit, name), type)]
+    statuses = httpkit.StatusError
+
+    missing = {
+        kind.__name__
+        for kind in kinds
+        if issubclass(kind, httpkit.HTTPKitError) and not issubclass(kind, statuses)
+        if kind is not httpkit.HTTPKitError and f"`{kind.__name__}`" not in section
+    }
+
+    assert missing == set()
 
 
 @pytest.mark.parametrize("name", httpkit.__all__)
@@ -147,7 +186,7 @@ def test_every_page_can_be_found_from_the_index():
 
 
 def test_the_notebook_is_kept_without_outputs():
-    cells = json.loads((DOCS / "quickstart.ipynb").read_text("utf-8"))["cells"]
+    cells = json.loads((DOCS / "quickstart-notebook.ipynb").read_text("utf-8"))["cells"]
 
     code = [cell for cell in cells if cell["cell_type"] == "code"]
 
@@ -156,7 +195,7 @@ def test_the_notebook_is_kept_without_outputs():
 
 
 def test_the_notebook_runs_and_shows_no_secret():
-    notebook = require("nbformat").read(DOCS / "quickstart.ipynb", as_version=4)
+    notebook = require("nbformat").read(DOCS / "quickstart-notebook.ipynb", as_version=4)
 
     require("nbclient").NotebookClient(
         notebook, timeout=60, kernel_name="python3", resources={"metadata": {"path": str(ROOT)}}

@@ -99,7 +99,7 @@ def test_whoever_uses_no_fixture_imports_nothing(tmp_path):
 
 
 def test_the_tests_of_the_page_pass(tmp_path):
-    page = (ROOT / "docs/how-to/test.md").read_text("utf-8")
+    page = (ROOT / "docs/guides/testing.md").read_text("utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     client = next(block for block in blocks if "class Directory" in block)
     tests = next(block for block in blocks if "def test_" in block)
