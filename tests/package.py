@@ -188,7 +188,7 @@ def check_contents(sdist: Path, wheel: Path) -> None:
         path.relative_to(CHECKOUT).as_posix()
         for name in read_sources()
         for path in [CHECKOUT / name, *(CHECKOUT / name).rglob("*")]
-        if path.is_file()
+        if path.is_file() and path.suffix != ".pyc"
     }
     with zipfile.ZipFile(wheel) as archive:
         held = archive.namelist()
