@@ -24,7 +24,7 @@ from requests.exceptions import InvalidHeader, TooManyRedirects
 from urllib3.exceptions import HTTPError as WireError
 
 from httpkit._client import settings
-from httpkit._core import header_fields, interrupts
+from httpkit._core import header_fields, interrupts, upstream
 from httpkit._core.clock import CLOCK
 from httpkit._core.light_dataclasses import dataclass
 from httpkit._core.types import RequestsResponse
@@ -421,11 +421,11 @@ class Delivery:
             self.host_throttle.extend(self._host, CLOCK.monotonic(), pause)
 
     def _read(self, response: requests.Response) -> None:
-        if response.__dict__.get("_content") is not False:
+        if upstream.content_of(response) is not False:
             return  # it came with the head, or a hook has read it
         if is_handed_over(response.raw):
             raw_response.lift_deadline(response.raw, self.options["timeout"])
-            response.__dict__.update(_content=b"", _content_consumed=True)
+            upstream.keep_content(response, b"")
             return  # nobody but the caller reads from the connection now
         try:
             leads_on = self._call.follows and response.is_redirect and response.headers["location"]
@@ -547,8 +547,7 @@ class _Answering:
     def _forget(self) -> None:
         """Forget the challenge, with which the next request of this thread would fail, too."""
         signer: HTTPDigestAuth = self.hook.__self__  # type: ignore[attr-defined]
-        signer._thread_local.__dict__.clear()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # no other way to it
-        signer.init_per_thread_state()
+        upstream.forget_challenge(signer)
 
     @staticmethod
     def _invalid(response: requests.Response, why: str) -> InvalidHeader:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import requests.sessions
 import requests.utils
 
+from httpkit._core import upstream
 from httpkit._core.light_dataclasses import dataclass, field
 
 # Origins and hosts that are remembered; more of them come from a crawler, which gains nothing.
@@ -40,8 +41,8 @@ standard: Any = urllib.request
 _read = _Read()
 # Windows and macOS ask the system, too.
 _IS_VARIABLES_ALONE = sys.platform not in {"win32", "darwin"}
-_STOCK_PROXIES = sessions.get_environ_proxies
-_STOCK_NETRC = utils.get_netrc_auth
+_STOCK_PROXIES = getattr(sessions, "get_environ_proxies", None)
+_STOCK_NETRC = getattr(utils, "get_netrc_auth", None)
 
 
 def proxies(url: str, no_proxy: str | None) -> dict[str, str]:
@@ -54,8 +55,7 @@ def proxies(url: str, no_proxy: str | None) -> dict[str, str]:
     global _read  # noqa: PLW0603  # replaced whole, so that no thread sees half of another one
     variables: Any = getattr(os.environ, "_data", None)
     if not _is_plain(variables):
-        found: dict[str, str] = sessions.get_environ_proxies(url, no_proxy)
-        return found
+        return upstream.environment_proxies(url, no_proxy)
     kept = _read
     if kept.variables != variables:  # compared in 4 us where they are 280, and read in 550
         kept = _read = _Read(dict(variables))
@@ -63,7 +63,7 @@ def proxies(url: str, no_proxy: str | None) -> dict[str, str]:
     key = url if slash < 0 else url[:slash], no_proxy
     known = kept.proxies.get(key)
     if known is None:
-        known = sessions.get_environ_proxies(url, no_proxy)
+        known = upstream.environment_proxies(url, no_proxy)
         if len(kept.proxies) >= _MOST_KEPT:
             kept.proxies.clear()
         kept.proxies[key] = known
@@ -75,9 +75,9 @@ def _is_plain(variables: object) -> bool:
     return (
         _IS_VARIABLES_ALONE
         and isinstance(variables, dict)
-        and sessions.get_environ_proxies is _STOCK_PROXIES
-        and utils.getproxies is standard.getproxies_environment
-        and utils.proxy_bypass is standard.proxy_bypass_environment
+        and getattr(sessions, "get_environ_proxies", None) is _STOCK_PROXIES
+        and getattr(utils, "getproxies", None) is standard.getproxies_environment
+        and getattr(utils, "proxy_bypass", None) is standard.proxy_bypass_environment
     )
 
 
@@ -104,10 +104,10 @@ _decoded = lru_cache(maxsize=8)(os.fsdecode)
 
 def password(url: str) -> tuple[str, str] | None:
     """Return the user and password that netrc has for a URL's host; None when it has none."""
-    if utils.get_netrc_auth is not _STOCK_NETRC or (held := _variables()) is None:
-        found: tuple[str, str] | None = utils.get_netrc_auth(url)
-        return found
-    paths = _netrc_paths(held.get(b"NETRC"), held.get(b"HOME"), tuple(utils.NETRC_FILES))
+    stock = getattr(utils, "get_netrc_auth", None)
+    if stock is not _STOCK_NETRC or (held := _variables()) is None:
+        return upstream.netrc_auth(url)
+    paths = _netrc_paths(held.get(b"NETRC"), held.get(b"HOME"), upstream.netrc_files())
     if not any([os.access(path, os.F_OK) for path in paths]):  # noqa: C419  # a list is faster
         return None
     stamps = tuple(map(_stamp, paths))
@@ -116,7 +116,7 @@ def password(url: str) -> tuple[str, str] | None:
     if kept is None or kept[0] != stamps:
         if len(_netrc) >= _MOST_KEPT:
             _netrc.clear()
-        kept = _netrc[key] = stamps, utils.get_netrc_auth(url)
+        kept = _netrc[key] = stamps, upstream.netrc_auth(url)
     return kept[1]
 
 

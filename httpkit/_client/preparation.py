@@ -13,13 +13,11 @@ from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
 import requests
-from requests.cookies import RequestsCookieJar, cookiejar_from_dict, merge_cookies
+from requests.cookies import RequestsCookieJar, cookiejar_from_dict
 from requests.exceptions import InvalidURL
-from requests.sessions import merge_hooks
-from requests.utils import get_auth_from_url, select_proxy
 
 from httpkit._client import environment, settings
-from httpkit._core import header_fields, redaction, urls
+from httpkit._core import header_fields, redaction, upstream, urls
 from httpkit._core.types import Auth, Hook, TokenTransport, is_mapping
 from httpkit._core.urls import Origin
 from httpkit._diagnostics.errors import ConfigurationError
@@ -68,7 +66,7 @@ def prepare(request: requests.Request, owner: Owner, asked: Call) -> PreparedReq
     is_same_origin = place in home
     fields = fields_of(owner.headers)
     signer = _signer(request, owner, url, fields=fields if is_same_origin else None)
-    hooks = merge_hooks(request.hooks, owner.hooks) or {}
+    hooks = _merge_hooks(request.hooks, owner.hooks)
     call = asked._replace(
         home=home if is_same_origin else frozenset({place}),
         uses_session=is_same_origin,
@@ -105,6 +103,15 @@ def prepare(request: requests.Request, owner: Owner, asked: Call) -> PreparedReq
 def _as_method(method: Any) -> str:
     text: str = method.decode("ascii") if isinstance(method, bytes) else method or "GET"
     return text.upper()
+
+
+def _merge_hooks(own: Any, of_session: Any) -> dict[str, Any]:
+    """Return a request's own hooks if it has any for a response, else the session's."""
+    if of_session is None or of_session.get("response") == []:
+        return own or {}
+    if own is None or own.get("response") == []:
+        return of_session or {}
+    return {n: hook for n, hook in {**of_session, **own}.items() if hook is not None}
 
 
 def as_hooks(hooks: Any) -> tuple[Hook, ...]:
@@ -157,7 +164,7 @@ def _signer(
         return NO_AUTH
     if request.headers and any(map(_is_authorization, request.headers)):
         return NO_AUTH
-    if "@" in url and any(user_and_password := get_auth_from_url(url)):
+    if "@" in url and (user_and_password := upstream.user_and_password(url)):
         return as_signer(user_and_password)
     ambient = environment.password(url) if owner.trust_env and is_private(url) else None
     return as_signer(ambient) if ambient else NO_AUTH
@@ -178,9 +185,9 @@ def _cookies(
         return None
     jar = RequestsCookieJar()
     if held is not None:
-        merge_cookies(jar, held)
+        upstream.merge_cookies(jar, held)
     if (own := _own_cookies(request)) is not None:
-        merge_cookies(jar, own)
+        upstream.merge_cookies(jar, own)
     return jar
 
 
@@ -194,7 +201,7 @@ def _own_cookies(request: requests.Request) -> RequestsCookieJar | None:
     # Merging a dict into a jar would keep the session's cookie of the same name.
     given = request.cookies
     own = RequestsCookieJar()
-    merge_cookies(own, as_jar(given))
+    upstream.merge_cookies(own, as_jar(given))
     return own
 
 
@@ -263,6 +270,6 @@ def merge_proxies(url: str, explicit: dict[str, Any], ambient: dict[str, Any]) -
     if not explicit:
         return ambient
     chosen = {name: proxy for name, proxy in explicit.items() if proxy is not None}
-    if select_proxy(url, chosen):
+    if upstream.select_proxy(url, chosen):
         return chosen
     return {**{name: proxy for name, proxy in ambient.items() if name not in explicit}, **chosen}

@@ -20,8 +20,8 @@ from typing import Any, Self, TypeVar, Unpack, cast, overload
 
 import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
-from requests.cookies import RequestsCookieJar, merge_cookies
-from requests.models import REDIRECT_STATI, Request
+from requests.cookies import RequestsCookieJar
+from requests.models import Request
 from requests.structures import CaseInsensitiveDict
 from urllib3.util import Retry
 
@@ -29,7 +29,7 @@ from httpkit._client import delivery, environment, pickling, preparation, settin
 from httpkit._client.api_methods import Operations
 from httpkit._client.lists import Lists
 from httpkit._client.transfer_methods import Transfers
-from httpkit._core import header_fields, models, redaction, urls
+from httpkit._core import header_fields, models, redaction, upstream, urls
 from httpkit._core.clock import CLOCK
 from httpkit._core.types import (
     NOT_GIVEN,
@@ -49,7 +49,7 @@ from httpkit._core.types import (
 )
 from httpkit._diagnostics import log_records
 from httpkit._diagnostics.errors import ConfigurationError
-from httpkit._messages.request import Call, PreparedRequest, session_cookies
+from httpkit._messages.request import Call, PreparedRequest
 from httpkit._messages.response import Response, adopt, is_response
 from httpkit._policy import dispatch, redirects
 from httpkit._policy.auth import NO_AUTH, Strategy, refreshable, resigner
@@ -264,7 +264,7 @@ class Session(Operations, Lists, Transfers):
         """Add a mapping to one of requests' own containers."""
         if name == "cookies":
             self.cookies = self._jar()
-            merge_cookies(self.cookies, preparation.as_jar(value))
+            upstream.merge_cookies(self.cookies, preparation.as_jar(value))
             return
         if getattr(self, name) is None:
             setattr(self, name, header_fields.Outgoing() if name == "headers" else {})
@@ -615,7 +615,7 @@ class Session(Operations, Lists, Transfers):
         request.__dict__["body_start"] = mine.body_start  # should it be sent again
         place, home = urls.origin(mine.url or ""), preparation.allowed_origins(self, mine.url or "")
         is_same_origin = place in home
-        jar = session_cookies(mine)
+        jar = upstream.jar_of(mine)
         mine.call = self._call()._replace(
             home=home if is_same_origin else frozenset({place}),
             uses_session=is_same_origin,
@@ -718,7 +718,7 @@ class Session(Operations, Lists, Transfers):
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         """Return where a response redirects to; None for others, and inside an attempt."""
-        if resp.status_code not in REDIRECT_STATI or delivery.ATTEMPTING.get():
+        if resp.status_code not in _REDIRECTS or delivery.ATTEMPTING.get():
             return None
         try:
             return super().get_redirect_target(resp)
@@ -966,6 +966,7 @@ def _is_ours(response: requests.Response) -> bool:
     return type(response) is Response and not response.history
 
 
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import requests
-from urllib3._version import __version__
+import urllib3
 from urllib3.util import SKIP_HEADER
 
 from httpkit._core import redaction
@@ -30,7 +30,7 @@ _GLOBBED = frozenset("[]{}")
 _ADDED_BY_CURL = ("Accept", "User-Agent")
 _ADDED_BY_URLLIB3 = {
     "Accept-Encoding": "identity",
-    "User-Agent": f"python-urllib3/{__version__}",
+    "User-Agent": f"python-urllib3/{getattr(urllib3, '__version__', '')}",
 }
 
 

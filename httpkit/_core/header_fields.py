@@ -6,7 +6,7 @@ Rule: no I/O and no clock here; the time comes as an argument.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, KeysView, Mapping
+from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping
 from copy import copy
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -15,10 +15,10 @@ from http.cookiejar import Cookie, CookiePolicy
 from threading import RLock
 from typing import Any
 
-from requests.cookies import MockResponse, RequestsCookieJar
+from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
 
-from httpkit._core import redaction
+from httpkit._core import redaction, upstream
 from httpkit._core.patterns import pattern
 
 # What may follow a request to an origin that the caller did not point it at. An allow-list,
@@ -61,7 +61,35 @@ _MILLISECOND_FIELDS = ("retry-after-ms", "x-ms-retry-after-ms")
 
 
 class Headers(CaseInsensitiveDict[Any]):
-    """Header fields whose repr shows no credential; otherwise requests' own class."""
+    """Header fields whose repr shows no credential; otherwise requests' own class.
+
+    Where requests stores fields is undocumented, so they are stored here.
+    """
+
+    _store: Any
+
+    def __init__(self, fields: Any = None, **named: Any) -> None:
+        self._store = {}
+        self.update({} if fields is None else fields, **named)
+
+    def __setitem__(self, name: Any, value: Any) -> None:
+        self._store[name.lower()] = name, value
+
+    def __getitem__(self, name: Any) -> Any:
+        return self._store[name.lower()][1]
+
+    def __delitem__(self, name: Any) -> None:
+        del self._store[name.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, _ in self._store.values())
+
+    def __len__(self) -> int:
+        return len(self._store)
+
+    def lower_items(self) -> Iterator[tuple[str, Any]]:
+        """Return the fields with names in lower case."""
+        return ((key, value) for key, (_, value) in self._store.items())
 
     @classmethod
     def over(cls, by_name: dict[str, tuple[str, str]]) -> Headers:
@@ -69,8 +97,6 @@ class Headers(CaseInsensitiveDict[Any]):
         made = cls.__new__(cls)
         made.__dict__["_store"] = by_name
         return made
-
-    _store: Any
 
     def __contains__(self, name: Any) -> bool:
         # The standard library's way to an answer is an exception: saves 1 to 3 us a call.
@@ -91,17 +117,9 @@ class Outgoing(Headers):
         unchecked: Names in lower case that were set since all were found fit to be sent.
     """
 
-    _store: Any
-
     def __init__(self, fields: Any = None) -> None:
-        # A plain dict, which keeps the order too, is copied in a tenth of an OrderedDict's time.
-        self._store = {}
         self.unchecked: dict[str, None] = {}
-        if type(fields) is CaseInsensitiveDict:  # a session's defaults: saves 1 us
-            for name, value in vars(fields)["_store"].values():
-                self[name] = value
-        elif fields is not None:
-            self.update(fields)
+        super().__init__(fields)
 
     def __setitem__(self, name: Any, value: Any) -> None:
         if type(name) is bytes:  # as requests does, but only when it prepares a request
@@ -215,7 +233,7 @@ class Jar(RequestsCookieJar):
         if not fields:
             return
         drop_ignored_cookies(fields)
-        super().extract_cookies(MockResponse(fields), request)  # type: ignore[arg-type]  # as requests does
+        super().extract_cookies(upstream.CookieFields(fields), request)  # type: ignore[arg-type]  # it reads `info` alone
         self._evict()
 
     def _evict(self) -> None:

@@ -28,7 +28,7 @@ from typing import Any, TypeVar
 
 import requests
 
-from httpkit._core import curl, header_fields, hints, redaction
+from httpkit._core import curl, header_fields, hints, redaction, upstream
 from httpkit._core.clock import CLOCK
 from httpkit._core.patterns import pattern
 from httpkit._core.types import is_list, is_mapping
@@ -449,7 +449,7 @@ def read_reason(response: requests.Response) -> tuple[str | None, Problem | None
 
 def _head(response: requests.Response) -> bytes:
     # Not `.content`: it would raise for a body that was cut at the limit for errors.
-    content = response.__dict__.get("_content")
+    content = upstream.content_of(response)
     return content[:_LONGEST_PARSED] if isinstance(content, bytes) else b""
 
 

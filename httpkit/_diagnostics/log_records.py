@@ -25,7 +25,7 @@ from typing import Any, Self, TextIO
 
 import requests
 
-from httpkit._core import redaction
+from httpkit._core import redaction, upstream
 from httpkit._core.clock import CLOCK
 from httpkit._core.filenames import printable
 from httpkit._core.types import RequestsResponse
@@ -70,7 +70,7 @@ class Note:
 
     def answered(self, response: requests.Response) -> None:
         """Log an attempt that was answered."""
-        body = response.__dict__.get("_content")
+        body = upstream.content_of(response)
         self._end(str(response.status_code), response.status_code, body, None)
 
     def failed(self, failure: BaseException) -> None:

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import requests
 
-from httpkit._core import header_fields, hints, redaction
+from httpkit._core import header_fields, hints, redaction, upstream
 from httpkit._core.types import is_list, is_mapping, is_tuple
 from httpkit._display import html
 from httpkit._display.html import Html, Writer, note, seconds_of, size_of
@@ -137,7 +137,7 @@ def _state_of_body(response: requests.Response) -> str:
     kind = _media_type(response) or "no stated type"
     content = _content(response)
     if content is None:
-        if response.__dict__.get("_content_consumed") or getattr(response.raw, "closed", True):
+        if upstream.is_consumed(response) or getattr(response.raw, "closed", True):
             return f"{kind}, streamed or left, and not kept"
         announced = response.headers.get("content-length", "")
         size = f", {size_of(int(announced))}" if announced.isdecimal() else ""
@@ -155,7 +155,7 @@ def _media_type(response: requests.Response) -> str:
 
 def _content(response: requests.Response) -> bytes | None:
     """Return the body that is in memory; `.content` itself would read it."""
-    content = response.__dict__.get("_content")
+    content = upstream.content_of(response)
     return content if isinstance(content, bytes) else None
 
 

@@ -12,8 +12,6 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any, cast
 
-from requests.utils import guess_filename, to_key_val_list
-
 from httpkit._core.filenames import sendable
 from httpkit._core.light_dataclasses import dataclass, field
 from httpkit._core.types import is_list, is_mapping, is_tuple
@@ -120,9 +118,17 @@ def with_sendable_names(files: Any) -> Any:
     return files if is_same else pairs
 
 
+def _name_of(file: Any) -> str | None:
+    """Return the name of an open file without its folder; None for a nameless one or a pipe."""
+    name = getattr(file, "name", None)
+    if not isinstance(name, (str, bytes)) or not name or name[:1] == "<" or name[-1:] == ">":
+        return None
+    return cast("str", os.path.basename(name))  # noqa: PTH119  # bytes, too
+
+
 def _with_sendable_name(spec: Any) -> Any:
     is_spelled_out = is_tuple(spec) or is_list(spec)
-    name: Any = next(iter(spec), None) if is_spelled_out else guess_filename(spec)
+    name: Any = next(iter(spec), None) if is_spelled_out else _name_of(spec)
     if not isinstance(name, str) or (sent := sendable(name)) == name:
         return spec
     return (sent, *spec[1:]) if is_spelled_out else (sent, spec)
@@ -147,8 +153,10 @@ def _is_open(content: Any) -> bool:
 
 def values(data: Any) -> Iterable[Part]:
     """Return the plain fields of a form as requests understands `data=`: lists give several."""
-    pairs = cast("Iterable[tuple[Any, Any]]", to_key_val_list(data or {}) or ())
-    for name, value in pairs:
+    given = data or {}
+    if isinstance(given, (str, bytes, bool, int)):
+        raise ValueError("cannot encode objects that are not 2-tuples")  # noqa: TRY004  # requests' own
+    for name, value in cast("Any", given.items() if is_mapping(given) else given):
         is_one = isinstance(value, (str, bytes)) or not hasattr(value, "__iter__")
         for each in [value] if is_one else value:
             if each is not None:
@@ -168,7 +176,7 @@ def _pairs(files: Any) -> Iterable[tuple[Any, Any]]:
 
 def _unpacked(name: str, spec: Any) -> tuple[str | None, Any, str | None, dict[str, str]]:
     if not (is_tuple(spec) or is_list(spec)):
-        return guess_filename(spec) or name, spec, None, {}
+        return _name_of(spec) or name, spec, None, {}
     filename, content, content_type, headers = (*spec, None, None)[:4]
     return filename, content, content_type, dict(headers or {})
 

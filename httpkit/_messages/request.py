@@ -14,7 +14,7 @@ from requests.cookies import RequestsCookieJar
 from requests.exceptions import UnrewindableBodyError
 from requests.structures import CaseInsensitiveDict
 
-from httpkit._core import curl, header_fields, redaction
+from httpkit._core import curl, header_fields, redaction, upstream
 from httpkit._core.light_dataclasses import dataclass, field
 from httpkit._core.patterns import pattern
 from httpkit._core.types import Hook, Refreshable, TokenTransport, is_mapping, is_tuple
@@ -22,9 +22,6 @@ from httpkit._core.urls import Origin
 from httpkit._diagnostics.errors import ConfigurationError
 from httpkit._messages import multipart
 from httpkit._messages.body import Outgoing
-
-# Any: what json is there is not declared as theirs, and callers may put another in its place.
-_models_of_requests: Any = requests.models
 
 # A URL that is spelled as requests would spell it: no other characters, no dot segments, no empty
 # ones, and a path; a port that is one.
@@ -211,7 +208,7 @@ class PreparedRequest(requests.PreparedRequest):
         jar = self.__dict__.get("_cookies")
         if jar is not None:
             is_ours = isinstance(jar, RequestsCookieJar)
-            twin.__dict__["_cookies"] = jar.copy() if is_ours else session_cookies(super().copy())
+            twin.__dict__["_cookies"] = jar.copy() if is_ours else upstream.jar_of(super().copy())
         if twin.body_start.source is not twin.body:
             twin.body_start = Body.of(twin.body)
         return twin
@@ -224,6 +221,10 @@ class PreparedRequest(requests.PreparedRequest):
     @classmethod
     def blank(cls, method: str, call: Call) -> PreparedRequest:
         """Return a request of which nothing but the method is prepared."""
+        if not upstream.KNOWS_REQUEST:
+            made = cls()
+            made.method, made.call = method, call
+            return made
         made = cls.__new__(cls)
         made.__dict__.update(
             method=method,
@@ -421,7 +422,7 @@ def _fields_of_requests(headers: Any) -> Collection[tuple[str, Any]]:
 
 def _as_json(value: Any) -> bytes:
     try:
-        text: str | bytes = _models_of_requests.complexjson.dumps(value, allow_nan=False)
+        text: str | bytes = upstream.json_module().dumps(value, allow_nan=False)
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise requests.exceptions.InvalidJSONError(f"json= cannot be sent: {error}") from error
     return text if isinstance(text, bytes) else text.encode("utf-8")
@@ -521,8 +522,3 @@ def check_headers(headers: Iterable[tuple[Any, Any]]) -> None:
                 f"header {text!r} cannot be sent: it must be str or bytes, in Latin-1, without"
                 " line breaks or leading space"
             )
-
-
-def session_cookies(request: requests.PreparedRequest) -> CookieJar | None:
-    """Return the jar a request was prepared with."""
-    return request._cookies  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # no other way to it

@@ -21,20 +21,28 @@ from requests.exceptions import (
     SSLError,
     StreamConsumedError,
 )
-from requests.utils import guess_json_utf
+from requests.structures import CaseInsensitiveDict
 from urllib3.exceptions import DecodeError as WireDecodeError
 from urllib3.exceptions import HTTPError as WireError
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
 from urllib3.exceptions import SSLError as WireSSLError
 
-from httpkit._core import curl, header_fields, interrupts, models, redaction, server_sent_events
+from httpkit._core import (
+    curl,
+    header_fields,
+    interrupts,
+    models,
+    redaction,
+    server_sent_events,
+    upstream,
+)
 from httpkit._core.server_sent_events import Event
 from httpkit._core.types import RequestsResponse
 from httpkit._diagnostics import errors
 
 T = TypeVar("T")
-# Any: what json is there is not declared as theirs, and callers may put another in its place.
-_requests_models: Any = requests.models
+# Beginnings by which requests takes a body for another encoding than UTF-8.
+_BYTE_ORDER_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 _UTF_8 = frozenset({"utf-8", "utf8"})
 
 # One system call reads at most this much; `read1` returns sooner, so a deadline is seen.
@@ -153,11 +161,11 @@ class Response(requests.Response):
         if decode_unicode and self.encoding is not None:
             self.encoding = _known(self.encoding)  # "hex" would fail with any class of error
         chunks: Iterator[Any] = super().iter_content(chunk_size, decode_unicode)
-        return chunks if self._content_consumed else self._guarded(chunks)
+        return chunks if upstream.is_consumed(self) else self._guarded(chunks)
 
     def close(self) -> None:
         """Free the connection; what was not read by now can no longer be."""
-        if isinstance(self.raw, urllib3.BaseHTTPResponse) and not self._content_consumed:
+        if isinstance(self.raw, urllib3.BaseHTTPResponse) and not upstream.is_consumed(self):
             self._was_closed = True
             self._is_left = self._is_left or not self.raw.closed
         if is_handed_over(self.raw):
@@ -181,6 +189,11 @@ class Response(requests.Response):
     def _check_open(self) -> None:
         if self._is_left:  # urllib3 would take it for the end of the body
             raise StreamConsumedError("the response was closed before its body was read")
+
+    @property
+    def next(self) -> requests.PreparedRequest | None:
+        """The request that a redirect asks for, unsent; None for other responses."""
+        return self.__dict__.get("_next")
 
     @property
     def ok(self) -> bool:
@@ -207,7 +220,7 @@ class Response(requests.Response):
             StatusError: Its most specific subclass, with the server's own words.
         """
         if self.status_code >= 400:
-            if self.__dict__.get("_content") is False:  # streamed: its words are wanted now
+            if upstream.content_of(self) is False:  # streamed: its words are wanted now
                 receive(self, limit=LARGEST_ERROR_BODY, check=None)
             raise errors.from_response(self, errors.class_for(self.status_code))
 
@@ -218,8 +231,8 @@ class Response(requests.Response):
             DecodeError: It is not JSON; the message says what it is instead.
         """
         try:
-            if not kwargs and self._is_plain_json():
-                value = models.parsed(self.content)
+            if not kwargs and self._is_plain_json(body := self.content):
+                value = models.parsed(body)
                 if value is not models.UNPARSED:
                     return value
             return super().json(**kwargs)
@@ -228,14 +241,13 @@ class Response(requests.Response):
         except (RecursionError, ValueError) as error:  # too deep, no text, too many digits
             raise self._not_json(type(error).__name__) from error
 
-    def _is_plain_json(self) -> bool:
-        """Say whether requests would decode the body as UTF-8, with the standard library."""
-        if _requests_models.complexjson is not json or not self.content:
+    def _is_plain_json(self, body: bytes) -> bool:
+        """Return whether requests would decode a body as UTF-8, with the standard library."""
+        if upstream.json_module() is not json or not body:
             return False
-        encoding = self.encoding
-        if encoding is None:
-            return guess_json_utf(self.content) == "utf-8"
-        return encoding.lower() in _UTF_8
+        if (encoding := self.encoding) is not None:
+            return encoding.lower() in _UTF_8
+        return not body.startswith(_BYTE_ORDER_MARKS) and b"\0" not in body[:4]
 
     def decode(self, model: Callable[..., T]) -> T:
         """Decode the body, strict JSON in UTF-8, into a model.
@@ -258,16 +270,16 @@ class Response(requests.Response):
             ChunkedEncodingError: The body was cut short or its framing is broken.
             ContentDecodingError: Its compression is broken.
         """
-        if self._failure is not None or isinstance(self.__dict__.get("_content"), bytes):
+        if self._failure is not None or isinstance(upstream.content_of(self), bytes):
             yield self.content
             return
-        if self._content_consumed:
+        if upstream.is_consumed(self):
             raise StreamConsumedError(request=self.request)
         try:
             yield from self._guarded(self._arriving())
         finally:
             self.close()  # first: it closes a connection that is half read, and keeps it after
-            self.__dict__["_content_consumed"] = True
+            upstream.mark_consumed(self)
 
     def _arriving(self) -> Iterator[bytes]:
         if not isinstance(self.raw, urllib3.BaseHTTPResponse):
@@ -393,7 +405,7 @@ class Response(requests.Response):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return a state without credentials: request, address and cookies are redacted."""
-        is_gone = self._is_left and not self._content_consumed  # there is nothing to read any more
+        is_gone = self._is_left and not upstream.is_consumed(self)  # nothing is left to read
         was_closed = self._was_closed and self._failure is None
         state: dict[str, Any] = {}
         if not is_gone:
@@ -409,9 +421,10 @@ class Response(requests.Response):
         state["cookies"] = type(self.cookies)()
         state["_is_cut"] = self._is_cut or is_gone or self._failure is not None
         state["reason"] = redaction.redact_text(str(self.reason)) if self.reason else self.reason
-        if isinstance(state.get("_content"), bytes):
-            state["_content"] = redaction.redact_bytes(state["_content"])
-        return state
+        return {
+            name: redaction.redact_bytes(value) if isinstance(value, bytes) else value
+            for name, value in state.items()
+        }
 
 
 # Python's own, which no server means; they warn of escapes that are none.
@@ -451,11 +464,12 @@ def adopt(response: requests.Response) -> Response:
         return cast("Response", response)
     if not issubclass(kind, Response):
         response.__class__ = _adopted.get(kind) or _join_classes(kind)
-        # The same objects, with a repr that hides what a server sets.
-        for part, ours in (("headers", header_fields.Headers), ("cookies", header_fields.Jar)):
-            held: Any = response.__dict__.get(part)
-            if type(held) is ours.__base__:
-                held.__class__ = ours
+        # With a repr that hides what a server sets.
+        headers, jar = response.__dict__.get("headers"), response.__dict__.get("cookies")
+        if type(headers) is CaseInsensitiveDict:
+            response.headers = header_fields.Headers(headers)
+        if type(jar) is RequestsCookieJar:
+            jar.__class__ = header_fields.Jar
     for past in response.__dict__.get("history") or ():
         if not isinstance(past, Response):  # each once: histories share their beginnings
             adopt(past)
@@ -521,7 +535,7 @@ def receive(
         SSLError: The TLS stream is broken.
     """
     raw = response.raw
-    if response.__dict__.get("_content") is not False:
+    if upstream.content_of(response) is not False:
         return
     if not isinstance(raw, urllib3.BaseHTTPResponse):
         _ = response.content
@@ -534,7 +548,8 @@ def receive(
         if not is_error:
             raise
         raw.close()
-        response.__dict__.update(_content=b"", _content_consumed=True, _failure=broken)
+        upstream.keep_content(response, b"")
+        response.__dict__["_failure"] = broken
         return
     if not is_whole:
         raw.close()
@@ -543,10 +558,11 @@ def receive(
                 f"the body is larger than max_body={most} bytes: stream it, or raise the limit",
                 response=response,
             )
-            response.__dict__.update(_failure=error, _content_consumed=True)
+            response.__dict__["_failure"] = error
+            upstream.mark_consumed(response)
             raise error
         response.__dict__["_is_cut"] = True
-    response.__dict__.update(_content=body, _content_consumed=True)
+    upstream.keep_content(response, body)
 
 
 def must_be_streamed(raw: urllib3.BaseHTTPResponse) -> bool:
@@ -559,7 +575,7 @@ def must_be_streamed(raw: urllib3.BaseHTTPResponse) -> bool:
     """
     if not isinstance(raw, urllib3.BaseHTTPResponse):  # pyright: ignore[reportUnnecessaryIsInstance]  # a mock's
         return True
-    message: object = getattr(raw, "_fp", None)
+    message = upstream.message_of(raw)
     is_wrapped = message is not None and not hasattr(message.__class__, "read1")
     return is_wrapped or raw.headers.get("transfer-encoding", "chunked").lower() != "chunked"
 
@@ -594,7 +610,7 @@ def _read(
 
 def _comes_at_once(raw: urllib3.BaseHTTPResponse, most: int | None) -> bool:
     """Say whether a body can be read in one go: its size is known, and its reads keep the time."""
-    size = raw.length_remaining
+    size: int | None = getattr(raw, "length_remaining", None)
     return (
         size is not None
         and (most is None or size <= most)
@@ -671,7 +687,7 @@ def translated_all(response: requests.Response, chunks: Iterator[T]) -> Iterator
 def is_handed_over(raw: Any) -> bool:
     """Say whether a 101 has left the connection of a response to another protocol."""
     is_switching = getattr(raw, "status", None) == HTTPStatus.SWITCHING_PROTOCOLS
-    return is_switching and getattr(raw, "_connection", None) is not None
+    return is_switching and upstream.connection_of(raw) is not None
 
 
 def drain(response: requests.Response, check: Callable[[], None] | None) -> None:
@@ -685,7 +701,7 @@ def drain(response: requests.Response, check: Callable[[], None] | None) -> None
         check: Called between blocks; raises when the time is up.
     """
     raw = response.raw
-    if response.__dict__.get("_content") is not False:
+    if upstream.content_of(response) is not False:
         return
     body = b""
     if isinstance(raw, urllib3.BaseHTTPResponse):
@@ -696,7 +712,7 @@ def drain(response: requests.Response, check: Callable[[], None] | None) -> None
             body = b""
         finally:
             response.close()
-    response.__dict__.update(_content=body, _content_consumed=True)
+    upstream.keep_content(response, body)
 
 
 def _read_raw(raw: urllib3.BaseHTTPResponse, check: Callable[[], None] | None) -> bytes:

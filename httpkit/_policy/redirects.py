@@ -10,15 +10,10 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
 import requests
-from requests.cookies import (
-    RequestsCookieJar,
-    extract_cookies_to_jar,
-    merge_cookies,
-)
+from requests.cookies import RequestsCookieJar
 from requests.exceptions import InvalidURL
-from requests.utils import requote_uri
 
-from httpkit._core import header_fields, urls
+from httpkit._core import header_fields, upstream, urls
 from httpkit._diagnostics import errors
 from httpkit._messages.request import Body, Call, PreparedRequest
 
@@ -118,7 +113,7 @@ def _target(response: requests.Response, request: PreparedRequest, location: str
         parts = urlsplit(urls.resolve(response.url, location))
         if not parts.fragment:  # RFC 9110 section 10.2.2: the fragment is inherited
             parts = parts._replace(fragment=urlsplit(request.url or "").fragment)
-        return requote_uri(urlunsplit(parts))
+        return upstream.requote(urlunsplit(parts))
     except InvalidURL as error:
         raise _refusal(response, f"its Location {error}") from error
 
@@ -225,14 +220,14 @@ def _cookies(
     """
     jar = header_fields.Jar()
     if call.uses_session and session_jar is not None:
-        merge_cookies(jar, session_jar)
+        upstream.merge_cookies(jar, session_jar)
     else:
         origin = urls.origin(request.url or "")
         for past in [*response.history, response]:
             if urls.origin(past.url) == origin:
-                extract_cookies_to_jar(jar, past.request, past.raw)
+                upstream.extract_cookies(jar, past.request, past.raw)
     if call.cookies is not None:
-        merge_cookies(jar, call.cookies)
+        upstream.merge_cookies(jar, call.cookies)
     return jar
 
 
