@@ -153,10 +153,10 @@ def _is_open(content: Any) -> bool:
 
 def values(data: Any) -> Iterable[Part]:
     """Return the plain fields of a form as requests understands `data=`: lists give several."""
-    given = data or {}
+    given: Any = data or {}
     if isinstance(given, (str, bytes, bool, int)):
         raise ValueError("cannot encode objects that are not 2-tuples")  # noqa: TRY004  # requests' own
-    for name, value in cast("Any", given.items() if is_mapping(given) else given):
+    for name, value in given.items() if is_mapping(given) else given:
         is_one = isinstance(value, (str, bytes)) or not hasattr(value, "__iter__")
         for each in [value] if is_one else value:
             if each is not None:
