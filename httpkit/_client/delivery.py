@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
@@ -26,7 +27,6 @@ from urllib3.exceptions import HTTPError as WireError
 from httpkit._client import settings
 from httpkit._core import header_fields, interrupts, upstream
 from httpkit._core.clock import CLOCK
-from httpkit._core.light_dataclasses import dataclass
 from httpkit._core.types import RequestsResponse
 from httpkit._diagnostics import errors, log_records
 from httpkit._messages.body import Outgoing, SourceError

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import urllib.request
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -17,7 +18,6 @@ import requests.sessions
 import requests.utils
 
 from httpkit._core import upstream
-from httpkit._core.light_dataclasses import dataclass, field
 
 # Origins and hosts that are remembered; more of them come from a crawler, which gains nothing.
 _MOST_KEPT = 256

@@ -8,8 +8,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
-
-from httpkit._core.light_dataclasses import dataclass
+from dataclasses import dataclass
 
 
 def _wall() -> float:

@@ -17,6 +17,7 @@ from urllib3.util import SKIP_HEADER
 
 from httpkit._core import redaction
 from httpkit._core.patterns import pattern
+from httpkit._core.types import as_text
 
 # Bytes. A shell takes 128 KiB in one argument (Linux: MAX_ARG_STRLEN); of a body in octal digits
 # nobody wants to see a screen full.
@@ -81,7 +82,7 @@ def _headers(
     sent: dict[str, str] = {}
     held = request.headers if secrets else redaction.redact_headers(request.headers)
     for name, value in held.items():
-        sent[name] = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+        sent[name] = as_text(value)
     known = {name.lower(): value for name, value in sent.items()}
     sent.update((n, v) for n, v in _ADDED_BY_URLLIB3.items() if n.lower() not in known)
     options = [
@@ -117,7 +118,7 @@ def _body(request: requests.PreparedRequest, *, secrets: bool) -> tuple[str, str
     shown: str | bytes | None = body
     if not secrets:
         media_type = request.headers.get("Content-Type", "")
-        shown = redaction.redact_body(body, _as_text(media_type))
+        shown = redaction.redact_body(body, as_text(media_type))
     text = _text(shown)
     if text is not None and len(text) <= _LONGEST_TEXT:
         return "", f"--data-raw {shlex.quote(text)}"
@@ -155,7 +156,3 @@ def _printed(octets: bytes) -> str:
     text = octets.decode("latin-1").replace("\\", "\\\\").replace("%", "%%")
     # A hyphen at the beginning would be an option.
     return shlex.quote(re.sub(r"^-|[^ -~]", lambda found: f"\\{ord(found[0]):03o}", text))
-
-
-def _as_text(value: str | bytes) -> str:
-    return value.decode("latin-1") if isinstance(value, bytes) else value

@@ -15,7 +15,7 @@ import requests
 from requests.exceptions import ProxyError
 from urllib3.exceptions import NewConnectionError
 
-from httpkit._core.causes import causes
+from httpkit._core.redaction import causes
 
 _CLOCK = "unless this machine's clock is wrong"
 _AUTHORITY = (

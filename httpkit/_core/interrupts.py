@@ -17,7 +17,7 @@ from itertools import pairwise
 from types import CodeType, FrameType, TracebackType
 from typing import Any
 
-from httpkit._core.causes import causes
+from httpkit._core.redaction import causes
 
 
 class HiddenError(Exception):

@@ -25,7 +25,6 @@ from urllib.parse import unquote_plus
 from urllib3.exceptions import InvalidChunkLength
 
 from httpkit._core import forks
-from httpkit._core.causes import causes
 from httpkit._core.patterns import pattern
 from httpkit._core.types import is_list, is_mapping
 
@@ -413,6 +412,24 @@ def _named_in_text(text: str) -> Iterator[Slice]:
             yield *found.span("value"), MASK
     for found in _QUOTED.finditer(text):
         yield *found.span("value"), f'"{MASK}"'
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and every error that it holds or was raised from, each once.
+
+    A yielded error may be changed: what it leads to is read before it is yielded.
+    """
+    pending: list[object] = [error]
+    seen: set[int] = set()
+    while pending:
+        current = pending.pop()
+        if not isinstance(current, BaseException) or id(current) in seen:
+            continue
+        seen.add(id(current))
+        pending += [*current.args, current.__cause__, current.__context__]
+        # urllib3's names for an inner error.
+        pending += [getattr(current, "reason", None), getattr(current, "original_error", None)]
+        yield current
 
 
 def scrub(

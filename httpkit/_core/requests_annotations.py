@@ -1,39 +1,22 @@
-"""The names that requests imports for type checkers only, given to its modules.
+"""Names that requests imports for type checkers only, added to its modules.
 
-`typing.get_type_hints` of a class evaluates the annotations of its bases in the modules of these:
-without the names it is a NameError for every session, response and error.
+`typing.get_type_hints` evaluates the annotations of a base class in the module of that class.
+Without these names it raises NameError for every session, response and error.
 
-Rule: a name that a module has is left as it is.
+Rule: a name that a module already has stays as it is.
 """
 
-from collections.abc import Mapping
 from http.cookiejar import CookieJar
 from typing import Any, Self, Unpack
 
 import requests
 from requests import adapters, auth, cookies, exceptions, models, sessions
 
-from httpkit._core import types
-
 
 class _Aliases:
-    """`requests._types`, which defines its aliases for checkers only."""
-
-    HookType = types.Hook
-    HooksType = dict[str, list[types.Hook]] | None
-    UriType = str | bytes
-    ParamsType = types.Params
-    DataType = types.Data
-    HeadersType = Mapping[str, str | bytes] | None
-    FilesType = types.Files
-    AuthType = types.Auth
-    TimeoutType = types.Timeout
-    HooksInputType = types.Hooks
-    VerifyType = bool | str
-    CertType = types.Cert
+    """In place of `requests._types`, whose aliases exist for checkers only: each is Any."""
 
     def __getattr__(self, name: str) -> Any:
-        """Return Any for whatever else it may have."""
         return Any
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Callable, Iterable, Iterator, Sized
+from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 from httpkit._core import models
-from httpkit._core.light_dataclasses import dataclass
 from httpkit._core.patterns import pattern
 
 P = TypeVar("P", bound=Sized)

@@ -112,6 +112,11 @@ Verify: TypeAlias = bool | str | None
 Cert: TypeAlias = str | tuple[str, str] | None
 
 
+def as_text(value: object) -> str:
+    """Return a header value, method or reason phrase as text; bytes are Latin-1 (RFC 9110 5.5)."""
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
+
+
 def is_list(value: object) -> TypeIs[list[Any]]:
     """Say whether a value is a list; its items stay unknown, but are not a type error."""
     return isinstance(value, list)

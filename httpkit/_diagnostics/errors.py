@@ -18,8 +18,6 @@ Rule: constructors store what they are given and never raise, so that every erro
 from __future__ import annotations
 
 import base64
-import codecs
-import json
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -28,23 +26,17 @@ from typing import Any, TypeVar
 
 import requests
 
-from httpkit._core import curl, header_fields, hints, redaction, upstream
+from httpkit._core import curl, header_fields, hints, redaction
 from httpkit._core.clock import CLOCK
 from httpkit._core.patterns import pattern
-from httpkit._core.types import is_list, is_mapping
+from httpkit._core.types import as_text, is_list, is_mapping
+from httpkit._diagnostics import error_reasons
+from httpkit._diagnostics.error_reasons import Problem
 
 # An excerpt is for a line in a log; the whole body is on `.response`.
 _LONGEST_DETAIL = 300
 # A reason phrase or a request-id beyond this is no name but an attack.
 _LONGEST_NAME = 100
-# What is looked at for that excerpt: masking a megabyte would burn the client's time.
-_LONGEST_EXAMINED = 4096
-# Parsing more than this for a message would let a server burn the client's time.
-_LONGEST_PARSED = 1 << 20
-_MOST_REASONS = 5
-
-Problem = dict[str, Any]
-"""The members of a problem document (RFC 9457): type, title, status, detail, instance, others."""
 
 
 class HTTPKitError(requests.RequestException):
@@ -309,7 +301,7 @@ def class_for(status: int) -> type[StatusError]:
 def from_response(response: requests.Response, kind: type[E_]) -> E_:
     """Describe an error response as an error of this kind; it is not raised here."""
     remember_credentials(response.request)
-    detail, problem = read_reason(response)
+    detail, problem = error_reasons.read(response)
     error = build(kind, "", response)
     if error is None:
         raise TypeError(f"{kind.__name__} must take one argument, the message")
@@ -317,8 +309,7 @@ def from_response(response: requests.Response, kind: type[E_]) -> E_:
     error.detail = detail
     error.problem = None if problem is None else redaction.redact_document(problem)
     request_id = header_fields.first(response.headers, header_fields.REQUEST_ID_FIELDS)
-    named = _one_line(redaction.redact_text(request_id)) if request_id else ""
-    error.request_id = _cap(named, _LONGEST_NAME) or None
+    error.request_id = error_reasons.one_line(request_id or "", _LONGEST_NAME) or None
     error.retry_after = header_fields.asked_wait(status, response.headers, CLOCK.wall())
     error.attempts = getattr(response, "attempts", 1)
     error.stop_reason = getattr(response, "stop_reason", None)
@@ -332,9 +323,9 @@ def from_graphql(
     """Describe the errors in a GraphQL response; the error is not raised here."""
     remember_credentials(response.request)
     first = reported[0]
-    words = _cap(_one_line(str(first["message"])[:_LONGEST_EXAMINED]), _LONGEST_DETAIL)
-    place = first.get("path")
-    where = f" (at {_cap('.'.join(map(str, place)), _LONGEST_NAME)})" if is_list(place) else ""
+    words = error_reasons.one_line(str(first["message"]), _LONGEST_DETAIL)
+    path = first.get("path")
+    where = f" (at {'.'.join(map(str, path))[:_LONGEST_NAME]})" if is_list(path) else ""
     more = f" (and {len(reported) - 1} more)" if len(reported) > 1 else ""
     text = f"GraphQL error for {describe(response.request, response.url)}: {words}{where}{more}"
     error = GraphQLError(redaction.redact_text(text), response=response)
@@ -372,16 +363,12 @@ def remember_credentials(request: requests.PreparedRequest | None) -> None:
     headers: Mapping[str, object] = getattr(request, "headers", None) or {}
     # Cookies last, and bounded: the server may send so many that they displace other values.
     names = sorted(filter(redaction.is_secret, headers), key=lambda name: name.lower() == "cookie")
-    held = [_as_text(headers[name]) for name in names]
+    held = [as_text(headers[name]) for name in names]
     found = (part for value in held for part in _CREDENTIAL.findall(value))
     parts = list(islice(found, _MOST_CREDENTIALS))
     parts += [value.partition(" ")[2] for value in held]  # after the scheme, words too
     passwords = [_password(value) for value in held if value[:6].lower() == "basic "]
     redaction.remember(*parts, *passwords)
-
-
-def _as_text(value: object) -> str:
-    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
 def _password(field: str) -> str:
@@ -399,18 +386,22 @@ _CREDENTIAL = pattern(r"(?=[^\s;,=\"]*\d)[^\s;,=\"]{8,}")
 def _sentence(response: requests.Response, detail: str | None, request_id: str | None) -> str:
     text = f"{response.status_code} {_reason_phrase(response)}".rstrip()
     text += f" for {describe(response.request, response.url)}"
-    text += f": {detail}" if detail else ""
+    is_news = detail is not None and not error_reasons.repeats_status(detail, response)
+    text += f": {detail}" if is_news else ""
     text += f" (request-id {request_id})" if request_id else ""
-    hint = getattr(response, "credentials_withheld", None) if response.status_code == 401 else None
-    hint = hints.PROXY_CREDENTIALS if response.status_code == 407 else hint
+    hint = hints.PROXY_CREDENTIALS if response.status_code == 407 else None
+    if response.status_code in _REFUSALS:
+        hint = getattr(response, "credentials_withheld", None)
     return text + (f"; {hint}" if hint else "")
 
 
+# What servers send to a request without credentials: GitHub says 404, S3 403.
+_REFUSALS = frozenset({401, 403, 404})
+
+
 def _reason_phrase(response: requests.Response) -> str:
-    reason: str | bytes = response.reason or ""
-    text = reason.decode("latin-1") if isinstance(reason, bytes) else reason
-    text = redaction.redact_text(text[:_LONGEST_EXAMINED])
-    return _cap(_one_line(text), _LONGEST_NAME) or _STANDARD_REASONS.get(response.status_code, "")
+    phrase = error_reasons.one_line(as_text(response.reason or ""), _LONGEST_NAME)
+    return phrase or _STANDARD_REASONS.get(response.status_code, "")
 
 
 _STANDARD_REASONS = {
@@ -426,136 +417,6 @@ def describe(request: requests.PreparedRequest | None, url: str | None = None) -
     method = getattr(request, "method", None) or "request"
     address = url or getattr(request, "url", None) or ""
     return f"{method} {redaction.redact_url(address)}"
-
-
-def read_problem(response: requests.Response) -> Problem | None:
-    """Return the members of a problem document (RFC 9457 section 3); None for other bodies."""
-    media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/problem+json":
-        return None
-    document = _parse(_head(response))
-    return dict(document) if is_mapping(document) else None
-
-
-def read_reason(response: requests.Response) -> tuple[str | None, Problem | None]:
-    """Return what the server says of an error, on one line, and its problem document."""
-    problem = read_problem(response)
-    body = _head(response)
-    document = problem if problem is not None else _parse(body)
-    words = (_words(document) if document is not None else "") or _excerpt(response, body)
-    line = _one_line(redaction.redact_text(_without_markup(words[:_LONGEST_EXAMINED])))
-    return (_cap(line, _LONGEST_DETAIL) or None), problem
-
-
-def _head(response: requests.Response) -> bytes:
-    # Not `.content`: it would raise for a body that was cut at the limit for errors.
-    content = upstream.content_of(response)
-    return content[:_LONGEST_PARSED] if isinstance(content, bytes) else b""
-
-
-def _parse(body: bytes) -> Any:
-    body = body.removeprefix(codecs.BOM_UTF8)
-    if body.lstrip()[:1] not in {b"{", b"["}:
-        return None
-    try:
-        document: Any = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    return document
-
-
-# Where APIs put their reason, the most telling first: RFC 9457, OAuth2 (RFC 6749), then habit.
-_REASON_KEYS = (
-    "detail", "error_description", "message", "error_message", "errorMessage", "msg", "reason",
-    "description", "error", "errors", "title", "code",
-)  # fmt: skip
-
-
-# Where they say what an entry is about; RFC 9457 section 3 has a "pointer".
-_PLACE_KEYS = ("field", "loc", "path", "pointer")
-
-
-def _words(document: object, depth: int = 0) -> str:
-    """Find the reason in a JSON document by the usual keys."""
-    if isinstance(document, str):
-        return document
-    if depth > 4:  # {"error": {"errors": [{"message": ...}]}} is the deepest seen
-        return ""
-    if is_list(document):
-        entries = (_words(entry, depth + 1) for entry in document[:_MOST_REASONS])
-        return "; ".join(entry for entry in entries if entry)
-    if is_mapping(document):
-        return _words_of_object(document, depth)
-    return ""
-
-
-def _words_of_object(document: Mapping[str, Any], depth: int) -> str:
-    found = (_words(document[key], depth + 1) for key in _REASON_KEYS if document.get(key))
-    words = next((text for text in found if text), "")
-    words = _with_entries(words, document.get("errors"), depth)
-    where: object = next((document[key] for key in _PLACE_KEYS if document.get(key)), None)
-    if words and where and depth:
-        place = ".".join(map(str, where)) if is_list(where) else str(where)
-        return f"{place}: {words}"
-    return words
-
-
-def _with_entries(words: str, entries: object, depth: int) -> str:
-    """Add the single errors to a summary: "Validation Failed" alone says nothing."""
-    if not words or not is_list(entries):
-        return words
-    single = _words(entries, depth + 1)
-    return words if not single or single in words else f"{words.rstrip('.: ')}: {single}"
-
-
-_PAGE = pattern(r"\s*<(!doctype|html|head|body|\?xml)", re.IGNORECASE)
-_TITLE = pattern(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
-
-
-def _unescaped(text: str) -> str:
-    import html
-
-    return html.unescape(text)
-
-
-def _without_markup(words: str) -> str:
-    """Return the title of a page, whole texts as they are."""
-    if not _PAGE.match(words):
-        return words
-    title = _TITLE.search(words)
-    return _unescaped(title[1]) if title else ""
-
-
-def _excerpt(response: requests.Response, body: bytes) -> str:
-    """Return the beginning of a text, the title of a page, nothing of anything else."""
-    media_type = response.headers.get("content-type", "").lower()
-    start = body.removeprefix(codecs.BOM_UTF8)[:_LONGEST_EXAMINED]
-    text = _decoded(start, response.encoding).strip()
-    if "html" in media_type:
-        title = _TITLE.search(text)
-        return _unescaped(title[1]) if title else ""
-    readable = not media_type or media_type.startswith("text/") or "json" in media_type
-    return text if readable and "\x00" not in text else ""
-
-
-def _decoded(body: bytes, encoding: str | None) -> str:
-    try:
-        return body.decode("utf-8")
-    except UnicodeDecodeError as error:
-        if len(body) == _LONGEST_EXAMINED and error.start >= len(body) - 3:  # cut in a character
-            return body.decode("utf-8", "replace")
-    try:
-        return body.decode(encoding or "utf-8", "replace")
-    except (LookupError, ValueError):  # no encoding, or one that is none of text
-        return body.decode("utf-8", "replace")
-
-
-def _one_line(text: str) -> str:
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
-
-
-def _cap(text: str, longest: int) -> str:
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def _path_of(url: str) -> str:

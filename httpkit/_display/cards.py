@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import requests
 
 from httpkit._core import header_fields, hints, redaction, upstream
-from httpkit._core.types import is_list, is_mapping, is_tuple
+from httpkit._core.types import as_text, is_list, is_mapping, is_tuple
 from httpkit._display import html
 from httpkit._display.html import Html, Writer, note, seconds_of, size_of
 
@@ -81,8 +81,7 @@ def of_response(response: requests.Response) -> str:
 
 
 def _reason(response: requests.Response) -> str:
-    reason: str | bytes = response.reason or ""
-    return reason.decode("latin-1") if isinstance(reason, bytes) else reason
+    return as_text(response.reason or "")
 
 
 def _target(writer: Writer, response: requests.Response) -> Html:

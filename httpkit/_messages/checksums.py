@@ -7,10 +7,10 @@ import binascii
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from threading import Condition, Thread
 from typing import Protocol
 
-from httpkit._core.light_dataclasses import dataclass
 from httpkit._core.patterns import pattern
 from httpkit._diagnostics.errors import ChecksumError, ConfigurationError, TransferError
 

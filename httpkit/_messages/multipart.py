@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, cast
 
 from httpkit._core.filenames import sendable
-from httpkit._core.light_dataclasses import dataclass, field
 from httpkit._core.types import is_list, is_mapping, is_tuple
 from httpkit._diagnostics.errors import ConfigurationError
 from httpkit._messages.body import Outgoing, Watcher

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections import deque
 from collections.abc import Callable, Collection, ItemsView, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from http.cookiejar import CookieJar
 from typing import Any, NamedTuple, Self, cast
 from urllib.parse import urlencode
@@ -15,7 +16,6 @@ from requests.exceptions import UnrewindableBodyError
 from requests.structures import CaseInsensitiveDict
 
 from httpkit._core import curl, header_fields, redaction, upstream
-from httpkit._core.light_dataclasses import dataclass, field
 from httpkit._core.patterns import pattern
 from httpkit._core.types import Hook, Refreshable, TokenTransport, is_mapping, is_tuple
 from httpkit._core.urls import Origin

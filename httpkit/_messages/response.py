@@ -38,7 +38,7 @@ from httpkit._core import (
 )
 from httpkit._core.server_sent_events import Event
 from httpkit._core.types import RequestsResponse
-from httpkit._diagnostics import errors
+from httpkit._diagnostics import error_reasons, errors
 
 T = TypeVar("T")
 # Beginnings by which requests takes a body for another encoding than UTF-8.
@@ -209,9 +209,9 @@ class Response(requests.Response):
             return self.content.decode("utf-8", "replace")
 
     @property
-    def problem(self) -> errors.Problem | None:
+    def problem(self) -> error_reasons.Problem | None:
         """Return the members of an RFC 9457 problem document; None for any other body."""
-        return errors.read_problem(self)
+        return error_reasons.read_problem(self)
 
     def raise_for_status(self) -> None:
         """Raise the StatusError for a status of 400 or more.

@@ -19,8 +19,8 @@ import requests
 from httpkit._client import preparation
 from httpkit._client.session import Session
 from httpkit._core import redaction, urls
-from httpkit._core.causes import causes
 from httpkit._core.clock import CLOCK
+from httpkit._core.redaction import causes
 from httpkit._core.types import TokenTransport
 from httpkit._diagnostics import log_records
 from httpkit._diagnostics.checks import check_seconds

@@ -18,7 +18,7 @@ import requests
 from httpkit._core import forks, header_fields, redaction
 from httpkit._core.clock import CLOCK
 from httpkit._core.types import is_mapping
-from httpkit._diagnostics import errors
+from httpkit._diagnostics import error_reasons, errors
 from httpkit._diagnostics.errors import ConfigurationError, DeadlineExceededError, TokenError
 from httpkit._messages.response import Response
 
@@ -120,7 +120,7 @@ def _refusal(response: Response, document: Mapping[str, Any] | None) -> TokenErr
         return _useless(response, f"{kind}, no JSON object")
     if 300 <= status < 400:
         return _useless(response, "a redirect, and a client's secret does not follow one")
-    words, _ = errors.read_reason(response)
+    words, _ = error_reasons.read(response)
     code = (document or {}).get("error")
     error = _error(response, f": {words}" if words else "")
     if isinstance(code, str) and _ERROR_CODE.fullmatch(code):

@@ -11,6 +11,7 @@ import os
 import re
 from base64 import b64encode
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal, Self, TypeAlias, cast
 from urllib.parse import quote, unquote_plus, urlsplit, urlunsplit
 
@@ -18,9 +19,8 @@ import requests
 from requests.auth import AuthBase, HTTPBasicAuth
 
 from httpkit._core import redaction
-from httpkit._core.light_dataclasses import dataclass
 from httpkit._core.patterns import pattern
-from httpkit._core.types import is_tuple
+from httpkit._core.types import as_text, is_tuple
 from httpkit._diagnostics.errors import ConfigurationError
 
 Secret: TypeAlias = str | Callable[[], str]
@@ -149,15 +149,11 @@ def _basic(user: object, password: object) -> Signer:
     """Return requests' own signer for a pair; it would send None as "None"."""
     if not isinstance(user, (str, bytes)) or not isinstance(password, (str, bytes)):
         raise ConfigurationError("auth=(user, password) must be two texts")
-    name, word = (_as_text(part) for part in (user, password))
+    name, word = (as_text(part) for part in (user, password))
     if not _is_encodable(name + word, "latin-1"):
         raise ConfigurationError("requests sends pairs in Latin-1: use BasicAuth for others")
     redaction.remember(word, _in_base64(name, word), _in_base64(name, word, encoding="latin-1"))
     return HTTPBasicAuth(name, word)
-
-
-def _as_text(part: str | bytes) -> str:
-    return part.decode("latin-1") if isinstance(part, bytes) else part
 
 
 def _in_base64(user: str, password: str, encoding: str = "utf-8") -> str:

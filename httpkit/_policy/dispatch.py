@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Generic, NoReturn, TypeVar, cast
 
-from httpkit._core.light_dataclasses import dataclass
 from httpkit._core.patterns import pattern
 from httpkit._diagnostics import errors
 from httpkit._diagnostics.errors import ConfigurationError

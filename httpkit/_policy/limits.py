@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from httpkit._core import forks, interrupts
-from httpkit._core.light_dataclasses import dataclass
 from httpkit._core.patterns import pattern
 from httpkit._diagnostics.errors import ConfigurationError
 

@@ -12,6 +12,7 @@ import ssl
 import sys
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Literal, TypeVar, cast
 
 import requests
@@ -25,9 +26,8 @@ from requests.exceptions import (
 )
 
 from httpkit._core import header_fields, interrupts, redaction
-from httpkit._core.causes import causes
 from httpkit._core.clock import CLOCK
-from httpkit._core.light_dataclasses import dataclass, field
+from httpkit._core.redaction import causes
 from httpkit._core.types import RequestsResponse
 from httpkit._diagnostics import errors, log_records
 from httpkit._diagnostics.checks import check_count, check_seconds, is_count

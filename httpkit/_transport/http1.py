@@ -14,13 +14,13 @@ import io
 import ssl
 import time
 from contextvars import ContextVar
+from dataclasses import dataclass
 from http.client import HTTPException, HTTPMessage, HTTPResponse, IncompleteRead, RemoteDisconnected
 from socket import socket
 from typing import Any, Protocol, TypeVar, cast
 
 from httpkit._core import interrupts
 from httpkit._core.clock import CLOCK
-from httpkit._core.light_dataclasses import dataclass
 from httpkit._core.patterns import pattern
 
 # Bounds of what is kept while framing is read: bytes of one line, as http.client has it; fields

@@ -21,7 +21,7 @@ import urllib3
 
 from httpkit._core import clock as clock_module
 from httpkit._core import redaction
-from httpkit._core.types import ImportedLater, Json
+from httpkit._core.types import ImportedLater, Json, as_text
 from httpkit._diagnostics.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ class Script:
             method=request.method or "",
             url=request.url or "",
             headers=requests.structures.CaseInsensitiveDict(
-                {n: _as_text(v) for n, v in request.headers.items()}
+                {n: as_text(v) for n, v in request.headers.items()}
             ),
             body=_read(request.body),
         )
@@ -265,10 +265,6 @@ def _same_target(url: str, scripted: str) -> bool:
         and (found.path or "/") == (wanted.path or "/")
         and (not wanted.query or found.query == wanted.query)
     )
-
-
-def _as_text(value: str | bytes) -> str:
-    return value.decode("latin-1") if isinstance(value, bytes) else value
 
 
 def _read(body: Any) -> bytes:

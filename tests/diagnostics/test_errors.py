@@ -507,17 +507,17 @@ PAGE = b"<html><head><title>%s</title></head><body><h1>A page</h1></body></html>
         (PAGE.replace(b"title", b"TITLE") % b"Bad", "text/html", "Bad"),
         (b'<title lang="en">Bad</title>', "text/html", "Bad"),
         (PAGE % b"Rock &amp; Roll", "text/html", "Rock & Roll"),
-        (b"<html><body><h1>A page</h1></body></html>", "text/html", None),
+        (b"<html><body><h1>A page</h1></body></html>", "text/html", "A page"),
         (b"<title></title>", "text/html", None),
-        (b"<title>never closed", "text/html", None),
-        (b"plain words", "text/html", None),
+        (b"<title>never closed", "text/html", "never closed"),
+        (b"plain words", "text/html", "plain words"),
     ],
     ids=[
         "title", "spread title", "as text", "as JSON", "XHTML", "space before", "byte order mark",
         "capitals", "attribute", "entity", "no title", "empty title", "open title", "no markup",
     ],
 )  # fmt: skip
-def test_a_page_of_html_is_its_title_and_nothing_more(said, body, content_type, words):
+def test_a_page_of_html_is_its_title_or_first_heading(said, body, content_type, words):
     assert said(body, content_type) == words
 
 
@@ -741,6 +741,15 @@ def test_a_401_after_withheld_credentials_says_so(sandbox):
         pytest.raises(httpkit.UnauthorizedError) as e,
     ):
         api.get(f"{sandbox.other_url}/bearer")
+
+    assert f"withheld from {sandbox.other_url}" in str(e.value)
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_refusal_after_withheld_credentials_says_so(sandbox, status):
+    auth = httpkit.BearerAuth("sandbox-token")
+    with httpkit.Session(sandbox.url, auth=auth) as api, pytest.raises(httpkit.ClientError) as e:
+        api.get(f"{sandbox.other_url}/status/{status}")
 
     assert f"withheld from {sandbox.other_url}" in str(e.value)
 
