@@ -181,7 +181,7 @@ def _flaky(call: Call) -> Response:
 
 def _slow(call: Call) -> Response:
     seconds = call.seconds_parameter()
-    call.site.wait(seconds)
+    call.site.closing.wait(seconds)
     return as_json({"seconds": seconds})
 
 

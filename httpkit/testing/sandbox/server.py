@@ -33,6 +33,7 @@ b'{}'
 | `/invalid-json`, `/truncated?bytes=10` | bodies that are broken |
 """
 
+import io
 import socket
 import socketserver
 import sys
@@ -43,7 +44,7 @@ from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
-from typing import Any, Self
+from typing import Self
 from urllib.parse import parse_qs
 
 from httpkit.testing.sandbox.messages import (
@@ -57,6 +58,7 @@ from httpkit.testing.sandbox.messages import (
 )
 from httpkit.testing.sandbox.routes import BUILT_IN, respond
 from httpkit.testing.sandbox.store import Site
+from httpkit.testing.sandbox.streams import Reader, Writer
 
 __all__ = ["Sandbox", "SeenRequest"]
 
@@ -159,8 +161,9 @@ class Sandbox:
             OSError: No loopback port is free.
         """
         if not self._site.ports:
-            self._site.closing.clear()
             with ExitStack() as stack:
+                self._site.closing.open()
+                stack.callback(self._site.closing.release)
                 servers = [stack.enter_context(_Server(self._site)) for _ in range(2)]
                 self._site.ports = tuple(server.port for server in servers)
                 self._running = stack.pop_all()
@@ -227,7 +230,7 @@ _Accepted = socket.socket | tuple[bytes, socket.socket]
 
 
 class _Server(socketserver.ThreadingTCPServer):
-    """One port, and every connection and thread it has opened.
+    """One port, and every thread it has started.
 
     Not http.server.HTTPServer, whose bind asks DNS for a name; and not serve_forever(), which sees
     a shutdown only after its poll interval.
@@ -237,7 +240,6 @@ class _Server(socketserver.ThreadingTCPServer):
 
     def __init__(self, site: Site) -> None:
         self.site = site
-        self.connections: list[socket.socket] = []
         self.threads: list[threading.Thread] = []
         super().__init__(("127.0.0.1", 0), partial(_Handler, site=site))
         self.port: int = self.socket.getsockname()[1]
@@ -250,21 +252,12 @@ class _Server(socketserver.ThreadingTCPServer):
         socket.create_connection(("127.0.0.1", self.port)).close()
         self.acceptor.join()
         self.server_close()
-        with self.site.lock:
-            for connection in self.connections:
-                with suppress(OSError):  # the client was faster
-                    connection.shutdown(socket.SHUT_RDWR)
         for thread in self.threads:
             thread.join()
 
     def accept(self) -> None:
         while not self.site.closing.is_set():
             self.handle_request()
-
-    def get_request(self) -> tuple[socket.socket, Any]:
-        connection, address = super().get_request()
-        self.connections = [one for one in self.connections if one.fileno() >= 0] + [connection]
-        return connection, address
 
     def process_request(self, request: _Accepted, client_address: object) -> None:
         thread = threading.Thread(
@@ -278,11 +271,6 @@ class _Server(socketserver.ThreadingTCPServer):
         with suppress(OSError):
             super().finish_request(request, client_address)
 
-    def shutdown_request(self, request: _Accepted) -> None:
-        # Under the lock, so that closing never shuts down a descriptor that was just reused.
-        with self.site.lock:
-            super().shutdown_request(request)
-
 
 class _Handler(BaseHTTPRequestHandler):
     """One connection: reads requests, records them, sends responses."""
@@ -294,6 +282,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.site = site
         self.port = server.port
         super().__init__(request, address, server)
+
+    def setup(self) -> None:
+        """Use streams that end when the sandbox closes."""
+        super().setup()
+        self.connection.settimeout(0)  # not blocking
+        self.rfile = io.BufferedReader(Reader(self.connection, self.site.closing))
+        self.wfile = Writer(self.connection, self.site.closing)
 
     def log_message(self, format: str, *args: object) -> None:
         """Print nothing: `Sandbox.requests` is the log."""
@@ -367,7 +362,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = response.body[: response.drop]
         for piece in _pieces(response, body):
             if response.pause:
-                self.site.wait(response.pause)
+                self.site.closing.wait(response.pause)
             framed = b"%x\r\n%s\r\n" % (len(piece), piece)
             self.wfile.write(framed if response.is_chunked else piece)
         if len(body) < len(response.body):

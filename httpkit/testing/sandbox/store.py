@@ -22,6 +22,7 @@ from httpkit.testing.sandbox.messages import (
     read_number,
     with_query,
 )
+from httpkit.testing.sandbox.streams import Closing
 
 Row = dict[str, object]
 
@@ -221,7 +222,7 @@ class Site:
         stored = {name: [*map(dict, rows)] for name, rows in collections.items()}
         self.seed: str = json.dumps(stored)
         self.ports: tuple[int, ...] = ()
-        self.closing: threading.Event = threading.Event()
+        self.closing: Closing = Closing()
         self.lock: threading.Lock = threading.Lock()
         self.reset()
 
@@ -249,8 +250,3 @@ class Site:
                 "the sandbox is not started; call start() or use it in a with block"
             )
         return f"http://127.0.0.1:{self.ports[index]}"
-
-    def wait(self, seconds: float) -> None:
-        """Wait; raise ConnectionAbortedError as soon as the sandbox closes."""
-        if self.closing.wait(seconds):
-            raise ConnectionAbortedError("the sandbox closed")
