@@ -21,12 +21,6 @@ def sandbox(shared_sandbox):
 
 
 @pytest.fixture
-def api(sandbox):
-    with httpkit.Session(sandbox.url, retry=None) as session:
-        yield session
-
-
-@pytest.fixture
 def refused(raw_server, make_response):
     """Ask for /users/9 of a server that answers with this; return the StatusError."""
 

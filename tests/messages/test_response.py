@@ -22,12 +22,6 @@ def sandbox(shared_sandbox):
 
 
 @pytest.fixture
-def api(sandbox):
-    with httpkit.Session(sandbox.url, retry=None) as session:
-        yield session
-
-
-@pytest.fixture
 def got(raw_server, make_response):
     """Return the response to one GET that is answered like this."""
 

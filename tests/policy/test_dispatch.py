@@ -19,12 +19,6 @@ def sandbox(shared_sandbox):
     return shared_sandbox
 
 
-@pytest.fixture
-def api(sandbox):
-    with httpkit.Session(sandbox.url, retry=None) as session:
-        yield session
-
-
 def response_of(status):
     response = httpkit.Response()
     response.status_code = status

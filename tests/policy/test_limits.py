@@ -16,12 +16,6 @@ from httpkit._core.clock import CLOCK
 from httpkit._policy import limits
 
 
-@pytest.fixture
-def api(sandbox):
-    with httpkit.Session(sandbox.url) as session:
-        yield session
-
-
 def in_a_thread(fn, *arguments, **options):
     """Call in a thread of its own, whose recorded waits have not passed for anybody else."""
     with ThreadPoolExecutor(1) as pool:

@@ -37,12 +37,6 @@ def targets(server):
     return [received.partition(b" HTTP")[0].decode() for received in server.requests]
 
 
-@pytest.fixture
-def api(sandbox):
-    with httpkit.Session(sandbox.url) as session:
-        yield session
-
-
 # Methods and bodies, RFC 9110 section 15.4
 
 

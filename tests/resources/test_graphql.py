@@ -16,12 +16,6 @@ from tests.support.interop import require
 FILM = "query Film($id: ID!) { film(id: $id) { title } }"
 
 
-@pytest.fixture
-def api(sandbox):
-    with httpkit.Session(sandbox.url) as session:
-        yield session
-
-
 @dataclass
 class New:
     title: str

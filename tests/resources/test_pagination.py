@@ -56,12 +56,6 @@ def sandbox(shared_sandbox):
 
 
 @pytest.fixture
-def api(sandbox):
-    with httpkit.Session(sandbox.url, retry=None) as session:
-        yield session
-
-
-@pytest.fixture
 def listed(raw_server):
     """Return the pages of a server that answers like this, and the server."""
     sessions = []

@@ -24,12 +24,6 @@ from httpkit.testing import Sandbox
 ROOT = Path(httpkit.__file__).parents[1]
 
 
-@pytest.fixture
-def api(sandbox):
-    with httpkit.Session(sandbox.url) as session:
-        yield session
-
-
 def wait_until(holds):
     """Wait for what other threads are about to do."""
     ends_at = time.monotonic() + 10

@@ -22,7 +22,7 @@ from typing import Self
 
 import trustme
 
-from tests.support.sockets import read_request
+from tests.support.sockets import hang_up, read_request
 
 Answer = bytes | Callable[[socket.socket], object] | None
 
@@ -70,14 +70,12 @@ class Server:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
+        hang_up(self._listener)
         self._listener.close()
         self._acceptor.join(5)
         with self._lock:
             for connection in self._open:
-                with suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
+                hang_up(connection)
         for worker in self._workers:
             worker.join(5)
 

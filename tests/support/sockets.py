@@ -1,9 +1,10 @@
-"""What servers of tests do with a socket by hand.
+"""Servers of tests on plain sockets.
 
-Rule: the standard library alone, so that any client can be judged by them.
+Rule: the standard library alone, so that any client can be tested with them.
 """
 
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -33,16 +34,28 @@ def read_request(connection: socket.socket) -> bytes:
     return head + b"\r\n\r\n" + body
 
 
+def hang_up(one: socket.socket) -> None:
+    """Shut down a socket, and wake the thread that waits for it.
+
+    On Windows shutting down wakes nobody (python/cpython#91913); closing the handle does.
+    """
+    with suppress(OSError):
+        one.shutdown(socket.SHUT_RDWR)
+    if sys.platform == "win32":
+        with suppress(OSError):
+            socket.close(one.detach())
+
+
 def drip(
     start: bytes, piece: bytes = b"x", *, every: float = 0.02, seconds: float = 2.0
 ) -> Callable[[socket.socket], None]:
-    """Send something, then pieces until the client gives up.
+    """Send something, then pieces until the client hangs up.
 
     Args:
-        start: What is sent at once.
-        piece: What is sent again and again.
+        start: Bytes that are sent at once.
+        piece: Bytes that are sent again and again.
         every: Seconds between two pieces.
-        seconds: For so long at the most.
+        seconds: The longest time.
     """
 
     def serve(connection: socket.socket) -> None:
@@ -58,7 +71,7 @@ def drip(
 
 
 class Listener:
-    """Sends, waits until the client hangs up, and remembers that it did."""
+    """Sends bytes, and sets `was_left` when the client hangs up."""
 
     def __init__(self, sent: bytes) -> None:
         self.sent = sent
@@ -75,17 +88,21 @@ class Listener:
 
 
 class Acceptor:
-    """Hands every connection to a port of its own to a function, in a thread each.
+    """Calls a function with each connection, in a thread each.
 
     Attributes:
-        port: The port, on 127.0.0.1.
-        accepted: How many connections there were.
+        port: The port it listens at.
+        connections: How many connections there were.
     """
 
-    def __init__(self, serve: Callable[[socket.socket], object]) -> None:
-        self.accepted = 0
+    def __init__(
+        self, serve: Callable[[socket.socket], object], *, host: str = "127.0.0.1"
+    ) -> None:
+        self.connections = 0
+        self.lock = threading.Lock()
         self._serve = serve
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listener = socket.create_server((host, 0), family=family)
         self.port = self._listener.getsockname()[1]
         self._open: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
@@ -95,13 +112,19 @@ class Acceptor:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Hang up on everybody, and wait for the threads, 5 seconds for each."""
-        for one in (self._listener, *self._open):
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
+        """Close every connection, and wait for the threads, 5 seconds for each."""
+        hang_up(self._listener)
         self._listener.close()
+        with self.lock:
+            for one in self._open:
+                hang_up(one)
         for thread in self._threads:
             thread.join(5)
+
+    def track(self, connection: socket.socket) -> None:
+        """Close a socket with the server: that of TLS, say, which replaces the plain one."""
+        with self.lock:
+            self._open.append(connection)
 
     def _start(self, target: Callable[..., None], *arguments: object) -> None:
         thread = threading.Thread(target=target, args=arguments, daemon=True)
@@ -112,8 +135,8 @@ class Acceptor:
         with suppress(OSError):
             while True:
                 connection, _ = self._listener.accept()
-                self.accepted += 1
-                self._open.append(connection)
+                self.connections += 1
+                self.track(connection)
                 self._start(self._hand_over, connection)
 
     def _hand_over(self, connection: socket.socket) -> None:
@@ -134,11 +157,11 @@ def relay(
 def pump(
     source: socket.socket, target: socket.socket, note: Callable[[bytes], object] = len
 ) -> None:
-    """Pass bytes one way until their source ends, and say so.
+    """Pass bytes one way until their source ends, then shut down the target.
 
     Args:
-        source: Where they come from.
-        target: Where they go.
+        source: The socket to read.
+        target: The socket to write.
         note: Called with each block before it goes on.
     """
     with suppress(OSError):

@@ -28,6 +28,7 @@ from httpkit._diagnostics.errors import (
     RedirectError,
     TransferError,
 )
+from tests.support.sockets import hang_up
 
 
 def noise(seed, size):
@@ -41,12 +42,6 @@ LARGE, SMALL = noise(1, (1 << 20) + 12_345), noise(2, 1000)
 HUGE = 64 << 20
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 BUSY = OK.replace(b"200 OK", b"503 Service Unavailable")
-
-
-@pytest.fixture
-def api(sandbox):
-    with httpkit.Session(sandbox.url, timeout=5) as session:
-        yield session
 
 
 @pytest.fixture
@@ -100,7 +95,7 @@ def listening():
 
     yield start
     for listener in listeners:
-        listener.shutdown(socket.SHUT_RDWR)
+        hang_up(listener)
         listener.close()
     for thread in threads:
         thread.join(10)

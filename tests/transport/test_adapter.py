@@ -24,7 +24,7 @@ from httpkit._transport import adapter as adapter_module
 from httpkit._transport import connections as connections_module
 from httpkit._transport import raw_response
 from httpkit._transport.http1 import UNLIMITED, MalformedError, Message, SocketReader
-from tests.support.sockets import Acceptor, drip, relay
+from tests.support.sockets import Acceptor, drip, hang_up, relay
 
 # Seconds. A limit of SHORT is seen by LATE on a busy machine; what is not, takes ENDLESS.
 SHORT = 0.1
@@ -684,8 +684,7 @@ def secured(authority) -> Iterator[Callable]:
 
     yield start
     for listener in listeners:
-        with suppress(OSError):
-            listener.shutdown(socket.SHUT_RDWR)
+        hang_up(listener)
 
 
 @however_read

@@ -30,6 +30,7 @@ import httpkit
 from httpkit._transport.adapter import Adapter
 from httpkit.testing import no_waiting
 from tests.fuzzing import fuzz_http1
+from tests.support.sockets import hang_up
 
 ASKED = int(os.environ.get("HTTPKIT_FUZZ_CASES", "0"))
 # Seconds. A server that says nothing more is given up after SILENCE; a call that is not over
@@ -259,8 +260,7 @@ class Server:
         self._thread.start()
 
     def close(self) -> None:
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
+        hang_up(self._listener)
         self._listener.close()
         self._thread.join(5)
 

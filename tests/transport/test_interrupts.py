@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.sockets import hang_up
+
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
 
 ROOT = Path(__file__).parents[2]
@@ -164,8 +166,7 @@ class Stage:
     def close(self) -> None:
         self.closing.set()
         for one in (self._listener, *self._open):
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
+            hang_up(one)
             one.close()
 
     def _accept(self) -> None:

@@ -18,6 +18,7 @@ from requests.exceptions import SSLError
 
 import httpkit
 from httpkit._core import hints
+from tests.support.sockets import hang_up
 
 HOST = "127.0.0.1"
 TODAY = dt.datetime.now(dt.UTC)
@@ -270,7 +271,7 @@ def listening(serve: Callable[[socket.socket], None]) -> Iterator[int]:
 
         threading.Thread(target=accept, daemon=True).start()
         yield listener.getsockname()[1]
-        listener.shutdown(socket.SHUT_RDWR)
+        hang_up(listener)
 
 
 @pytest.mark.parametrize("setting", ["verify", "cert"])
@@ -338,12 +339,12 @@ def test_a_clients_certificate_of_one_call_is_not_used_for_the_next(demanding, s
 # What breaks
 
 
-def hang_up(connection: socket.socket) -> None:
+def end_the_handshake(connection: socket.socket) -> None:
     connection.recv(65536)  # later than the handshake begins: before, ssl leaks the socket
 
 
 def test_a_handshake_that_is_cut_was_never_sent_and_is_tried_again(session, waits, method):
-    with listening(hang_up) as port, pytest.raises(SSLError) as caught:
+    with listening(end_the_handshake) as port, pytest.raises(SSLError) as caught:
         session(f"https://{HOST}:{port}").request(method, "x", data=b"order")
 
     assert (caught.value.attempts, len(waits)) == (3, 2)

@@ -657,11 +657,11 @@ BASIC = b"Authorization: Basic " + base64.b64encode(b"ada:lovelace")
 def chain(raw_server, make_response):
     """A data host, which sends to a login host, which sends back."""
     data, login = raw_server(), raw_server()
-    data._answers = [
+    data.responses = [
         moved(make_response, 302, f"http://localhost:{login.port}/oauth"),
         make_response(body=b"hi"),
     ]
-    login._answers = [moved(make_response, 302, f"{data.url}/login?code=1")]
+    login.responses = [moved(make_response, 302, f"{data.url}/login?code=1")]
     return data, login
 
 
