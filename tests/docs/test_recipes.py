@@ -27,7 +27,7 @@ PRELUDE = "import httpkit\nshop = httpkit.Session('https://shop.example.com')\n"
 
 @pytest.fixture
 def recipe(monkeypatch, tmp_path):
-    """Run a section of the page: `recipe("Call JSON-RPC", {host: url})` gives its names."""
+    """Run a section of the page: `recipe("JSON-RPC", {host: url})` gives its names."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AUTHLIB_INSECURE_TRANSPORT", "1")  # to this machine
     made = []
@@ -55,7 +55,7 @@ def fakes():
 def test_a_login_keeps_its_cookies_and_echoes_the_token(recipe, fakes):
     shop = fakes(FakeShop)
 
-    recipe("Log in with a form", {"https://shop.example.com": shop.url})
+    recipe("Form login with CSRF tokens", {"https://shop.example.com": shop.url})
 
     assert [(request.method, request.path) for request in shop.requests] == [
         ("GET", "/login"), ("POST", "/login"), ("POST", "/orders")
@@ -69,7 +69,7 @@ def test_a_login_keeps_its_cookies_and_echoes_the_token(recipe, fakes):
 
 def test_a_refused_login_is_an_error_without_the_password(recipe, fakes):
     shop = fakes(FakeShop)
-    names = recipe("Log in with a form", {"https://shop.example.com": shop.url})
+    names = recipe("Form login with CSRF tokens", {"https://shop.example.com": shop.url})
 
     with (
         names["Shop"](auth=names["EchoCSRF"]()) as again,
@@ -88,7 +88,7 @@ def test_xml_is_read_in_its_own_encoding_and_sent_as_bytes(recipe, fakes, sandbo
         "https://api.example.com/v1": f"{sandbox.url}/bearer",
     }
 
-    recipe("Read and send XML", hosts)
+    recipe("XML", hosts)
 
     assert capsys.readouterr().out == "1 café\n2 tea\n"
     assert (
@@ -101,7 +101,7 @@ def test_xml_is_read_in_its_own_encoding_and_sent_as_bytes(recipe, fakes, sandbo
 def test_json_rpc_answers_in_the_order_of_the_calls(recipe, fakes, capsys):
     shop = fakes(FakeShop)
 
-    recipe("Call JSON-RPC", {"https://shop.example.com": shop.url})
+    recipe("JSON-RPC", {"https://shop.example.com": shop.url})
 
     assert capsys.readouterr().out == "19\n[2, -2]\n-32601 Method not found\n"
     assert [[call["id"] for call in request.json] for request in shop.requests] == [
@@ -119,7 +119,7 @@ def test_a_webhook_is_signed_before_every_attempt_and_keeps_its_name(recipe, fak
     clock = iter(range(1_800_000_000, 1_900_000_000, 60))
     monkeypatch.setattr("time.time", lambda: next(clock))
 
-    names = recipe("Send a signed webhook", {"https://hooks.example.com": receiver.url})
+    names = recipe("Signed webhooks", {"https://hooks.example.com": receiver.url})
 
     first, second = receiver.requests
     assert names["answer"].attempts == 2
@@ -138,7 +138,7 @@ def test_a_code_becomes_tokens_and_each_refresh_token_is_used_once(recipe, fakes
     }
 
     require("authlib")
-    names = recipe("Let a user agree, with Authlib", hosts)
+    names = recipe("OAuth 2.0 login with Authlib", hosts)
 
     assert [request.path for request in login.requests] == ["/authorize", "/token", "/token"]
     assert login.requests[0].query["code_challenge_method"] == ["S256"]
@@ -159,7 +159,7 @@ def test_a_proxy_gets_its_password_and_the_server_does_not(recipe, fakes, sandbo
         "https://api.example.com/v1": f"{sandbox.url}/bearer",
     }
 
-    recipe("Go through a proxy that wants a password", hosts)
+    recipe("Proxy with a password", hosts)
 
     assert proxy.passed == 1
     assert proxy.requests[0].path == f"{sandbox.url}/bearer/posts/1"
