@@ -1,36 +1,147 @@
-"""More than one request, or more than a request: GraphQL operations, many calls at once."""
+"""What a session does beyond one request: resources, pages, GraphQL, many calls at once."""
 
 from __future__ import annotations  # names of modules that are imported when they are needed
 
+import sys
 from collections.abc import Callable, Generator, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
 
+import httpkit
+from httpkit._client import preparation
 from httpkit._client.verbs import Verbs
-from httpkit._core.types import ImportedLater
+from httpkit._core.types import ImportedLater, Params
 from httpkit._diagnostics.errors import ConfigurationError
 from httpkit._messages.response import adopt
-from httpkit._policy.options import OperationOptions, check_known
+from httpkit._policy.options import ListOptions, OperationOptions, check_known
 from httpkit._policy.retry import RetryPolicy, as_policy
 
 if TYPE_CHECKING:
     from concurrent import futures
 
     from httpkit._diagnostics import progress
-    from httpkit._resources import parallel
+    from httpkit._resources import page_iteration, pagination, parallel
+    from httpkit._resources import resource as resources
 else:
     futures = ImportedLater("concurrent.futures")
     progress = ImportedLater("httpkit._diagnostics.progress")
     parallel = ImportedLater("httpkit._resources.parallel")
+    page_iteration = ImportedLater("httpkit._resources.page_iteration")
+    pagination = ImportedLater("httpkit._resources.pagination")
+    resources = ImportedLater("httpkit._resources.resource")
 
 T = TypeVar("T")
 I_ = TypeVar("I_")
 
 
-class Operations(Verbs):
-    """The operations of a session that are not one plain request."""
+class ApiMethods(Verbs):
+    """The methods of a session that are not one plain request."""
 
     if TYPE_CHECKING:
         retry: RetryPolicy | int | None  # Session defines it
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        if "httpkit._resources.resource" not in sys.modules:
+            return  # nobody has a resource then
+        from httpkit._resources.resource import Resource
+
+        ours = [kind for kind in cls.__mro__ if kind.__module__.startswith("httpkit.")]
+        taken = {*Verbs.__attrs__, *(dir(ours[0]) if ours else ())}
+        for name, value in vars(cls).items():
+            if isinstance(value, Resource) and name in taken:
+                raise ConfigurationError(
+                    f"{cls.__name__}.{name} would hide what every session has: give it another"
+                    f" name; its path stays {value.path!r}"
+                )
+
+    @overload
+    def paginate(
+        self,
+        url: str | bytes,
+        pages: pagination.Pager | None = None,
+        *,
+        items_at: str | None = None,
+        model: None = None,
+        params: Params = None,
+        **options: Unpack[ListOptions],
+    ) -> httpkit.Pages[dict[str, Any]]: ...
+    @overload
+    def paginate(
+        self,
+        url: str | bytes,
+        pages: pagination.Pager | None = None,
+        *,
+        items_at: str | None = None,
+        model: Callable[..., T],
+        params: Params = None,
+        **options: Unpack[ListOptions],
+    ) -> httpkit.Pages[T]: ...
+    def paginate(
+        self,
+        url: str | bytes,
+        pages: pagination.Pager | None = None,
+        *,
+        items_at: str | None = None,
+        model: Any = None,
+        params: Params = None,
+        **options: Unpack[ListOptions],
+    ) -> httpkit.Pages[Any]:
+        """Return the items of a list that comes in pages, lazily: each loop starts anew.
+
+        A next page at another origin is asked for without the session's and the call's
+        credentials; one that leads from https to http, or to no http(s) URL, is an error.
+
+        Args:
+            url: As for `request`.
+            pages: How the next page is found: LinkPages, NextURLPages, CursorPages,
+                NumberedPages or OffsetPages. None: LinkPages.
+            items_at: The path of the items in a page: "data.users"; "edges.*.node" has a "*" for
+                every entry or member, and "data.users?" may be missing or null. None: the page
+                is the list.
+            model: As for `Resource`; None: what JSON says, mostly dicts.
+            params: Query parameters of every page; a next URL is followed as it is, without
+                them. A pager's own parameter here is where it begins.
+            **options: `method` and `json`, for a list that is asked for with a document (POST,
+                if `json` is given; retried, since it only reads); `decode`, a callable on the
+                response that returns the page's document, for other formats than JSON; and
+                keywords of `request`, for each page: headers, path, auth, timeout, ...
+
+        Raises:
+            ConfigurationError: An argument is invalid.
+            RequestException: While looping; see `Pages.pages`.
+        """
+        from httpkit._resources.pages import Pages, list_query
+        from httpkit._resources.pagination import LinkPages
+
+        given: dict[str, Any] = dict(options)
+        check_known(given, ListOptions)
+        query = list_query(
+            cast("page_iteration.PageClient", self),
+            preparation.as_text(url),
+            LinkPages() if pages is None else pages,
+            items_at=items_at,
+            model=model,
+            params=params,
+            options=given,
+        )
+        return Pages(query)
+
+    @overload
+    def resource(
+        self, path: str, model: None = None, **options: Unpack[resources.ResourceOptions]
+    ) -> httpkit.Resource[dict[str, Any]]: ...
+    @overload
+    def resource(
+        self, path: str, model: Callable[..., T], **options: Unpack[resources.ResourceOptions]
+    ) -> httpkit.Resource[T]: ...
+    def resource(
+        self, path: str, model: Any = None, **options: Unpack[resources.ResourceOptions]
+    ) -> httpkit.Resource[Any]:
+        """Return a resource of this session; `Resource` explains the arguments."""
+        from httpkit._resources.resource import Resource
+
+        made = Resource[Any](path, model, **options)
+        return made.bind(cast("page_iteration.PageClient", self))
 
     @overload
     def graphql(
@@ -102,6 +213,82 @@ class Operations(Verbs):
             **asked,
         )
         return read(adopt(response), model)
+
+    @overload
+    def paginate_graphql(
+        self,
+        query: str,
+        variables: Mapping[str, object] | None = None,
+        *,
+        at: str,
+        cursor: str = "after",
+        model: None = None,
+        path: str = "graphql",
+        operation_name: str | None = None,
+        **options: Unpack[OperationOptions],
+    ) -> httpkit.Pages[dict[str, Any]]: ...
+    @overload
+    def paginate_graphql(
+        self,
+        query: str,
+        variables: Mapping[str, object] | None = None,
+        *,
+        at: str,
+        cursor: str = "after",
+        model: Callable[..., T],
+        path: str = "graphql",
+        operation_name: str | None = None,
+        **options: Unpack[OperationOptions],
+    ) -> httpkit.Pages[T]: ...
+    def paginate_graphql(
+        self,
+        query: str,
+        variables: Mapping[str, object] | None = None,
+        *,
+        at: str,
+        cursor: str = "after",
+        model: Callable[..., Any] | None = None,
+        path: str = "graphql",
+        operation_name: str | None = None,
+        **options: Unpack[OperationOptions],
+    ) -> httpkit.Pages[Any]:
+        """Return the items of a GraphQL connection, page by page, lazily.
+
+        The query selects `pageInfo { hasNextPage endCursor }` of the connection, and its
+        `nodes` or `edges { node }`. It takes the cursor as a variable, which may be null.
+
+        Args:
+            query: The document; it only reads, and is retried like a GET.
+            variables: Values for its variables; the cursor's is where the list begins.
+            at: The path of the connection in the data: "repository.issues".
+            cursor: The name of the variable that takes the cursor.
+            model: What a node is decoded into; None: dicts.
+            path: Where the endpoint is, relative to the base URL, or absolute.
+            operation_name: Which operation of the document to run; None: its only one.
+            **options: Keywords of `request`: headers, auth, timeout, retry, ...
+
+        Raises:
+            ConfigurationError: The query is a mutation, or has no such variable.
+            GraphQLError: While looping: the server reports errors.
+            PaginationError: While looping: the connection has no `pageInfo`, or no cursor.
+            RequestException: While looping; see `Pages.pages`.
+        """
+        from httpkit._resources.graphql import connection_query
+        from httpkit._resources.pages import Pages
+
+        check_known(options, OperationOptions)
+        query_of_list = connection_query(
+            cast("page_iteration.PageClient", self),
+            query,
+            variables,
+            at=at,
+            cursor=cursor,
+            model=model,
+            url=path,
+            operation_name=operation_name,
+            options=dict(options),
+        )
+        return Pages(query_of_list)
 
     @overload
     def map(

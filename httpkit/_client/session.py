@@ -26,8 +26,7 @@ from requests.structures import CaseInsensitiveDict
 from urllib3.util import Retry
 
 from httpkit._client import delivery, environment, pickling, preparation, settings
-from httpkit._client.api_methods import Operations
-from httpkit._client.lists import Lists
+from httpkit._client.api_methods import ApiMethods
 from httpkit._client.transfer_methods import Transfers
 from httpkit._core import header_fields, models, redaction, upstream, urls
 from httpkit._core.clock import CLOCK
@@ -70,7 +69,7 @@ from httpkit._version import __version__
 T = TypeVar("T")
 
 
-class Session(Operations, Lists, Transfers):
+class Session(ApiMethods, Transfers):
     """A requests.Session that is finished: base URL, credentials, retries, typed errors.
 
     Every keyword can also be set in the class statement (`class Blog(Session, headers=…)`),

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import enum
 import json
-import re
 import sys
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from requests.exceptions import InvalidJSONError
@@ -26,7 +25,6 @@ _LEFT_ALONE = (str, int, float, list, tuple, set, frozenset, bytes, bytearray, m
 _MODEL_MARKS = ("__dataclass_fields__", "__attrs_attrs__", "__struct_fields__")
 # Classes of these modules mean a JSON value to msgspec; other plain classes are called.
 _VALUE_MODULES = frozenset({"builtins", "datetime", "decimal", "uuid", "typing", "types"})
-_INDEX = pattern(r"-?\d{1,9}", re.ASCII)
 # The end of msgspec's message, such as "- at `$[6].userId`".
 _ITEM = pattern(r"- at `\$\[(\d+)\]")
 # A message names the members of a document that is not as expected; a few tell enough.
@@ -225,56 +223,41 @@ def _nullable_struct_fields(kind: Any) -> list[tuple[str, str]]:
     return [(field.name, field.encode_name) for field in fields if field.default is None]
 
 
-def dig(body: bytes, path: str) -> bytes:
-    """Return the document that a dotted path names in a JSON document ("data.users").
-
-    A number names an entry of an array ("data.-1.id"), and a member whose name holds dots
-    ("@odata.nextLink") is found, too. Nothing is decoded on the way, so that numbers stay as
-    they are written.
+def raw_members(body: bytes) -> Mapping[str, Any] | None:
+    """Return the members of a JSON object, not decoded; None for any other JSON value.
 
     Raises:
-        MismatchError: There is nothing at the path; the message names what there is.
+        MismatchError: It is not JSON.
     """
-    current, rest = body, path
-    while rest:
-        try:
-            current, rest = _descend(current, rest)
-        except MismatchError as error:
-            raise MismatchError(f"nothing at {path!r}: {error}") from error
-    return current
-
-
-def find(body: bytes, path: str) -> bytes | None:
-    """Return what `dig` returns; None when there is nothing at the path."""
-    try:
-        return dig(body, path)
-    except MismatchError:
-        return None
-
-
-def _descend(body: bytes, path: str) -> tuple[bytes, str]:
-    """Return what the beginning of a path names, and the rest of the path."""
     import msgspec
 
-    first, _, rest = path.partition(".")
-    if _INDEX.fullmatch(first) and body.lstrip()[:1] == b"[":
-        entries: list[msgspec.Raw] = _decode_native(body, list[msgspec.Raw])
-        place = int(first)
-        if not -len(entries) <= place < len(entries):
-            raise MismatchError(f"there are {len(entries)} entries")
-        return bytes(entries[place]), rest
-    members: dict[str, msgspec.Raw] = _decode_native(body, dict[str, msgspec.Raw])
-    key = path
-    while key and key not in members:  # "a.b.c", then "a.b", then "a"
-        key = key.rpartition(".")[0]
-    if not key:
-        raise MismatchError(f"there is {_list_names(members)}")
-    return bytes(members[key]), path[len(key) + 1 :]
+    if (first := body.removeprefix(_BOM).lstrip()[:1]) == b"{":
+        members: dict[str, msgspec.Raw] = _decode_native(body, dict[str, msgspec.Raw])
+        return members
+    if first != b"[":
+        _decode_native(body, Any)  # raises for what is not JSON
+    return None
 
 
-def _list_names(members: Mapping[str, object]) -> str:
-    shown = [repr(name[:_LONGEST_NAME]) for name in list(members)[:_MOST_NAMES]]
-    more = ", ..." if len(members) > _MOST_NAMES else ""
+def raw_entries(body: bytes) -> Sequence[Any] | None:
+    """Return the entries of a JSON array, not decoded; None for any other JSON value.
+
+    Raises:
+        MismatchError: It is not JSON.
+    """
+    import msgspec
+
+    if body.removeprefix(_BOM).lstrip()[:1] != b"[":
+        return None
+    entries: list[msgspec.Raw] = _decode_native(body, list[msgspec.Raw])
+    return entries
+
+
+def list_names(members: Iterable[str]) -> str:
+    """Return the names of a document's members for a message; a few are enough."""
+    names = list(members)
+    shown = [repr(name[:_LONGEST_NAME]) for name in names[:_MOST_NAMES]]
+    more = ", ..." if len(names) > _MOST_NAMES else ""
     return ", ".join(shown) + more if shown else "no member"
 
 
@@ -305,8 +288,13 @@ def decode_list(body: bytes, model: Callable[..., T]) -> list[T]:
         except MismatchError as error:
             raise _placed(error, body) from error
         return items
+    return build_list(_entries(body), model)
+
+
+def build_list(entries: Iterable[Any], model: Callable[..., T]) -> list[T]:
+    """Turn parsed values into models; see `decode_list`."""
     built: list[T] = []
-    for number, item in enumerate(_entries(body)):
+    for number, item in enumerate(entries):
         try:
             built.append(build(item, model))
         except MismatchError as error:
@@ -332,7 +320,7 @@ def _placed(error: MismatchError, body: bytes) -> MismatchError:
         members: dict[str, msgspec.Raw] = _decode_native(body, dict[str, msgspec.Raw])
     except MismatchError:
         return error
-    return MismatchError(f"{error} with {_list_names(members)}")
+    return MismatchError(f"{error} with {list_names(members)}")
 
 
 def row(item: object) -> Any:

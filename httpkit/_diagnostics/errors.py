@@ -47,6 +47,7 @@ class HTTPKitError(requests.RequestException):
         stop_reason: Why it was not sent again, in words; None when that was no question.
         next_url: The page of a list to go on with, for `Pages.resume`; None when it was not
             about a page.
+        next_token: What names that page in any list, for `Pages.resume`.
         list_url: The beginning of that list, its credentials masked: another list is not gone
             on with.
     """
@@ -54,6 +55,7 @@ class HTTPKitError(requests.RequestException):
     attempts: int = 0
     stop_reason: str | None = None
     next_url: str | None = None
+    next_token: str | None = None
     list_url: str | None = None
 
     def _repr_html_(self) -> str:

@@ -79,13 +79,26 @@ class _ReadOptions(_AskOptions, total=False):
     idempotency_key: bool | str | None
 
 
-class PageOptions(_ReadOptions, total=False):
-    """What `paginate` passes on to `request`, for each page."""
+class ItemOptions(_ReadOptions, total=False):
+    """What the methods of a resource pass on to `request`."""
 
     allow_redirects: bool
     hooks: Hooks
-    path: Mapping[str, object] | None
     allow_http_auth: bool
+
+
+class PageOptions(ItemOptions, total=False):
+    """What `paginate` passes on to `request`, for each page."""
+
+    path: Mapping[str, object] | None
+
+
+class ListOptions(PageOptions, total=False):
+    """What `paginate` takes beside its parameters."""
+
+    method: str
+    json: Json
+    decode: Callable[[Response], object]
 
 
 class OperationOptions(_ReadOptions, total=False):

@@ -1,4 +1,4 @@
-"""GraphQL over HTTP: what is sent for an operation, and what its answer means.
+"""GraphQL over HTTP: what is sent for an operation, and what its response means.
 
 Rule: no I/O here. The rules are those of the GraphQL-over-HTTP draft, and section 7 (Response)
 of the GraphQL specification.
@@ -6,16 +6,19 @@ of the GraphQL specification.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar, cast
 
-from httpkit._core import models
+from httpkit._core import documents, models
+from httpkit._core.documents import Document, RawJSON
 from httpkit._core.types import is_list, is_mapping
 from httpkit._diagnostics import errors
-from httpkit._diagnostics.errors import BodyTooLargeError, ConfigurationError
+from httpkit._diagnostics.errors import BodyTooLargeError, ConfigurationError, PaginationError
 from httpkit._messages.response import Response, decoding
 from httpkit._policy.retry import RetryPolicy
+from httpkit._resources.page_iteration import ListQuery, PageClient, policy_for_reading
+from httpkit._resources.pagination import PageContext, check_path
 
 T = TypeVar("T")
 
@@ -23,9 +26,9 @@ T = TypeVar("T")
 # older servers know JSON only.
 ACCEPT = "application/graphql-response+json, application/json;q=0.9"
 
-# Who you are, how often you come, and whether anybody is there: there is more to do about these
-# statuses than about the errors in their bodies, which are in the message too.
-_TELLING = frozenset({401, 403, 407, 408, 429})
+# Credentials, rate limits and timeouts: there is more to do about these statuses than about the
+# errors in their bodies, which are in the message too.
+_STATUSES_FIRST = frozenset({401, 403, 407, 408, 429})
 
 # Strings and comments first: nothing within them counts.
 _LEXEME = re.compile(
@@ -55,14 +58,12 @@ def payload(
 
 
 def policy_for(query: str, policy: RetryPolicy | None) -> RetryPolicy | None:
-    """Return the policy under which to send: a query may be repeated like a GET.
+    """Return the policy under which to send: a query is retried like a GET.
 
     GraphQL section 2.3: a query is a read-only fetch. A mutation stays a POST, and a document
     that holds one beside queries counts as one.
     """
-    if policy is None or "GET" not in policy.methods or not is_read_only(query):
-        return policy
-    return replace(policy, methods={*policy.methods, "POST"})
+    return policy_for_reading(policy, "POST") if is_read_only(query) else policy
 
 
 @lru_cache(maxsize=128)
@@ -81,7 +82,7 @@ def is_read_only(query: str) -> bool:
 
 
 def read(response: Response, model: Callable[..., T] | None) -> Any:
-    """Return the data of an answer, as a model if there is one.
+    """Return the data of a response, as a model if there is one.
 
     Raises:
         GraphQLError: The server reports errors, whatever the status.
@@ -91,22 +92,22 @@ def read(response: Response, model: Callable[..., T] | None) -> Any:
     document, why = _document(response)
     reported = _reported(document)
     status = response.status_code
-    if reported and status not in _TELLING and status < 500:
+    if reported and status not in _STATUSES_FIRST and status < 500:
         raise errors.from_graphql(response, reported, document.get("data"))
     response.raise_for_status()
     data = document.get("data")
     if not is_mapping(data):
         why = why or f"it has {'no data' if data is None else 'data that is no object'}"
         what = errors.describe(response.request, response.url)
-        raise response.decode_error(f"the answer to {what} is no GraphQL response: {why}")
+        raise response.decode_error(f"the response to {what} is no GraphQL response: {why}")
     if model is None:
         return data
     with decoding(response, model, lambda error: f"in its data: {error}"):
-        return models.decode(models.dig(response.content, "data"), model)
+        return models.decode(documents.json_at(response.content, "data"), model)
 
 
 def _document(response: Response) -> tuple[Mapping[str, Any], str]:
-    """Return the JSON object of an answer; an empty one and the reason when it has none."""
+    """Return the JSON object of a response; an empty one and the reason when it has none."""
     try:
         document = cast("dict[str, Any]", models.decode(response.content, dict))
     except models.MismatchError as error:
@@ -133,5 +134,113 @@ def _reported(document: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
 
 def _with_message(reported: Any) -> Mapping[str, Any]:
     members: dict[str, Any] = dict(reported) if is_mapping(reported) else {}
-    told = members.get("message")
-    return {**members, "message": told if isinstance(told, str) else str(reported)}
+    message = members.get("message")
+    return {**members, "message": message if isinstance(message, str) else str(reported)}
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionPages:
+    """The pages of a connection (GraphQL Cursor Connections Specification).
+
+    Args:
+        at: The path of the connection in the data.
+        cursor: The name of the variable that takes the cursor.
+    """
+
+    at: str
+    cursor: str = "after"
+
+    @property
+    def into(self) -> str:
+        """The variables are in the document."""
+        return "json"
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """The cursor's variable."""
+        return (f"variables.{self.cursor}",)
+
+    def begin(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the cursor that is given, or null."""
+        return {self.own[0]: None, **given}
+
+    def following(self, page: PageContext) -> Mapping[str, Any] | None:
+        """Return the cursor of the next page.
+
+        Raises:
+            PaginationError: `pageInfo` is missing, or has a next page and no cursor.
+        """
+        has_more = page.flag("pageInfo.hasNextPage")
+        if has_more is False:
+            return None
+        cursor = page.text("pageInfo.endCursor")
+        if has_more and cursor:
+            return {self.own[0]: cursor}
+        missing = "hasNextPage" if has_more is None else "endCursor"
+        raise PaginationError(
+            f"the connection at {self.at!r} has no {missing} in its pageInfo:"
+            " select pageInfo { hasNextPage endCursor }",
+            response=page.response,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Connection:
+    """The document of a page: a connection's nodes and its pageInfo."""
+
+    at: str
+
+    def __call__(self, response: Response) -> Document:
+        read(response, None)
+        connection = documents.require(RawJSON(response.content), f"data.{self.at}")
+        members = documents.members_of(connection) or {}
+        if members.get("nodes") is not None:
+            nodes = members["nodes"]
+        elif (edges := documents.entries_of(members.get("edges"))) is not None:
+            nodes = [documents.require(edge, "node") for edge in edges]
+        else:
+            raise models.MismatchError(f"at {self.at!r} there are neither nodes nor edges")
+        return {"nodes": nodes, "pageInfo": members.get("pageInfo")}
+
+
+def connection_query(
+    session: PageClient,
+    query: str,
+    variables: Mapping[str, object] | None,
+    *,
+    at: str,
+    cursor: str,
+    model: Callable[..., T] | None,
+    url: str,
+    operation_name: str | None,
+    options: Mapping[str, Any],
+) -> ListQuery[T]:
+    """Return the list of a connection's nodes.
+
+    Raises:
+        ConfigurationError: The query is not read-only or has no such variable, or a path or a
+            name is empty.
+    """
+    document = payload(query, variables, operation_name)
+    check_path("at", at, is_optional=False)
+    check_path("cursor", cursor, is_optional=False)
+    if not is_read_only(query):
+        raise ConfigurationError("paginate_graphql() takes a query, not a mutation")
+    if re.search(rf"\${re.escape(cursor)}\b", query) is None:
+        raise ConfigurationError(
+            f"the query has no variable ${cursor} for the cursor: cursor= is its name"
+        )
+    headers: Mapping[str, Any] = options.get("headers") or {}
+    return ListQuery(
+        session=session,
+        url=url,
+        pager=ConnectionPages(at, cursor),
+        items_at="nodes",
+        model=model,
+        params={},
+        options={**options, "headers": {"Accept": ACCEPT, **headers}},
+        method="POST",
+        document=document,
+        parse=_Connection(at),
+        parses_errors=True,
+    )

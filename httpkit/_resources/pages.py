@@ -1,23 +1,28 @@
-"""A list that is longer than one answer: its items, when they are asked for."""
+"""A list that comes in pages: its items, fetched when they are asked for."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import urldefrag
 
 from httpkit._core import models, redaction, urls
-from httpkit._core.types import ImportedLater, Params
+from httpkit._core.documents import Document
+from httpkit._core.types import ImportedLater, Params, is_mapping
 from httpkit._diagnostics.checks import check_count
 from httpkit._diagnostics.errors import ConfigurationError
+from httpkit._messages.response import Response
 from httpkit._resources.page_iteration import (
     ListQuery,
     Page,
     PageClient,
     PageIterator,
-    beginning,
     by_name,
+    list_url,
+    placed,
+    raw_document,
+    read_token,
 )
-from httpkit._resources.pagination import Pager, check_place
+from httpkit._resources.pagination import Pager, check_pager, check_path
 
 if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-not-found,import-untyped,unused-ignore]
@@ -26,6 +31,8 @@ else:
     pd, pl = ImportedLater("pandas"), ImportedLater("polars")
 
 T = TypeVar("T")
+
+_AT_ITS_END = "the list is at its end: its last page has no next_url"
 
 
 class Pages(Generic[T]):
@@ -36,9 +43,9 @@ class Pages(Generic[T]):
     """
 
     def __init__(
-        self, listing: ListQuery[T], *, start: str | None = None, limit: int | None = None
+        self, query: ListQuery[T], *, start: str | None = None, limit: int | None = None
     ) -> None:
-        self._listing = listing
+        self._query = query
         self._start = start
         self._limit = limit
 
@@ -47,22 +54,22 @@ class Pages(Generic[T]):
             yield from page.items
 
     def pages(self) -> Iterator[Page[T]]:
-        """Return the pages, each asked for when its turn comes.
+        """Return the pages, each asked for when the loop gets there.
 
         A page is given whole or not at all. When one fails, the error's note names it, and
-        `resume(error)` goes on with it; when only the way on from a page is wrong, the page
-        is given first.
+        `resume(error)` goes on with it; when only the next page's URL is wrong, the page is
+        given first.
 
         Raises:
-            PaginationError: The pages lead in a circle, or to where they must not.
+            PaginationError: There is a pagination loop, or the next page must not be followed.
             StatusError: The server refuses.
-            DecodeError: A page has no list at the items' place, or an item is not of the
-                model; the message says which item.
+            DecodeError: A page has no list at `items_at`, or an item is not of the model; the
+                message says which item.
         """
         left = self._limit
         if left == 0:
             return
-        for page in PageIterator(self._listing).pages(self._start):
+        for page in PageIterator(self._query).pages(self._start):
             if left is None:
                 yield page
                 continue
@@ -96,31 +103,34 @@ class Pages(Generic[T]):
         """
         check_count("count", count)
         limit = count if self._limit is None else min(count, self._limit)
-        return Pages(self._listing, start=self._start, limit=limit)
+        return Pages(self._query, start=self._start, limit=limit)
 
     def resume(self, at: str | BaseException) -> "Pages[T]":
         """Return the same list from a page on; a limit counts anew.
 
         Args:
             at: The error that ended a loop, for the page that failed; or what
-                `Page.next_url` said, now or in an earlier run. Only a URL that this list
-                gave: it gets the credentials of the call.
+                `Page.next_token` or `Page.next_url` said, now or in an earlier run. Only what
+                this list gave: it gets the credentials of the call.
 
         Raises:
-            ConfigurationError: It says nothing about a page, the list is at its end, or the
-                error is about a page of another list.
+            ConfigurationError: It says nothing about a page, the list is at its end, or it is
+                about a page of another list.
         """
         if at is None:  # pyright: ignore[reportUnnecessaryComparison]  # the last page's next_url
-            raise ConfigurationError("the list is at its end: its last page has no next_url")
-        place: object = getattr(at, "next_url", None) if isinstance(at, BaseException) else at
-        if not isinstance(place, str) or not place:
+            raise ConfigurationError(_AT_ITS_END)
+        start: object = at
+        if isinstance(at, BaseException):
+            start = getattr(at, "next_token", None) or getattr(at, "next_url", None)
+        if not isinstance(start, str) or not start:
             raise ConfigurationError(f"{type(at).__name__} names no page to go on from")
-        theirs, ours = getattr(at, "list_url", None), beginning(self._listing)
+        theirs, ours = getattr(at, "list_url", None), list_url(self._query)
         if theirs is not None and theirs != ours:
             raise ConfigurationError(
                 f"{type(at).__name__} is about a page of {theirs}, not of {ours}"
             )
-        return Pages(self._listing, start=place, limit=self._limit)
+        read_token(self._query, start)
+        return Pages(self._query, start=start, limit=self._limit)
 
     def to_pandas(self) -> "pd.DataFrame":
         """Return all items as a data frame, a column for each field of the model.
@@ -150,13 +160,13 @@ class Pages(Generic[T]):
         return pl.DataFrame(rows, schema=columns, infer_schema_length=None)
 
     def _table(self) -> tuple[list[Any], list[str] | None]:
-        columns = list(models.field_names(self._listing.model))
+        columns = list(models.field_names(self._query.model))
         return [models.row(item) for item in self], columns or None
 
     def __repr__(self) -> str:
-        listing = self._listing
+        query = self._query
         limit = "" if self._limit is None else f", at most {self._limit}"
-        return f"<Pages of {redaction.redact_url(listing.url)}{limit}>"
+        return f"<Pages of {redaction.redact_url(query.url)}{limit}>"
 
     def _repr_html_(self) -> str:
         """Return a card for a notebook; nothing is fetched for it."""
@@ -165,13 +175,13 @@ class Pages(Generic[T]):
         return cards.of_facts(self, self._facts)
 
     def _facts(self) -> Iterator[tuple[str, object]]:
-        listing = self._listing
-        yield "list", beginning(listing)
-        model: object = listing.model
+        query = self._query
+        yield "list", list_url(query)
+        model: object = query.model
         yield "items", getattr(model, "__name__", repr(model))
-        if listing.items_at:
-            yield "found at", listing.items_at
-        yield "next page", repr(listing.pager)
+        if query.items_at:
+            yield "found at", query.items_at
+        yield "next page", repr(query.pager)
         if self._start:
             yield "begins at", redaction.redact_url(self._start)
         if self._limit is not None:
@@ -179,39 +189,78 @@ class Pages(Generic[T]):
         yield "fetched", "nothing yet: each loop asks anew; .first(5) asks for the first items"
 
 
-def check(pager: object, **places: object) -> None:
-    """Refuse what is no way to page, and places of a document that name nothing.
-
-    Raises:
-        ConfigurationError: One of them.
-    """
-    if isinstance(pager, type) or not hasattr(pager, "following"):
-        raise ConfigurationError(f"{pager!r} is no way to page: LinkPages() is one")
-    for name, place in places.items():
-        check_place(name, place)
-
-
-def listing(
+def list_query(
     session: PageClient,
     url: str,
     pager: Pager,
     *,
     items_at: str | None,
-    model: Callable[..., T],
+    model: Callable[..., T] | None,
     params: Params,
     options: Mapping[str, Any],
 ) -> ListQuery[T]:
     """Return what is asked for, checked.
 
+    Args:
+        session: Sends the requests.
+        url: The collection's URL.
+        pager: Finds the next request.
+        items_at: The path of the items in a page; None: the page is the list.
+        model: What an item is decoded into; None: what JSON says.
+        params: Query parameters of every page.
+        options: Keywords of each request, and `method`, `json` and `decode`.
+
     Raises:
-        ConfigurationError: The pager is none, or a place or the parameters cannot be.
+        ConfigurationError: The pager is none, or a path or the parameters are invalid.
         InvalidURL: A placeholder of the URL has no value.
     """
-    check(pager, items_at=items_at)
+    check_pager(pager)
+    check_path("items_at", items_at)
     kept = dict(options)
     url = urldefrag(urls.fill(url, kept.pop("path", None))).url
     if isinstance(params, bytes):
         params = params.decode("utf-8", "replace")
-    if isinstance(params, str):  # spelled by the caller: as it is
+    if isinstance(params, str):  # encoded by the caller: as it is
         url, params = urls.with_query(url, params), None
-    return ListQuery(session, url, pager, items_at, model, by_name(params), kept)
+    document = models.encode(kept.pop("json", None))
+    decode = kept.pop("decode", None)
+    method = kept.pop("method", None) or ("GET" if document is None else "POST")
+    query = ListQuery(
+        session=session,
+        url=url,
+        pager=pager,
+        items_at=items_at,
+        model=model,
+        params=by_name(params),
+        options=kept,
+        method=method,
+        document=document,
+        parse=raw_document if decode is None else _Decode(decode),
+    )
+    _check_document(query)
+    return query
+
+
+def _check_document(query: ListQuery[Any]) -> None:
+    """Refuse a document that has no room for what the pager puts into it."""
+    if query.into == "json":
+        for path in query.pager.own:
+            placed({} if query.document is None else query.document, path.split("."), None)
+
+
+class _Decode:
+    """The document of a page, by a callable of the user's."""
+
+    def __init__(self, decode: Callable[[Response], object]) -> None:
+        if not callable(decode):  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
+            raise ConfigurationError(f"decode={decode!r} must be a callable on the response")
+        self._decode = decode
+
+    def __call__(self, response: Response) -> Document:
+        try:
+            document = self._decode(response)
+        except (ValueError, LookupError, TypeError, AttributeError, SyntaxError) as error:
+            raise models.MismatchError(f"{type(error).__name__}: {error}") from error
+        if isinstance(document, (str, bytes)) or is_mapping(document):
+            return document
+        return list(document) if isinstance(document, Iterable) else document

@@ -6,17 +6,17 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, Self, TypeVar, Unpack, cast, overload
+from typing import Any, Generic, Self, TypedDict, TypeVar, Unpack, cast, overload
 
-from httpkit._core import models, redaction, types, urls
+from httpkit._core import documents, models, redaction, types, urls
 from httpkit._core.types import NOT_GIVEN, CallerOptions, Data, NotGiven, Params
 from httpkit._diagnostics.errors import ConfigurationError, describe
 from httpkit._messages.response import Response, decoding, settled
 from httpkit._policy.options import PageOptions, check_known
 from httpkit._resources import forms
 from httpkit._resources.page_iteration import PageClient
-from httpkit._resources.pages import Pages, check, listing
-from httpkit._resources.pagination import LinkPages, Pager
+from httpkit._resources.pages import Pages, list_query
+from httpkit._resources.pagination import LinkPages, Pager, check_pager, check_path
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -52,6 +52,17 @@ _IDS = frozenset({_ID, "{+id}"})  # how an item's path spells it
 _OF_ITEM = re.compile(r"\{id\}(?=[/:]|\Z)")
 # What every resource holds, so that a nested one of this name could not be reached.
 _FIELDS = frozenset({"path", "model", "items_at", "item_at", "item_path", "form", "update_method"})
+
+
+class ResourceOptions(TypedDict, total=False):
+    """The keywords of a Resource; see there."""
+
+    items_at: str | None
+    pages: Pager | None
+    item_at: str | None
+    item_path: str | None
+    form: bool
+    update_method: str
 
 
 class _ItemOptions(CallerOptions, total=False):
@@ -136,52 +147,34 @@ class Resource(Generic[T]):
         self: "Resource[dict[str, Any]]",
         path: str,
         model: None = None,
-        *,
-        items_at: str | None = None,
-        pages: Pager | None = None,
-        item_at: str | None = None,
-        item_path: str | None = None,
-        form: bool = False,
-        update_method: str = "PATCH",
+        **options: Unpack[ResourceOptions],
     ) -> None: ...
     @overload
     def __init__(
-        self,
-        path: str,
-        model: Callable[..., T],
-        *,
-        items_at: str | None = None,
-        pages: Pager | None = None,
-        item_at: str | None = None,
-        item_path: str | None = None,
-        form: bool = False,
-        update_method: str = "PATCH",
+        self, path: str, model: Callable[..., T], **options: Unpack[ResourceOptions]
     ) -> None: ...
     def __init__(
         self,
         path: str,
         model: Callable[..., Any] | None = None,
-        *,
-        items_at: str | None = None,
-        pages: Pager | None = None,
-        item_at: str | None = None,
-        item_path: str | None = None,
-        form: bool = False,
-        update_method: str = "PATCH",
+        **options: Unpack[ResourceOptions],
     ) -> None:
+        check_known(cast("dict[str, Any]", options), ResourceOptions)
         if not isinstance(path, str) or not path.strip("/"):  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
             raise ConfigurationError(f"a resource needs a path, not {path!r}")
-        check(pages or LinkPages(), items_at=items_at, item_at=item_at)
-        if item_path is not None and sum(map(item_path.count, _IDS)) != 1:
-            raise ConfigurationError(f"item_path={item_path!r} must hold {_ID!r} once")
         self.path = path
         self.model = model
-        self.items_at = items_at
-        self.item_at = item_at
-        self.item_path = item_path
-        self.form = form
-        self.update_method = update_method
-        self._pager = pages
+        self.items_at = options.get("items_at")
+        self.item_at = options.get("item_at")
+        self.item_path = options.get("item_path")
+        self.form = options.get("form", False)
+        self.update_method = options.get("update_method", "PATCH")
+        self._pager = options.get("pages")
+        check_pager(self._pager or LinkPages())
+        check_path("items_at", self.items_at)
+        check_path("item_at", self.item_at)
+        if self.item_path is not None and sum(map(self.item_path.count, _IDS)) != 1:
+            raise ConfigurationError(f"item_path={self.item_path!r} must hold {_ID!r} once")
         self._caller: PageClient | None = None
         self._around: Resource[Any] | None = None
         self._id: object = NOT_GIVEN
@@ -280,16 +273,16 @@ class Resource(Generic[T]):
             PaginationError: While looping: the pages do not lead to an end.
         """
         check_known(cast("dict[str, Any]", options), PageOptions)
-        asked = listing(
+        query = list_query(
             self._owner(),
             self._collection(),
             self._pager or LinkPages(),
             items_at=self.items_at,
-            model=self._kind,
+            model=self.model,
             params=params,
             options=options,
         )
-        return Pages(asked)
+        return Pages(query)
 
     @overload
     def get(self, id: object, *, params: Params = None, **options: Unpack[CallerOptions]) -> T: ...
@@ -649,7 +642,7 @@ class Resource(Generic[T]):
             return models.decode(self._within(response, self.item_at), self._kind)
 
     def _within(self, response: Response, place: str | None) -> bytes:
-        return response.content if place is None else models.dig(response.content, place)
+        return response.content if place is None else documents.json_at(response.content, place)
 
     def _build(self, response: Response, sent: object) -> T:
         """Return what was sent as a model: the server took it and sent nothing back."""

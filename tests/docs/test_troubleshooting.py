@@ -696,7 +696,7 @@ LISTS = {
     "it is the page before once more: the server takes no notice of …": (
         lambda w: list(listed(w, ONE, pages=httpkit.NumberedPages()))
     ),
-    "its next page was asked for before: they run in a circle": lambda w: list(
+    "pagination loop: its next page was asked for before (they run in a circle)": lambda w: list(
         listed(w, ONE, ANOTHER, link='<?page=1>; rel="next"')
     ),
     "it is empty, as are … before it": lambda w: list(
