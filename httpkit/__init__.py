@@ -67,6 +67,8 @@ if TYPE_CHECKING:
         NextURLPages,
         NumberedPages,
         OffsetPages,
+        PageContext,
+        Pager,
     )
     from httpkit._resources.resource import Fetched, Resource
     from httpkit._transfers.download import Download
@@ -105,6 +107,8 @@ __all__ = [
     "NumberedPages",
     "OffsetPages",
     "Page",
+    "PageContext",
+    "Pager",
     "Pages",
     "PaginationError",
     "PreconditionFailedError",
@@ -148,6 +152,8 @@ _MODULES = {
         "NextURLPages",
         "NumberedPages",
         "OffsetPages",
+        "PageContext",
+        "Pager",
     ),
     "_diagnostics.progress": ("Progress",),
     "_resources.resource": ("Fetched", "Resource"),

@@ -30,6 +30,7 @@ _MOST_EMPTY_PAGES = 1000
 _OF_ONE_ORIGIN = frozenset({"auth", "cookies", "cert", "idempotency_key"})
 # No origin at all (RFC 6761 section 6.4): for a session with this base URL all are foreign.
 _NOWHERE = "https://nowhere.invalid"
+_NOT_OF_THIS_LIST = "not a page.next_token of this list"
 
 
 class PageClient(Protocol):
@@ -548,9 +549,9 @@ def read_token(query: ListQuery[Any], at: str) -> dict[str, Any] | None:
         read = json.loads(at)
         fingerprint, params = read["list"], dict(read["next"])
     except (ValueError, TypeError, KeyError) as error:
-        raise ConfigurationError("not a page.next_token") from error
+        raise ConfigurationError(_NOT_OF_THIS_LIST) from error
     if fingerprint != _fingerprint(query):
-        raise ConfigurationError("the token is about a page of another list")
+        raise ConfigurationError(_NOT_OF_THIS_LIST)
     return params
 
 

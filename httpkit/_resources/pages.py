@@ -253,7 +253,7 @@ class _Decode:
 
     def __init__(self, decode: Callable[[Response], object]) -> None:
         if not callable(decode):  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
-            raise ConfigurationError(f"decode={decode!r} must be a callable on the response")
+            raise ConfigurationError(f"decode={decode!r} must be a callable")
         self._decode = decode
 
     def __call__(self, response: Response) -> Document:

@@ -10,7 +10,7 @@ A path in a response is a dotted path into its body ("meta.next", "data.-1.id",
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import requests
 
@@ -60,7 +60,7 @@ class PageContext:
         except MismatchError as error:
             if documents.entries_of(self.document) is not None:
                 return MISSING  # the page is the list: it has no members
-            raise self._wrong(f"at {path!r}: {error}") from error
+            raise self._wrong(f"invalid path {path!r}: {error}") from error
 
     def text(self, path: str) -> str | None:
         """Return the text at a path, numbers as they are written; None for nothing or null.
@@ -133,6 +133,7 @@ _RANGE = re.compile(r"(?:[\w-]+[ =])?(?:\d+-\d+|\*)/(\d+|\*)", re.ASCII)
 _NO = frozenset({"false", "0", "no", ""})
 
 
+@runtime_checkable
 class Pager(Protocol):
     """What a pager has; one of your own needs no base class.
 

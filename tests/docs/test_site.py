@@ -11,7 +11,6 @@ import pytest
 import httpkit
 from httpkit import testing
 from httpkit._policy import auth
-from httpkit._resources import pagination
 from httpkit._transport import adapter
 from tests.support.interop import require
 
@@ -19,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 REFERENCE = {page.stem: page.read_text("utf-8") for page in (DOCS / "reference").glob("*.md")}
-MODULES = (httpkit, testing, auth, pagination, adapter)
+MODULES = (httpkit, testing, auth, adapter)
 
 # What a class has for the house, not for its users; Pager and Strategy show it once.
 INNER = {

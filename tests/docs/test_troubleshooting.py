@@ -691,6 +691,7 @@ def of_another_list(w):
 
 
 CURSOR = httpkit.CursorPages("next", "cursor", more="more")
+FILMS = "query($after: String) { films(after: $after) { nodes { id } } }"
 LISTS = {
     "page … of …: …": lambda w: list(listed(w, ONE, link='<?page=1>; rel="next"')),
     "it is the page before once more: the server takes no notice of …": (
@@ -712,6 +713,51 @@ LISTS = {
     ),
     "it has more at … but no cursor at …": lambda w: list(
         w.body(b'{"items": [], "more": true}').paginate("list", CURSOR, items_at="items")
+    ),
+    "it has more at … but no link to the next page": lambda w: list(
+        w.body(b'{"items": [], "more": true}').paginate(
+            "list", httpkit.LinkPages(more="more"), items_at="items"
+        )
+    ),
+    "at … there is …, not the URL of the next page": lambda w: list(
+        w.body(b'{"items": [], "next": 3}').paginate(
+            "list", httpkit.NextURLPages(), items_at="items"
+        )
+    ),
+    "at … there is …, not an array of links": lambda w: list(
+        w.body(b'{"items": [], "links": {"next": "x"}}').paginate(
+            "list", httpkit.NextURLPages("links", rel="next"), items_at="items"
+        )
+    ),
+    "its next URL is relative, and there is no base at …": lambda w: list(
+        w.body(b'{"items": [], "next": "x"}').paginate(
+            "list", httpkit.NextURLPages(base="base"), items_at="items"
+        )
+    ),
+    "invalid path …: …": lambda w: list(
+        w.body(b'{"items": [], "links": [1]}').paginate(
+            "list", httpkit.NextURLPages("links.next"), items_at="items"
+        )
+    ),
+    "the connection at … has no … in its pageInfo: select pageInfo { hasNextPage endCursor }": (
+        lambda w: list(
+            w.body(b'{"data": {"films": {"nodes": []}}}').paginate_graphql(FILMS, at="films")
+        )
+    ),
+    "the pages of this list have one URL: resume it with page.next_token": (
+        lambda w: w.api().paginate("search", CURSOR, json={}).resume("search")
+    ),
+    "not a page.next_token of this list": (
+        lambda w: w.api().paginate("search", CURSOR, json={}).resume('{"list": 1, "next": {}}')
+    ),
+    "json= has … where the pager puts …": lambda w: w.api().paginate("x", CURSOR, json=[1]),
+    "into=… must be one of …": lambda _: httpkit.CursorPages("next", into="body"),
+    "decode=… must be a callable": lambda w: w.api().paginate("x", decode="csv"),
+    "paginate_graphql() takes a query, not a mutation": (
+        lambda w: w.api().paginate_graphql("mutation { a(after: $after) }", at="a")
+    ),
+    "the query has no variable … for the cursor: cursor= is its name": (
+        lambda w: w.api().paginate_graphql("{ films { nodes { id } } }", at="films")
     ),
     "at … there is no number": lambda w: list(
         w.body(b'{"items": [], "total": "many"}').paginate(
@@ -763,7 +809,7 @@ RESOURCES = {
     ),
     "…: every resource has a …": lambda _: subclassed(httpkit.Resource, "list"),
     "GraphQL error for …: …": lambda w: w.api().graphql("{ a }", url="graphql?errors=1"),
-    "the answer to … is no GraphQL response: …": (
+    "the response to … is no GraphQL response: …": (
         lambda w: w.api().graphql("{ a }", url="invalid-json")
     ),
     "the URL … climbs out of the base_url": lambda w: w.get("../admin"),
@@ -1115,6 +1161,7 @@ def test_a_message_on_the_page_is_met(entry, world):
 
 # Said only within the house, or translated on the way out.
 INNER = {
+    "MissingError",
     "MismatchError",  # why an answer is not of a model: the words after the colon
     "_StartOverError",  # why a download begins anew: within "... bytes arrived in ..."
     "NotImplementedError",
