@@ -17,22 +17,20 @@ from weakref import ref
 
 import requests
 from requests.adapters import HTTPAdapter
-from requests.cookies import extract_cookies_to_jar
 from requests.exceptions import InvalidSchema
 from requests.structures import CaseInsensitiveDict
-from requests.utils import get_encoding_from_headers
 from urllib3 import HTTPHeaderDict, poolmanager
 from urllib3.exceptions import (
     ClosedPoolError,
     EmptyPoolError,
 )
 
-from httpkit._core import header_fields, interrupts
+from httpkit._core import header_fields, interrupts, upstream
 from httpkit._core.patterns import pattern
 from httpkit._messages.request import Call, PreparedRequest, is_repeatable
 from httpkit._messages.response import Response
-from httpkit._transport import raw_response
-from httpkit._transport.connections import BLOCK, IS_SUPPORTED, dispose, install, socks_pools
+from httpkit._transport import _upstream, raw_response
+from httpkit._transport.connections import BLOCK, dispose, install, socks_pools
 from httpkit._transport.http1 import EXCHANGE, Exchange
 
 # An origin without userinfo.
@@ -65,6 +63,8 @@ class Adapter(HTTPAdapter):
             stock: It has sent nothing; the adapter takes over its settings and its pool manager.
             maxsize: The most idle connections to a host, 1 or more.
         """
+        if not _upstream.SUPPORTED:
+            return cls(pool_maxsize=maxsize)
         adapter = cls.__new__(cls)
         adapter.__dict__.update(stock.__dict__, _pool_maxsize=maxsize)
         pool_settings: dict[str, Any] = adapter.poolmanager.connection_pool_kw
@@ -93,7 +93,7 @@ class Adapter(HTTPAdapter):
             ) from error
         if is_new and not proxy.lower().startswith("socks"):
             install(manager)
-        elif is_new and IS_SUPPORTED:
+        elif is_new and _upstream.SUPPORTED:
             manager.pool_classes_by_scheme = socks_pools()
         return manager
 
@@ -107,7 +107,8 @@ class Adapter(HTTPAdapter):
         """Return the pool for a request. Raises: as requests does."""
         found = None if proxies else _PLAIN_ORIGIN.match(request.url or "")
         is_plain = type(verify) in CERTIFICATES and type(cert) in CERTIFICATES
-        if found is None or not is_plain or not self._finds_pools_as_requests():
+        is_plain = is_plain and _upstream.SUPPORTED and self._finds_pools_as_requests()
+        if found is None or not is_plain:
             return super().get_connection_with_tls_context(request, verify, proxies, cert)
         return self.pool_at(found[0], request, verify, cert)
 
@@ -160,6 +161,7 @@ class Adapter(HTTPAdapter):
         """Return the response for what came over the wire."""
         message = getattr(resp, "_original_response", None)
         is_ours = isinstance(req, PreparedRequest) and isinstance(message, StandardResponse)
+        is_ours = is_ours and _upstream.SUPPORTED
         if not is_ours or not is_as_defined(HTTPAdapter.build_response, HTTPAdapter):
             return super().build_response(req, resp)
         by_name = {n.lower(): (n, resp.headers[n]) for n in resp.headers}
@@ -194,7 +196,7 @@ class Adapter(HTTPAdapter):
         if "set-cookie" in by_name:  # else the jar is made when somebody looks for it
             # For a jar of any class: this one, the session's, a caller's own.
             header_fields.drop_ignored_cookies(raw._original_response.msg)  # noqa: SLF001
-            extract_cookies_to_jar(response.cookies, request, raw)
+            upstream.extract_cookies(response.cookies, request, raw)
         return response
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
@@ -274,7 +276,7 @@ def _snapshot(value: Any) -> Any:
 
 @lru_cache(maxsize=_MOST_KEPT)
 def _encoding(field: tuple[str, str] | None) -> str | None:
-    return get_encoding_from_headers(CaseInsensitiveDict([field] if field else []))
+    return _upstream.get_encoding_from_headers(CaseInsensitiveDict([field] if field else []))
 
 
 def is_as_defined(function: object, owner: type) -> bool:

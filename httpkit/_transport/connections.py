@@ -26,8 +26,7 @@ from typing import Any, cast
 
 import urllib3
 from urllib3 import connection as stock
-from urllib3 import connectionpool, poolmanager
-from urllib3 import response as stock_response
+from urllib3 import connectionpool
 from urllib3.exceptions import (
     ConnectTimeoutError,
     EmptyPoolError,
@@ -37,17 +36,17 @@ from urllib3.exceptions import (
     ReadTimeoutError,
 )
 from urllib3.util import connection as dialling
-from urllib3.util.ssltransport import SSLTransport
 
 from httpkit._core import interrupts
 from httpkit._core.clock import CLOCK
 from httpkit._core.hints import TUNNEL_FAILED
-from httpkit._transport import raw_response
+from httpkit._transport import _upstream, raw_response
 from httpkit._transport.http1 import EXCHANGE, Exchange, Message, SocketReader, parse_options
 
 # As they were at import: whoever patches them, VCR say, shall be heard.
 _STOCK_CLASSES = (stock.HTTPConnection, stock.HTTPSConnection)
-_CREATE_CONNECTION = dialling.create_connection
+_CREATE_CONNECTION = getattr(dialling, "create_connection", None)
+_SSL_TRANSPORT: type[Any] = _upstream.SSL_TRANSPORT or ssl.SSLSocket
 # As http.client says it.
 _IDLE = "Idle"
 # urllib3 sends files in blocks of 16 KiB, which takes twice the time of this (1 GiB over
@@ -148,7 +147,7 @@ class HTTPConnection(stock.HTTPConnection):
         except ssl.SSLError as error:
             error.is_unsent = True  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]  # the retry policy asks
             raise
-        if isinstance(self.sock, (ssl.SSLSocket, SSLTransport)):
+        if isinstance(self.sock, (ssl.SSLSocket, _SSL_TRANSPORT)):
             # The standard library takes a cut for an end unless told not to.
             self.sock.suppress_ragged_eofs = False  # type: ignore[union-attr]  # pyright: ignore[reportAttributeAccessIssue]  # public, but not in the stubs
 
@@ -542,36 +541,11 @@ def socks_pools() -> dict[str, Any]:
     return {"http": Pool, "https": SecurePool}
 
 
-# What of urllib3's private interface is used here, each on something that has it.
-_USED: Mapping[object, tuple[str, ...]] = {
-    stock.HTTPConnection("localhost"): (
-        "_new_conn", "_tunnel", "_dns_host", "_response_options", "source_address",
-        "socket_options", "auto_open", "is_connected", "_HTTPConnection__state",
-        "_HTTPConnection__response",
-    ),
-
-    urllib3.HTTPResponse(): (
-        "_error_catcher", "_raw_read", "_init_decoder", "_decoder", "_decode", "_flush_decoder",
-        "_has_decoded_content", "_fp",
-        "_fp_bytes_read", "_uncached_read_occurred", "_original_response", "_connection",
-        "length_remaining", "chunked", "_request_url", "_sock_shutdown", "_decoded_buffer",
-    ),
-    stock_response.GzipDecoderState: ("SWALLOW_DATA",),
-    poolmanager.PoolManager(1): ("pools", "connection_pool_kw", "pool_classes_by_scheme"),
-}  # fmt: skip
-
-
-def missing(used: Mapping[object, tuple[str, ...]]) -> list[str]:
-    """Return the names that things lack although they are used here."""
-    return [name for thing, names in used.items() for name in names if not hasattr(thing, name)]
-
-
-IS_SUPPORTED = not missing(_USED)
-
-
 def install(manager: Any) -> None:
-    """Give a manager our pools, if urllib3 is as we know it and nobody gave it others."""
-    if IS_SUPPORTED and manager.pool_classes_by_scheme == poolmanager.pool_classes_by_scheme:
+    """Give a manager our pools, unless urllib3 lacks a name or somebody gave it others."""
+    if not _upstream.SUPPORTED:
+        _upstream.report()
+    elif manager.pool_classes_by_scheme == _upstream.POOL_CLASSES:
         manager.pool_classes_by_scheme = {"http": HTTPConnectionPool, "https": HTTPSConnectionPool}
         manager.pools.dispose_func = dispose
 

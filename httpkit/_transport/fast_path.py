@@ -26,16 +26,16 @@ from typing import Any, Protocol, cast
 
 import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
-from requests.cookies import RequestsCookieJar, extract_cookies_to_jar
+from requests.cookies import RequestsCookieJar
 from urllib3 import PoolManager, Retry, connection, connectionpool
 from urllib3.exceptions import LocationValueError, MaxRetryError, ProtocolError, ReadTimeoutError
 from urllib3.exceptions import SSLError as WireSSLError
 
-from httpkit._core import header_fields, interrupts
+from httpkit._core import header_fields, interrupts, upstream
 from httpkit._core.patterns import pattern
 from httpkit._messages.request import PreparedRequest, is_repeatable
 from httpkit._messages.response import Response
-from httpkit._transport import connections, raw_response
+from httpkit._transport import _upstream, connections, raw_response
 from httpkit._transport.adapter import CERTIFICATES, PLAIN_ORIGIN, Adapter, is_as_defined
 from httpkit._transport.http1 import Exchange
 
@@ -121,7 +121,7 @@ def send(session: Sender, request: PreparedRequest, options: Mapping[str, Any]) 
     Raises:
         RequestException: As requests does.
     """
-    found = _PLAIN_URL.fullmatch(request.url or "")
+    found = _PLAIN_URL.fullmatch(request.url or "") if _upstream.SUPPORTED else None
     if found is None:
         return None
     origin, target = found.groups()
@@ -149,10 +149,10 @@ def send(session: Sender, request: PreparedRequest, options: Mapping[str, Any]) 
     response = adapter.response_to(request, raw, raw.by_name)
     response.elapsed = elapsed
     if body is not None:
-        response.__dict__.update(_content=body, _content_consumed=True)
+        upstream.keep_content(response, body)
     jar = session.cookies
     if jar is not None and ("set-cookie" in raw.by_name or type(jar) not in _JARS):
-        extract_cookies_to_jar(jar, request, raw)
+        upstream.extract_cookies(jar, request, raw)
     return cast("Response", response)
 
 

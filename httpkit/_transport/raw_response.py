@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import urllib3
-from urllib3 import response as stock_response
 from urllib3.exceptions import (
     DecodeError,
     HTTPError,
@@ -26,6 +25,7 @@ from urllib3.exceptions import (
 from httpkit._core import interrupts
 from httpkit._core.types import is_tuple
 from httpkit._messages.response import is_handed_over
+from httpkit._transport import _upstream
 from httpkit._transport.http1 import UNLIMITED, Message, without_traceback
 
 # Codings that urllib3 decodes when another package is there, and the extra that brings it.
@@ -276,7 +276,7 @@ class HTTPResponse(urllib3.HTTPResponse):
 BLANK: Mapping[str, Any] = vars(
     urllib3.HTTPResponse(b"", preload_content=False, decode_content=False)
 ) | {"_body": None, "headers": None, "version_string": "HTTP/1.1"}
-new_buffer: Any = cast("Any", type(BLANK["_decoded_buffer"]))
+new_buffer: Any = cast("Any", type(BLANK.get("_decoded_buffer")))
 
 
 def _require_decoders(content_encoding: str) -> None:
@@ -293,7 +293,7 @@ def _is_whole(decoder: Any) -> bool:
         return True
     if parts := getattr(decoder, "_decoders", None):
         return all(_is_whole(part) for part in parts)
-    if getattr(decoder, "_state", None) == stock_response.GzipDecoderState.SWALLOW_DATA:
+    if getattr(decoder, "_state", None) == _upstream.SWALLOW_DATA:
         return False
     engine = getattr(decoder, "_obj", None)
     if callable(is_finished := getattr(engine, "is_finished", None)):  # brotli
@@ -324,7 +324,7 @@ def lift_deadline(raw: object, timeout: Any) -> None:
 def read_part(timeout: Any) -> float | None:
     """Return the read timeout of what requests takes for one."""
     if isinstance(timeout, urllib3.Timeout):
-        timeout = timeout._read  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # its property needs a clock that runs
+        timeout = getattr(timeout, "_read", None)  # its property needs a clock that runs
     elif is_tuple(timeout):
         timeout = timeout[1] if len(timeout) == 2 else None
     return timeout if isinstance(timeout, (int, float)) else None
