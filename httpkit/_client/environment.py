@@ -6,12 +6,14 @@ Rule: an answer is kept only while what it was read from is what it was.
 
 from __future__ import annotations
 
+import operator
 import os
 import sys
 import urllib.request
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, cast
+from itertools import repeat
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests.sessions
@@ -41,6 +43,8 @@ standard: Any = urllib.request
 _read = _Read()
 # Windows and macOS ask the system, too.
 _IS_VARIABLES_ALONE = sys.platform not in {"win32", "darwin"}
+# Functions that read the environment, where requests looks them up.
+_LOOKED_UP = (sessions, utils, utils), ("get_environ_proxies", "getproxies", "proxy_bypass")
 _STOCK_PROXIES = getattr(sessions, "get_environ_proxies", None)
 _STOCK_NETRC = getattr(utils, "get_netrc_auth", None)
 
@@ -72,13 +76,10 @@ def proxies(url: str, no_proxy: str | None) -> dict[str, str]:
 
 def _is_plain(variables: object) -> bool:
     """Say whether only variables count, and nobody put a function of his own in between."""
-    return (
-        _IS_VARIABLES_ALONE
-        and isinstance(variables, dict)
-        and getattr(sessions, "get_environ_proxies", None) is _STOCK_PROXIES
-        and getattr(utils, "getproxies", None) is standard.getproxies_environment
-        and getattr(utils, "proxy_bypass", None) is standard.proxy_bypass_environment
-    )
+    if not (_IS_VARIABLES_ALONE and isinstance(variables, dict)):
+        return False
+    stock = _STOCK_PROXIES, standard.getproxies_environment, standard.proxy_bypass_environment
+    return all(map(operator.is_, map(getattr, *_LOOKED_UP, repeat(None)), stock))
 
 
 def _variables() -> Any:
@@ -87,7 +88,7 @@ def _variables() -> Any:
     A variable that is not set is seen there without an exception, in 0.1 us, not 1.2.
     """
     held: Any = getattr(os.environ, "_data", None)
-    return cast("Any", held) if _IS_VARIABLES_ALONE and type(held) is dict else None
+    return held if _IS_VARIABLES_ALONE and type(held) is dict else None  # pyright: ignore[reportUnknownVariableType]
 
 
 def ca_bundle() -> str | None:

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
+from requests.auth import HTTPDigestAuth
 from urllib3 import connection, connectionpool, poolmanager
 
 from httpkit._core import upstream
@@ -137,7 +138,7 @@ TABLE = (
     Names("requests.cookies", lambda: find("requests.cookies"), (
         "extract_cookies_to_jar", "merge_cookies",
         ), "cookies are stored by http.cookiejar's interface"),
-    Names("requests.auth.HTTPDigestAuth", lambda: requests.auth.HTTPDigestAuth("", ""), (
+    Names("requests.auth.HTTPDigestAuth", lambda: HTTPDigestAuth("", ""), (
         "_thread_local",
         ), "an invalid challenge is kept for the thread"),
 )  # fmt: skip

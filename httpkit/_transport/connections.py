@@ -22,7 +22,7 @@ from functools import cache
 from http.client import HTTPConnection as StandardConnection
 from http.client import HTTPException, ResponseNotReady
 from http.client import HTTPResponse as StandardResponse
-from typing import Any, cast
+from typing import Any
 
 import urllib3
 from urllib3 import connection as stock
@@ -312,7 +312,8 @@ class HTTPConnection(stock.HTTPConnection):
             _sock_shutdown=shutdown,
             _decoded_buffer=raw_response.new_buffer(),
         )
-        return cast("raw_response.HTTPResponse", response)
+        made: raw_response.HTTPResponse = response
+        return made
 
     def close(self) -> None:
         """Close the connection, and what is left of an answer."""

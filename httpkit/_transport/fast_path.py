@@ -22,7 +22,7 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from http.client import HTTPConnection, HTTPException
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
@@ -146,14 +146,14 @@ def send(session: Sender, request: PreparedRequest, options: Mapping[str, Any]) 
         pool.attach(line, raw)
     else:
         pool.release(line, raw)
-    response = adapter.response_to(request, raw, raw.by_name)
+    response: Response = adapter.response_to(request, raw, raw.by_name)
     response.elapsed = elapsed
     if body is not None:
-        upstream.keep_content(response, body)
+        response.__dict__.update(_content=body, _content_consumed=True)
     jar = session.cookies
     if jar is not None and ("set-cookie" in raw.by_name or type(jar) not in _JARS):
         upstream.extract_cookies(jar, request, raw)
-    return cast("Response", response)
+    return response
 
 
 def _is_plain(request: PreparedRequest, adapter: Any, options: Mapping[str, Any]) -> bool:

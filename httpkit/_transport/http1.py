@@ -17,7 +17,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPMessage, HTTPResponse, IncompleteRead, RemoteDisconnected
 from socket import socket
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar
 
 from httpkit._core import interrupts
 from httpkit._core.clock import CLOCK
@@ -308,7 +308,8 @@ class Message(HTTPResponse):
         message.__dict__.update(
             _UNREAD, fields=[], by_name={}, wire=receiver.raw, fp=receiver, _method=method
         )
-        return cast("Message", message)
+        made: Message = message
+        return made
 
     # The head
 
