@@ -11,6 +11,7 @@ import requests
 from httpkit._client.verbs import Verbs
 from httpkit._core.types import ImportedLater
 from httpkit._core.urls import Origin
+from httpkit._diagnostics.errors import ConfigurationError
 from httpkit._messages.response import Response
 from httpkit._policy.options import FetchOptions, UploadOptions
 
@@ -34,7 +35,7 @@ class Transfers(Verbs):
 
     def download(
         self,
-        url: str | bytes,
+        url: str | bytes | Callable[[], str | bytes],
         dest: downloads.Destination = None,
         *,
         if_exists: downloads.IfExists | None = None,
@@ -46,6 +47,8 @@ class Transfers(Verbs):
         content_type: str | tuple[str, ...] | None = None,
         decode: bool | Literal["auto"] = "auto",
         max_stalls: int = 5,
+        min_speed: float | None = None,
+        max_rate: float | None = None,
         progress: progress.ProgressLike = None,
         mtime: bool = False,
         fsync: bool = False,
@@ -58,7 +61,8 @@ class Transfers(Verbs):
         same destination goes on, if the server still has the same version.
 
         Args:
-            url: As for `request`.
+            url: As for `request`, or a callable that returns it, which is asked at every
+                attempt: for signatures that expire.
             dest: A path, an existing folder (the server names the file), a file object, or
                 None for the current folder.
             if_exists: "replace", "error", "skip" (ask nothing), "rename" ("name (1).txt") or
@@ -78,6 +82,9 @@ class Transfers(Verbs):
             decode: Whether to undo a Content-Encoding; "auto" does, unless the file's name or
                 type says that it is compressed itself.
             max_stalls: Attempts in a row without a new byte before giving up, 0 or more.
+            min_speed: Bytes a second, averaged over 30 seconds: a slower attempt is ended and
+                counts as one without a new byte. None or 0: any speed will do.
+            max_rate: Bytes a second at most; None: as fast as they come.
             progress: True shows a bar, a callable is given a Progress at most ten times a
                 second, a tqdm-like bar is updated; None shows nothing.
             mtime: Whether the file gets the time of Last-Modified.
@@ -99,7 +106,7 @@ class Transfers(Verbs):
         from httpkit._transfers import fetch
         from httpkit._transfers.download import DownloadOptions
 
-        wishes = DownloadOptions(
+        wanted = DownloadOptions(
             if_exists=if_exists,
             resume=resume,
             checksum=checksum,
@@ -109,6 +116,8 @@ class Transfers(Verbs):
             content_type=content_type,
             decode=decode,
             max_stalls=max_stalls,
+            min_speed=min_speed,
+            max_rate=max_rate,
             progress=progress,
             mtime=mtime,
             fsync=fsync,
@@ -116,14 +125,22 @@ class Transfers(Verbs):
         asked: dict[str, Any] = {
             **options, "stream": True, "raise_for_status": True, "on_status": fetch.HANDLED
         }  # fmt: skip
-        headers: Mapping[str, str | bytes | None] = asked.pop("headers", None) or {}
+        given: Mapping[str, str | bytes | None] = asked.pop("headers", None) or {}
+        headers = _download_headers(given)
+        # A signed URL that is kept for a retry has expired by then: a callable makes a fresh one.
+        next_url: Callable[[], str | bytes] = url if callable(url) else lambda: url
+        first = next_url()
+        known = [first]
 
         def ask(fields: dict[str, str]) -> requests.Response:
-            response: Response = self.request("GET", url, headers={**headers, **fields}, **asked)
+            current = known.pop() if known else next_url()
+            response: Response = self.request(
+                "GET", current, headers={**headers, **fields}, **asked
+            )
             return response
 
-        whole = self._whole_url(url, options.get("path"))
-        return fetch.fetch(ask, whole, dest, wishes)
+        whole = self._whole_url(first, options.get("path"))
+        return fetch.fetch(ask, whole, dest, wanted, is_stable=not callable(url))
 
     def upload(
         self,
@@ -225,3 +242,18 @@ class Transfers(Verbs):
             homes=self._homes_of(whole),
             may_leave=options.get("redirect_body", self.redirect_body),
         )
+
+
+def _download_headers(given: Mapping[str, str | bytes | None]) -> dict[str, str | bytes | None]:
+    """Return the header fields of every request of a download.
+
+    Raises:
+        ConfigurationError: The caller asks for a range, which a download does itself.
+    """
+    names = {name.lower() for name in given}
+    if names & {"range", "if-range"}:
+        raise ConfigurationError(
+            "a Range in headers= of download(): it asks for ranges itself; use get() for a part"
+        )
+    ours = {} if "accept-encoding" in names else {"Accept-Encoding": "identity"}
+    return {**ours, **given}

@@ -1,4 +1,4 @@
-"""Which version of a file an answer holds, and which part of it.
+"""Which version of a file a response holds, and which bytes of it.
 
 Rule: no I/O here, and no file: only what header fields say (RFC 9110 sections 8.8, 13, 14).
 """
@@ -7,20 +7,26 @@ import email.utils
 import hashlib
 import re
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
 import requests
 
 _CONTENT_RANGE = re.compile(r"bytes\s+([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", re.IGNORECASE)
 _LENGTH = re.compile(r"[0-9]{1,18}")
-# RFC 9110 section 8.8.3: strong. Spaces are sent, too; a control character cannot be sent back.
-_STRONG = re.compile(r"\"[\x20-\x7e\x80-\xff]*")
+# RFC 9110 section 8.8.3, and spaces, which servers do send; a control character cannot be sent.
+_STRONG = re.compile(r"\"[\x20\x21\x23-\x7e\x80-\xff]*\"")
+_WEAK = re.compile(r"W/\".*\"", re.DOTALL)
+
+Digest: TypeAlias = tuple[str, str, str]
+"""The algorithm, as hashlib names it; the hexadecimal digest; the header field it came from."""
+Relation: TypeAlias = Literal["same", "other", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
 class FileVersion:
-    """Which version of a file bytes belong to.
+    """Which version of a file bytes belong to, and what is known of it.
 
     Attributes:
         validator: A strong ETag or a Last-Modified that is old enough, for If-Range; None
@@ -28,8 +34,10 @@ class FileVersion:
         etag: As sent; None when not.
         modified: Last-Modified as sent; None when not.
         total: Bytes of the whole; None when the server does not say.
-        content_type: As sent, without parameters; None when not.
-        source: What stands for the URL; None when that is not known.
+        content_type: In lower case, without parameters; None when not sent.
+        source: A hash of the URL without its query; None when the URL is not compared.
+        digests: The digests of the whole that the server announced.
+        is_decoded: Whether a Content-Encoding was undone, so that no range fits the bytes.
     """
 
     validator: str | None = None
@@ -38,71 +46,102 @@ class FileVersion:
     total: int | None = None
     content_type: str | None = None
     source: str | None = None
+    digests: tuple[Digest, ...] = ()
+    is_decoded: bool = False
 
     @classmethod
-    def of(cls, response: requests.Response, source: str) -> "FileVersion":
-        """Return what an answer says of its file."""
+    def of(
+        cls,
+        response: requests.Response,
+        source: str | None,
+        *,
+        digests: tuple[Digest, ...] = (),
+        is_decoded: bool = False,
+    ) -> "FileVersion":
+        """Return what a response says of its file."""
         media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        length = response.headers.get("content-length", "")
-        is_total = _LENGTH.fullmatch(length) and response.status_code != 206
         return cls(
-            validator=None if is_encoded(response) else _validator(response),
+            validator=None if is_decoded else _validator(response),
             etag=response.headers.get("etag"),
             modified=response.headers.get("last-modified"),
-            total=int(length) if is_total and not is_encoded(response) else None,
+            total=None if is_decoded else _total(response),
             content_type=media_type or None,
             source=source,
+            digests=() if is_decoded else digests,
+            is_decoded=is_decoded,
         )
 
-    def mismatch(self, other: "FileVersion", total: int | None) -> str | None:
-        """Say why an answer is of another version than this one; None when it may be of it.
+    def relation(self, other: "FileVersion") -> Relation:
+        """Compare the validators of two versions; "unknown" where they have none in common."""
+        for mine, its in ((self.etag, other.etag), (self.modified, other.modified)):
+            if mine and its:
+                return "same" if mine == its else "other"
+        return "unknown"
 
-        Args:
-            other: The answer's.
-            total: The size of the whole that its Content-Range gives.
-        """
-        if self.total is not None and total is not None and self.total != total:
+    def mismatch(self, other: "FileVersion") -> str | None:
+        """Return why a 206 belongs to another version than this; None when it may belong to it."""
+        if self.total is not None and other.total is not None and self.total != other.total:
             return "the file has another size now"
         if self.etag and other.etag and self.etag != other.etag:
             return "the file has another ETag now"
         if self.modified and other.modified and self.modified != other.modified:
             return "the file has another date now"
+        if self.is_decoded != other.is_decoded:
+            return "the file has another Content-Encoding now"
         return None
 
+    def merge(self, other: "FileVersion") -> "FileVersion":
+        """Return this version with what only the other one knows (RFC 9110 section 15.3.7)."""
+        missing = {
+            field.name: getattr(other, field.name)
+            for field in fields(self)
+            if getattr(self, field.name) in {None, ()}
+        }
+        return replace(self, **missing)
 
-def stand_for(url: str) -> str:
-    """Return what stands for a URL where it must not be written: a hash leads nowhere.
 
-    The query is left out, because the signature in it is another one each time.
+def source_hash(url: str) -> str:
+    """Return a hash that stands for a URL where the URL itself must not be written.
+
+    The query is left out, because the signature in it differs each time.
     """
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     text = f"{parts.scheme}://{host}{parts.path}"
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[
-        :32
-    ]  # the request refuses it
+    # "surrogatepass": the request itself refuses such a URL later.
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def span(response: requests.Response) -> tuple[int, int | None] | None:
-    """Return the first byte of a 206 and the total, None if unknown; None if it says nothing."""
+@dataclass(frozen=True, slots=True)
+class ContentRange:
+    """Which bytes of a file a 206 holds (RFC 9110 section 14.4).
+
+    Attributes:
+        first: The offset of the first byte.
+        last: The offset of the last byte.
+        total: Bytes of the whole; None when the server does not know.
+    """
+
+    first: int
+    last: int
+    total: int | None
+
+
+def content_range(response: requests.Response) -> ContentRange | None:
+    """Return the range of a 206; None when its Content-Range is missing or invalid."""
     found = _CONTENT_RANGE.fullmatch(response.headers.get("content-range", "").strip())
-    if found is None:
+    if found is None or int(found[1]) > int(found[2]):
         return None
-    return int(found[1]), None if found[3] == "*" else int(found[3])
-
-
-def is_encoded(response: requests.Response) -> bool:
-    """Say whether the body is compressed on top of what the file is."""
-    return response.headers.get("content-encoding", "identity").lower() != "identity"
+    return ContentRange(int(found[1]), int(found[2]), None if found[3] == "*" else int(found[3]))
 
 
 def is_chunked(response: requests.Response) -> bool:
-    """Say whether the end of the body can be seen without a length."""
+    """Return whether the end of the body can be seen without a length."""
     return "chunked" in response.headers.get("transfer-encoding", "").lower()
 
 
 def timestamp(date: str | None) -> float | None:
-    """Return a date field as seconds since the epoch; None when it is no date."""
+    """Return a date field as seconds since the epoch; None when it is not a date."""
     try:
         return email.utils.parsedate_to_datetime(date or "").timestamp()
     except (ValueError, TypeError, OverflowError):
@@ -110,15 +149,25 @@ def timestamp(date: str | None) -> float | None:
 
 
 def http_date(moment: float) -> str:
-    """Spell seconds since the epoch as a date field."""
+    """Format seconds since the epoch as a date field."""
     return email.utils.formatdate(moment, usegmt=True)
 
 
+def _total(response: requests.Response) -> int | None:
+    if response.status_code == 206:
+        found = content_range(response)
+        return found.total if found else None
+    length = response.headers.get("content-length", "")
+    return int(length) if _LENGTH.fullmatch(length) else None
+
+
 def _validator(response: requests.Response) -> str | None:
-    """Return what If-Range may hold: a strong validator (RFC 9110 section 8.8)."""
+    """Return what If-Range may hold: a strong validator (RFC 9110 sections 8.8 and 13.1.5)."""
     etag = response.headers.get("etag", "")
-    if etag:  # two different versions may share a weak one
-        return etag if _STRONG.fullmatch(etag) else None
+    if _STRONG.fullmatch(etag):
+        return etag
+    if _WEAK.fullmatch(etag):  # two versions may share it, and a date must not stand in for it
+        return None
     modified, sent = response.headers.get("last-modified", ""), response.headers.get("date")
     with suppress(ValueError, TypeError):
         age = email.utils.parsedate_to_datetime(sent or "") - email.utils.parsedate_to_datetime(

@@ -1,4 +1,4 @@
-"""What a file's bytes must add up to: the caller's checksum, and the server's own fields."""
+"""Digests of files: the caller's checksum, and those that a server announces."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Condition, Thread
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from httpkit._core.patterns import pattern
 from httpkit._diagnostics.errors import ChecksumError, ConfigurationError, TransferError
 
-# What one read of the file takes: little enough to stay in a processor's cache while it is
-# added up.
+# Bytes of one read of the file: few enough to stay in a processor's cache while they are hashed.
 _BLOCK = 1 << 18
 
 # RFC 9530 section 5 and the registry: the names in fields, and hashlib's.
@@ -28,21 +27,21 @@ class Hash(Protocol):
 
     @property
     def digest_size(self) -> int:
-        """How many bytes the sum has."""
+        """How many bytes the digest has."""
         ...
 
     def update(self, data: bytes, /) -> None:
-        """Add bytes."""
+        """Hash bytes."""
         ...
 
     def hexdigest(self) -> str:
-        """Return the sum so far."""
+        """Return the digest so far."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """A sum that must come out.
+    """A digest that a file must have.
 
     Attributes:
         algorithm: hashlib's name.
@@ -78,7 +77,7 @@ def _new(algorithm: str) -> Hash:
 
 
 def announced(headers: Mapping[str, str], *, is_whole: bool) -> list[Expected]:
-    """Return the sums a response announces for the whole file, the strongest first.
+    """Return the digests a response announces for the whole file, the strongest first.
 
     Args:
         headers: The response's fields.
@@ -94,6 +93,28 @@ def announced(headers: Mapping[str, str], *, is_whole: bool) -> list[Expected]:
     return sorted(found, key=lambda expected: strength.index(expected.algorithm))
 
 
+def announced_digests(
+    headers: Mapping[str, str], *, is_whole: bool
+) -> tuple[tuple[str, str, str], ...]:
+    """Return the strongest digest a response announces, as a FileVersion holds it; () for none."""
+    strongest = announced(headers, is_whole=is_whole)[:1]
+    return tuple((one.algorithm, one.hexdigest, one.source) for one in strongest)
+
+
+def of_file(file: BinaryIO, expected: Sequence[Expected]) -> dict[str, str]:
+    """Hash a file from where it stands; return algorithm to digest.
+
+    Raises:
+        ChecksumError: One differs.
+        OSError: The file cannot be read.
+    """
+    hashers = Hashers([one.algorithm for one in expected])
+    while block := file.read(_BLOCK):
+        hashers.update(block)
+    hashers.compare(expected)
+    return hashers.hexdigests()
+
+
 def _field(value: str, source: str) -> list[Expected]:
     return [
         Expected(algorithm, digest, source)
@@ -102,7 +123,7 @@ def _field(value: str, source: str) -> list[Expected]:
     ]
 
 
-def spell(expected: Expected) -> str | None:
+def content_digest(expected: Expected) -> str | None:
     """Return the value of a Content-Digest field; None where RFC 9530 has no such algorithm."""
     names = {algorithm: name for name, algorithm in _FIELD_ALGORITHMS.items()}
     if (name := names.get(expected.algorithm)) is None:
@@ -118,18 +139,18 @@ def _hex(encoded: str) -> str | None:
 
 
 class Hashers:
-    """The sums of what was written so far, one for each algorithm that is expected."""
+    """The digests of what was written so far, one for each algorithm that is expected."""
 
     def __init__(self, algorithms: Iterable[str]) -> None:
         self._hashes = {algorithm: _new(algorithm) for algorithm in algorithms}
 
     @property
     def algorithms(self) -> set[str]:
-        """Which sums these are."""
+        """Which digests these are."""
         return set(self._hashes)
 
     def update(self, block: bytes) -> None:
-        """Add a block, which was written."""
+        """Hash a block that was written."""
         for digest in self._hashes.values():
             digest.update(block)
 
@@ -138,10 +159,10 @@ class Hashers:
         return {algorithm: digest.hexdigest() for algorithm, digest in self._hashes.items()}
 
     def compare(self, expected: Iterable[Expected]) -> None:
-        """Check the sums.
+        """Compare digests.
 
         Raises:
-            ChecksumError: One of them is another.
+            ChecksumError: One differs.
         """
         digests = self.hexdigests()
         for wanted in expected:
@@ -151,19 +172,19 @@ class Hashers:
                 )
 
     def close(self) -> None:
-        """Stop adding up."""
+        """Stop hashing."""
 
 
 class FileHashers(Hashers):
-    """The sums of a file that is being written, by a thread that reads behind the writer.
+    """The digests of a file that is being written, by a thread that reads behind the writer.
 
     Neither reading nor hashing holds the interpreter's lock: 1 GiB with sha256 took 0.9 times
-    curl's time, and twice curl's when the writer added up itself (2026-11-21). What is on the
-    disk is added up, not what went there.
+    curl's time, and twice curl's when the writer hashed itself (2026-11-21). What is on the disk
+    is hashed, not what was written to it.
 
     Args:
         algorithms: hashlib's names.
-        read: Returns so many bytes from a position of the file.
+        read: Returns so many bytes from an offset of the file.
         size: How many bytes are there already.
     """
 
@@ -172,32 +193,32 @@ class FileHashers(Hashers):
     ) -> None:
         super().__init__(algorithms)
         self._read = read
-        self._size, self._added = size, 0
+        self._size, self._hashed = size, 0
         self._is_closing = False
         self._failure: Exception | None = None
         self._grown = Condition()
         self._thread: Thread | None = None
 
     def update(self, block: bytes) -> None:
-        """Say that a block was written."""
+        """Note that a block was written."""
         with self._grown:
             self._size += len(block)
             self._grown.notify()
-        if self._hashes and self._thread is None and self._size - self._added > _BLOCK:
+        if self._hashes and self._thread is None and self._size - self._hashed > _BLOCK:
             self._thread = Thread(target=self._follow, name="httpkit-checksum", daemon=True)
             self._thread.start()
 
     def hexdigests(self) -> dict[str, str]:
-        """Add up what is left, and return algorithm to digest.
+        """Hash what is left, and return algorithm to digest.
 
         Raises:
-            TransferError: The file cannot be read, or somebody cut it.
+            TransferError: The file cannot be read, or was truncated.
         """
         self.close()
         if self._failure is not None:
-            raise TransferError(f"the sum of the file cannot be made: {self._failure}")
-        while self._hashes and self._added < self._size:
-            self._add()
+            raise TransferError(f"the file cannot be hashed: {self._failure}") from self._failure
+        while self._hashes and self._hashed < self._size:
+            self._hash_next()
         return super().hexdigests()
 
     def close(self) -> None:
@@ -211,18 +232,18 @@ class FileHashers(Hashers):
     def _follow(self) -> None:
         try:
             while self._has_more():
-                self._add()
-        except (OSError, TransferError) as error:
+                self._hash_next()
+        except Exception as error:  # noqa: BLE001  # `hexdigests` raises it
             self._failure = error
 
     def _has_more(self) -> bool:
         with self._grown:
-            self._grown.wait_for(lambda: self._is_closing or self._size - self._added >= _BLOCK)
+            self._grown.wait_for(lambda: self._is_closing or self._size - self._hashed >= _BLOCK)
             return not self._is_closing
 
-    def _add(self) -> None:
-        block = self._read(self._added, min(_BLOCK, self._size - self._added))
+    def _hash_next(self) -> None:
+        block = self._read(self._hashed, min(_BLOCK, self._size - self._hashed))
         if not block:
-            raise TransferError(f"the file ends after {self._added} of {self._size} bytes")
+            raise TransferError(f"the file ends after {self._hashed} of {self._size} bytes")
         super().update(block)
-        self._added += len(block)
+        self._hashed += len(block)

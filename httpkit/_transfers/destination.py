@@ -16,7 +16,7 @@ from httpkit._core import interrupts
 from httpkit._core.filenames import MOST_BYTES, printable
 from httpkit._diagnostics.errors import ConfigurationError, TransferError
 
-# What a name needs besides itself: " (12)" or ".part.json", and some room.
+# Bytes a name needs besides itself: " (12)" or ".part.new.json", and one to spare.
 _BESIDE_NAME = 15
 
 
@@ -27,8 +27,7 @@ def named_by(dest: object) -> tuple[pathlib.Path | None, pathlib.Path]:
         dest: A path, a folder, a file object, or None for the current folder.
 
     Raises:
-        ConfigurationError: It is none of them, no path can be spelled so, or the file is
-            opened as text.
+        ConfigurationError: It is none of them, an invalid path, or a file opened as text.
         TransferError: The folder does not exist, or the path cannot be used.
     """
     if isinstance(dest, io.TextIOBase):
@@ -54,7 +53,7 @@ def text_of(name: str, path: object) -> str:
         path: What the caller gave.
 
     Raises:
-        ConfigurationError: It is no path, or no path can be spelled so.
+        ConfigurationError: It is not a valid path.
     """
     text: object = path
     with suppress(TypeError):
@@ -88,6 +87,16 @@ def is_there(path: pathlib.Path) -> bool:
                 f"{printable(path)} is no regular file: pass another path, or a file object"
             )
     return bool(mode)
+
+
+def resolved(path: pathlib.Path) -> pathlib.Path:
+    """Return where a path leads: a link is written through, not replaced.
+
+    Raises:
+        TransferError: The links lead in a circle.
+    """
+    with translated(path):
+        return pathlib.Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 def longest_name(folder: pathlib.Path) -> int:

@@ -12,6 +12,7 @@ from httpkit._diagnostics.checks import check_count
 from httpkit._diagnostics.errors import BodyTooLargeError, ConfigurationError, TransferError
 from httpkit._diagnostics.progress import ProgressLike, check_progress
 from httpkit._messages import checksums
+from httpkit._transfers.speed_limits import check_speeds
 
 IfExists: TypeAlias = Literal["replace", "error", "skip", "rename", "update"]
 Resume: TypeAlias = bool | Literal["force"]
@@ -117,6 +118,8 @@ class DownloadOptions:
     content_type: str | tuple[str, ...] | None = None
     decode: bool | Literal["auto"] = "auto"
     max_stalls: int = 5
+    min_speed: float | None = None
+    max_rate: float | None = None
     progress: ProgressLike = None
     mtime: bool = False
     fsync: bool = False
@@ -134,6 +137,7 @@ class DownloadOptions:
         for name in ("expected_size", "max_size"):
             check_count(name, getattr(self, name), is_optional=True)
         check_count("max_stalls", self.max_stalls)
+        check_speeds(self.min_speed, self.max_rate)
         types: Any = self.content_type
         if types is not None and not isinstance(types, (str, tuple, list)):
             raise ConfigurationError(f"content_type={types!r} must be a pattern, or several")

@@ -1,14 +1,16 @@
 """From a response to a file: resumed, verified, and renamed once it is whole.
 
+    plan -> request -> admission -> write -> (cut: plan again) -> verify -> rename
+
 The promise: the file under its final name is whole and verified, or absent. What arrived
-stays in a part file, and the next call, in this process or another, continues there.
+stays in a part file, and the next call, in this process or another, resumes there.
 """
 
 import os
 import pathlib
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import requests
 
@@ -16,42 +18,32 @@ from httpkit._core import filenames, redaction
 from httpkit._core.clock import CLOCK
 from httpkit._core.validators import (
     FileVersion,
-    http_date,
+    content_range,
     is_chunked,
-    is_encoded,
-    span,
-    stand_for,
+    source_hash,
     timestamp,
 )
 from httpkit._diagnostics import errors, log_records
-from httpkit._diagnostics.errors import (
-    BodyTooLargeError,
-    ChecksumError,
-    IncompleteError,
-    TransferError,
-)
+from httpkit._diagnostics.errors import ChecksumError, IncompleteError, TransferError
 from httpkit._diagnostics.progress import Reporter
 from httpkit._messages import checksums
 from httpkit._messages.reading import adaptive_reads
 from httpkit._messages.response import arriving, must_be_streamed, translated_all
 from httpkit._policy import retry
-from httpkit._transfers import destination
+from httpkit._transfers import codings, destination, plan
+from httpkit._transfers.admission import Admission, Existing, Restart, admit_rest, admit_whole
+from httpkit._transfers.body_writer import BodyWriter, WrongSizeError
 from httpkit._transfers.download import Destination, Download, DownloadOptions
-from httpkit._transfers.part_file import OVERLAP, Part, Sink, Stream
-
-# Already compressed: a Content-Encoding on top is the file's own, mislabelled.
-_COMPRESSED_NAMES = (".gz", ".tgz", ".bz2", ".xz", ".zst", ".br", ".zip", ".7z")
-_COMPRESSED_TYPES = frozenset(
-    {"application/gzip", "application/x-gzip", "application/zip", "application/zstd",
-     "application/x-xz", "application/x-bzip2", "application/x-tar", "application/x-gtar"}
-)  # fmt: skip
+from httpkit._transfers.part_file import PartFile
+from httpkit._transfers.sinks import OVERLAP, FileObject, Sink
+from httpkit._transfers.speed_limits import TooSlowError, block_size
 
 
 def _as_is(response: requests.Response) -> requests.Response:
     return response
 
 
-# What a download itself makes something of: nothing new, and no such range.
+# What a download itself makes something of: not modified, and no such range.
 HANDLED = {304: _as_is, 416: _as_is}
 # The body is the file, or a part of it (RFC 9110 sections 15.3.1, 15.3.4, 15.3.7).
 _WITH_A_FILE = frozenset({200, 203, 206})
@@ -60,18 +52,21 @@ Ask: TypeAlias = Callable[[dict[str, str]], requests.Response]
 """Sends the GET with these fields added; 206, 304 and 416 are returned, other errors raised."""
 
 
-class _StartOverError(Exception):
-    """What is there does not belong to what the server has now."""
+class _CappedError(requests.exceptions.ChunkedEncodingError):
+    """A 206 ended as it announced, but before the end of the file."""
 
 
-def fetch(ask: Ask, url: str, dest: Destination, wishes: DownloadOptions) -> Download:
+def fetch(
+    ask: Ask, url: str, dest: Destination, options: DownloadOptions, *, is_stable: bool = True
+) -> Download:
     """Fetch a URL into a file.
 
     Args:
         ask: Sends the request.
         url: As the caller gave it; its path may give the name.
         dest: A path, a folder, a file object, or None for the current folder.
-        wishes: All else.
+        options: All else.
+        is_stable: Whether the URL without its query stands for the file.
 
     Raises:
         IncompleteError: The transfer stopped early; what arrived is kept for the next call.
@@ -79,22 +74,45 @@ def fetch(ask: Ask, url: str, dest: Destination, wishes: DownloadOptions) -> Dow
         TransferError: The file exists, cannot be written, or is not what was expected.
         BodyTooLargeError: It is larger than `max_size`.
         StatusError: The server refuses.
-        ConfigurationError: No file can be named so.
+        ConfigurationError: The destination is invalid.
     """
     target, folder = destination.named_by(dest)
     if target is not None and destination.is_there(target):
-        if wishes.if_exists == "error":
+        if options.if_exists == "error":
             raise destination.taken(target)
-        if wishes.if_exists == "skip":
-            return Download(target, size=_stat(target).st_size, skipped=True)
-        if wishes.if_exists == "rename":
+        if options.if_exists == "skip":
+            return existing_file(target, options)
+        if options.if_exists == "rename":
             target = destination.free_name(target)
-    file = dest if hasattr(dest, "write") else None
-    transfer = _Transfer(ask, url, target, folder, wishes, file)
+    transfer = Fetch(ask, url, folder, options, is_stable=is_stable)
     try:
+        if target is not None:
+            transfer.open_file(target)
+        elif hasattr(dest, "write"):
+            transfer.open(FileObject(dest))
         return transfer.run()
     finally:
         transfer.close()
+
+
+def existing_file(path: pathlib.Path, options: DownloadOptions, attempts: int = 0) -> Download:
+    """Return a file that is there already, after the checks that the caller asked for.
+
+    Raises:
+        ChecksumError: It has another checksum.
+        TransferError: It has another size, or cannot be read.
+        BodyTooLargeError: It is larger than `max_size`.
+    """
+    size = _stat(path).st_size
+    options.check_total(size)
+    digests: dict[str, str] = {}
+    if options.checksum:
+        expected = checksums.parse(options.checksum)
+        with destination.translated(path), path.open("rb") as file:
+            digests = checksums.of_file(file, [expected])
+    return Download(
+        path, size=size, attempts=attempts, digests=digests, verified=bool(digests), skipped=True
+    )
 
 
 def _stat(path: pathlib.Path) -> os.stat_result:
@@ -102,98 +120,301 @@ def _stat(path: pathlib.Path) -> os.stat_result:
         return path.stat()
 
 
-class _Transfer:
-    """One download on its way."""
+class Fetch:
+    """One download: attempts, until the file is whole or nothing new arrives any more."""
 
     def __init__(
         self,
         ask: Ask,
         url: str,
-        target: pathlib.Path | None,
         folder: pathlib.Path,
-        wishes: DownloadOptions,
-        file: Any,
+        options: DownloadOptions,
+        *,
+        is_stable: bool,
     ) -> None:
-        self._ask_server = ask
+        self._ask = ask
         self._url = url
-        self._source = stand_for(url)
-        self._target = target
+        self._source = source_hash(url) if is_stable else None
         self._folder = folder
-        self._wishes = wishes
-        self._expected = [checksums.parse(wishes.checksum)] if wishes.checksum else []
-        self._sink: Sink | None = Stream(file) if file is not None else None
-        self._must_be_new = wishes.if_exists == "error"
-        self._reporter = Reporter(wishes.progress, target.name if target else "download")
-        self._sums: checksums.Hashers | None = None
-        self._announced: list[checksums.Expected] = []
+        self._options = options
+        self._target: pathlib.Path | None = None
+        self._must_be_new = options.if_exists == "error"
+        self._sink: Sink | None = None
+        self._writer: BodyWriter | None = None
+        self._reporter = Reporter(options.progress, "download")
+        self._known: FileVersion | None = None
+        self._skipped: Download | None = None
+        self._final_url = url
+        self._is_framed = self._has_response = self._from_start = False
+        self._overlap = OVERLAP
+        self._resumed_from = 0
+        self._tally = _Tally(options.max_stalls)
         self._started = time.monotonic()
-        self._best = self._fetched = self._attempts = self._resumed_from = 0
-        self._total: int | None = None
-        self._content_type: str | None = None
-        self._final_url: str | None = None
-        self._is_framed = self._is_answered = self._is_unchanged = False
-        self._is_resumable = True
-        self._last_modified: str | None = None
+
+    def open_file(self, target: pathlib.Path) -> None:
+        """Open the part of a file."""
+        self._target = target
+        self._reporter = Reporter(self._options.progress, target.name)
+        self.open(PartFile.open(destination.resolved(target)))
+
+    def open(self, sink: Sink) -> None:
+        """Write to a sink, from where it stands."""
+        self._sink = sink
+        self._writer = BodyWriter(sink, self._options, self._reporter)
+        is_known = sink.version is not None and plan.is_from(sink.version, self._source)
+        if sink.size and is_known and self._options.resume is not False:
+            self._known = sink.version
+        self._resumed_from = self._resumable_size()
+        if self._resumed_from:
+            self._log_resume(0, None)
 
     def close(self) -> None:
-        """Let go of the part file and the bar."""
+        """Close the part file and the bar."""
         try:
             self._reporter.finish()
         finally:  # a callable of the caller's may raise, and Control-C come anywhere
-            self._add_up_with(None)
-            if isinstance(self._sink, Part):
+            if self._writer is not None:
+                self._writer.reset()
+            if self._sink is not None:
                 self._sink.close()
 
     def run(self) -> Download:
         """Fetch until the file is whole, and give it its name."""
-        if self._target is not None:
-            self._sink = Part.open(self._target)
-            self._resumed_from = self._known_size()
-            if self._resumed_from:
-                self._log_resume(0, None)
-        stalls = mismatches = 0
         while (cause := self._attempt()) is not None:
-            mismatches += isinstance(cause, ChecksumError)
-            if mismatches > 1:
-                raise cause
-            stalls = self._count_stalls(stalls)
-            if stalls > self._wishes.max_stalls and not isinstance(cause, ChecksumError):
-                raise self._incomplete(cause) from cause
-            self._pause(stalls, cause)
-        return self._skipped() if self._is_unchanged else self._finish()
+            size = self._sink.size if self._sink else 0
+            if self._tally.is_enough(cause, size):
+                raise self._given_up(cause) from _cause_of(cause)
+            if not (isinstance(cause, _CappedError) and not self._tally.stalls):
+                self._pause(cause)
+        return self._skipped or self._finish()
 
     def _attempt(self) -> Exception | None:
         """Fetch what is missing; return why the file is not whole yet, None when it is."""
-        self._is_answered = False
+        self._has_response = False
         try:
-            self._fetch()
-            if not self._is_unchanged:
-                self._check_whole()
-        except (ChecksumError, _StartOverError) as error:
-            return self._start_over(error)
+            self._request()
+        except (ChecksumError, Restart) as error:
+            return self._reject(error)
         except errors.StatusError as error:
-            if isinstance(self._sink, Part) and self._sink.size:
-                errors.add_note(
-                    error, f"what arrived before is kept in {filenames.printable(self._sink.path)}"
-                )
+            self._note_kept(error)
             raise
         except requests.RequestException as error:
-            has_begun = self._sink is not None and (self._is_answered or self._sink.size)
+            has_begun = self._sink is not None and (self._has_response or self._sink.size)
             if retry.delivery(error) == "final" or not has_begun:
                 raise  # without a beginning: the session's own retries are spent
             return error
         return None
 
-    def _count_stalls(self, stalls: int) -> int:
-        """Return the attempts in a row without a new byte: getting as far as before is none."""
-        size = self._sink.size if self._sink else 0
-        if size > self._best:
-            self._best = size
-            return 0
-        return stalls + 1
+    def _request(self) -> None:
+        """Ask for what is missing and write it."""
+        step = self._plan()
+        self._tally.attempts += 1
+        with self._ask(step.fields) as response:
+            self._has_response = True
+            if response.status_code == 304:
+                self._skipped = self._unchanged()
+                return
+            self._final_url = response.url
+            self._check_status(response, step)
+            is_ready = self._sink is not None or self._open_named_by(response)
+            if is_ready:
+                self._write(response, self._admit(response, step))
+        if not is_ready and self._skipped is None:
+            self._request()  # now that the name is known, from where its part ends
 
-    def _pause(self, stalls: int, cause: Exception) -> None:
-        seconds = retry.backoff(retry.RetryPolicy(), max(stalls, 1), None)
+    def _plan(self) -> plan.Plan:
+        if self._sink is not None:
+            before = self._sink.version
+            self._sink.select()
+            if self._sink.version is not before and self._writer is not None:
+                self._writer.reset()
+        size = 0 if self._from_start else self._resumable_size()
+        self._from_start = False
+        if size and self._sink is not None:
+            return plan.rest_of_file(self._sink.version, size, self._overlap)
+        target = self._target
+        is_update = self._options.if_exists == "update" and target and destination.is_there(target)
+        return plan.whole_file(_stat(target).st_mtime if target and is_update else None)
+
+    def _resumable_size(self) -> int:
+        sink = self._sink
+        if sink is None or not sink.size or self._options.resume is False:
+            return 0
+        is_forced = self._options.resume == "force"
+        return plan.resumable_size(
+            sink.version, sink.size, source=self._source, is_forced=is_forced
+        )
+
+    def _check_status(self, response: requests.Response, step: plan.Plan) -> None:
+        """Refuse a response without a file.
+
+        Raises:
+            Restart: There is no such range, and the whole file was not asked for.
+        """
+        status = response.status_code
+        if status == 416 and step.is_range:
+            raise Restart("416: the server has no such range")
+        if status not in _WITH_A_FILE:
+            response.raise_for_status()
+            what = errors.describe(response.request, response.url)
+            raise TransferError(f"unexpected status {status} for {what}: it holds no file")
+
+    def _unchanged(self) -> Download:
+        if self._target is None or not destination.is_there(self._target):
+            raise TransferError("the server says 304 (not modified), but there is no file")
+        return existing_file(self._target, self._options, self._tally.attempts)
+
+    def _open_named_by(self, response: requests.Response) -> bool:
+        """Open the file the server names; return False when its part needs another request."""
+        name = filenames.from_disposition(response.headers.get("content-disposition"))
+        name = name or filenames.from_url(self._url)
+        target = self._folder / filenames.safe(name, destination.longest_name(self._folder))
+        self._must_be_new = (self._options.if_exists or "error") == "error"
+        if destination.is_there(target):
+            if self._options.if_exists == "rename":
+                target = destination.free_name(target)
+            elif self._keeps(target, response):
+                self._skipped = existing_file(target, self._options, self._tally.attempts)
+                return False
+        self.open_file(target)
+        return not self._resumed_from
+
+    def _keeps(self, target: pathlib.Path, response: requests.Response) -> bool:
+        """Return whether a file that is there stays, instead of what the server has.
+
+        Raises:
+            TransferError: It must be neither kept nor replaced.
+        """
+        choice = self._options.if_exists
+        if choice == "skip":
+            return True
+        if choice == "update":
+            modified = timestamp(response.headers.get("last-modified"))
+            return modified is not None and _stat(target).st_mtime >= modified
+        if choice == "error":
+            raise destination.taken(target)
+        if choice is None and FileVersion.of(response, None).total != _stat(target).st_size:
+            raise destination.taken(target)
+        return False  # one of the same size may be the same file: they are compared at the end
+
+    def _admit(self, response: requests.Response, step: plan.Plan) -> Admission:
+        """Decide whether a response may be written, and where."""
+        sink = self._opened()
+        name = self._target.name if self._target else None
+        is_part = response.status_code == 206
+        found = FileVersion.of(
+            response,
+            self._source,
+            digests=checksums.announced_digests(response.headers, is_whole=not is_part),
+            is_decoded=codings.is_decoded(response, name, self._options.decode),
+        )
+        oldest = max(0, sink.size - OVERLAP) if isinstance(sink, FileObject) else 0
+        start = step.start if step.is_range else None
+        existing = Existing(self._known, sink.size, oldest, start)
+        if is_part:
+            admission = admit_rest(existing, found, content_range(response))
+        else:
+            admission = admit_whole(existing, found)
+        self._options.check_type(admission.version.content_type)
+        self._options.check_total(admission.version.total)
+        return admission
+
+    def _write(self, response: requests.Response, admission: Admission) -> None:
+        sink, writer = self._opened(), self._writer
+        assert writer is not None  # noqa: S101  # it is made with the sink
+        writer.begin(admission)
+        if admission.is_whole:
+            self._resumed_from = 0
+        self._known = version = admission.version
+        self._is_framed = version.total is not None or _has_end(response)
+        blocks = self._blocks(response, is_decoded=version.is_decoded)
+        try:
+            writer.write(blocks, admission.offset)
+            self._check_size(sink.size, admission)
+        except WrongSizeError as error:
+            if not self._resumed_from:  # all of it came in this call
+                sink.discard()
+            raise error.error from None  # the very same error
+        writer.digests()
+
+    def _check_size(self, size: int, admission: Admission) -> None:
+        total, expected = admission.version.total, self._options.expected_size
+        if total is not None and size > total:
+            raise Restart("more bytes arrived than the file has")
+        if total is not None and size < total:
+            is_capped = admission.end is not None and size >= admission.end
+            kind = _CappedError if is_capped else requests.exceptions.ChunkedEncodingError
+            if is_capped and admission.end is not None:
+                self._overlap = min(OVERLAP, (admission.end - admission.offset) // 2)
+            raise kind(f"{size} of {total} bytes arrived")
+        if expected is not None and size != expected:
+            raise WrongSizeError(TransferError(f"the file has {size} bytes, not {expected}"))
+
+    def _blocks(self, response: requests.Response, *, is_decoded: bool) -> Iterator[bytes]:
+        raw, options = response.raw, self._options
+        if must_be_streamed(raw) or options.min_speed or options.max_rate:
+            size = block_size(options.max_rate or 1e9)
+            blocks = arriving(raw, decode=is_decoded, size=size)
+        else:
+            blocks = adaptive_reads(raw, decode=is_decoded)
+        return translated_all(response, blocks)
+
+    def _opened(self) -> Sink:
+        assert self._sink is not None  # noqa: S101  # opened before the first body
+        return self._sink
+
+    def _reject(self, reason: Exception) -> Exception:
+        """Have the next request ask for the whole file, and return the reason.
+
+        Raises:
+            TransferError: A caller's file cannot be rewound.
+        """
+        sink = self._sink
+        if sink is None:
+            return reason
+        if not sink.can_restart:
+            if isinstance(reason, errors.HTTPKitError):
+                raise reason
+            raise TransferError(
+                f"{reason}, and the file it is written to cannot be rewound"
+            ) from reason
+        sink.reject(is_wrong=isinstance(reason, ChecksumError))
+        self._from_start = True
+        return reason
+
+    def _given_up(self, cause: Exception) -> Exception:
+        if isinstance(cause, ChecksumError):
+            self._opened().discard()
+            return cause
+        name = redaction.redact_url(self._url)
+        why = redaction.redact_text(str(cause))
+        total = self._known.total if self._known else None
+        arrived = f"{self._opened().size} of {'unknown' if total is None else total} bytes"
+        error = IncompleteError(
+            f"{name}: {arrived} arrived in {self._tally.attempts} attempts{self._advice()} ({why})"
+        )
+        error.attempts = self._tally.attempts
+        error.stop_reason = f"{self._options.max_stalls} attempts in a row brought nothing new"
+        return error
+
+    def _advice(self) -> str:
+        sink = self._opened()
+        version = sink.version or FileVersion()
+        if not isinstance(sink, PartFile) or not sink.size or sink.is_private:
+            return ""
+        if version.is_decoded:
+            return "; they are not kept, because they were decoded"
+        how = "call again" if version.validator else "call again with resume='force'"
+        return f"; they are kept in {filenames.printable(sink.path)}: {how} to resume"
+
+    def _note_kept(self, error: errors.StatusError) -> None:
+        sink = self._sink
+        if isinstance(sink, PartFile) and sink.size and not sink.is_private:
+            path = filenames.printable(sink.path)
+            errors.add_note(error, f"what arrived before is kept in {path}")
+
+    def _pause(self, cause: Exception) -> None:
+        seconds = retry.backoff(retry.RetryPolicy(), max(self._tally.stalls, 1), None)
         self._log_resume(seconds, cause)
         CLOCK.sleep(seconds)
 
@@ -201,292 +422,82 @@ class _Transfer:
         done = self._sink.size if self._sink else 0
         log_records.resume("download", self._url, done=done, wait=wait, cause=cause)
 
-    def _known_size(self) -> int:
-        """Return how many bytes there are to go on from; others are dropped."""
-        sink = self._sink
-        if sink is None or not sink.size or self._wishes.resume is False:
-            return 0
-        known = sink.identity or FileVersion()
-        is_known = known.validator is not None and known.source in {None, self._source}
-        return sink.size if is_known or self._wishes.resume == "force" else 0
-
-    def _fetch(self) -> None:
-        """Ask for what is missing and write it."""
-        start, fields = self._range()
-        self._attempts += 1
-        with self._ask_server(fields) as response:
-            self._is_answered = True
-            self._is_unchanged = response.status_code == 304
-            if self._is_unchanged:
-                if self._target is None or not destination.is_there(self._target):
-                    raise TransferError("the server says 304 (not modified), but there is no file")
-                return
-            self._final_url = response.url
-            self._last_modified = response.headers.get("last-modified")
-            self._check_status(response, fields)
-            is_ready = self._sink is not None or self._open_named_by(response)
-            if is_ready:
-                self._copy(response, self._admit(response, start))
-        if not is_ready and not self._is_unchanged:
-            self._fetch()  # now that the name is known, from where its part ends
-
-    def _check_status(self, response: requests.Response, fields: dict[str, str]) -> None:
-        """Refuse what holds no file; a 416 to a range that was asked for means starting over."""
-        status = response.status_code
-        if status == 416 and "Range" in fields:
-            raise _StartOverError("the server has no such range")
-        if status not in _WITH_A_FILE:
-            response.raise_for_status()
-            what = errors.describe(response.request, response.url)
-            raise TransferError(f"{what} was answered {status}, which holds no file")
-
-    def _range(self) -> tuple[int, dict[str, str]]:
-        """Return where to go on, and the fields that ask for it (RFC 9110 sections 13, 14)."""
-        fields = {"Accept-Encoding": "identity"}
-        size = self._known_size() if self._is_resumable else 0
-        if not size or self._sink is None:
-            target = self._target
-            if self._wishes.if_exists == "update" and target and destination.is_there(target):
-                fields["If-Modified-Since"] = http_date(_stat(target).st_mtime)
-            return 0, fields
-        start = max(0, size - OVERLAP)
-        fields["Range"] = f"bytes={start}-"
-        validator = self._sink.identity.validator if self._sink.identity else None
-        if validator:
-            fields["If-Range"] = validator
-        return start, fields
-
-    def _open_named_by(self, response: requests.Response) -> bool:
-        """Open the file the server names; False when its part asks for another request."""
-        name = filenames.from_disposition(response.headers.get("content-disposition"))
-        name = name or filenames.from_url(self._url)
-        target = self._folder / filenames.safe(name, destination.longest_name(self._folder))
-        self._must_be_new = (self._wishes.if_exists or "error") == "error"
-        if destination.is_there(target):
-            if self._must_be_new:
-                raise destination.taken(target)
-            if self._wishes.if_exists == "rename":
-                target = destination.free_name(target)
-            if self._wishes.if_exists == "skip" or self._is_up_to_date(target):
-                self._target, self._is_unchanged = target, True
-                return False
-        self._target = target
-        self._sink = Part.open(target)
-        self._resumed_from = self._known_size()
-        if self._resumed_from:
-            self._log_resume(0, None)
-        return not self._resumed_from
-
-    def _is_up_to_date(self, target: pathlib.Path) -> bool:
-        modified = timestamp(self._last_modified)
-        if self._wishes.if_exists != "update" or modified is None:
-            return False
-        return _stat(target).st_mtime >= modified
-
-    def _admit(self, response: requests.Response, start: int) -> int:
-        """Decide what an answer is good for; return where in the file its body begins."""
-        identity = FileVersion.of(response, self._source)
-        self._guard_type(identity.content_type)
-        if response.status_code == 206:
-            return self._admit_part(response, identity, start)
-        self._wishes.check_total(identity.total)
-        sink = self._open_sink()
-        self._add_up_with(None)
-        sink.restart(identity)
-        self._resumed_from = 0
-        self._announced = self._announcement(response, is_whole=True)
-        self._require_digest()
-        self._add_up(sink)
-        self._is_framed = identity.total is not None or is_chunked(response)
-        self._begin(identity.total)
-        return 0
-
-    def _admit_part(self, response: requests.Response, identity: FileVersion, start: int) -> int:
-        sink = self._open_sink()
-        known = sink.identity or FileVersion()
-        first, total = span(response) or (None, None)
-        if first is None:
-            raise _StartOverError("a 206 without a legible Content-Range")
-        if first > min(sink.size, start):
-            raise _StartOverError("the server left out bytes")
-        if isinstance(sink, Stream) and first < sink.size - OVERLAP:
-            raise _StartOverError("the server went back too far")
-        if mismatch := known.mismatch(identity, total):
-            raise _StartOverError(mismatch)
-        self._wishes.check_total(total)
-        self._announced = self._announced or self._announcement(response, is_whole=False)
-        self._require_digest()
-        self._is_framed = True
-        self._add_up(sink)
-        self._begin(total if total is not None else known.total)
-        return first
-
-    def _require_digest(self) -> None:
-        if self._wishes.verify == "require" and not self._algorithms():
-            raise TransferError("verify='require', but neither checksum= nor the server has one")
-
-    def _add_up(self, sink: Sink) -> None:
-        """Have the sums of what is there, of every algorithm that is asked for by now."""
-        wanted = self._algorithms()
-        if self._sums is not None and wanted <= self._sums.algorithms:
-            return
-        if isinstance(sink, Part):
-            self._add_up_with(checksums.FileHashers(wanted, sink.read_at, sink.size))
-        elif sink.size:
-            self._announced = []  # what was written to a caller's file cannot be read again
-        else:
-            self._add_up_with(checksums.Hashers(wanted))
-
-    def _add_up_with(self, sums: checksums.Hashers | None) -> None:
-        if self._sums is not None:
-            self._sums.close()
-        self._sums = sums
-
-    def _copy(self, response: requests.Response, position: int) -> None:
-        """Write the body; what is there already must be the same bytes."""
-        sink, sums = self._open_sink(), self._sums
-        for block in self._blocks(response):
-            self._fetched += len(block)
-            again = min(len(block), max(0, sink.size - position))
-            if again and block[:again] != sink.read_at(position, again):
-                raise _StartOverError("the server sent other bytes than before")
-            position += len(block)
-            fresh = block[again:] if again else block
-            if not fresh:
-                continue
-            try:
-                self._wishes.check_growth(sink.size + len(fresh))
-            except (BodyTooLargeError, TransferError) as error:
-                raise self._start_over(error) from None  # the very same error
-            sink.write(fresh)
-            if sums:
-                sums.update(fresh)
-            self._reporter.advance(len(fresh))
-
-    def _blocks(self, response: requests.Response) -> Iterator[bytes]:
-        decode = self._decodes()
-        if is_encoded(response):
-            # A range of an encoded file is not a range of the file.
-            self._is_resumable = False
-        if must_be_streamed(response.raw):
-            blocks = arriving(response.raw, decode=decode)
-        else:
-            blocks = adaptive_reads(response.raw, decode=decode)
-        yield from translated_all(response, blocks)
-
-    def _decodes(self) -> bool:
-        if self._wishes.decode != "auto":
-            return self._wishes.decode
-        name = self._target.name.lower() if self._target else ""
-        is_compressed = name.endswith(_COMPRESSED_NAMES)
-        return not is_compressed and self._content_type not in _COMPRESSED_TYPES
-
-    def _open_sink(self) -> Sink:
-        assert self._sink is not None  # noqa: S101  # opened before the first body
-        return self._sink
-
-    def _begin(self, total: int | None) -> None:
-        sink = self._open_sink()
-        self._total = total
-        if isinstance(sink, Part) and total is not None:
-            sink.check_space(total - sink.size)
-        self._reporter.begin(sink.size, total)
-
-    def _algorithms(self) -> set[str]:
-        return {expected.algorithm for expected in (*self._expected, *self._announced)}
-
-    def _announcement(
-        self, response: requests.Response, *, is_whole: bool
-    ) -> list[checksums.Expected]:
-        if self._wishes.verify == "off" or self._decodes_encoding(response):
-            return []
-        return checksums.announced(response.headers, is_whole=is_whole)[:1]
-
-    def _decodes_encoding(self, response: requests.Response) -> bool:
-        return is_encoded(response) and self._decodes()
-
-    def _guard_type(self, found: str | None) -> None:
-        self._wishes.check_type(found)
-        if self._content_type and found and found != self._content_type:
-            raise TransferError(f"the server sent {self._content_type} first, and {found} now")
-        self._content_type = self._content_type or found
-
-    def _check_whole(self) -> None:
-        sink = self._open_sink()
-        total = self._total
-        if total is not None and sink.size < total and self._is_resumable:
-            raise requests.exceptions.ChunkedEncodingError(f"{sink.size} of {total} bytes arrived")
-        if total is not None and sink.size > total and self._is_resumable:
-            raise _StartOverError("more bytes arrived than the file has")
-        expected = self._wishes.expected_size
-        if expected is not None and sink.size != expected:
-            raise self._start_over(TransferError(f"the file has {sink.size} bytes, not {expected}"))
-        if self._sums:
-            self._sums.compare([*self._expected, *self._announced])
-
-    def _start_over(self, reason: Exception) -> Exception:
-        """Drop what is there, and return the reason.
-
-        Raises:
-            ChecksumError: That was the reason, and a caller's file cannot be rewound.
-            TransferError: It cannot, for another reason.
-        """
-        self._add_up_with(None)
-        self._resumed_from = 0
-        if self._sink is None:
-            return reason
-        try:
-            self._sink.restart(FileVersion())
-        except TransferError as error:
-            if isinstance(reason, errors.HTTPKitError):
-                raise reason from error
-            raise TransferError(f"{reason}, and {error}") from reason
-        return reason
-
-    def _incomplete(self, cause: Exception) -> IncompleteError:
-        sink = self._open_sink()
-        total = self._total
-        arrived = f"{sink.size} of {total if total is not None else 'unknown'} bytes"
-        kept = ""
-        if isinstance(sink, Part) and sink.size:
-            has_validator = sink.identity is not None and sink.identity.validator
-            how = "call again" if has_validator else "call again with resume='force'"
-            place = filenames.printable(sink.path)
-            kept = f"; they are kept in {place}: {how} to go on"
-        name = redaction.redact_url(self._url)
-        why = redaction.redact_text(str(cause))
-        error = IncompleteError(
-            f"{name}: {arrived} arrived in {self._attempts} attempts{kept} ({why})"
-        )
-        error.attempts = self._attempts
-        error.stop_reason = f"{self._wishes.max_stalls} attempts in a row brought nothing new"
-        return error
-
-    def _skipped(self) -> Download:
-        size = _stat(self._target).st_size if self._target else 0
-        return Download(self._target, size=size, attempts=self._attempts, skipped=True)
-
     def _finish(self) -> Download:
-        sink = self._open_sink()
-        size = sink.size
-        etag = sink.identity.etag if sink.identity else None
-        if isinstance(sink, Part) and self._target is not None:
-            if not sink.finish(self._target, sync=self._wishes.fsync, is_new=self._must_be_new):
-                raise destination.taken(self._target)
-            if self._wishes.mtime and (modified := timestamp(self._last_modified)) is not None:
-                with destination.translated(self._target):
-                    os.utime(self._target, (modified, modified))
-        digests = self._sums.hexdigests() if self._sums else {}
+        sink, writer = self._opened(), self._writer
+        digests = writer.digests() if writer else {}
+        size, etag = sink.size, sink.version.etag if sink.version else None
+        if isinstance(sink, PartFile) and self._target is not None:
+            self._name(sink, self._target)
         return Download(
-            self._target if isinstance(sink, Part) else None,
+            self._target if isinstance(sink, PartFile) else None,
             size=size,
-            fetched=self._fetched,
+            fetched=writer.fetched if writer else 0,
             resumed_from=self._resumed_from,
-            attempts=self._attempts,
+            attempts=self._tally.attempts,
             elapsed=time.monotonic() - self._started,
             digests=digests,
             verified=bool(digests) or self._is_framed,
             etag=etag,
-            final_url=redaction.redact_url(self._final_url or self._url),
-            content_type=self._content_type,
+            final_url=redaction.redact_url(self._final_url),
+            content_type=self._known.content_type if self._known else None,
         )
+
+    def _name(self, part: PartFile, target: pathlib.Path) -> None:
+        """Give a whole file its name.
+
+        Raises:
+            TransferError: Another file has it, or the system refuses.
+        """
+        is_default = self._options.if_exists is None and self._must_be_new
+        if is_default and destination.is_there(target) and part.is_equal(target):
+            part.discard()
+        elif not part.finish(sync=self._options.fsync, is_new=self._must_be_new):
+            raise destination.taken(target)
+        modified = timestamp(self._known.modified if self._known else None)
+        if self._options.mtime and modified is not None:
+            with destination.translated(target):
+                os.utime(target, (modified, modified))
+
+
+class _Tally:
+    """Counts attempts, and those in a row that brought nothing new.
+
+    Attributes:
+        attempts: How many requests there were.
+        stalls: How many in a row brought no new byte: getting as far as before brings none.
+    """
+
+    def __init__(self, max_stalls: int) -> None:
+        self.attempts = 0
+        self.stalls = 0
+        self._max_stalls = max_stalls
+        self._best = self._restarts = self._mismatches = 0
+
+    def is_enough(self, cause: Exception, size: int) -> bool:
+        """Count a failed attempt; return whether it was the last.
+
+        Args:
+            cause: Why it failed.
+            size: Bytes that are there now.
+        """
+        if isinstance(cause, ChecksumError):
+            self._mismatches += 1
+            return self._mismatches > 1
+        if isinstance(cause, Restart):
+            self._restarts += 1
+            self._best = 0
+            self.stalls += 1
+            return self._restarts > max(1, self._max_stalls)
+        is_stall = size <= self._best or isinstance(cause, TooSlowError)
+        self._best = max(self._best, size)
+        self.stalls = self.stalls + 1 if is_stall else 0
+        return self.stalls > self._max_stalls
+
+
+def _cause_of(cause: Exception) -> BaseException | None:
+    return cause.__cause__ if isinstance(cause, ChecksumError) else cause
+
+
+def _has_end(response: requests.Response) -> bool:
+    """Return whether the end of the body can be seen."""
+    return "content-length" in response.headers or is_chunked(response)

@@ -1,96 +1,110 @@
 """The file that a download writes to before it is whole.
 
-`<name>.part` holds the bytes; its size is the progress, so that a killed process loses
-nothing. `<name>.part.json` says, from before the first byte, of what the bytes are a part.
-Rule: no URL is stored: a signed one is a credential.
+`<name>.part` holds the bytes; its size is the progress, so that a killed process loses nothing.
+`<name>.part.json` holds the version they belong to, from before the first byte, and the lock.
+A response that replaces them is written to `<name>.part.new` until it is whole.
+
+Rule: no URL is stored (a signed one is a credential), and no file is renamed while it is open.
 """
 
-import errno
 import json
 import os
 import pathlib
 import shutil
+import stat
+import threading
 import uuid
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from hashlib import blake2b
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from httpkit._core.filenames import printable
 from httpkit._core.header_fields import is_value
 from httpkit._core.validators import FileVersion
 from httpkit._diagnostics.errors import TransferError
 from httpkit._transfers.destination import cannot_write, translated
+from httpkit._transfers.file_locks import (
+    close_locked,
+    is_same_file,
+    remove,
+    retry_while_held,
+    try_lock,
+)
 
-try:
-    import fcntl
-except ImportError:  # Windows: two writers to one name are not kept apart there
-    fcntl = None  # type: ignore[assignment]
-
-# Bytes, of the 255 that common file systems take: ".part.json" needs 10 of them.
-_LONGEST_NAME = 245
-# Enough to notice another version or a tail of zeros; little enough to fetch twice.
-OVERLAP = 4096
-
-
-class Sink(Protocol):
-    """Where a download puts its bytes."""
-
-    identity: FileVersion | None
-
-    @property
-    def size(self) -> int:
-        """How many bytes are there."""
-        ...
-
-    def write(self, block: bytes) -> None:
-        """Append bytes."""
-        ...
-
-    def read_at(self, position: int, size: int) -> bytes:
-        """Return bytes that are there; of a caller's file the last OVERLAP only."""
-        ...
-
-    def restart(self, identity: FileVersion) -> None:
-        """Drop what is there; what follows is of this version."""
-        ...
+# Bytes, of the 255 that common file systems take: ".part.new.json" needs 14 of them.
+_LONGEST_NAME = 241
+# Characters of a whole path on Windows, unless it was set up for longer ones.
+_LONGEST_WINDOWS_PATH = 259 - 14
+# No link is followed: in a shared folder it could lead to somebody else's file.
+_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+_DEFAULT_MODE = 0o666
 
 
-class Part:
-    """A part file, opened and locked.
+class PartFile:
+    """The bytes of a download that is not whole, opened and locked.
 
     Attributes:
-        path: Where it is; beside the final name, so that renaming it is atomic.
-        identity: What its bytes are a part of; None when that is not known.
-        is_shared: Whether another process is writing the usual one, so that this is another.
+        is_private: Whether another process has the usual files, so that these are temporary.
     """
 
-    def __init__(self, path: pathlib.Path, descriptor: int, *, is_shared: bool) -> None:
-        self.path = path
-        self.is_shared = is_shared
-        self._descriptor = descriptor
-        self._sidecar = path.with_name(f"{path.name}.json")
-        self.identity = self._load()
+    def __init__(self, target: pathlib.Path, stem: str, lock: int, *, is_private: bool) -> None:
+        self.is_private = is_private
+        self._target = target
+        self._lock = lock
+        self._sidecar = target.with_name(f"{stem}.part.json")
+        self._mode = _mode_of(target)
+        self._is_replaced = False  # what was kept does not fit the server's file
+        self._is_wrong = False  # what was kept has the wrong digest
+        self._kept = _Bytes(
+            target.with_name(f"{stem}.part"), _FLAGS, self._mode, _read_version(lock)
+        )
+        self._new: _Bytes | None = None
+        self._current = self._kept
+        self._open_replacement()
 
     @classmethod
     def open(cls, target: pathlib.Path) -> Self:
-        """Open the part of a file, or a part of its own where another process writes that.
+        """Open the part of a file, or a temporary one where another process has it.
 
         Raises:
             TransferError: The folder does not exist or cannot be written.
         """
-        usual = target.with_name(f"{_stem(target.name)}.part")
-        with translated(usual):
-            descriptor = _lock(usual)
-            if descriptor is not None:
-                return cls(usual, descriptor, is_shared=False)
-            own = target.with_name(f"{target.name[:50]}.{uuid.uuid4().hex[:8]}.part")
-            return cls(own, os.open(own, _FLAGS | os.O_EXCL, 0o666), is_shared=True)
+        stem = _stem(target)
+        usual = target.with_name(f"{stem}.part")
+        with translated(usual), ExitStack() as stack:
+            lock = _open_locked(target.with_name(f"{stem}.part.json"))
+            is_private = lock is None
+            if lock is None:
+                stem = f"{target.name[:50]}.{uuid.uuid4().hex[:8]}"
+                private = target.with_name(f"{stem}.part.json")
+                lock = os.open(private, _FLAGS | os.O_EXCL, _DEFAULT_MODE)
+            sidecar = target.with_name(f"{stem}.part.json")
+            is_removed = os.fstat(lock).st_size == 0
+            stack.callback(close_locked, lock, sidecar, is_removed=is_removed)
+            part = cls(target, stem, lock, is_private=is_private)
+            stack.pop_all()
+            return part
+
+    @property
+    def path(self) -> pathlib.Path:
+        """Where the bytes are."""
+        return self._current.path
+
+    @property
+    def version(self) -> FileVersion | None:
+        """What the bytes belong to; None when that is not known."""
+        return self._current.version
 
     @property
     def size(self) -> int:
-        """How many bytes are there."""
-        return os.fstat(self._descriptor).st_size
+        """How many bytes there are."""
+        return self._current.size
+
+    @property
+    def can_restart(self) -> bool:
+        """Whether `restart` can work: always."""
+        return True
 
     def write(self, block: bytes) -> None:
         """Append bytes.
@@ -98,36 +112,51 @@ class Part:
         Raises:
             TransferError: The disk is full, or the file cannot be written; what is there stays.
         """
-        view = memoryview(block)
-        try:
-            while view:
-                view = view[os.write(self._descriptor, view) :]
-        except OSError as error:
-            raise cannot_write(self.path, error) from error
+        self._current.write(block)
 
-    def read_at(self, position: int, size: int) -> bytes:
-        """Return so many bytes from a position.
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Return bytes from an offset.
 
         Raises:
             TransferError: The disk does not give them back.
         """
-        with translated(self.path):
-            return os.pread(self._descriptor, size, position)
+        return self._current.read_at(offset, size)
 
-    def restart(self, identity: FileVersion) -> None:
-        """Drop what is there; what follows is of this version."""
-        with translated(self.path):
-            os.ftruncate(self._descriptor, 0)
-            os.lseek(self._descriptor, 0, os.SEEK_SET)
-        with translated(self._sidecar):
-            self._sidecar.write_text(json.dumps(asdict(identity)), "utf-8")
-        self.identity = identity
+    def learn(self, version: FileVersion) -> None:
+        """Note what more is known of the bytes."""
+        if version != self._current.version:
+            self._save(version)
+
+    def restart(self, version: FileVersion) -> None:
+        """Begin with the first byte of a version.
+
+        Bytes that an earlier response brought stay until the new ones are whole.
+        """
+        if self._current is self._kept and self._kept.size:
+            self._new = self._new or self._create_replacement()
+            self._current = self._new
+        self._current.truncate()
+        self._save(version)
+
+    def reject(self, *, is_wrong: bool = False) -> None:
+        """Note that the bytes do not fit the server's file, or have the wrong digest."""
+        if self._current is self._kept:
+            self._is_replaced = True
+            self._is_wrong = is_wrong
+        elif is_wrong:
+            self._current.truncate()
+
+    def select(self) -> None:
+        """Make those bytes current from which a download can resume best."""
+        new = self._new
+        is_new = new is not None and new.size and (self._is_newer(new) or not self._kept.size)
+        self._current = new if new is not None and is_new else self._kept
 
     def check_space(self, needed: int) -> None:
-        """Refuse a file that the disk has no room for.
+        """Refuse a file that does not fit on the disk.
 
         Raises:
-            TransferError: There is less room than the bytes that are missing.
+            TransferError: Less is free than the bytes that are missing.
         """
         free: int | None = None
         with suppress(OSError):
@@ -138,177 +167,308 @@ class Part:
                 f"{needed} bytes are missing, but {printable(self.path.parent)} has {free} free"
             )
 
-    def finish(self, target: pathlib.Path, *, sync: bool, is_new: bool) -> bool:
-        """Give the whole file its final name, at once; say whether it could have it.
-
-        Args:
-            target: The name.
-            sync: Whether to wait until the disk has the bytes.
-            is_new: Whether a file that appeared meanwhile keeps the name.
-        """
-        try:
-            if sync:
-                os.fsync(self._descriptor)
-            if is_new:
-                self._take(target)
-            else:
-                self.path.replace(target)
-        except FileExistsError:
-            return False
-        except OSError as error:
-            raise cannot_write(target, error) from error
-        with suppress(OSError):  # the file is whole
-            self._sidecar.unlink()
+    def is_equal(self, target: pathlib.Path) -> bool:
+        """Return whether a file has the same bytes."""
+        size, offset = self.size, 0
+        with translated(target), target.open("rb") as file:
+            if os.fstat(file.fileno()).st_size != size:
+                return False
+            while block := file.read(1 << 20):
+                if block != self.read_at(offset, len(block)):
+                    return False
+                offset += len(block)
         return True
 
-    def _take(self, target: pathlib.Path) -> None:
-        """Move to a name that must be free.
+    def finish(self, *, sync: bool, is_new: bool) -> bool:
+        """Give the whole file its final name, atomically; return whether it could have it.
+
+        Args:
+            sync: Whether to wait until the disk has the bytes.
+            is_new: Whether a file that appeared meanwhile keeps the name.
 
         Raises:
-            FileExistsError: It is not.
+            TransferError: The system refuses, or another program replaced the part.
         """
+        current = self._current
+        with translated(self.path):
+            current.check_unchanged()
+            if sync:
+                os.fsync(current.descriptor)
+            current.set_mode(self._mode)
+            current.close()  # NFS may notice a full disk only now
         try:
-            target.hardlink_to(self.path)  # unlike a rename it replaces nothing
+            retry_while_held(lambda: _move(current.path, self._target, is_new=is_new))
         except FileExistsError:
-            raise
-        except OSError:
-            # FAT and some file systems over the network have no links. To look first leaves a
-            # moment in which a file may appear; to reserve the name could leave an empty file.
-            if target.exists():
-                raise FileExistsError(target) from None  # it is not about links
-            self.path.replace(target)
-        else:
-            self.path.unlink()
+            remove(current.path)
+            return False
+        except OSError as error:
+            raise cannot_write(self._target, error) from error
+        for other in (self._kept, self._new):
+            if other is not None and other is not current:
+                other.discard()
+        remove(self._new_sidecar)
+        close_locked(self._lock, self._sidecar, is_removed=True)
+        self._lock = -1
+        return True
 
     def discard(self) -> None:
-        """Remove the part: its bytes are wrong."""
-        with suppress(OSError):
-            self.path.unlink()
-        with suppress(OSError):
-            self._sidecar.unlink()
+        """Remove the current bytes, and others with the wrong digest."""
+        self._current.discard()
+        if self._is_wrong:
+            self._kept.discard()
 
     def close(self) -> None:
-        """Let go of the file; an empty part is removed.
+        """Close the files; those from which nothing can resume are removed.
 
         Raises:
             TransferError: Bytes that were written got lost on the way to the disk.
         """
-        if self._descriptor < 0:
+        if self._lock < 0:
             return
-        if (self.size == 0 or self.is_shared) and self._is_mine():
-            self.discard()
-        descriptor, self._descriptor = self._descriptor, -1
-        with translated(self.path):  # NFS may notice a full disk only now
+        lock, self._lock = self._lock, -1
+        is_kept = True
+        try:
+            self._close_replacement()
+            is_kept = self._is_worth_keeping(self._kept) and not (self._is_wrong and self._new)
+            with translated(self._kept.path):
+                self._kept.close() if is_kept else self._kept.discard()
+        finally:
+            close_locked(lock, self._sidecar, is_removed=not is_kept)
+
+    def _close_replacement(self) -> None:
+        new = self._new
+        if new is None:
+            remove(self._new_sidecar)
+            return
+        if self._is_worth_keeping(new) and (self._is_newer(new) or not self._kept.size):
+            with translated(new.path):
+                new.close()
+            return
+        new.discard()
+        remove(self._new_sidecar)
+        self._new = None
+
+    def _is_worth_keeping(self, one: "_Bytes") -> bool:
+        is_decoded = one.version is not None and one.version.is_decoded
+        return bool(one.size) and not self.is_private and not is_decoded
+
+    def _is_newer(self, new: "_Bytes") -> bool:
+        """Return whether a replacement can be resumed, and is more than another copy."""
+        if new.version is None or new.version.validator is None:
+            return False
+        kept = self._kept.version
+        is_other = kept is None or kept.relation(new.version) != "same"
+        return is_other or self._is_replaced or new.size > self._kept.size
+
+    @property
+    def _new_sidecar(self) -> pathlib.Path:
+        return self._kept.path.with_name(f"{self._kept.path.name}.new.json")
+
+    def _create_replacement(self) -> "_Bytes":
+        path = self._kept.path.with_name(f"{self._kept.path.name}.new")
+        with translated(path):
+            return _Bytes(path, _FLAGS, self._mode, None)
+
+    def _open_replacement(self) -> None:
+        """Open what an earlier run left of a replacement, if a download can resume there."""
+        try:
+            version = _parsed(self._new_sidecar.read_bytes())
+        except OSError:
+            return
+        self._new = self._create_replacement()
+        self._new.version = version
+        self.select()
+
+    def _save(self, version: FileVersion) -> None:
+        text = json.dumps(asdict(version)).encode() + b"\n"
+        if self._current is self._kept:
+            with translated(self._sidecar):
+                _overwrite(self._lock, text)
+        else:
+            with translated(self._new_sidecar):
+                descriptor = os.open(self._new_sidecar, _FLAGS, _DEFAULT_MODE)
+                try:
+                    _overwrite(descriptor, text)
+                finally:
+                    os.close(descriptor)
+        self._current.version = version
+
+
+class _Bytes:
+    """One file of bytes, opened for appending.
+
+    Attributes:
+        path: Beside the final name, so that renaming it is atomic.
+        version: What its bytes belong to; None when that is not known.
+        descriptor: Of the open file; -1 when it is closed.
+    """
+
+    def __init__(
+        self, path: pathlib.Path, flags: int, mode: int | None, version: FileVersion | None
+    ) -> None:
+        self.path = path
+        self.version = version
+        wanted = _DEFAULT_MODE if mode is None else mode | stat.S_IRUSR | stat.S_IWUSR
+        self.descriptor = os.open(path, flags | os.O_APPEND, wanted)
+        self._final_size = 0
+        # Where there is no pread, one reads while the other does not write.
+        self._turn = threading.Lock()
+        if mode is not None:
+            self.set_mode(wanted & os.fstat(self.descriptor).st_mode)
+
+    @property
+    def size(self) -> int:
+        """How many bytes there are."""
+        return os.fstat(self.descriptor).st_size if self.descriptor >= 0 else self._final_size
+
+    def write(self, block: bytes) -> None:
+        """Append bytes."""
+        view = memoryview(block)
+        try:
+            with self._turn:
+                while view:
+                    view = view[os.write(self.descriptor, view) :]
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Return bytes from an offset."""
+        with translated(self.path):
+            if hasattr(os, "pread"):
+                return os.pread(self.descriptor, size, offset)
+            with self._turn:
+                os.lseek(self.descriptor, offset, os.SEEK_SET)
+                return os.read(self.descriptor, size)
+
+    def truncate(self) -> None:
+        """Drop all bytes."""
+        with translated(self.path):
+            os.ftruncate(self.descriptor, 0)
+
+    def set_mode(self, mode: int | None) -> None:
+        """Give the file the permissions of the one it replaces; Windows has none of this kind."""
+        if mode is not None and os.name == "posix":
+            os.fchmod(self.descriptor, mode & 0o777)
+
+    def check_unchanged(self) -> None:
+        """Refuse a file that another program put in the place of this one.
+
+        Raises:
+            TransferError: There is another one, or none.
+        """
+        if not is_same_file(self.descriptor, self.path):
+            raise TransferError(
+                f"{printable(self.path)} was replaced by another program: call again"
+            )
+
+    def close(self) -> None:
+        """Close the file."""
+        if self.descriptor >= 0:
+            self._final_size = self.size
+            descriptor, self.descriptor = self.descriptor, -1
             os.close(descriptor)
 
-    def _is_mine(self) -> bool:
-        return _same_file(self._descriptor, self.path)
-
-    def _load(self) -> FileVersion | None:
-        try:
-            identity = FileVersion(**json.loads(self._sidecar.read_text("utf-8")))
-        except (OSError, ValueError, TypeError, RecursionError):
-            return None
-        texts: tuple[Any, ...] = (
-            identity.validator,
-            identity.etag,
-            identity.modified,
-            identity.source,
-        )
-        is_legible = all(
-            text is None or (isinstance(text, str) and is_value(text)) for text in texts
-        )
-        total: Any = identity.total
-        is_count = total is None or (isinstance(total, int) and total >= 0)
-        return identity if is_legible and is_count else None
+    def discard(self) -> None:
+        """Close and remove the file, unless its path leads to another one by now."""
+        is_own = self.descriptor >= 0 and is_same_file(self.descriptor, self.path)
+        with suppress(OSError):
+            self.close()
+        self._final_size = 0
+        if is_own:
+            remove(self.path)
 
 
-def _stem(name: str) -> str:
-    """Return what the names of a file's part begin with: the same in every process."""
-    octets = os.fsencode(name)
-    if len(octets) <= _LONGEST_NAME:
-        return name
-    return f"{name[:50]}.{blake2b(octets, digest_size=8).hexdigest()}"
-
-
-# No link is followed: in a shared folder it could lead to somebody else's file.
-_FLAGS = (
-    os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
-)
-
-
-def _lock(path: pathlib.Path) -> int | None:
+def _open_locked(path: pathlib.Path) -> int | None:
     """Open and lock a file; None when another process has it."""
     while True:
-        descriptor = os.open(path, _FLAGS, 0o666)
-        try:
-            if fcntl is not None:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        descriptor = retry_while_held(lambda: os.open(path, _FLAGS, _DEFAULT_MODE))
+        if not try_lock(descriptor):
             os.close(descriptor)
-            if error.errno in {errno.EWOULDBLOCK, errno.EACCES}:
-                return None
-            raise
-        # The one who had it may have renamed it between our open and our lock.
-        if _same_file(descriptor, path):
+            return None
+        # The process that had it may have removed it between our open and our lock.
+        if is_same_file(descriptor, path):
             return descriptor
         os.close(descriptor)
 
 
-def _same_file(descriptor: int, path: pathlib.Path) -> bool:
+def _overwrite(descriptor: int, text: bytes) -> None:
+    """Write a short file so that a killed process leaves the old text or the new one."""
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    os.write(descriptor, text)  # one line: what follows it is not read
+    os.ftruncate(descriptor, len(text))
+
+
+def _read_version(descriptor: int) -> FileVersion | None:
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return _parsed(os.read(descriptor, 1 << 16))
+
+
+def _parsed(text: bytes) -> FileVersion | None:
+    """Return the version in a sidecar; None when it is damaged."""
     try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except OSError:
-        return False
-
-
-class Stream:
-    """A caller's file object as a sink: it resumes within a call, not across processes."""
-
-    def __init__(self, file: Any) -> None:
-        self.identity: FileVersion | None = None
-        self._file = file
-        self._start = _position(file)
-        self._tail = b""
-        self._size = 0
-
-    @property
-    def size(self) -> int:
-        """How many bytes were written."""
-        return self._size
-
-    def write(self, block: bytes) -> None:
-        """Append bytes; the caller's file raises its own errors."""
-        view = memoryview(block)
-        while view:  # a raw file takes what it can, and says how much that was
-            written = self._file.write(view)
-            view = view[written if isinstance(written, int) else len(view) :]
-        self._size += len(block)
-        self._tail = (self._tail + block)[-OVERLAP:] if len(block) < OVERLAP else block[-OVERLAP:]
-
-    def read_at(self, position: int, size: int) -> bytes:
-        """Return bytes from a position, from memory: the file may not be readable."""
-        start = len(self._tail) - (self._size - position)
-        return self._tail[start : start + size]
-
-    def restart(self, identity: FileVersion) -> None:
-        """Go back to where the file was.
-
-        Raises:
-            TransferError: It cannot go back, and bytes of another version are in it.
-        """
-        self.identity = identity
-        if not self._size:
-            return
-        if self._start is None:
-            raise TransferError("the file it is written to cannot be rewound")
-        self._file.seek(self._start)
-        self._file.truncate()
-        self._size, self._tail = 0, b""
-
-
-def _position(file: Any) -> int | None:
-    try:
-        return int(file.tell()) if file.seekable() else None
-    except (AttributeError, OSError, ValueError):
+        values: Any = json.loads(text.partition(b"\n")[0])
+        values["digests"] = tuple(map(tuple, values.get("digests", ())))
+        version = FileVersion(**values)
+    except (ValueError, TypeError, AttributeError, RecursionError):
         return None
+    return version if _is_valid(version) else None
+
+
+def _is_valid(version: FileVersion) -> bool:
+    texts: tuple[Any, ...] = (
+        version.validator, version.etag, version.modified, version.content_type, version.source,
+        *(text for digest in version.digests for text in digest),
+    )  # fmt: skip
+    total: Any = version.total
+    return (
+        all(text is None or (isinstance(text, str) and is_value(text)) for text in texts)
+        and all(len(digest) == 3 for digest in version.digests)
+        and (total is None or (type(total) is int and total >= 0))
+        and isinstance(version.is_decoded, bool)  # pyright: ignore[reportUnnecessaryIsInstance]  # it was read from a file
+    )
+
+
+def _mode_of(target: pathlib.Path) -> int | None:
+    """Return the permissions of the file that is to be replaced; None when there is none."""
+    try:
+        return stat.S_IMODE(target.stat().st_mode)
+    except OSError:
+        return None
+
+
+def _move(path: pathlib.Path, target: pathlib.Path, *, is_new: bool) -> None:
+    """Rename a closed file.
+
+    Raises:
+        FileExistsError: The name must be free, and is not.
+    """
+    if not is_new:
+        path.replace(target)
+    elif os.name == "nt":
+        path.rename(target)  # replaces nothing there
+    else:
+        _link(path, target)
+
+
+def _link(path: pathlib.Path, target: pathlib.Path) -> None:
+    try:
+        target.hardlink_to(path)  # unlike a rename it replaces nothing
+    except FileExistsError:
+        raise
+    except OSError:
+        # FAT and some network file systems have no links. To look first leaves a moment in which
+        # a file may appear; to reserve the name could leave an empty file.
+        if target.exists():
+            raise FileExistsError(target) from None  # it is not about links
+        path.replace(target)
+    else:
+        path.unlink()
+
+
+def _stem(target: pathlib.Path) -> str:
+    """Return what the names of a file's part begin with: the same in every process."""
+    octets = os.fsencode(target.name)
+    is_long_path = os.name == "nt" and len(str(target.absolute())) > _LONGEST_WINDOWS_PATH
+    if len(octets) <= _LONGEST_NAME and not is_long_path:
+        return target.name
+    return f"{target.name[:50]}.{blake2b(octets, digest_size=8).hexdigest()}"

@@ -21,7 +21,7 @@ import requests
 from httpkit._core import header_fields, redaction
 from httpkit._core.clock import CLOCK
 from httpkit._core.urls import Origin
-from httpkit._core.validators import stand_for
+from httpkit._core.validators import source_hash
 from httpkit._diagnostics import errors, log_records
 from httpkit._diagnostics.errors import (
     ConfigurationError,
@@ -289,7 +289,7 @@ class _State:
         destination.is_there(self._path)  # it must not be anything but a file
         self._facts = {
             "protocol": exchange.wishes.resumable,
-            "endpoint": stand_for(exchange.url),
+            "endpoint": source_hash(exchange.url),
             "content": [exchange.size, exchange.wishes.checksum, *exchange.content.fingerprint],
         }
         with destination.translated(self._path):

@@ -157,7 +157,7 @@ def describe(wishes: DownloadOptions, media_type: str, given: Mapping[str, Any])
     fields: dict[str, str] = {}
     if wishes.content_type or "content-type" not in {name.lower() for name in given}:
         fields["Content-Type"] = media_type
-    if wishes.checksum and (digest := checksums.spell(checksums.parse(wishes.checksum))):
+    if wishes.checksum and (digest := checksums.content_digest(checksums.parse(wishes.checksum))):
         fields["Content-Digest"] = digest
     return fields
 

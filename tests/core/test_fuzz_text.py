@@ -36,7 +36,7 @@ from httpkit._diagnostics import errors
 from httpkit._messages import checksums
 from httpkit._oauth import token_cache
 from httpkit._policy import dispatch, limits
-from httpkit._transfers.part_file import Part
+from httpkit._transfers.part_file import PartFile
 
 ASKED = int(os.environ.get("HTTPKIT_FUZZ_CASES", "0"))
 SECRET = "canary-4712-xyzzy"
@@ -181,7 +181,7 @@ def test_a_link_leads_to_http_without_userinfo_or_nowhere(here, link):
 @given(texts)
 def test_reading_a_url_never_fails_in_another_way(url):
     for read in (
-        urls.origin, urls.check_base, urls.mend, urls.query_of, validators.stand_for,
+        urls.origin, urls.check_base, urls.mend, urls.query_of, validators.source_hash,
         filenames.from_url, urls.shown, redaction.redact_url,
     ):  # fmt: skip
         attempt(lambda read=read: read(url))
@@ -320,7 +320,7 @@ def test_what_an_answer_says_of_a_file_is_read_or_passed_over(fields, status):
     response = answer_of(status, fields, b"")
 
     known = validators.FileVersion.of(response, "source")
-    validators.span(response)
+    validators.content_range(response)
     assert known.total is None or known.total >= 0
     for name in ("last-modified", "date"):
         moment = validators.timestamp(response.headers.get(name))
@@ -458,9 +458,9 @@ def test_a_sidecar_that_somebody_changed_is_no_part_of_anything(body, tmp_path_f
     target.with_name("x.part").write_bytes(b"abc")
     target.with_name("x.part.json").write_bytes(body)
 
-    part = Part.open(target)
+    part = PartFile.open(target)
     try:
-        known = part.identity
+        known = part.version
     finally:
         part.close()
 

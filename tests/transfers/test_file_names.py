@@ -64,7 +64,7 @@ for attempt in range(2):
     query = {{"name": {given!a}}}
     got = api.download("bytes/300", folder, params=query, progress=True, if_exists="replace")
     print(got, got.path, got._repr_html_())
-refused(api.download, "bytes/300", folder, params=query)
+refused(api.download, "bytes/301", folder, params=query)
 """
 
     shown = in_ascii(code, sandbox.url, tmp_path)

@@ -29,7 +29,7 @@ import trustme
 
 import httpkit
 from httpkit._diagnostics.errors import ChecksumError
-from httpkit._transfers.part_file import OVERLAP
+from httpkit._transfers.sinks import OVERLAP
 
 fcntl, termios = pytest.importorskip("fcntl"), pytest.importorskip("termios")  # not on Windows
 

@@ -1,0 +1,130 @@
+"""Whether a response may be written, and from which offset.
+
+    response            what is known              decision
+    ------------------  -------------------------  ------------------------------------------
+    200                 nothing                    whole
+    200                 another media type         refused: a login page or an error
+    200                 another validator          whole: a new version
+    200                 the same validator         whole; refused when the size differs
+    200, no validator   a strong validator         whole; refused when the size differs
+    200, empty          a size above 0             refused, unless it has another validator
+    206                 nothing, starts at 0       whole, or its first bytes
+    206                 starts within the bytes    rest: compared, then appended
+    206                 a gap, another version,    restart: the whole file is asked for
+                        no valid Content-Range
+    416                 a Range was sent           restart
+
+Rule: no I/O: facts go in, an Admission comes out, or an error that says what came.
+"""
+
+from dataclasses import dataclass, replace
+
+from httpkit._core.validators import ContentRange, FileVersion
+from httpkit._diagnostics.errors import TransferError
+
+
+class Restart(Exception):  # noqa: N818  # it is caught where it is raised for: no error to users
+    """What is there does not fit what the server has: the whole file is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A response that may be written.
+
+    Attributes:
+        version: What its bytes belong to, with all that is known of it.
+        offset: Where in the file its body begins.
+        is_whole: Whether it begins a file, and is not appended to what is there.
+        end: The offset behind its last byte, where a 206 has one; None for the end of the file.
+    """
+
+    version: FileVersion
+    offset: int = 0
+    is_whole: bool = True
+    end: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """What is there before a response.
+
+    Attributes:
+        version: What is known of the file; None when nothing is.
+        size: Bytes that are there.
+        oldest: The offset of the first of them that can be compared.
+        start: The offset that was asked for; None when the whole file was.
+    """
+
+    version: FileVersion | None = None
+    size: int = 0
+    oldest: int = 0
+    start: int | None = None
+
+
+def admit_whole(existing: Existing, found: FileVersion) -> Admission:
+    """Decide on a 200.
+
+    Raises:
+        TransferError: It is not the file.
+    """
+    known = existing.version
+    if known is None:
+        return Admission(found)
+    check_type(known, found)
+    relation = known.relation(found)
+    is_silent = not (found.etag or found.modified)
+    if relation == "other" or (relation == "unknown" and not is_silent):
+        return Admission(found)
+    is_same = relation == "same" or known.validator is not None
+    is_lost = found.total == 0 and bool(known.total or existing.size)
+    if is_lost or (is_same and _differs(known.total, found.total)):
+        raise TransferError(
+            f"the server sent {found.total} bytes without another validator, but the file has"
+            f" {known.total or existing.size}: what arrived before was kept; pass resume=False"
+            " to replace it"
+        )
+    if not is_same:
+        return Admission(found)
+    # Its own validator counts, or none: what follows is resumed by it.
+    held = replace(found, total=found.total if known.is_decoded else known.total or found.total)
+    return Admission(held if found.is_decoded else held.merge(replace(known, validator=None)))
+
+
+def admit_rest(existing: Existing, found: FileVersion, got: ContentRange | None) -> Admission:
+    """Decide on a 206.
+
+    Raises:
+        Restart: It does not fit what is there.
+        TransferError: It is not the file.
+    """
+    if got is None:
+        raise Restart("a 206 without a valid Content-Range")
+    start = min(existing.size, existing.start or 0)
+    if got.first > start:
+        raise Restart("the server left out bytes")
+    if not existing.size or existing.start is None:
+        return replace(admit_whole(existing, found), end=got.last + 1)
+    if got.first < existing.oldest:
+        raise Restart("the server went back too far")
+    known = existing.version or FileVersion()
+    check_type(known, found)
+    if mismatch := known.mismatch(found):
+        raise Restart(mismatch)
+    return Admission(known.merge(found), got.first, is_whole=False, end=got.last + 1)
+
+
+def check_type(known: FileVersion, found: FileVersion) -> None:
+    """Refuse another media type than the file has.
+
+    Raises:
+        TransferError: It is another one; a login page or an error, most often.
+    """
+    if _differs(known.content_type, found.content_type):
+        raise TransferError(
+            f"the server sent {known.content_type} first, and {found.content_type} now: what"
+            " arrived before was kept; pass resume=False to replace it"
+        )
+
+
+def _differs(known: object, found: object) -> bool:
+    return known is not None and found is not None and known != found

@@ -1,0 +1,94 @@
+"""What differs between systems for a file that several processes know.
+
+A lock ends with its process. Windows renames and removes no file that somebody has open.
+"""
+
+import os
+import pathlib
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
+T = TypeVar("T")
+
+# Access denied and sharing violation: a virus scanner looks at a file that was just written.
+_HELD = frozenset({5, 32})
+# Seconds to wait for it, and between two attempts.
+_PATIENCE, _STEP = 1.0, 0.05
+
+if sys.platform == "win32":
+    import msvcrt
+
+    # Others cannot read locked bytes on Windows: this one is far behind the end of the file.
+    _LOCKED_BYTE = 1 << 30
+
+    def _lock(descriptor: int) -> None:
+        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+
+else:
+    import fcntl
+
+    def _lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file without waiting.
+
+    Returns:
+        False when another process has the lock, or the file system knows no locks.
+    """
+    try:
+        _lock(descriptor)
+    except OSError:
+        return False
+    return True
+
+
+def retry_while_held(action: Callable[[], T]) -> T:
+    """Call a function again for about a second while Windows says that a file is in use.
+
+    Raises:
+        OSError: It still is, or the system refuses for another reason.
+    """
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return action()
+        except OSError as error:
+            if getattr(error, "winerror", None) not in _HELD or time.monotonic() > deadline:
+                raise
+        time.sleep(_STEP)
+
+
+def remove(path: pathlib.Path) -> None:
+    """Remove a file if that is possible."""
+    with suppress(OSError):
+        retry_while_held(path.unlink)
+
+
+def close_locked(descriptor: int, path: pathlib.Path, *, is_removed: bool) -> None:
+    """Close a locked file, and remove it.
+
+    On POSIX systems it is removed while it is locked: whoever opened it before notices. Windows
+    removes closed files only, and none that another process has opened meanwhile.
+    """
+    is_windows = os.name == "nt"
+    if is_removed and not is_windows:
+        remove(path)
+    os.close(descriptor)
+    if is_removed and is_windows:
+        with suppress(OSError):
+            path.unlink()
+
+
+def is_same_file(descriptor: int, path: pathlib.Path) -> bool:
+    """Return whether a path leads to an open file."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except OSError:
+        return False
