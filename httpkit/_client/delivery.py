@@ -29,7 +29,7 @@ from httpkit._core import header_fields, interrupts, upstream
 from httpkit._core.clock import CLOCK
 from httpkit._core.types import RequestsResponse
 from httpkit._diagnostics import errors, log_records
-from httpkit._messages.body import Outgoing, SourceError
+from httpkit._messages.body import ReplayableBody, SourceError
 from httpkit._messages.request import Call, PreparedRequest
 from httpkit._messages.response import Response, drain, is_handed_over, receive
 from httpkit._policy import limits, redirects, retry
@@ -174,7 +174,7 @@ class Delivery:
         retry_state = retry.RetryState(
             policy=call.retry,
             request=self.request,
-            not_replayable_reason=self.request.body_start.refusal,
+            not_replayable_reason=self.request.body_start.not_replayable_reason,
             remaining=self._remaining,
             spend=self._spend,
             keeps_foreign=not self.is_strict,
@@ -308,7 +308,7 @@ class Delivery:
             return self._noted(self._attempt, attempt, options, number)
         finally:
             ATTEMPTING.reset(inside)
-            if isinstance(attempt.body, Outgoing):
+            if isinstance(attempt.body, ReplayableBody):
                 attempt.body.close()
 
     def _noted(

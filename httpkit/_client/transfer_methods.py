@@ -106,7 +106,7 @@ class Transfers(Verbs):
         from httpkit._transfers import fetch
         from httpkit._transfers.download import DownloadOptions
 
-        wanted = DownloadOptions(
+        settings = DownloadOptions(
             if_exists=if_exists,
             resume=resume,
             checksum=checksum,
@@ -140,7 +140,7 @@ class Transfers(Verbs):
             return response
 
         whole = self._whole_url(first, options.get("path"))
-        return fetch.fetch(ask, whole, dest, wanted, is_stable=not callable(url))
+        return fetch.fetch(ask, whole, dest, settings, is_stable=not callable(url))
 
     def upload(
         self,
@@ -210,7 +210,7 @@ class Transfers(Verbs):
         from httpkit._transfers import upload
         from httpkit._transfers.resumable import upload_in_steps
 
-        wishes = upload.DownloadOptions(
+        settings = upload.UploadSettings(
             method=method,
             field=field,
             data=data,
@@ -231,13 +231,13 @@ class Transfers(Verbs):
             return response
 
         if resumable is None:
-            return upload.upload(send, source, wishes, asked)
+            return upload.upload(send, source, settings, asked)
         whole = self._whole_url(url, options.get("path"))
         return upload_in_steps(
             send,
             whole,
             source,
-            wishes,
+            settings,
             asked,
             homes=self._homes_of(whole),
             may_leave=options.get("redirect_body", self.redirect_body),

@@ -22,7 +22,7 @@ class SourceError(Exception):
         error.of_source = True  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]  # a mark
 
 
-class Watcher(Protocol):
+class ProgressListener(Protocol):
     """What is told how much of a body was sent."""
 
     def begin(self, done: int, total: int | None) -> None:
@@ -34,7 +34,7 @@ class Watcher(Protocol):
         ...
 
 
-class Outgoing:
+class ReplayableBody:
     """A body made of bytes and sources; each iteration gives all of it, from the beginning.
 
     It has `len` and no `read`: so requests declares its length and urllib3 sends block by block.
@@ -48,11 +48,11 @@ class Outgoing:
         pieces: Sequence[bytes | Source],
         *,
         content_type: str | None = None,
-        watcher: Watcher | None = None,
+        listener: ProgressListener | None = None,
     ) -> None:
         self.content_type = content_type
         self._pieces = pieces
-        self._watcher = watcher
+        self._listener = listener
         self._open: Iterator[bytes] | None = None
 
     def __repr__(self) -> str:
@@ -66,9 +66,12 @@ class Outgoing:
         return None if None in sizes else sum(cast("list[int]", sizes))
 
     @property
-    def refusal(self) -> str | None:
+    def not_replayable_reason(self) -> str | None:
         """Why it cannot be sent twice, in words; None when it can."""
-        reasons = (None if isinstance(piece, bytes) else piece.refusal for piece in self._pieces)
+        reasons = (
+            None if isinstance(piece, bytes) else piece.not_replayable_reason
+            for piece in self._pieces
+        )
         return next(filter(None, reasons), None)
 
     def __iter__(self) -> Iterator[bytes]:
@@ -84,8 +87,8 @@ class Outgoing:
 
     def _give(self) -> Iterator[bytes]:
         with _as_source_error():
-            if self._watcher:
-                self._watcher.begin(0, self.len)
+            if self._listener:
+                self._listener.begin(0, self.len)
         for piece in self._pieces:
             if isinstance(piece, bytes):
                 yield piece
@@ -97,9 +100,9 @@ class Outgoing:
                 self._advance(len(block))
 
     def _advance(self, size: int) -> None:
-        if self._watcher:
+        if self._listener:
             with _as_source_error():
-                self._watcher.advance(size)
+                self._listener.advance(size)
 
 
 def _next(blocks: Iterator[bytes]) -> bytes | None:

@@ -16,12 +16,12 @@ from typing import Any, cast
 from httpkit._core.filenames import sendable
 from httpkit._core.types import is_list, is_mapping, is_tuple
 from httpkit._diagnostics.errors import ConfigurationError
-from httpkit._messages.body import Outgoing, Watcher
-from httpkit._messages.sources import BLOCK, OpenFile, Source
+from httpkit._messages.body import ProgressListener, ReplayableBody
+from httpkit._messages.sources import BLOCK, FileSource, Source
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class FormPart:
     """One field of a form.
 
     Attributes:
@@ -39,23 +39,27 @@ class Part:
     headers: dict[str, str] = field(default_factory=dict[str, str])
 
 
-def encode(parts: Sequence[Part], watcher: Watcher | None = None) -> Outgoing:
+def encode(parts: Sequence[FormPart], listener: ProgressListener | None = None) -> ReplayableBody:
     """Return the body of a form."""
     from requests_toolbelt.multipart import encoder  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]  # it has no types
 
     toolbelt: Any = encoder
     specs = [(p.name, (p.filename, b"", p.content_type, p.headers)) for p in parts]
-    return _joined(toolbelt.MultipartEncoder(specs), [part.content for part in parts], watcher)
+    return _joined(toolbelt.MultipartEncoder(specs), [part.content for part in parts], listener)
 
 
-def _joined(encoder: Any, contents: Iterable[bytes | Source], watcher: Watcher | None) -> Outgoing:
+def _joined(
+    encoder: Any, contents: Iterable[bytes | Source], listener: ProgressListener | None
+) -> ReplayableBody:
     """Write what toolbelt's encoder would, with these contents in place of its own."""
     line = f"--{encoder.boundary_value}\r\n".encode(encoder.encoding)
     pieces: list[bytes | Source] = []
     for part, content in zip(encoder.parts, contents, strict=True):
         pieces += [line, part.headers, content, b"\r\n"]
     pieces.append(line[:-2] + b"--\r\n")
-    return Outgoing(list(_merged(pieces)), content_type=encoder.content_type, watcher=watcher)
+    return ReplayableBody(
+        list(_merged(pieces)), content_type=encoder.content_type, listener=listener
+    )
 
 
 def _merged(pieces: Iterable[bytes | Source]) -> Iterable[bytes | Source]:
@@ -91,8 +95,8 @@ def _content(part: Any) -> bytes | Source:
     if hasattr(body, "getvalue"):
         return bytes(body.getvalue()[body.tell() :])
     if hasattr(body, "fd"):
-        return OpenFile(body.fd)
-    return OpenFile(body, len(body) if hasattr(body, "__len__") else body.len)
+        return FileSource(body.fd)
+    return FileSource(body, len(body) if hasattr(body, "__len__") else body.len)
 
 
 class _Monitored:
@@ -134,13 +138,13 @@ def _with_sendable_name(spec: Any) -> Any:
     return (sent, *spec[1:]) if is_spelled_out else (sent, spec)
 
 
-def streamed(data: Any, files: Any) -> Outgoing | None:
+def streamed(data: Any, files: Any) -> ReplayableBody | None:
     """Return the form that requests would build of `data=` and `files=`, as a stream.
 
     None for a small one, which requests builds in memory, where other libraries can look at it.
     """
     contents = [_unpacked(name, spec)[1] for name, spec in _pairs(files)]
-    if sum(OpenFile(content).size or 0 for content in contents if _is_open(content)) <= BLOCK:
+    if sum(FileSource(content).size or 0 for content in contents if _is_open(content)) <= BLOCK:
         return None
     return encode([*values(data), *_files(files)])
 
@@ -148,10 +152,12 @@ def streamed(data: Any, files: Any) -> Outgoing | None:
 def _is_open(content: Any) -> bool:
     """Say whether something is a binary file that can be read a second time."""
     is_binary = "b" in str(getattr(content, "mode", "b")) and not hasattr(content, "encoding")
-    return hasattr(content, "read") and is_binary and OpenFile(content).refusal is None
+    return (
+        hasattr(content, "read") and is_binary and FileSource(content).not_replayable_reason is None
+    )
 
 
-def values(data: Any) -> Iterable[Part]:
+def values(data: Any) -> Iterable[FormPart]:
     """Return the plain fields of a form as requests understands `data=`: lists give several."""
     given: Any = data or {}
     if isinstance(given, (str, bytes, bool, int)):
@@ -160,14 +166,14 @@ def values(data: Any) -> Iterable[Part]:
         is_one = isinstance(value, (str, bytes)) or not hasattr(value, "__iter__")
         for each in [value] if is_one else value:
             if each is not None:
-                yield Part(_text(name), each if isinstance(each, bytes) else str(each).encode())
+                yield FormPart(_text(name), each if isinstance(each, bytes) else str(each).encode())
 
 
-def _files(files: Any) -> Iterable[Part]:
+def _files(files: Any) -> Iterable[FormPart]:
     for name, spec in _pairs(files):
         filename, content, content_type, headers = _unpacked(name, spec)
         if content is not None:
-            yield Part(_text(name), _file_content(content), filename, content_type, headers)
+            yield FormPart(_text(name), _file_content(content), filename, content_type, headers)
 
 
 def _pairs(files: Any) -> Iterable[tuple[Any, Any]]:
@@ -187,7 +193,7 @@ def _file_content(content: Any) -> bytes | Source:
     if not hasattr(content, "read"):
         return bytes(content)
     if _is_open(content):
-        return OpenFile(content)
+        return FileSource(content)
     whole = content.read()
     return whole if isinstance(whole, bytes) else str(whole).encode()
 
@@ -196,6 +202,6 @@ def _text(name: object) -> str:
     return name.decode("utf-8") if isinstance(name, bytes) else str(name)
 
 
-def field_of(name: str, source: Source, filename: str | None, content_type: str) -> Part:
+def field_of(name: str, source: Source, filename: str | None, content_type: str) -> FormPart:
     """Return the part of a file to upload; without a name of its own it is called as the field."""
-    return Part(name, source, filename or source.name or os.path.basename(name), content_type)  # noqa: PTH119  # a str
+    return FormPart(name, source, filename or source.name or os.path.basename(name), content_type)  # noqa: PTH119  # a str

@@ -21,7 +21,7 @@ from httpkit._core.types import Hook, Refreshable, TokenTransport, is_mapping, i
 from httpkit._core.urls import Origin
 from httpkit._diagnostics.errors import ConfigurationError
 from httpkit._messages import multipart
-from httpkit._messages.body import Outgoing
+from httpkit._messages.body import ReplayableBody
 
 # A URL that is spelled as requests would spell it: no other characters, no dot segments, no empty
 # ones, and a path; a port that is one.
@@ -44,13 +44,13 @@ class Body:
     Attributes:
         source: The body it is about: a caller may put another into a prepared request.
         start: Where a file-like body began; None for one that needs no rewinding.
-        refusal: Why it cannot be sent again, in words; None when it can.
+        not_replayable_reason: Why it cannot be sent again, in words; None when it can.
         was_sent: Whether the first byte may have left.
     """
 
     source: object = field(default=None, repr=False)
     start: int | None = None
-    refusal: str | None = None
+    not_replayable_reason: str | None = None
     was_sent: bool = False
 
     @classmethod
@@ -58,18 +58,18 @@ class Body:
         """Note where a body begins; call it before the first byte is read."""
         if body is None or issubclass(type(body), _IN_MEMORY):
             return cls(body)
-        if isinstance(body, Outgoing):
-            return cls(body, refusal=body.refusal)
+        if isinstance(body, ReplayableBody):
+            return cls(body, not_replayable_reason=body.not_replayable_reason)
         kind = type(body).__name__
         if hasattr(body, "seek") and hasattr(body, "tell"):
             try:
                 return cls(body, start=_seekable_start(body))
             except (OSError, ValueError, AttributeError):
-                return cls(body, refusal=f"the body ({kind}) cannot be rewound")
+                return cls(body, not_replayable_reason=f"the body ({kind}) cannot be rewound")
         iterates_afresh = hasattr(body, "__iter__") and iter(cast("Any", body)) is not body
         if iterates_afresh and not hasattr(body, "read"):
             return cls(body)
-        return cls(body, refusal=f"the body ({kind}) can be read only once")
+        return cls(body, not_replayable_reason=f"the body ({kind}) can be read only once")
 
     def begin(self, body: object) -> None:
         """Make a body ready to be sent: a file is put back to its beginning.
@@ -77,9 +77,9 @@ class Body:
         Raises:
             UnrewindableBodyError: It was sent, and cannot be sent again.
         """
-        if self.refusal:
+        if self.not_replayable_reason:
             if self.was_sent:
-                raise UnrewindableBodyError(f"it was sent before, and {self.refusal}")
+                raise UnrewindableBodyError(f"it was sent before, and {self.not_replayable_reason}")
         elif self.start is not None:
             try:
                 cast("Any", body).seek(self.start)
@@ -154,7 +154,7 @@ def is_repeatable(request: requests.PreparedRequest) -> bool:
     if not isinstance(call, Call) or call.retry is None:
         return False
     body_start = getattr(request, "body_start", None)
-    if isinstance(body_start, Body) and body_start.refusal:
+    if isinstance(body_start, Body) and body_start.not_replayable_reason:
         return False
     return may_repeat(request, call.retry.methods, call.retry.idempotency_header)
 
@@ -380,7 +380,7 @@ class PreparedRequest(requests.PreparedRequest):
             data, files = form, None
         else:
             data = multipart.replayable(data)
-        if isinstance(data, Outgoing) and data.content_type:
+        if isinstance(data, ReplayableBody) and data.content_type:
             self.headers.setdefault("Content-Type", data.content_type)
         return data, files
 

@@ -29,7 +29,7 @@ class Source(Protocol):
 
     Attributes:
         size: How many there are; None when nobody knows before the end.
-        refusal: Why they cannot be given twice, in words; None when they can.
+        not_replayable_reason: Why they cannot be given twice, in words; None when they can.
         name: The name of the file, for the form or the guess of its type; None without one.
         fingerprint: What changes when the bytes do, as far as that is known.
     """
@@ -40,7 +40,7 @@ class Source(Protocol):
         ...
 
     @property
-    def refusal(self) -> str | None:
+    def not_replayable_reason(self) -> str | None:
         """Why they cannot be given twice."""
         ...
 
@@ -63,10 +63,10 @@ class Source(Protocol):
         ...
 
 
-class Memory:
+class BytesSource:
     """Bytes in memory."""
 
-    refusal: str | None = None
+    not_replayable_reason: str | None = None
     name: str | None = None
 
     def __init__(self, content: bytes) -> None:
@@ -88,7 +88,7 @@ class Memory:
             yield self._content[position : position + BLOCK]
 
 
-class NamedFile:
+class PathSource:
     """A file by its path: opened for every attempt, and the same each time.
 
     Args:
@@ -99,7 +99,7 @@ class NamedFile:
         TransferError: It cannot be read, is no file, or has less than `size` bytes.
     """
 
-    refusal: str | None = None
+    not_replayable_reason: str | None = None
 
     def __init__(self, path: Path, size: int | None = None) -> None:
         self._path = path
@@ -108,7 +108,7 @@ class NamedFile:
             has_no_size = self._stat.st_size == 0 and bool(_read(file, 1, path))  # as in /proc
         if has_no_size or not stat.S_ISREG(self._stat.st_mode):
             raise TransferError(
-                f"{printable(path)} is no regular file: open it and pass the file object"
+                f"{printable(path)} is not a regular file: open it and pass the file object"
             )
         if size is not None and size > self._stat.st_size:
             raise TransferError(
@@ -198,7 +198,7 @@ def _read(file: Any, size: int, what: object) -> bytes:
     return bytes(cast("Any", block))
 
 
-class OpenFile:
+class FileSource:
     """A file object, from where it stands.
 
     Args:
@@ -217,12 +217,12 @@ class OpenFile:
             raise ConfigurationError("the file is closed")
         self._file = file
         self._start = _position(file)
-        self.refusal: str | None = None
+        self.not_replayable_reason: str | None = None
         self._was_read = self._may_grow = False
-        self._memory = _Memory()
+        self._repeat_check = _RepeatCheck()
         self.size = size
         if self._start is None:
-            self.refusal = f"the source ({type(file).__name__}) can be read only once"
+            self.not_replayable_reason = f"the source ({type(file).__name__}) can be read only once"
             return
         there, self._noted = self._there(), _noted(file)
         if size is not None and size > there:
@@ -270,8 +270,8 @@ class OpenFile:
         Raises:
             TransferError: It was read before and cannot go back, or is not what it was.
         """
-        if self.refusal and self._was_read:
-            raise TransferError(f"it was sent before, and {self.refusal}")
+        if self.not_replayable_reason and self._was_read:
+            raise TransferError(f"it was sent before, and {self.not_replayable_reason}")
         self._was_read = True
         self._check()
         if self._start is not None:
@@ -281,7 +281,7 @@ class OpenFile:
             blocks = self._counted(self.size - start)
             # What has no date may have been written to; a span of it is not looked at.
             is_dated = bool(_noted(self._file)) or start > 0
-            yield from blocks if is_dated else self._memory.checked(blocks)
+            yield from blocks if is_dated else self._repeat_check.checked(blocks)
             return
         while block := _read(self._file, BLOCK, self._what):
             yield block
@@ -315,7 +315,7 @@ def _position(file: Any) -> int | None:
     return int(start)
 
 
-class Blocks:
+class IterableSource:
     """An iterable of blocks, or a callable that makes one for every attempt.
 
     Args:
@@ -332,9 +332,9 @@ class Blocks:
         self.size = size
         is_once = not callable(source) and iter(source) is source
         why = f"the source ({type(source).__name__}) can be read only once"
-        self.refusal: str | None = why if is_once else None
+        self.not_replayable_reason: str | None = why if is_once else None
         self._was_read = False
-        self._memory = _Memory()
+        self._repeat_check = _RepeatCheck()
 
     @property
     def fingerprint(self) -> list[int | str]:
@@ -348,10 +348,14 @@ class Blocks:
             TransferError: It was read before, fails, gives more or less than `size`, or not
                 what it gave before.
         """
-        if self.refusal and self._was_read:
-            raise TransferError(f"it was sent before, and {self.refusal}")
+        if self.not_replayable_reason and self._was_read:
+            raise TransferError(f"it was sent before, and {self.not_replayable_reason}")
         self._was_read = True
-        blocks = self._given() if self.refusal else self._memory.checked(self._given())
+        blocks = (
+            self._given()
+            if self.not_replayable_reason
+            else self._repeat_check.checked(self._given())
+        )
         yield from _from(start, _exactly(blocks, self.size, "the source"))
 
     def _given(self) -> Iterator[bytes]:
@@ -371,7 +375,7 @@ class Blocks:
                 blocks.close()
 
 
-class _Memory:
+class _RepeatCheck:
     """How much an iterable gave, and a sum of it: the next time it must give the same."""
 
     def __init__(self) -> None:
@@ -447,14 +451,14 @@ def _exactly(blocks: Iterator[bytes], size: int | None, what: str) -> Iterator[b
         yield held
 
 
-class Summed:
+class ChecksummedSource:
     """A source whose bytes must add up to a checksum before the last of them leaves."""
 
     def __init__(self, source: Source, expected: checksums.Expected) -> None:
         self.source = source
         self._expected = expected
         self.size: int | None = source.size
-        self.refusal: str | None = source.refusal
+        self.not_replayable_reason: str | None = source.not_replayable_reason
         self.name: str | None = source.name
 
     @property
@@ -488,7 +492,7 @@ class Slice:
         self._source = source
         self._start = start
         self.size: int = stop - start
-        self.refusal: str | None = source.refusal
+        self.not_replayable_reason: str | None = source.not_replayable_reason
         self.name: str | None = source.name
 
     @property

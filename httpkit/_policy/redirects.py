@@ -188,8 +188,8 @@ def _keep_body(
             response,
             f"it would send the body of {request.method} to another origin (see redirect_body)",
         )
-    if request.body_start.refusal:
-        raise _refusal(response, request.body_start.refusal)
+    if request.body_start.not_replayable_reason:
+        raise _refusal(response, request.body_start.not_replayable_reason)
 
 
 def _strip(request: PreparedRequest, call: Call, *, keeps_hooks: bool) -> bool:

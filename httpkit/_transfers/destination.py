@@ -67,7 +67,7 @@ def text_of(name: str, path: object) -> str:
     if not is_spelled:
         encoding = sys.getfilesystemencoding()
         raise ConfigurationError(
-            f"{name}={text!a} holds a character that no path can hold (in {encoding}, the file"
+            f"{name}={text!a} holds a character that a path cannot contain (in {encoding}, the file"
             " system's encoding)"
         )
     return text
@@ -84,7 +84,7 @@ def is_there(path: pathlib.Path) -> bool:
         if mode and not stat.S_ISREG(mode):
             # Renaming would put a file into the place of a folder, or of /dev/null.
             raise TransferError(
-                f"{printable(path)} is no regular file: pass another path, or a file object"
+                f"{printable(path)} is not a regular file: pass another path, or a file object"
             )
     return bool(mode)
 

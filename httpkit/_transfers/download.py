@@ -1,4 +1,4 @@
-"""What is wanted of a download, and what came of it."""
+"""The options of a download, and its result."""
 
 import fnmatch
 import os
@@ -29,8 +29,8 @@ class Writable(Protocol):
 
 Destination: TypeAlias = str | os.PathLike[str] | Writable | None
 
-_IF_EXISTS = frozenset({"replace", "error", "skip", "rename", "update"})
-_VERIFY = frozenset({"auto", "require", "off"})
+_IF_EXISTS = ("replace", "error", "skip", "rename", "update")
+_VERIFY = ("auto", "require", "off")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +40,16 @@ class Download:
     Attributes:
         path: The file; None when the caller gave a file object.
         size: Bytes of the whole.
-        fetched: Bytes that came over the wire in this call, overlaps included.
+        fetched: Bytes that were received in this call, overlaps included.
         resumed_from: Bytes that were there when this call began.
-        attempts: How many requests it took, 0 when it was skipped.
+        attempts: How many requests were sent, 0 when none was needed.
         elapsed: Seconds.
         digests: Algorithm to hexadecimal digest, of those that were checked.
         verified: Whether the end was seen: a length, chunked framing, or a digest.
         etag: The server's; None when it gave none.
-        final_url: Where it came from in the end, redacted; None when it was skipped.
+        final_url: The URL after redirects, redacted; None when it was skipped.
         content_type: The server's, without parameters; None when it gave none.
-        skipped: Whether the file was there already and nothing was fetched.
+        skipped: Whether the file existed already and nothing was fetched.
     """
 
     path: pathlib.Path | None
@@ -86,18 +86,18 @@ class Download:
 
         yield (
             "file",
-            printable(self.path, "utf-8") if self.path else "a file object of the caller's",
+            printable(self.path, "utf-8") if self.path else "a file object",
         )
         yield "size", size_of(self.size)
         if self.skipped:
-            yield "fetched", "nothing: it was there already"
+            yield "fetched", "nothing: it existed already"
             return
         yield "fetched", f"{size_of(self.fetched)} in {seconds_of(self.elapsed)}"
         yield "speed", f"{size_of(round(self.rate))} a second"
         if self.resumed_from:
             yield "resumed from", size_of(self.resumed_from)
         yield "requests", self.attempts
-        yield "verified", "yes" if self.verified else "no: nobody said how long it is"
+        yield "verified", "yes" if self.verified else "no: its length is unknown"
         yield from self.digests.items()
         if self.content_type:
             yield "type", self.content_type
@@ -107,7 +107,7 @@ class Download:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DownloadOptions:
-    """What a caller wants of a download; `Session.download` explains each."""
+    """The options of a download; `Session.download` explains each."""
 
     if_exists: IfExists | None = None
     resume: Resume = True
@@ -133,7 +133,8 @@ class DownloadOptions:
         }
         for name, known in choices.items():
             if (value := getattr(self, name)) not in known:
-                raise ConfigurationError(f"{name}={value!r} is no such choice")
+                listed = ", ".join(repr(choice) for choice in known)
+                raise ConfigurationError(f"{name}={value!r} must be one of {listed}")
         for name in ("expected_size", "max_size"):
             check_count(name, getattr(self, name), is_optional=True)
         check_count("max_stalls", self.max_stalls)
@@ -146,10 +147,10 @@ class DownloadOptions:
         check_progress(self.progress)
 
     def check_type(self, found: str | None) -> None:
-        """Refuse a media type that is not wanted; None: the server names none.
+        """Refuse a media type that is not wanted; None: the server sent none.
 
         Raises:
-            TransferError: It is none of `content_type`.
+            TransferError: It does not match `content_type`.
         """
         wanted = self.content_type
         patterns = (wanted,) if isinstance(wanted, str) else wanted
@@ -157,11 +158,11 @@ class DownloadOptions:
             raise TransferError(f"the server sent {found or 'no content type'}, not {wanted}")
 
     def check_total(self, total: int | None) -> None:
-        """Refuse a file of another size, as the server announces it; None: it does not.
+        """Refuse a file whose announced size is not wanted; None: the size is unknown.
 
         Raises:
             BodyTooLargeError: It has more bytes than `max_size`.
-            TransferError: It has others than `expected_size`.
+            TransferError: It has another size than `expected_size`.
         """
         limit, expected = self.max_size, self.expected_size
         if total is not None and limit is not None and total > limit:

@@ -30,12 +30,12 @@ from httpkit._diagnostics.errors import (
     TransferError,
 )
 from httpkit._diagnostics.progress import Reporter
-from httpkit._messages.body import Outgoing
+from httpkit._messages.body import ReplayableBody
 from httpkit._messages.response import Response
-from httpkit._messages.sources import Slice, Summed
+from httpkit._messages.sources import ChecksummedSource, Slice
 from httpkit._policy import retry
 from httpkit._transfers import destination, upload
-from httpkit._transfers.upload import DownloadOptions, Send, UploadSource
+from httpkit._transfers.upload import Send, UploadSettings, UploadSource
 from httpkit._transfers.upload_protocols import UPLOAD_PROTOCOLS, Exchange, Offset, is_address
 
 # What a server adds to an address so that nobody guesses it.
@@ -53,7 +53,7 @@ def upload_in_steps(
     send: Send,
     url: str,
     source: UploadSource,
-    wishes: DownloadOptions,
+    settings: UploadSettings,
     options: Mapping[str, Any],
     *,
     homes: frozenset[Origin],
@@ -65,7 +65,7 @@ def upload_in_steps(
         send: Sends one request.
         url: Where uploads begin, whole.
         source: Where the bytes come from; they must be there a second time.
-        wishes: All else.
+        settings: All else.
         options: The keywords of `Session.request` that the caller gave.
         homes: The origins that may have the body.
         may_leave: Whether others may have it, too, if the server names them.
@@ -75,20 +75,26 @@ def upload_in_steps(
         TransferError: The source is not what it was; the server breaks the protocol.
         RedirectError: The server names an address elsewhere.
     """
-    content = upload.open_source(source, wishes)
-    if content.refusal or content.size is None:
-        why = content.refusal or "the source has no size: pass size="
+    content = upload.open_source(source, settings)
+    if content.not_replayable_reason or content.size is None:
+        why = content.not_replayable_reason or "the source has no size: pass size="
         raise ConfigurationError(f"a resumable upload must be able to begin again, but {why}")
-    if wishes.chunk_size and wishes.resumable == "content-range" and wishes.chunk_size % _GRAIN:
+    if (
+        settings.chunk_size
+        and settings.resumable == "content-range"
+        and settings.chunk_size % _GRAIN
+    ):
         raise ConfigurationError(f"chunk_size must be a multiple of {_GRAIN} bytes")
-    if isinstance(content, Summed):  # before the first byte leaves: the server keeps what arrived
+    if isinstance(
+        content, ChecksummedSource
+    ):  # before the first byte leaves: the server keeps what arrived
         deque(content.blocks(), maxlen=0)
         content = content.source
-    name = wishes.filename or content.name
-    media_type = wishes.content_type or upload.guess_type(name)
+    name = settings.filename or content.name
+    media_type = settings.content_type or upload.guess_type(name)
     size = content.size or 0
-    exchange = Exchange(send, options, wishes, content, media_type, size, url, homes, may_leave)
-    reporter = Reporter(wishes.progress, name or "upload")
+    exchange = Exchange(send, options, settings, content, media_type, size, url, homes, may_leave)
+    reporter = Reporter(settings.progress, name or "upload")
     try:
         return _Upload(exchange, reporter).run()
     finally:
@@ -100,7 +106,7 @@ class _Upload:
 
     def __init__(self, exchange: Exchange, reporter: Reporter) -> None:
         self._exchange = exchange
-        self._dialect = UPLOAD_PROTOCOLS[cast("str", exchange.wishes.resumable)](exchange)
+        self._dialect = UPLOAD_PROTOCOLS[cast("str", exchange.settings.resumable)](exchange)
         self._reporter = reporter
         self._state = _State(exchange)
         self._place: str | None = None
@@ -121,7 +127,7 @@ class _Upload:
                 self._state.remove()
                 return arrived.final
             self._count(arrived, is_answered=is_question and cause is None)
-            most = self._exchange.wishes.max_stalls
+            most = self._exchange.settings.max_stalls
             if self._stalls > most or self._forgotten > most:
                 raise self._incomplete(cause) from cause
             if cause is not None:
@@ -161,10 +167,10 @@ class _Upload:
         """Send from where the server is; return what it has then."""
         place = self._place or self._create()
         start = self._arrived
-        chunk = self._exchange.wishes.chunk_size or self._exchange.size
+        chunk = self._exchange.settings.chunk_size or self._exchange.size
         stop = min(self._exchange.size, start + chunk)
-        watcher = _Shifted(self._reporter, start, self._exchange.size)
-        body = Outgoing([Slice(self._exchange.content, start, stop)], watcher=watcher)
+        listener = _Shifted(self._reporter, start, self._exchange.size)
+        body = ReplayableBody([Slice(self._exchange.content, start, stop)], listener=listener)
         self._sent = max(self._sent, stop)
         try:
             self._requests += 1
@@ -231,7 +237,7 @@ class _Upload:
 
     def _incomplete(self, cause: BaseException | None) -> IncompleteError:
         how = "pass state= to go on in another call"
-        if self._exchange.wishes.state is not None:
+        if self._exchange.settings.state is not None:
             how = "call again with the same state= to go on"
         why = redaction.redact_text(str(cause)) if cause else "nothing new arrived"
         error = IncompleteError(
@@ -239,7 +245,9 @@ class _Upload:
             f" bytes arrived in {self._requests} requests; {how} ({why})"
         )
         error.attempts = self._requests
-        error.stop_reason = f"{self._exchange.wishes.max_stalls} requests in a row brought nothing"
+        error.stop_reason = (
+            f"{self._exchange.settings.max_stalls} requests in a row brought nothing"
+        )
         return error
 
 
@@ -283,14 +291,14 @@ class _State:
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._path: pathlib.Path | None = None
-        if exchange.wishes.state is None:
+        if exchange.settings.state is None:
             return
-        self._path = pathlib.Path(destination.text_of("state", exchange.wishes.state))
+        self._path = pathlib.Path(destination.text_of("state", exchange.settings.state))
         destination.is_there(self._path)  # it must not be anything but a file
         self._facts = {
-            "protocol": exchange.wishes.resumable,
+            "protocol": exchange.settings.resumable,
             "endpoint": source_hash(exchange.url),
-            "content": [exchange.size, exchange.wishes.checksum, *exchange.content.fingerprint],
+            "content": [exchange.size, exchange.settings.checksum, *exchange.content.fingerprint],
         }
         with destination.translated(self._path):
             has_folder = self._path.parent.is_dir()

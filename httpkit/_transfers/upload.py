@@ -15,9 +15,16 @@ from httpkit._diagnostics.checks import check_count
 from httpkit._diagnostics.errors import ConfigurationError
 from httpkit._diagnostics.progress import ProgressLike, Reporter, check_progress
 from httpkit._messages import checksums, multipart
-from httpkit._messages.body import Outgoing
+from httpkit._messages.body import ReplayableBody
 from httpkit._messages.response import Response
-from httpkit._messages.sources import Blocks, Memory, NamedFile, OpenFile, Source, Summed
+from httpkit._messages.sources import (
+    BytesSource,
+    ChecksummedSource,
+    FileSource,
+    IterableSource,
+    PathSource,
+    Source,
+)
 
 UploadSource: TypeAlias = (
     str
@@ -49,7 +56,7 @@ _UNKNOWN_TYPE = "application/octet-stream"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DownloadOptions:
+class UploadSettings:
     """What a caller wants of an upload; `Session.upload` explains each."""
 
     method: str | None = None
@@ -70,10 +77,12 @@ class DownloadOptions:
         check_count("chunk_size", self.chunk_size, least=1, is_optional=True)
         check_count("max_stalls", self.max_stalls)
         if self.resumable is not None and self.resumable not in PROTOCOLS:
-            raise ConfigurationError(f"resumable={self.resumable!r} is none of {PROTOCOLS}")
+            raise ConfigurationError(f"resumable={self.resumable!r} must be one of {PROTOCOLS}")
         self._check_company()
         if self.content_type is not None and not is_media_type(self.content_type):
-            raise ConfigurationError(f"content_type={self.content_type!r} is no media type")
+            raise ConfigurationError(
+                f"content_type={self.content_type!r} is not a valid media type"
+            )
         if self.checksum is not None:
             checksums.parse(self.checksum)
         if isinstance(self.filename, str):
@@ -115,34 +124,34 @@ def guess_type(name: str | None) -> str:
 
 
 def upload(
-    send: Send, source: UploadSource, wishes: DownloadOptions, options: Mapping[str, Any]
+    send: Send, source: UploadSource, settings: UploadSettings, options: Mapping[str, Any]
 ) -> Response:
     """Send a file in one request.
 
     Args:
         send: Sends it, with the retries that its body allows.
         source: Where the bytes come from.
-        wishes: All else.
+        settings: All else.
         options: The keywords of `Session.request` that the caller gave.
 
     Raises:
         TransferError: The source cannot be read, or is not what it was.
         ChecksumError: It does not add up to `checksum`.
     """
-    content = open_source(source, wishes)
-    name = wishes.filename or content.name
-    reporter = Reporter(wishes.progress, name or "upload")
+    content = open_source(source, settings)
+    name = settings.filename or content.name
+    reporter = Reporter(settings.progress, name or "upload")
     headers = dict(options.get("headers") or {})
-    media_type = wishes.content_type or guess_type(name)
-    if wishes.field:
-        part = multipart.field_of(wishes.field, content, wishes.filename, media_type)
-        body = multipart.encode([*multipart.values(wishes.data), part], reporter)
+    media_type = settings.content_type or guess_type(name)
+    if settings.field:
+        part = multipart.field_of(settings.field, content, settings.filename, media_type)
+        body = multipart.encode([*multipart.values(settings.data), part], reporter)
         headers = {n: value for n, value in headers.items() if n.lower() != "content-type"}
         headers["Content-Type"] = body.content_type
     else:
-        body = Outgoing([content], watcher=reporter)
-        headers = {**describe(wishes, media_type, headers), **headers}
-    method = wishes.method or ("POST" if wishes.field else "PUT")
+        body = ReplayableBody([content], listener=reporter)
+        headers = {**describe(settings, media_type, headers), **headers}
+    method = settings.method or ("POST" if settings.field else "PUT")
     try:
         # Nothing to send needs no stream, but the source may object.
         data = body if body.len != 0 else b"".join(content.blocks())
@@ -152,39 +161,45 @@ def upload(
         reporter.finish()
 
 
-def describe(wishes: DownloadOptions, media_type: str, given: Mapping[str, Any]) -> dict[str, str]:
+def describe(settings: UploadSettings, media_type: str, given: Mapping[str, Any]) -> dict[str, str]:
     """Return the fields that say what a raw body is; those given by the caller stay."""
     fields: dict[str, str] = {}
-    if wishes.content_type or "content-type" not in {name.lower() for name in given}:
+    if settings.content_type or "content-type" not in {name.lower() for name in given}:
         fields["Content-Type"] = media_type
-    if wishes.checksum and (digest := checksums.content_digest(checksums.parse(wishes.checksum))):
+    if settings.checksum and (
+        digest := checksums.content_digest(checksums.parse(settings.checksum))
+    ):
         fields["Content-Digest"] = digest
     return fields
 
 
-def open_source(source: UploadSource, wishes: DownloadOptions) -> Source:
+def open_source(source: UploadSource, settings: UploadSettings) -> Source:
     """Return what gives the bytes, checked as far as that can be done before they are sent.
 
     Raises:
         ConfigurationError: It is nothing that bytes come from.
         TransferError: It cannot be read, or is shorter than announced.
     """
-    content = _source_of(source, wishes.size)
-    return Summed(content, checksums.parse(wishes.checksum)) if wishes.checksum else content
+    content = _source_of(source, settings.size)
+    return (
+        ChecksummedSource(content, checksums.parse(settings.checksum))
+        if settings.checksum
+        else content
+    )
 
 
 def _source_of(source: Any, size: int | None) -> Source:
     if isinstance(source, (str, os.PathLike)):
-        return NamedFile(_path(cast("Any", source)), size)
+        return PathSource(_path(cast("Any", source)), size)
     if isinstance(source, (bytes, bytearray, memoryview)):
         content = bytes(cast("Any", source))
         if size is not None and size != len(content):
             raise ConfigurationError(f"size={size}, but there are {len(content)} bytes")
-        return Memory(content)
+        return BytesSource(content)
     if hasattr(source, "read"):
-        return OpenFile(source, size)
+        return FileSource(source, size)
     if callable(source) or (hasattr(source, "__iter__") and not is_mapping(source)):
-        return Blocks(cast("Any", source), size)
+        return IterableSource(cast("Any", source), size)
     raise ConfigurationError(
         f"{type(source).__name__} cannot be uploaded: pass a path, bytes, a file, an iterable of"
         " bytes, or a callable that returns one"

@@ -19,10 +19,10 @@ from httpkit._core.types import is_mapping
 from httpkit._core.urls import Origin
 from httpkit._diagnostics import errors
 from httpkit._diagnostics.errors import ConfigurationError, RedirectError, TransferError
-from httpkit._messages.body import Outgoing
+from httpkit._messages.body import ReplayableBody
 from httpkit._messages.response import Response
 from httpkit._messages.sources import Source
-from httpkit._transfers.upload import DownloadOptions, Send
+from httpkit._transfers.upload import Send, UploadSettings
 
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,18})", re.IGNORECASE)
 _NEXT_RANGE = re.compile(r"([0-9]{1,18})-[0-9]*")
@@ -51,7 +51,7 @@ class UploadProtocol(Protocol):
         """Begin an upload; return its address."""
         ...
 
-    def send(self, place: str, body: Outgoing | bytes, start: int) -> Response:
+    def send(self, place: str, body: ReplayableBody | bytes, start: int) -> Response:
         """Send bytes from a position."""
         ...
 
@@ -71,7 +71,7 @@ class Exchange:
     Attributes:
         send: Sends one request.
         options: The caller's, for the first request.
-        wishes: What the caller wants.
+        settings: What the caller wants.
         content: The bytes.
         media_type: Of the file.
         size: Bytes of the file.
@@ -82,7 +82,7 @@ class Exchange:
 
     send: Send
     options: Mapping[str, Any]
-    wishes: DownloadOptions
+    settings: UploadSettings
     content: Source
     media_type: str
     size: int
@@ -99,7 +99,7 @@ class Exchange:
             "on_status": None,
             "raise_for_status": True,
         }
-        return self.send(self.wishes.method or "POST", **{**asked, **changed})
+        return self.send(self.settings.method or "POST", **{**asked, **changed})
 
     def later(self, method: str, place: str, fields: Mapping[str, str], **changed: Any) -> Response:
         """Send another request of the upload, to the address the server gave."""
@@ -152,7 +152,7 @@ class _ContentRange:
             "X-Upload-Content-Type": self._exchange.media_type,
             "X-Upload-Content-Length": str(self._total),
         }
-        about: Any = self._exchange.wishes.data
+        about: Any = self._exchange.settings.data
         if about is None:
             response = self._exchange.first(fields, data=b"")
         else:
@@ -160,7 +160,7 @@ class _ContentRange:
         place = response.headers.get("location") or _member(response, "uploadUrl")
         return _absolute(response, place)
 
-    def send(self, place: str, body: Outgoing | bytes, start: int) -> Response:
+    def send(self, place: str, body: ReplayableBody | bytes, start: int) -> Response:
         size = len(body) if isinstance(body, bytes) else cast("int", body.len)
         span = f"{start}-{start + size - 1}" if size else "*"
         fields = {"Content-Range": f"bytes {span}/{self._total}"}
@@ -209,11 +209,11 @@ class _Tus:
         return _absolute(response, response.headers.get("location"))
 
     def _described(self) -> str:
-        wishes, name = self._exchange.wishes, self._exchange.content.name
+        settings, name = self._exchange.settings, self._exchange.content.name
         about: dict[str, object] = {"filetype": self._exchange.media_type}
-        if wishes.filename or name:
-            about["filename"] = wishes.filename or name
-        about |= dict(cast("Any", wishes.data or {}))
+        if settings.filename or name:
+            about["filename"] = settings.filename or name
+        about |= dict(cast("Any", settings.data or {}))
         if not all(_METADATA_KEY.fullmatch(key) for key in about):
             raise ConfigurationError("a key of data= holds a space, a comma or no ASCII")
         return ",".join(
@@ -221,7 +221,7 @@ class _Tus:
             for key, value in about.items()
         )
 
-    def send(self, place: str, body: Outgoing | bytes, start: int) -> Response:
+    def send(self, place: str, body: ReplayableBody | bytes, start: int) -> Response:
         fields = {
             **_TUS_VERSION,
             "Upload-Offset": str(start),

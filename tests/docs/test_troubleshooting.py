@@ -529,9 +529,37 @@ def pipe(w):
     return w.folder / "pipe"
 
 
+def another_size(w):
+    whole = w.answer(body=b"x" * 10, etag='"1"')
+    w.api(w.raw(whole[:-5], w.answer(body=b"")).url).download("", "file")
+
+
+def removed_part(w):
+    def remove(_progress):
+        Path("file.part").unlink(missing_ok=True)
+
+    w.api().download("bytes/10", "file", progress=remove)
+
+
+def too_slow(w):
+    with httpkit.testing.FakeClock() as clock:
+
+        def trickle(connection):
+            connection.settimeout(0.02)
+            connection.sendall(OK + b"content-length: 1000\r\n\r\n")
+            for _ in range(100):
+                connection.sendall(b"x")
+                clock.advance(20)
+                with suppress(TimeoutError):
+                    connection.recv(1)
+                    return
+
+        w.api(w.raw(trickle).url).download("", "file", min_speed=1, max_stalls=0)
+
+
 def taken(w):
     w.api().download("bytes/10?name=a.bin", w.folder)
-    w.api().download("bytes/10?name=a.bin", w.folder)
+    w.api().download("bytes/11?name=a.bin", w.folder)
 
 
 DOWNLOADS = {
@@ -542,11 +570,14 @@ DOWNLOADS = {
     "the folder … does not exist": lambda w: w.api().download("bytes/10", "no/such/file"),
     "the server sent …, not …": lambda w: of_type(w, content_type="image/*"),
     "the server sent … first, and … now": another_type,
+    "the server sent … bytes without another validator, but the file has …: …": another_size,
+    "… was replaced by another program: call again": removed_part,
+    "… bytes arrived in … seconds, fewer than min_speed=… a second": too_slow,
     "the file has … bytes, over max_size=…": lambda w: of_type(w, max_size=4),
     "the file has more than max_size=… bytes": lambda w: of_unknown_size(w, max_size=4),
     "the file has … bytes, not …": lambda w: of_type(w, expected_size=4),
     "the file has more than the expected … bytes": lambda w: of_unknown_size(w, expected_size=4),
-    "… is no regular file: pass another path, or a file object": (
+    "… is not a regular file: pass another path, or a file object": (
         lambda w: w.api().download("bytes/10", pipe(w))
     ),
     "… is …, but … says …": lambda w: of_type(w, checksum=f"md5:{'0' * 32}"),
@@ -558,13 +589,13 @@ DOWNLOADS = {
     ).download("", "file"),
     "… cannot be written: …": in_the_way,
     "the file it is written to cannot be rewound": began_anew,
-    "… was answered …, which holds no file": (
+    "unexpected status … for …: it holds no file": (
         lambda w: w.api(w.raw(w.answer("204 None")).url).download("", "file")
     ),
     "the server says 304 (not modified), but there is no file": (
         lambda w: w.api(w.raw(w.answer("304 Same")).url).download("", "file")
     ),
-    "the sum of the file cannot be made: …": follow,
+    "the file cannot be hashed: …": follow,
     "the file ends after … of … bytes": lambda _: sums(10, lambda *_: b""),
 }
 
@@ -643,7 +674,7 @@ UPLOADS = {
     "… gives other bytes than the first time": changing,
     "… gives more than size=… bytes": lambda w: w.api().upload("echo", [b"12345"], size=3),
     "… bytes, not size=…": lambda w: w.api().upload("echo", w.file(b"123"), size=5),
-    "… is no regular file: open it and pass the file object": (
+    "… is not a regular file: open it and pass the file object": (
         lambda w: w.api().upload("echo", Path("/dev/null"))
     ),
     "… has nothing to read now: it does not block": unblocking,
@@ -1082,16 +1113,23 @@ REFUSED = {
     "errors=… must be 'raise' or 'return'": lambda w: mapped(w, errors="ignore"),
     "items=… cannot be iterated over": lambda w: w.api().map(print, 5),
     "progress=… is no bool, callable or bar": lambda w: mapped(w, progress=5),
-    "… is no such choice": lambda w: downloaded(w, if_exists="ask"),
+    "…=… must be one of …": lambda w: downloaded(w, if_exists="ask"),
     "checksum=… like 'sha256:<hex digest>'": lambda w: downloaded(w, checksum="abc"),
     "a … checksum has … hexadecimal digits": lambda w: downloaded(w, checksum="sha256:abc"),
+    "…=… must be a number of bytes a second, …": (lambda w: downloaded(w, min_speed="fast")),
+    "max_rate=… is below min_speed=…": lambda w: downloaded(w, min_speed=9, max_rate=8),
+    "a Range in headers= of download(): …": (
+        lambda w: downloaded(w, headers={"Range": "bytes=0-1"})
+    ),
     "… must be a path, as text": lambda w: w.api().download("bytes/10", b"file"),
-    "… holds a character that no path can hold": (lambda w: w.api().download("bytes/10", "fi\0le")),
+    "… holds a character that a path cannot contain": (
+        lambda w: w.api().download("bytes/10", "fi\0le")
+    ),
     "the file is opened as text: open it in binary mode ('wb')": (
         lambda w: w.api().download("bytes/10", io.StringIO())
     ),
     "content_type=… must be a pattern, or several": lambda w: downloaded(w, content_type=5),
-    "content_type=… is no media type": lambda w: uploaded(w, content_type="picture"),
+    "content_type=… is not a valid media type": lambda w: uploaded(w, content_type="picture"),
     "this download went into a file object and has no path": (
         lambda w: os.fspath(w.api().download("bytes/10", io.BytesIO()))
     ),
@@ -1101,7 +1139,7 @@ REFUSED = {
     ): lambda w: uploaded(w, 5),
     "a path must be text: bytes are sent as they are": lambda w: uploaded(w, BytesPath()),
     "size=…, but there are … bytes": lambda w: uploaded(w, size=99),
-    "resumable=… is none of …": lambda w: uploaded(w, resumable="ftp"),
+    "resumable=… must be one of …": lambda w: uploaded(w, resumable="ftp"),
     "… goes with …": lambda w: uploaded(w, state="upload.json"),
     "chunk_size must be a multiple of … bytes": (
         lambda w: uploaded(w, resumable="content-range", chunk_size=7)
@@ -1163,7 +1201,7 @@ def test_a_message_on_the_page_is_met(entry, world):
 INNER = {
     "MissingError",
     "MismatchError",  # why an answer is not of a model: the words after the colon
-    "_StartOverError",  # why a download begins anew: within "... bytes arrived in ..."
+    "_CappedError",  # why a download goes on: within "... bytes arrived in ..."
     "NotImplementedError",
     "TimeoutError",  # becomes a "Read timed out"
     "NewConnectionError",

@@ -672,11 +672,11 @@ def test_a_state_cannot_send_the_upload_elsewhere(raw_server, path, state, proto
 @pytest.mark.parametrize(
     ("state", "words"),
     [
-        (lambda folder: folder, "is no regular file"),
+        (lambda folder: folder, "is not a regular file"),
         (lambda folder: folder / ("a" * 300), "too long"),
         (lambda folder: folder / ("a" * 300) / "state.json", "too long"),
         (lambda folder: folder / "no" / "folder", "does not exist"),
-        (lambda _: "a\0b", "no path can hold"),
+        (lambda _: "a\0b", "path cannot contain"),
         (lambda _: b"state.json", "as text"),
         (lambda _: 5, "as text"),
     ],

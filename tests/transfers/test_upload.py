@@ -931,7 +931,7 @@ def test_a_form_is_what_requests_would_send(api, sandbox, path, shape, size):
     assert [body == expected.body for body in anew] == [True, True]
 
 
-@pytest.mark.parametrize(("size", "kind"), [(1000, "bytes"), (len(LARGE), "Outgoing")])
+@pytest.mark.parametrize(("size", "kind"), [(1000, "bytes"), (len(LARGE), "ReplayableBody")])
 def test_only_a_large_form_is_streamed(api, path, size, kind):
     os.truncate(path, size)
     with path.open("rb") as file:
