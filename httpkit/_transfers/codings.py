@@ -6,7 +6,7 @@ Rule: decided once for each response; all else asks `is_decoded`.
 from typing import Literal
 
 import requests
-from urllib3.response import BaseHTTPResponse
+import urllib3
 
 # Already compressed: a Content-Encoding on top is the file's own, mislabelled.
 _COMPRESSED_NAMES = (
@@ -32,7 +32,7 @@ def is_decoded(
     """
     codings = response.headers.get("content-encoding", "").lower().split(",")
     named = {coding.strip() for coding in codings} - {"", "identity"}
-    if decode is False or not named or not named <= set(BaseHTTPResponse.CONTENT_DECODERS):
+    if decode is False or not named or not named <= set(urllib3.BaseHTTPResponse.CONTENT_DECODERS):
         return False
     return decode is True or not _is_compressed(response, name)
 

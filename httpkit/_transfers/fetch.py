@@ -52,8 +52,8 @@ Ask: TypeAlias = Callable[[dict[str, str]], requests.Response]
 """Sends the GET with these fields added; 206, 304 and 416 are returned, other errors raised."""
 
 
-class _CappedError(requests.exceptions.ChunkedEncodingError):
-    """A 206 ended as it announced, but before the end of the file."""
+class _CappedError(Exception):
+    """It ends an attempt: a 206 ended as it announced, but before the end of the file."""
 
 
 def fetch(
@@ -195,6 +195,8 @@ class Fetch:
             self._request()
         except (ChecksumError, Restart) as error:
             return self._reject(error)
+        except (_CappedError, TooSlowError) as error:
+            return error
         except errors.StatusError as error:
             self._note_kept(error)
             raise
@@ -342,11 +344,11 @@ class Fetch:
         if total is not None and size > total:
             raise Restart("more bytes arrived than the file has")
         if total is not None and size < total:
-            is_capped = admission.end is not None and size >= admission.end
-            kind = _CappedError if is_capped else requests.exceptions.ChunkedEncodingError
-            if is_capped and admission.end is not None:
-                self._overlap = min(OVERLAP, (admission.end - admission.offset) // 2)
-            raise kind(f"{size} of {total} bytes arrived")
+            message = f"{size} of {total} bytes arrived"
+            if admission.end is None or size < admission.end:
+                raise requests.exceptions.ChunkedEncodingError(message)
+            self._overlap = min(OVERLAP, (admission.end - admission.offset) // 2)
+            raise _CappedError(message)
         if expected is not None and size != expected:
             raise WrongSizeError(TransferError(f"the file has {size} bytes, not {expected}"))
 

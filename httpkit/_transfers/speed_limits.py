@@ -5,8 +5,6 @@ Rule: the clock is CLOCK, so that a test can move it.
 
 import math
 
-import requests
-
 from httpkit._core.clock import CLOCK
 from httpkit._diagnostics.errors import ConfigurationError
 
@@ -17,8 +15,8 @@ _PAUSES = 10
 _LEAST, _MOST = 1 << 10, 1 << 18
 
 
-class TooSlowError(requests.exceptions.ReadTimeout):
-    """The bytes of the last seconds were fewer than `min_speed` allows."""
+class TooSlowError(Exception):
+    """It ends an attempt: the bytes of the last seconds were fewer than `min_speed` allows."""
 
 
 def check_speeds(min_speed: object, max_rate: object) -> None:

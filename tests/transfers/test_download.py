@@ -1085,7 +1085,7 @@ def part_is_a_folder(folder):
         (lambda folder: folder / ("a" * 300), "too long"),
         (lambda folder: folder / ("a/" * 3000), "too long"),
         (below_a_file, "does not exist"),
-        (pipe, "no regular file"),
+        (pipe, "not a regular file"),
         (loop, "symbolic links"),
         (part_is_a_folder, "Is a directory"),
     ],
