@@ -192,7 +192,8 @@ def _make_bar(label: str, done: int, total: int | None, unit: Unit) -> Any:
         "desc": label, "initial": done, "total": total, "unit": unit, "unit_scale": unit == "B",
         "unit_divisor": 1024, "mininterval": 0, "leave": True,
         # A pseudo-terminal may say that it is 0 by 0, for which tqdm draws nothing.
-        "ncols": size.columns, "nrows": size.lines,
+        # A Windows console begins a new line after a character in the last column.
+        "ncols": size.columns - (os.name == "nt"), "nrows": size.lines,
     }  # fmt: skip
     if not _in_notebook():
         with suppress(OSError, ValueError):  # it flushes stdout and stderr by itself

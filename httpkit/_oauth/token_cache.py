@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import requests
 
-from httpkit._core import forks, header_fields, redaction
+from httpkit._core import forks, header_fields, redaction, waits
 from httpkit._core.clock import CLOCK
 from httpkit._core.types import is_mapping
 from httpkit._diagnostics import error_reasons, errors
@@ -324,7 +324,7 @@ def _awaited(flight: _Fetch, ends_at: float) -> str | None:
             "on_refresh made a request that needs the token it is being told of"
         )
     remaining = max(0.0, ends_at - CLOCK.monotonic())
-    if not flight.done.wait(min(remaining, threading.TIMEOUT_MAX)):
+    if not waits.event(flight.done, min(remaining, threading.TIMEOUT_MAX)):
         raise DeadlineExceededError("the deadline passed while another thread asked for a token")
     if flight.error is not None:
         raise _again(flight.error)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
-from httpkit._core import redaction
+from httpkit._core import redaction, waits
 from httpkit._diagnostics.checks import check_count
 from httpkit._diagnostics.errors import ConfigurationError, add_note
 from httpkit._diagnostics.progress import ProgressLike, Reporter, check_progress
@@ -117,8 +117,8 @@ class _Fetch:
         if not self._under_way:
             self._fail()
             return None
-        future = next(iter(self._under_way)) if self._plan.ordered else self._landed.get()
-        error = future.exception()  # it waits
+        future = next(iter(self._under_way)) if self._plan.ordered else waits.item(self._landed)
+        error = waits.result(future)
         number, item = self._under_way.pop(future)
         if error is None:
             return [future.result()]
@@ -192,7 +192,7 @@ class _Crew:
     def join(self) -> None:
         """Wait until the last thread has ended."""
         for thread in self._threads:
-            thread.join()
+            waits.thread(thread)
 
 
 def _call(future: futures.Future[R], fn: Callable[[I_], R], item: I_) -> None:

@@ -16,7 +16,7 @@ import select
 import socket
 import ssl
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
 from http.client import HTTPConnection as StandardConnection
@@ -37,7 +37,7 @@ from urllib3.exceptions import (
 )
 from urllib3.util import connection as dialling
 
-from httpkit._core import interrupts
+from httpkit._core import interrupts, waits
 from httpkit._core.clock import CLOCK
 from httpkit._core.hints import TUNNEL_FAILED
 from httpkit._transport import _upstream, raw_response
@@ -58,6 +58,9 @@ _PASSING = frozenset({"408", "429", "500", "502", "503", "504"})
 # without a word: Apache keeps one for 5 s, nginx for 75, load balancers of AWS for 60; Go's client
 # keeps it for 90 (2026-11). A request that is not retried is not risked on it.
 _LONGEST_IDLE = 60.0
+# A server that hung up while it was sent to; the last is what Windows says.
+_HUNG_UP = (BrokenPipeError, ConnectionResetError, ConnectionAbortedError)
+_STOCK_CREATE = dialling.create_connection
 _OPTION_FIELDS = frozenset({"connection", "proxy-connection"})
 # A reason phrase beyond this is no reason but a page.
 _LONGEST_REASON = 100
@@ -110,12 +113,14 @@ class HTTPConnection(stock.HTTPConnection):
         _check_labels(host)
         family = dialling.allowed_gai_family()
         failure = OSError("the name has no address")
+        create: Callable[..., socket.socket] = dialling.create_connection
+        if waits.IS_SLICED and create is _STOCK_CREATE:
+            create = _create_interruptible
         for *_, place in socket.getaddrinfo(host, self.port, family, socket.SOCK_STREAM):
             limit = exchange.clip(self.timeout)
+            address = str(place[0]), int(place[1])
             try:
-                sock = dialling.create_connection(
-                    (str(place[0]), int(place[1])), limit, self.source_address, self.socket_options
-                )
+                sock = create(address, limit, self.source_address, self.socket_options)
             except OSError as error:
                 interrupts.hide(error)
                 failure = error
@@ -190,6 +195,8 @@ class HTTPConnection(stock.HTTPConnection):
             # As without TLS: urllib3 then looks for an answer. A server may say why it hung
             # up, in an alert or with a status, and that is worth more than that it did.
             raise BrokenPipeError(errno.EPIPE, "the server closed the TLS connection") from error
+        except ConnectionAbortedError as error:  # as Windows calls it: WSAECONNABORTED
+            raise BrokenPipeError(errno.EPIPE, "the server closed the connection") from error
         except TimeoutError as error:
             raise _sending_timed_out(self) from error
 
@@ -202,7 +209,8 @@ class HTTPConnection(stock.HTTPConnection):
             sys.audit("http.client.send", self, data)
             sock: Any = self.sock
             while view:  # `sendall` has one timeout for all of it
-                view = view[sock.send(view) :]
+                sent = waits.send(sock, view) if waits.IS_SLICED else sock.send(view)
+                view = view[sent:]
                 self._apply(exchange)
         except Exception as error:
             interrupts.hide(error)  # urllib3 ignores a broken pipe
@@ -278,8 +286,11 @@ class HTTPConnection(stock.HTTPConnection):
         try:
             self.sock.settimeout(exchange.clip(exchange.send_timeout))
             sys.audit("http.client.send", self, request)
-            self.sock.sendall(request)
-        except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError) as error:
+            if waits.IS_SLICED:
+                waits.send_all(self.sock, request)
+            else:
+                self.sock.sendall(request)
+        except (*_HUNG_UP, ssl.SSLEOFError) as error:
             interrupts.hide(error)  # else the answer may have come before
         except TimeoutError as error:
             raise _sending_timed_out(self) from error
@@ -333,6 +344,24 @@ class HTTPConnection(stock.HTTPConnection):
     def authority(self) -> str:
         """Return what its Host fields say."""
         return self.host if self.port == self.default_port else f"{self.host}:{self.port}"
+
+
+def _create_interruptible(
+    address: tuple[str, int], seconds: float | None, source: Any, options: Any
+) -> socket.socket:
+    """Connect as urllib3 does; Ctrl-C ends the wait on Windows too."""
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        for option in options or ():
+            sock.setsockopt(*option)
+        if source:
+            sock.bind(source)
+        waits.connect(sock, address, seconds)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 def _poller_of(sock: Any) -> Any:

@@ -19,7 +19,7 @@ from http.client import HTTPException, HTTPMessage, HTTPResponse, IncompleteRead
 from socket import socket
 from typing import Any, Protocol, TypeVar
 
-from httpkit._core import interrupts
+from httpkit._core import interrupts, waits
 from httpkit._core.clock import CLOCK
 from httpkit._core.patterns import pattern
 
@@ -212,6 +212,8 @@ class SocketReader(io.RawIOBase):
             self._sock.settimeout(limit)
             self._applied = limit
         try:
+            if waits.IS_SLICED:
+                return waits.socket_call(self._sock, self._sock.recv_into, buffer)
             return self._sock.recv_into(buffer)
         except Exception as error:
             if not self._is_handed_over:  # else nobody is between the caller and the error
