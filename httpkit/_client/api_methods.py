@@ -12,8 +12,8 @@ from httpkit._client.verbs import Verbs
 from httpkit._core.types import ImportedLater, Params
 from httpkit._diagnostics.errors import ConfigurationError
 from httpkit._messages.response import adopt
-from httpkit._policy.options import ListOptions, OperationOptions, check_known
-from httpkit._policy.retry import RetryPolicy, as_policy
+from httpkit._policy.options import ListOptions, OperationOptions, SessionOptions, check_known
+from httpkit._policy.retry import as_policy
 
 if TYPE_CHECKING:
     from concurrent import futures
@@ -34,12 +34,9 @@ I_ = TypeVar("I_")
 
 
 class ApiMethods(Verbs):
-    """The methods of a session that are not one plain request."""
+    """The methods of a session that are more than one plain request."""
 
-    if TYPE_CHECKING:
-        retry: RetryPolicy | int | None  # Session defines it
-
-    def __init_subclass__(cls, **keywords: Any) -> None:
+    def __init_subclass__(cls, **keywords: Unpack[SessionOptions]) -> None:
         super().__init_subclass__(**keywords)
         if "httpkit._resources.resource" not in sys.modules:
             return  # nobody has a resource then

@@ -1,48 +1,38 @@
-"""From a prepared request to its response.
+"""From a prepared request to its final response: redirects, retries, signatures, limits.
 
-    follow -> persist -> _sign_and_send -> _transmit
+    follow -> send_with_retries -> _attempt -> attempt.attempt -> transmit
 
-Each step has one concern (redirects, retries, credentials, one attempt), calls only the
-next, and frees the connection when it gives up. Nearly every request is plain, and settled
-by the answer to its first attempt: that one takes none of these steps (`_at_once`).
+Each step has one concern and calls only the next.
 """
 
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import BaseAdapter
-from requests.auth import HTTPDigestAuth
-from requests.exceptions import InvalidHeader, TooManyRedirects
-from urllib3.exceptions import HTTPError as WireError
+from requests.exceptions import TooManyRedirects
 
-from httpkit._client import settings
-from httpkit._core import header_fields, interrupts, upstream
+from httpkit._client.attempt import AdapterHolder, Options, attempt, check_deadline, deadline_of
+from httpkit._core import upstream
 from httpkit._core.clock import CLOCK
 from httpkit._core.types import RequestsResponse
 from httpkit._diagnostics import errors, log_records
-from httpkit._messages.body import ReplayableBody, SourceError
-from httpkit._messages.request import Call, PreparedRequest
-from httpkit._messages.response import Response, drain, is_handed_over, receive
+from httpkit._messages.call import Call, call_of
+from httpkit._messages.request import PreparedRequest
+from httpkit._messages.response import drain, is_handed_over
 from httpkit._policy import limits, redirects, retry
-from httpkit._transport import fast_path, raw_response
+from httpkit._transport import raw_response
 
-# Inside an attempt requests must not look where a redirect leads: it would read the whole
-# body of the redirect to find out.
-ATTEMPTING: ContextVar[bool] = ContextVar("attempting", default=False)
-
-ResponseT = TypeVar("ResponseT", requests.Response, Response | None)
+# Statuses after which there may be more to do than the policy says: another signature, or a
+# pause for all threads.
+_NOTEWORTHY = frozenset({401, 403, 429, 503})
 
 
-class Sender(redirects.Rebuilder, Protocol):
+class Sender(AdapterHolder, redirects.Rebuilder, Protocol):
     """What a delivery needs of a session."""
 
     cookies: Any
@@ -50,10 +40,6 @@ class Sender(redirects.Rebuilder, Protocol):
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         """Send a request; each hop of a redirect goes through it, so that overrides see it."""
-        ...
-
-    def get_adapter(self, url: str) -> BaseAdapter:
-        """Return what sends to a URL."""
         ...
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
@@ -67,44 +53,52 @@ class Sender(redirects.Rebuilder, Protocol):
         ...
 
 
-# Answers after which there may be more to do than the policy says: another signature, or a pause
-# for all threads.
-_TELLING = frozenset({401, 403, 429, 503})
+class Reading(Protocol):
+    """What a mode decides about the delivery of a request."""
+
+    keeps_foreign: bool
+
+    def read(
+        self, response: requests.Response, limit: int | None, check: Callable[[], None]
+    ) -> None:
+        """Read a body into memory."""
+        ...
 
 
 @dataclass(slots=True, eq=False)  # not frozen, which would take 1 us longer to make
 class Delivery:
-    """One request on its way, with requests' keywords for `send`.
+    """One request that is being sent, with requests' keywords for `send`.
 
     Attributes:
         session: Whose request it is.
-        transmit: Sends once; requests' own `send`.
-        request: What is sent; its call has begun.
+        mode: How bodies are read.
+        transmit: Sends once, and leaves the request as it is.
+        request: What is sent; its call has started.
         options: timeout, stream, verify, cert and proxies.
+        follows_redirects: Whether a redirect will be followed, here or by whom this is a hop of.
         budget: The session's tokens for retries.
         host_throttle: Which hosts asked to be left alone for now.
-        pace: The session's own rate; None is off.
-        may_send_fast: Whether `transmit` is requests' own, which `express` may pass over; no longer
-            once it found that it cannot.
-        is_strict: Whether we read the body, under limits; requests reads it otherwise.
+        rate_limiter: The session's own rate; None is off.
     """
 
     session: Sender
-    transmit: Callable[..., requests.Response]
+    mode: Reading
+    transmit: Callable[[PreparedRequest, Options], requests.Response]
     request: PreparedRequest
-    options: dict[str, Any]
+    options: Options
+    follows_redirects: bool
     budget: limits.Budget
     host_throttle: limits.HostThrottle
-    pace: limits.RateLimiter | None = None
-    may_send_fast: bool = False
-    is_strict: bool = True
+    rate_limiter: limits.RateLimiter | None
 
     @property
     def _call(self) -> Call:
-        return self.request.call or Call()
+        return call_of(self.request)
+
+    # ---- Redirects
 
     def follow(self) -> requests.Response:
-        """Send the request and follow where its answers lead.
+        """Send the request and follow where its responses lead.
 
         Raises:
             RedirectError: A redirect leads where this request must not go.
@@ -116,7 +110,7 @@ class Delivery:
         return [first, *self.iter_redirects(first)][-1]
 
     def iter_redirects(self, response: requests.Response) -> Generator[requests.Response]:
-        """Send what the redirects ask for, one after the other; give each answer.
+        """Send what the redirects ask for, one after the other; give each response.
 
         Raises: as `follow`.
         """
@@ -126,16 +120,19 @@ class Delivery:
             if len(history) >= self.session.max_redirects:
                 raise _too_many(response, self.session.max_redirects)
             drain(response, self._check_deadline)
-            request = self._onward(response, request, location)
+            request = redirects.follow(response, request, call_of(request), location, self.session)
+            redirects.check_progress(response, request)
+            withheld = call_of(request).credentials.withheld
+            log_records.redirect(response, request, credentials_withheld=withheld)
             proxies = self.session.rebuild_proxies(request, proxies)
             history.append(response)
-            sent = {**self.options, "proxies": proxies, "allow_redirects": False}
-            response = self.session.send(request, **sent)
+            options = {**self.options, "proxies": proxies, "allow_redirects": False}
+            response = self.session.send(request, **options)
             response.history = [*history, *response.history]
             yield response
 
-    def peek(self, response: requests.Response) -> PreparedRequest | None:
-        """Return the request that a redirect asks for, unsent; None for any other answer."""
+    def next_request(self, response: requests.Response) -> PreparedRequest | None:
+        """Return the request that a redirect asks for, unsent; None for any other response."""
         location = self.session.get_redirect_target(response)
         if not location:
             return None
@@ -143,308 +140,134 @@ class Delivery:
             onward = redirects.follow(response, self.request, self._call, location, self.session)
         except errors.RedirectError:
             return None
-        # It is sent whenever the caller likes: its clock starts then.
-        onward.call = (onward.call or Call())._replace(ends_at=None, follows=False)
+        # It is sent whenever the caller likes: its deadline starts then.
+        onward.call = call_of(onward)._replace(deadline=None, is_hop=False)
         return onward
 
-    def _onward(
-        self, response: requests.Response, request: PreparedRequest, location: str
-    ) -> PreparedRequest:
-        call = request.call or Call()
-        onward = redirects.follow(response, request, call, location, self.session)
-        redirects.check_progress(response, onward)
-        log_records.redirect(
-            response, onward, credentials_withheld=(onward.call or call).credentials_withheld
-        )
-        return onward
+    # ---- Retries
 
     def send_with_retries(self) -> requests.Response:
-        """Send the request until its policy is content.
+        """Send the request until it needs no further attempt.
 
         Raises:
             RequestException: The last attempt failed; the attempts and the reason to stop
                 are on the error.
         """
         call, started = self._call, CLOCK.monotonic()
-        first = self._at_once(call)
-        if isinstance(first, RequestsResponse) and _is_settled(first, call):
-            self._refund_budget(first)
-            first.__dict__["credentials_withheld"] = call.credentials_withheld
-            return first
-        retry_state = retry.RetryState(
-            policy=call.retry,
+        state = retry.RetryState(
+            policy=call.options.retry,
             request=self.request,
             not_replayable_reason=self.request.body_start.not_replayable_reason,
-            remaining=self._remaining,
+            deadline=deadline_of(self.request),
             spend=self._spend,
-            keeps_foreign=not self.is_strict,
-            attempts=0 if first is None else 1,
+            keeps_foreign=self.mode.keeps_foreign,
+            started=started,
         )
         try:
-            response = self._settle(retry_state, first)
+            response = retry.send_with_retries(lambda: self._attempt(state), state, self._release)
         except requests.RequestException as error:
             errors.annotate(
                 error,
                 self.request,
-                attempts=retry_state.attempts,
+                attempts=state.attempts,
                 seconds=CLOCK.monotonic() - started,
-                stop_reason=retry_state.stop_reason,
-                keeps_foreign=not self.is_strict,
+                stop_reason=state.stop_reason,
+                keeps_foreign=self.mode.keeps_foreign,
             )
             raise
-        self._refund_budget(response, retry_state.refund(response))
+        if self.budget:
+            gain = limits.SUCCESS_GAIN if response.status_code < 400 else 0
+            self.budget.refund(self._host, gain + state.refund(response))
         response.__dict__.update(
-            attempts=retry_state.attempts,
-            stop_reason=retry_state.stop_reason or retry_state.unrenewed,
-            credentials_withheld=call.credentials_withheld,
+            attempts=state.attempts,
+            stop_reason=state.stop_reason or state.not_renewed_reason,
+            credentials_withheld=call.credentials.withheld,
         )
         return response
 
-    def _at_once(self, call: Call) -> requests.Response | requests.RequestException | None:
-        """Make the first attempt the short way; None, with nothing sent, when there is none.
-
-        Saves 10 us: no copy of the request, which the short way leaves as it is, and no record
-        of a trial.
-        """
-        is_ready = self.may_send_fast and self.pace is None and not self.host_throttle
-        if not is_ready or (call.sign is not None and not call.is_signed):
-            return None
-        try:
-            response = self._noted(self._send_fast, self.request, self.options, 1)
-        except requests.RequestException as error:
-            return error
-        if response is None:
-            self.may_send_fast = False  # what stands in the way will not be gone in a moment
+    def _attempt(self, state: retry.RetryState) -> requests.Response:
+        """Make one attempt, signed; replace a rejected signature once."""
+        if self.host_throttle or self.rate_limiter is not None:
+            self._wait_for_rate_limit()
+        request, credentials = self.request, self._call.credentials
+        if credentials.sign and not (credentials.is_signed and state.attempts == 0):
+            request = self._sign(state)
+        state.attempts += 1
+        response = attempt(self.transmit, self._read, request, self.options, state.attempts)
+        if response.status_code not in _NOTEWORTHY:
+            return response
+        can_renew = credentials.sign and credentials.refreshable and not state.was_renewed
+        if response.status_code == 401 and can_renew:
+            return self._renew(response, request, state)
+        self._record_retry_after(response)
         return response
 
-    def _refund_budget(self, response: requests.Response, tokens_spent: int = 0) -> None:
-        """Give back what a call that got through cost; a success gives one token more."""
-        if not self.budget:
-            return
-        gain = limits.SUCCESS_GAIN if response.status_code < 400 else 0
-        self.budget.refund(self._host, tokens_spent + gain)
-
-    def _settle(
-        self,
-        retry_state: retry.RetryState,
-        first: requests.Response | requests.RequestException | None,
-    ) -> requests.Response:
-        """Go on until the policy is content.
-
-        Args:
-            retry_state: Knows of the first attempt, if it was made.
-            first: What came of it; None when it was not made.
-        """
-
-        def attempt() -> requests.Response:
-            self._wait_for_rate_limit()
-            return self._sign_and_send(retry_state)
-
+    def _sign(self, state: retry.RetryState) -> PreparedRequest:
+        """Return a signed copy; failing to sign has retries of its own, and is not retried here."""
+        sign: Any = self._call.credentials.sign
         try:
-            if first is None:
-                first = attempt()
-            elif isinstance(first, RequestsResponse):
-                first = self._renewed(first, self.request, retry_state)
-        except requests.RequestException as error:
-            first = error
-        if isinstance(first, requests.RequestException) and retry_state.policy is None:
-            raise first
-        if isinstance(first, RequestsResponse) and retry_state.is_settled(first):
-            return first
-        return retry.send_with_retries(first, attempt, retry_state, self._release)
+            signed: PreparedRequest = sign(self.request.copy())
+        except BaseException:
+            state.is_unsigned = True
+            raise
+        return signed
 
-    def _sign_and_send(self, retry_state: retry.RetryState) -> requests.Response:
-        """Make one attempt."""
-        call = self._call
-        attempt: requests.PreparedRequest = self.request.copy()
-        if call.sign and not (call.is_signed and retry_state.attempts == 0):
-            attempt = _signed(attempt, call.sign, retry_state)
-        retry_state.attempts += 1
-        return self._renewed(self._transmit(attempt, retry_state.attempts), attempt, retry_state)
-
-    def _renewed(
-        self,
-        response: requests.Response,
-        attempt: requests.PreparedRequest,
-        retry_state: retry.RetryState,
+    def _renew(
+        self, response: requests.Response, rejected: PreparedRequest, state: retry.RetryState
     ) -> requests.Response:
-        """Replace a rejected signature once, if there is another; return the answer to it."""
-        call = self._call
-        if (
-            response.status_code != 401
-            or not call.sign
-            or not call.refreshable
-            or retry_state.was_renewed
-        ):
-            return response
-        call.refreshable.reject(attempt)  # whatever this body allows: the next call needs it
-        if retry_state.not_replayable_reason:
-            retry_state.unrenewed = f"not signed again: {retry_state.not_replayable_reason}"
+        """Sign again after a 401, if the signature is another one; return the final response."""
+        refreshable: Any = self._call.credentials.refreshable
+        refreshable.reject(rejected)  # whether or not this body can be sent again
+        if state.not_replayable_reason:
+            state.not_renewed_reason = f"not signed again: {state.not_replayable_reason}"
             return response
         try:
-            renewed = _signed(self.request.copy(), call.sign, retry_state)
+            renewed = self._sign(state)
         except BaseException:
             response.close()
             raise
-        if (renewed.url, renewed.headers) == (attempt.url, attempt.headers):
+        if (renewed.url, renewed.headers) == (rejected.url, rejected.headers):
             return response
-        retry_state.was_renewed = True
+        state.was_renewed = True
         self._release(response)
         self._wait_for_rate_limit()
         log_records.renewed(renewed)
-        response = self._transmit(renewed, retry_state.attempts)
+        response = attempt(self.transmit, self._read, renewed, self.options, state.attempts)
         if response.status_code != 401:
-            call.refreshable.accept(renewed)
+            refreshable.accept(renewed)
+        self._record_retry_after(response)
         return response
-
-    def _transmit(self, attempt: requests.PreparedRequest, number: int) -> requests.Response:
-        """Send once and read the answer, within what is left of the deadline."""
-        self._check_deadline()
-        self.request.body_start.begin(attempt.body)
-        timeout = settings.clip(self.options["timeout"], self._remaining())
-        options = {**self.options, "timeout": timeout}
-        inside = ATTEMPTING.set(True)
-        try:
-            return self._noted(self._attempt, attempt, options, number)
-        finally:
-            ATTEMPTING.reset(inside)
-            if isinstance(attempt.body, ReplayableBody):
-                attempt.body.close()
-
-    def _noted(
-        self,
-        send: Callable[[Any, dict[str, Any]], ResponseT],
-        attempt: requests.PreparedRequest,
-        options: dict[str, Any],
-        number: int,
-    ) -> ResponseT:
-        """Do as `_guarded`, and log what came of it for who wants to know."""
-        if not log_records.REQUESTS.isEnabledFor(logging.DEBUG):
-            return self._guarded(send, attempt, options)
-        note = log_records.Note(attempt, number)
-        try:
-            response = self._guarded(send, attempt, options)
-        except BaseException as error:
-            note.failed(error)
-            raise
-        if response is not None:
-            note.answered(response)
-        return response
-
-    def _guarded(
-        self,
-        send: Callable[[Any, dict[str, Any]], ResponseT],
-        attempt: requests.PreparedRequest,
-        options: dict[str, Any],
-    ) -> ResponseT:
-        """Send and read the answer, if there is one; what goes wrong is raised as requests' own."""
-        try:
-            response = send(attempt, options)
-            if response is None:
-                return response
-            self._read(response)
-        except Exception as error:
-            interrupts.reveal(error)
-            if isinstance(error, requests.Timeout):
-                self._check_deadline(error)
-            if isinstance(error, requests.RequestException):
-                raise
-            if isinstance(error, (WireError, OSError)):  # requests lets some of them pass
-                raise requests.ConnectionError(error, request=attempt) from error
-            raise
-        if response.status_code in _TELLING:
-            self._record_retry_after(response)
-        return response
-
-    def _send_fast(self, attempt: PreparedRequest, options: dict[str, Any]) -> Response | None:
-        return fast_path.send(self.session, attempt, options)
-
-    def _attempt(
-        self, attempt: requests.PreparedRequest, options: dict[str, Any]
-    ) -> requests.Response:
-        """Send once, the short way where it is plain."""
-        if self.may_send_fast and isinstance(attempt, PreparedRequest):
-            response = self._send_fast(attempt, options)
-            if response is not None:
-                return response
-        with notify_sources():
-            return _closing(
-                self.transmit, attempt, {**options, "stream": True, "allow_redirects": False}
-            )
-
-    def _wait_for_rate_limit(self) -> None:
-        """Wait while the host wants to be left alone, and for the session's own rate.
-
-        Raises:
-            DeadlineExceededError: The deadline leaves no time for it.
-        """
-        self._await_host()
-        if self.pace is None:
-            return
-        seconds = self.pace.wait(self._host, CLOCK.monotonic(), self._remaining())
-        if seconds is None and self._call.deadline is None:
-            raise errors.DeadlineExceededError(
-                f"rate_limit={self.pace.rate_limit!r} gave no place: nothing was sent for"
-                f" {errors.describe(self.request)}",
-                request=self.request,
-            )
-        if seconds is None:
-            raise self._no_time(f"its turn at rate_limit={self.pace.rate_limit!r}")
-        if seconds:
-            why = f"for its turn at rate_limit={self.pace.rate_limit!r}"
-            log_records.pause(self.request, wait=seconds, why=why, level=logging.DEBUG)
-            CLOCK.sleep(seconds)
-        self._await_host()  # somebody may have been told while this one waited
-
-    def _await_host(self) -> None:
-        if not self.host_throttle or self._call.retry is None:
-            return
-        # Again after the wait: another thread may have been told to wait longer.
-        while seconds := self.host_throttle.left(self._host, CLOCK.monotonic()):
-            if seconds >= self._remaining():
-                raise self._no_time(f"the {seconds:.2f} s for which {self._host} asked to wait")
-            level = logging.WARNING if seconds > self._call.retry.max_backoff else logging.INFO
-            log_records.pause(self.request, wait=seconds, why="as the host asked", level=level)
-            CLOCK.sleep(seconds)
-
-    def _no_time(self, what: str) -> errors.DeadlineExceededError:
-        return errors.DeadlineExceededError(
-            f"the deadline of {self._call.deadline or 0:g} s leaves no time for {what}: nothing"
-            f" was sent for {errors.describe(self.request)}",
-            request=self.request,
-        )
-
-    def _record_retry_after(self, response: requests.Response) -> None:
-        """Note that a host wants to be left alone, for all threads of the session."""
-        policy = self._call.retry
-        if policy is not None and (pause := retry.pause_for_all(policy, response)):
-            self.host_throttle.extend(self._host, CLOCK.monotonic(), pause)
 
     def _read(self, response: requests.Response) -> None:
-        if upstream.content_of(response) is not False:
-            return  # it came with the head, or a hook has read it
+        """Read the body into memory, unless the caller wants to."""
         if is_handed_over(response.raw):
             raw_response.lift_deadline(response.raw, self.options["timeout"])
             upstream.keep_content(response, b"")
             return  # nobody but the caller reads from the connection now
         try:
-            leads_on = self._call.follows and response.is_redirect and response.headers["location"]
-            if leads_on and self.is_strict:
+            if self.follows_redirects and response.is_redirect and response.headers["location"]:
                 drain(response, self._check_deadline)
             elif self.options["stream"]:
                 raw_response.lift_deadline(response.raw, self.options["timeout"])
-            elif self.is_strict or self._call.max_body is not None:
-                limit = self._call.max_body
-                receive(response, limit=limit, check=self._check_deadline)
             else:
-                _ = response.content
+                self.mode.read(response, self._call.options.max_body, self._check_deadline)
         except BaseException:
             response.close()
             raise
 
     def _release(self, response: requests.Response) -> None:
+        """Free the connection of a response that is not the final one."""
         drain(response, self._check_deadline)
         self._check_deadline()
+
+    def _check_deadline(self) -> None:
+        check_deadline(self.request)
+
+    # ---- Limits
+
+    @property
+    def _host(self) -> str:
+        return urlsplit(self.request.url or "").netloc.rpartition("@")[2]
 
     def _spend(self, outcome: requests.Response | BaseException, capacity: int) -> int | None:
         if retry.asked_wait(outcome):  # the server paces its clients by itself
@@ -453,160 +276,57 @@ class Delivery:
         cost = limits.STATUS_COST if is_status else limits.TRANSPORT_COST
         return cost if self.budget.spend(self._host, cost, capacity) else None
 
-    @property
-    def _host(self) -> str:
-        return urlsplit(self.request.url or "").netloc.rpartition("@")[2]
+    def _record_retry_after(self, response: requests.Response) -> None:
+        """Note that a host wants to be left alone, for all threads of the session."""
+        policy = self._call.options.retry
+        if policy is not None and (pause := retry.pause_for_all(policy, response)):
+            self.host_throttle.extend(self._host, CLOCK.monotonic(), pause)
 
-    def _remaining(self) -> float:
-        ends_at = self._call.ends_at
-        return math.inf if ends_at is None else ends_at - CLOCK.monotonic()
+    def _wait_for_rate_limit(self) -> None:
+        """Wait while the host wants to be left alone, and for the session's own rate.
 
-    def _check_deadline(self, cause: Exception | None = None) -> None:
-        if self._remaining() <= 0:
-            raise _deadline_passed(self._call, self.request) from cause
+        Raises:
+            DeadlineExceededError: The deadline leaves no time for it.
+        """
+        self._wait_for_host()
+        if self.rate_limiter is None:
+            return
+        deadline, rate = deadline_of(self.request), f"rate_limit={self.rate_limiter.rate_limit!r}"
+        seconds = self.rate_limiter.wait(self._host, CLOCK.monotonic(), deadline.remaining())
+        if seconds is None and deadline.seconds is None:
+            raise errors.DeadlineExceededError(
+                f"{rate} gave no place: nothing was sent for {errors.describe(self.request)}",
+                request=self.request,
+            )
+        if seconds is None:
+            raise self._no_time(f"its turn at {rate}")
+        if seconds:
+            why = f"for its turn at {rate}"
+            log_records.pause(self.request, wait=seconds, why=why, level=logging.DEBUG)
+            CLOCK.sleep(seconds)
+        self._wait_for_host()  # another thread may have been told to wait meanwhile
 
+    def _wait_for_host(self) -> None:
+        policy = self._call.options.retry
+        if not self.host_throttle or policy is None:
+            return
+        # Again after the wait: another thread may have been told to wait longer.
+        while seconds := self.host_throttle.left(self._host, CLOCK.monotonic()):
+            if seconds >= deadline_of(self.request).remaining():
+                raise self._no_time(f"the {seconds:.2f} s for which {self._host} asked to wait")
+            level = logging.WARNING if seconds > policy.max_backoff else logging.INFO
+            log_records.pause(self.request, wait=seconds, why="as the host asked", level=level)
+            CLOCK.sleep(seconds)
 
-def _is_settled(response: requests.Response, call: Call) -> bool:
-    """Say at a glance whether nothing is left to do after the first answer."""
-    status = response.status_code
-    return status not in _TELLING and (call.retry is None or status not in call.retry.statuses)
-
-
-@contextmanager
-def notify_sources() -> Generator[None]:
-    """Raise what a body's source raised, which travels hidden from urllib3."""
-    try:
-        yield
-    except SourceError as error:
-        raise error.error from error.error.__cause__
-
-
-def _signed(
-    request: requests.PreparedRequest,
-    sign: Callable[[requests.PreparedRequest], requests.PreparedRequest],
-    retry_state: retry.RetryState,
-) -> requests.PreparedRequest:
-    """Sign a request; what goes wrong there has retries of its own, and is not repeated here."""
-    try:
-        return sign(request)
-    except BaseException:
-        retry_state.is_unsigned = True
-        raise
-
-
-def _closing(
-    transmit: Callable[..., requests.Response],
-    attempt: requests.PreparedRequest,
-    options: dict[str, Any],
-) -> requests.Response:
-    """Send, and close the answer when a hook raises: nobody else would."""
-    hooks: Any = attempt.hooks.get("response")
-    if not hooks:
-        attempt.hooks = {**attempt.hooks, "response": []}
-        return transmit(attempt, **options)
-    hooks = [hooks] if callable(hooks) else list(hooks)
-    guarded = [_Answering(h) if _is_of_digest(h) else h for h in hooks]
-    seen: list[requests.Response] = []
-    attempt.hooks = {**attempt.hooks, "response": [_Seeing(seen), *guarded]}
-    try:
-        return transmit(attempt, **options)
-    except BaseException:
-        for response in seen:
-            response.close()
-        raise
-    finally:
-        attempt.hooks = {**attempt.hooks, "response": hooks}
+    def _no_time(self, what: str) -> errors.DeadlineExceededError:
+        return errors.DeadlineExceededError(
+            f"the deadline of {deadline_of(self.request).seconds or 0:g} s leaves no time for"
+            f" {what}: nothing was sent for {errors.describe(self.request)}",
+            request=self.request,
+        )
 
 
 def _too_many(response: requests.Response, most: int) -> TooManyRedirects:
     error = TooManyRedirects(f"exceeded {most} redirects", response=response)
     error.attempts = response.__dict__.get("attempts", 1)  # type: ignore[attr-defined]  # as on all errors
     return error
-
-
-def _is_of_digest(hook: object) -> bool:
-    return isinstance(getattr(hook, "__self__", None), HTTPDigestAuth)
-
-
-@dataclass(frozen=True, slots=True)
-class _Answering:
-    """The hook of requests' HTTPDigestAuth, which believes every challenge."""
-
-    hook: Callable[..., Any]
-
-    def __call__(self, response: requests.Response, **options: Any) -> Any:
-        challenge = response.headers.get("www-authenticate", "")
-        if 400 <= response.status_code < 500 and not header_fields.is_value(challenge):
-            raise self._invalid(response, "it holds a control character")
-        try:
-            return self.hook(response, **options)
-        except (LookupError, TypeError, AttributeError) as error:
-            self._forget()
-            raise self._invalid(response, repr(error)) from error
-
-    def _forget(self) -> None:
-        """Forget the challenge, with which the next request of this thread would fail, too."""
-        signer: HTTPDigestAuth = self.hook.__self__  # type: ignore[attr-defined]
-        upstream.forget_challenge(signer)
-
-    @staticmethod
-    def _invalid(response: requests.Response, why: str) -> InvalidHeader:
-        return InvalidHeader(
-            f"the Digest challenge in WWW-Authenticate cannot be answered: {why}",
-            request=response.request,
-            response=response,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Seeing:
-    """A hook that notes the answer before the caller's hooks get it."""
-
-    seen: list[requests.Response]
-
-    def __call__(self, response: requests.Response, **_: Any) -> None:
-        self.seen.append(response)
-
-
-def receive_error(response: requests.Response, limit: int | None) -> None:
-    """Read the body of a streamed error, within its call's deadline.
-
-    Raises:
-        RequestException: It cannot be read; the error says after how many attempts.
-    """
-    call = getattr(response.request, "call", None) or Call()
-    started = CLOCK.monotonic()
-
-    def check() -> None:
-        if call.ends_at is not None and CLOCK.monotonic() >= call.ends_at:
-            raise _deadline_passed(call, response.request)
-
-    try:
-        receive(response, limit=limit, check=check)
-    except requests.RequestException as error:
-        response.close()
-        attempts = getattr(response, "attempts", 1)
-        seconds = CLOCK.monotonic() - started
-        errors.annotate(
-            error, response.request, attempts=attempts, seconds=seconds, stop_reason=None
-        )
-        raise
-
-
-def _deadline_passed(call: Call, request: requests.PreparedRequest) -> errors.DeadlineExceededError:
-    return errors.DeadlineExceededError(
-        f"the deadline of {call.deadline:g} s passed for {errors.describe(request)}",
-        request=request,
-    )
-
-
-def begin(request: PreparedRequest, call: Call, *, follows: bool) -> PreparedRequest:
-    """Return the request with its clock started; a later hop keeps the first one's."""
-    ends_at = call.ends_at
-    if ends_at is None and call.deadline is not None:
-        ends_at = CLOCK.monotonic() + call.deadline
-    follows = follows or call.follows
-    if (ends_at, follows) != (call.ends_at, call.follows):
-        call = call._replace(ends_at=ends_at, follows=follows)
-    request.call = call
-    return request

@@ -10,6 +10,7 @@ import operator
 import os
 import sys
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import repeat
@@ -49,7 +50,24 @@ _STOCK_PROXIES = getattr(sessions, "get_environ_proxies", None)
 _STOCK_NETRC = getattr(utils, "get_netrc_auth", None)
 
 
-def proxies(url: str, no_proxy: str | None) -> dict[str, str]:
+def proxies_for(url: str, explicit: Mapping[str, Any], *, trust_env: bool) -> dict[str, Any]:
+    """Return the proxies to use, by scheme: what was given, else what the environment says.
+
+    Args:
+        url: Where the request goes.
+        explicit: The session's proxies with the call's over them; None switches one off.
+        trust_env: Whether the environment is asked.
+    """
+    ambient = _ambient_proxies(url, explicit.get("no_proxy")) if trust_env else {}
+    if not explicit:
+        return ambient
+    chosen = {name: proxy for name, proxy in explicit.items() if proxy is not None}
+    if upstream.select_proxy(url, chosen):
+        return chosen
+    return {**{name: proxy for name, proxy in ambient.items() if name not in explicit}, **chosen}
+
+
+def _ambient_proxies(url: str, no_proxy: str | None) -> dict[str, str]:
     """Return the proxies of the environment for a URL, as requests does, by scheme.
 
     Args:
@@ -89,6 +107,13 @@ def _variables() -> Any:
     """
     held: Any = getattr(os.environ, "_data", None)
     return held if _IS_VARIABLES_ALONE and type(held) is dict else None  # pyright: ignore[reportUnknownVariableType]
+
+
+def trusted(verify: Any, *, trust_env: bool) -> Any:
+    """Return whom to trust: what was given, or for None and True the environment's bundle."""
+    if verify is None or verify is True:
+        return (ca_bundle() if trust_env else None) or True
+    return verify
 
 
 def ca_bundle() -> str | None:

@@ -21,7 +21,8 @@ from httpkit._core import header_fields, redaction, upstream, urls
 from httpkit._core.types import Auth, Hook, TokenTransport, is_mapping
 from httpkit._core.urls import Origin
 from httpkit._diagnostics.errors import ConfigurationError
-from httpkit._messages.request import Call, PreparedRequest, check_headers
+from httpkit._messages.call import Call, Credentials, call_of
+from httpkit._messages.request import PreparedRequest, check_headers
 from httpkit._policy.auth import NO_AUTH, Signer, as_signer, refreshable, resigner
 from httpkit._policy.options import fields_of
 
@@ -67,19 +68,19 @@ def prepare(request: requests.Request, owner: Owner, asked: Call) -> PreparedReq
     fields = fields_of(owner.headers)
     signer = _signer(request, owner, url, fields=fields if is_same_origin else None)
     hooks = _merge_hooks(request.hooks, owner.hooks)
-    call = asked._replace(
-        home=home if is_same_origin else frozenset({place}),
+    is_withheld = not is_same_origin and _holds_credentials(owner, fields)
+    credentials = Credentials(
+        allowed_origins=home if is_same_origin else frozenset((place,)),
         uses_session=is_same_origin,
         cookies=_own_cookies(request) if request.cookies else None,
+        sign=None if signer is NO_AUTH else resigner(signer),
         is_signed=True,
+        refreshable=None if signer is NO_AUTH else refreshable(signer),
         token_transport=owner,
+        withheld=_why_credentials_withheld(url) if is_withheld else None,
     )
-    if signer is not NO_AUTH:
-        call = call._replace(sign=resigner(signer), refreshable=refreshable(signer))
-    if any(hooks.values()):
-        call = call._replace(hooks=as_hooks(hooks.get("response")))
-    if not is_same_origin and _holds_credentials(owner, fields):
-        call = call._replace(credentials_withheld=_why_credentials_withheld(url))
+    own_hooks = as_hooks(hooks.get("response")) if any(hooks.values()) else ()
+    call = asked._replace(credentials=credentials, hooks=own_hooks)
     # With its call before it is signed: a strategy may ask for a token.
     prepared = PreparedRequest.blank(_as_method(request.method), call)
     params = settings.merge_params(owner.params if is_same_origin else None, request.params)
@@ -243,33 +244,18 @@ def refuse_plain_http(prepared: PreparedRequest) -> None:
     """Refuse to send credentials where anybody on the way can read them.
 
     Raises:
-        ConfigurationError: The request holds credentials and goes over plain http.
+        ConfigurationError: The request holds credentials, goes over plain http, and its call
+            does not allow it.
     """
-    if is_private(prepared.url or ""):
+    call = call_of(prepared)
+    if call.options.allow_http_auth or is_private(prepared.url or ""):
         return
     query = parse_qsl(urlsplit(prepared.url or "").query)
     names = [*prepared.headers, *(name for name, _ in query)]
     secret = next((n for n in names if redaction.is_secret(n) and n != "Cookie"), None)
-    signs = prepared.call is not None and prepared.call.sign is not None
-    if secret or signs:
+    if secret or call.credentials.sign:
         place = urls.format_origin(urls.origin(prepared.url or ""))
         raise ConfigurationError(
             f"credentials ({secret or 'auth'}) would travel unencrypted to {place}: use https,"
             " or allow_http_auth=True"
         )
-
-
-def merge_proxies(url: str, explicit: dict[str, Any], ambient: dict[str, Any]) -> dict[str, Any]:
-    """Return the proxies to use: what was said here, else what the environment says.
-
-    Args:
-        url: Where the request goes.
-        explicit: The session's proxies with the call's over them; None switches one off.
-        ambient: The environment's.
-    """
-    if not explicit:
-        return ambient
-    chosen = {name: proxy for name, proxy in explicit.items() if proxy is not None}
-    if upstream.select_proxy(url, chosen):
-        return chosen
-    return {**{name: proxy for name, proxy in ambient.items() if name not in explicit}, **chosen}

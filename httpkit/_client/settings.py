@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, cast
@@ -23,17 +22,6 @@ from httpkit._policy.auth import as_signer
 from httpkit._policy.dispatch import as_dispatch
 from httpkit._policy.limits import check_rate_limit
 from httpkit._policy.retry import as_policy
-
-# What strict=False means: requests' own defaults.
-LENIENT: Mapping[str, object] = {
-    "timeout": None,
-    "deadline": None,
-    "retry": None,
-    "raise_for_status": False,
-    "max_body": None,
-    "allow_http_auth": True,
-    "redirect_body": True,
-}
 
 # What requests assigns in its own constructor, so that a class attribute would be lost.
 REQUESTS_SETTINGS = ("auth", "headers", "params", "cookies", "proxies", "verify", "cert")
@@ -165,27 +153,6 @@ _CHECKS: Mapping[str, Callable[[str, Any], None]] = {
     "redirect_body": _check_flag,
     "strict": _check_flag,
 }
-
-
-def clip(timeout: Any, remaining: float) -> Any:
-    """Shorten a timeout to what is left of the deadline.
-
-    Args:
-        timeout: Seconds, (connect, read), None for off, or urllib3's Timeout as it is.
-        remaining: Seconds, above 0; infinity leaves the timeout alone.
-    """
-    if remaining == math.inf:
-        return timeout
-    if hasattr(timeout, "connect_timeout"):  # urllib3's own
-        clipped = timeout.clone()
-        clipped.total = remaining if clipped.total is None else min(clipped.total, remaining)
-        return clipped
-    pair: tuple[Any, ...] = timeout if is_tuple(timeout) else (timeout, timeout)
-    connect, read = pair
-    return (
-        remaining if connect is None else min(connect, remaining),
-        remaining if read is None else min(read, remaining),
-    )
 
 
 def format_params(params: Any) -> Any:

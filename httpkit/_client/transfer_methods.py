@@ -25,13 +25,12 @@ else:
     uploads = ImportedLater("httpkit._transfers.upload")
 
 
-class Transfers(Verbs):
-    """The transfers of a session."""
+class TransferMethods(Verbs):
+    """The downloads and uploads of a session."""
 
     if TYPE_CHECKING:
         _whole_url: Callable[..., str]  # Session defines these
         _homes_of: Callable[[str], frozenset[Origin]]
-        redirect_body: bool
 
     def download(
         self,

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
-import requests
-
+from httpkit._client.configuration import ConfiguredSession
 from httpkit._core.types import Data, Json, Params
 from httpkit._messages.response import Response
 from httpkit._policy.options import DataOptions, GetOptions, PostOptions, RequestOptions, Table
@@ -17,7 +16,7 @@ from httpkit._policy.options import DataOptions, GetOptions, PostOptions, Reques
 T = TypeVar("T")
 
 
-class Verbs(requests.Session):
+class Verbs(ConfiguredSession):
     """The verbs of a session: with `on_status` they may return what a handler returns."""
 
     if TYPE_CHECKING:

@@ -1,13 +1,13 @@
-"""What is about to be sent, and what its call asked for."""
+"""A prepared request that knows its call, and how its body is sent again."""
 
 from __future__ import annotations
 
 import io
 from collections import deque
-from collections.abc import Callable, Collection, ItemsView, Iterable, Iterator, Mapping
+from collections.abc import Collection, ItemsView, Iterable, Iterator
 from dataclasses import dataclass, field
 from http.cookiejar import CookieJar
-from typing import Any, NamedTuple, Self, cast
+from typing import Any, Self, cast
 from urllib.parse import urlencode
 
 import requests
@@ -17,11 +17,11 @@ from requests.structures import CaseInsensitiveDict
 
 from httpkit._core import curl, header_fields, redaction, upstream
 from httpkit._core.patterns import pattern
-from httpkit._core.types import Hook, Refreshable, TokenTransport, is_mapping, is_tuple
-from httpkit._core.urls import Origin
+from httpkit._core.types import Hook, is_mapping, is_tuple
 from httpkit._diagnostics.errors import ConfigurationError
 from httpkit._messages import multipart
 from httpkit._messages.body import ReplayableBody
+from httpkit._messages.call import Call, call_of
 
 # A URL that is spelled as requests would spell it: no other characters, no dot segments, no empty
 # ones, and a path; a port that is one.
@@ -94,69 +94,15 @@ def _seekable_start(body: Any) -> int:
     return start
 
 
-class Call(NamedTuple):  # a dataclass takes four times as long to change
-    """What one call asked for; it follows the request from hop to hop.
-
-    Attributes:
-        retry: The RetryPolicy; None is off. Its type belongs to a floor above.
-        deadline: Seconds for the whole call; None is off.
-        ends_at: When the deadline passes, on the monotonic clock; None until the call starts.
-        max_body: The most bytes decoded into memory; None is off.
-        redirect_body: Whether a body may follow a redirect to another origin.
-        allow_http_auth: Whether credentials may travel unencrypted.
-        home: The origins that may see the credentials; empty once they were withheld.
-        uses_session: Whether the session's own credentials and cookies are among them.
-        cookies: The call's own, over the session's; None when it has none.
-        proxies: What the session and the call say of proxies, without the environment; None
-            when that is not known.
-        sign: Signs a request afresh; None when no strategy of ours is in play.
-        is_signed: Whether the request still carries the signature made at prepare.
-        refreshable: The strategy, which is told of a 401 before it signs again; None when another
-            signature would be the same.
-        token_transport: The session whose adapters, proxies and certificates a strategy's own
-            requests use, such as one for a token; None when there is none.
-        hooks: The caller's own, which see every response; not those that an auth registered.
-        credentials_withheld: Why credentials were not sent, for the message of a 401; None
-            when they were.
-        follows: Whether a redirect that answers this request will be followed.
-    """
-
-    retry: Any = None
-    deadline: float | None = None
-    ends_at: float | None = None
-    max_body: int | None = None
-    redirect_body: bool = False
-    allow_http_auth: bool = False
-    home: frozenset[Origin] = frozenset()
-    uses_session: bool = False
-    cookies: RequestsCookieJar | None = None
-    proxies: Mapping[str, Any] | None = None
-    sign: Callable[[requests.PreparedRequest], requests.PreparedRequest] | None = None
-    is_signed: bool = False
-    refreshable: Refreshable | None = None
-    token_transport: TokenTransport | None = None
-    hooks: tuple[Hook, ...] = ()
-    credentials_withheld: str | None = None
-    follows: bool = False
-
-    def __repr__(self) -> str:
-        shown = (f"{name}={value!r}" for name, value in self._asdict().items() if name in _SHOWN)
-        return f"Call({', '.join(shown)})"
-
-
-# The others hold credentials.
-_SHOWN = frozenset(Call._fields) - {"cookies", "proxies", "sign", "renewing", "carrier"}
-
-
 def is_repeatable(request: requests.PreparedRequest) -> bool:
     """Say whether a request is retried when its connection is lost."""
-    call = getattr(request, "call", None)
-    if not isinstance(call, Call) or call.retry is None:
+    policy = call_of(request).options.retry
+    if policy is None:
         return False
     body_start = getattr(request, "body_start", None)
     if isinstance(body_start, Body) and body_start.not_replayable_reason:
         return False
-    return may_repeat(request, call.retry.methods, call.retry.idempotency_header)
+    return may_repeat(request, policy.methods, policy.idempotency_header)
 
 
 def may_repeat(
@@ -180,6 +126,8 @@ class PreparedRequest(requests.PreparedRequest):
     url: str | None
     call: Call | None = None
     body_start: Body = Body()
+    # Whether it is being sent right now: requests must not look where its response leads.
+    is_attempt: bool = False
 
     @classmethod
     def adopt(cls, request: requests.PreparedRequest, *, masks: bool = True) -> PreparedRequest:

@@ -39,6 +39,7 @@ from httpkit._core import (
 from httpkit._core.server_sent_events import Event
 from httpkit._core.types import RequestsResponse
 from httpkit._diagnostics import error_reasons, errors
+from httpkit._messages.call import call_of
 
 T = TypeVar("T")
 # Beginnings by which requests takes a body for another encoding than UTF-8.
@@ -301,7 +302,7 @@ class Response(requests.Response):
 
     def _bound(self, what: str) -> server_sent_events.Bound:
         """Return what refuses a line or an event over the call's `max_body`."""
-        limit: int | None = getattr(getattr(self.request, "call", None), "max_body", None)
+        limit: int | None = call_of(self.request).options.max_body
 
         def bound(size: int) -> None:
             if limit is not None and size > limit:

@@ -6,7 +6,6 @@ The token request is a call of our own Session, with its retries, limits and err
 the adapters, proxies and certificates of the session whose request is signed, and nothing else.
 """
 
-import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
@@ -19,7 +18,7 @@ import requests
 from httpkit._client import preparation
 from httpkit._client.session import Session
 from httpkit._core import redaction, urls
-from httpkit._core.clock import CLOCK
+from httpkit._core.deadline import Deadline
 from httpkit._core.redaction import causes
 from httpkit._core.types import TokenTransport
 from httpkit._diagnostics import log_records
@@ -30,7 +29,8 @@ from httpkit._diagnostics.errors import (
     DeadlineExceededError,
     TokenError,
 )
-from httpkit._messages.request import Call, PreparedRequest
+from httpkit._messages.call import call_of
+from httpkit._messages.request import PreparedRequest
 from httpkit._oauth import token_cache
 from httpkit._oauth.token_cache import TokenCache, TokenSet
 from httpkit._policy import auth
@@ -108,12 +108,12 @@ class _TokenAuth(Strategy):
             RequestException: It cannot be reached, or not within the deadline of the call.
             ConfigurationError: A secret from a callable or the environment cannot be had.
         """
-        call = (r.call if isinstance(r, PreparedRequest) else None) or Call()
+        call = call_of(r)
         token = self._keeper.token(
-            partial(self._fetch, call.token_transport),
+            partial(self._fetch, call.credentials.token_transport),
             self._tell,
             leeway=self.leeway,
-            ends_at=_end(call),
+            deadline=call.deadline or Deadline.start(call.options.deadline),
         )
         r.headers["Authorization"] = f"Bearer {token}"
         hook = _ResponseHook(self)
@@ -327,13 +327,6 @@ def _token_of(request: requests.PreparedRequest) -> str:
 
 def _hidden(secret: Secret, what: str) -> redaction.Hidden:
     return redaction.Hidden(auth.text_of(secret, what))
-
-
-def _end(call: Call) -> float:
-    """Return when a call is over, on the monotonic clock; one that has not begun begins now."""
-    if call.ends_at is not None:
-        return call.ends_at
-    return math.inf if call.deadline is None else CLOCK.monotonic() + call.deadline
 
 
 def _ask(

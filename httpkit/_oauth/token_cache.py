@@ -17,6 +17,7 @@ import requests
 
 from httpkit._core import forks, header_fields, redaction, waits
 from httpkit._core.clock import CLOCK
+from httpkit._core.deadline import Deadline
 from httpkit._core.types import is_mapping
 from httpkit._diagnostics import error_reasons, errors
 from httpkit._diagnostics.errors import ConfigurationError, DeadlineExceededError, TokenError
@@ -205,7 +206,7 @@ class TokenCache:
         tell: Callable[[TokenSet], object] | None = None,
         *,
         leeway: float,
-        ends_at: float,
+        deadline: Deadline,
     ) -> str:
         """Return the token, fetched if there is none that serves.
 
@@ -213,8 +214,7 @@ class TokenCache:
             fetch: Called by one thread at a time, without a lock held.
             tell: Called with new tokens before any thread uses them; None calls nothing.
             leeway: Seconds before its end at which a token is replaced; at most half its life.
-            ends_at: When the deadline of the call passes, on the monotonic clock; infinity
-                without one.
+            deadline: Of the call that needs the token.
 
         Raises:
             DeadlineExceededError: Another thread's fetch takes longer than that.
@@ -226,7 +226,7 @@ class TokenCache:
                 return kept.value
             serves = kept is not None and CLOCK.monotonic() < kept.ends_at
             # A token that is replaced early must not cost the call its whole deadline.
-            mine = _Fetch((ends_at - CLOCK.monotonic()) / (2 if serves else 1))
+            mine = _Fetch(deadline.remaining() / (2 if serves else 1))
             try:
                 flight = self._join(mine)
                 if flight is mine:
@@ -237,7 +237,7 @@ class TokenCache:
                 continue
             if kept is not None and serves:
                 return kept.value  # another thread is about to replace it
-            if (token := _awaited(flight, ends_at)) is not None:
+            if (token := _awaited(flight, deadline)) is not None:
                 return token
 
     def reject(self, value: str) -> None:
@@ -317,13 +317,13 @@ class TokenCache:
         return tokens.access_token
 
 
-def _awaited(flight: _Fetch, ends_at: float) -> str | None:
+def _awaited(flight: _Fetch, deadline: Deadline) -> str | None:
     """Return what another thread fetched; None when this one must see for itself."""
     if flight.leader == threading.get_ident() and not flight.done.is_set():
         raise ConfigurationError(
             "on_refresh made a request that needs the token it is being told of"
         )
-    remaining = max(0.0, ends_at - CLOCK.monotonic())
+    remaining = max(0.0, deadline.remaining())
     if not waits.event(flight.done, min(remaining, threading.TIMEOUT_MAX)):
         raise DeadlineExceededError("the deadline passed while another thread asked for a token")
     if flight.error is not None:

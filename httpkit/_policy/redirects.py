@@ -15,7 +15,8 @@ from requests.exceptions import InvalidURL
 
 from httpkit._core import header_fields, upstream, urls
 from httpkit._diagnostics import errors
-from httpkit._messages.request import Body, Call, PreparedRequest
+from httpkit._messages.call import Call, call_of
+from httpkit._messages.request import Body, PreparedRequest
 
 # RFC 9110 sections 15.4.2 to 15.4.4: only POST becomes GET on 301 and 302; 303 asks for GET.
 _TO_GET = {301: frozenset({"POST"}), 302: frozenset({"POST"})}
@@ -69,17 +70,17 @@ def follow(
     onward = request.copy()
     onward.url = target
     session.rebuild_method(onward, response)
-    goes_home = urls.origin(target) in call.home
+    goes_home = urls.origin(target) in call.credentials.allowed_origins
     _rebuild_body(onward, response, call, is_same=onward.method == request.method, stays=goes_home)
     may_sign = _rebuild_auth(onward, response, session, goes_home=goes_home)
     if not goes_home:
         call = _leave(onward, call, may_sign=may_sign)
     elif not may_sign:
-        call = call._replace(sign=None)
+        call = call._replace(credentials=call.credentials._replace(sign=None))
     jar = _cookies(onward, response, call, session.cookies)
     onward.headers.pop("Cookie", None)
     onward.prepare_cookies(jar)
-    onward.call = call._replace(is_signed=False)
+    onward.call = call._replace(credentials=call.credentials._replace(is_signed=False), is_hop=True)
     return onward
 
 
@@ -93,14 +94,17 @@ def _leave(request: PreparedRequest, call: Call, *, may_sign: bool) -> Call:
     """
     target = request.url or ""
     dropped = _strip(request, call, keeps_hooks=may_sign)
+    held = call.credentials
     if not may_sign:
-        dropped = dropped or call.sign is not None
-        call = call._replace(sign=None)
-    home = frozenset({urls.origin(target)} if may_sign else ())
-    credentials_withheld = call.credentials_withheld or (_why(target) if dropped else None)
-    return call._replace(
-        home=home, uses_session=False, cookies=None, credentials_withheld=credentials_withheld
+        dropped = dropped or held.sign is not None
+        held = held._replace(sign=None)
+    held = held._replace(
+        allowed_origins=frozenset({urls.origin(target)} if may_sign else ()),
+        uses_session=False,
+        cookies=None,
+        withheld=held.withheld or (_why(target) if dropped else None),
     )
+    return call._replace(credentials=held)
 
 
 def _why(target: str) -> str:
@@ -174,7 +178,7 @@ def _rebuild_auth(
     session.rebuild_auth(request, response)
     after = request.headers.get("Authorization")
     if before is None and after is None:  # signed by another field, or not at all
-        is_signed = request.call is not None and request.call.sign is not None
+        is_signed = call_of(request).credentials.sign is not None
         past, target = response.url, request.url or ""
         return goes_home or (is_signed and not session.should_strip_auth(past, target))
     return before == after
@@ -183,7 +187,7 @@ def _rebuild_auth(
 def _keep_body(
     request: PreparedRequest, response: requests.Response, call: Call, *, crosses: bool
 ) -> None:
-    if crosses and not call.redirect_body:
+    if crosses and not call.options.redirect_body:
         raise _refusal(
             response,
             f"it would send the body of {request.method} to another origin (see redirect_body)",
@@ -219,15 +223,15 @@ def _cookies(
     what it set itself in this chain.
     """
     jar = header_fields.Jar()
-    if call.uses_session and session_jar is not None:
+    if call.credentials.uses_session and session_jar is not None:
         upstream.merge_cookies(jar, session_jar)
     else:
         origin = urls.origin(request.url or "")
         for past in [*response.history, response]:
             if urls.origin(past.url) == origin:
                 upstream.extract_cookies(jar, past.request, past.raw)
-    if call.cookies is not None:
-        upstream.merge_cookies(jar, call.cookies)
+    if call.credentials.cookies is not None:
+        upstream.merge_cookies(jar, call.credentials.cookies)
     return jar
 
 
@@ -237,9 +241,10 @@ def check_progress(response: requests.Response, onward: PreparedRequest) -> None
     Raises:
         RedirectError: It is the very same request: the redirects run in a circle.
     """
-    call = onward.call or Call()
+    call = call_of(onward)
     # Signed as it will be sent, unless asking for the signature has a price.
-    signed = call.sign(onward.copy()) if call.sign and not call.refreshable else onward
+    held = call.credentials
+    signed = held.sign(onward.copy()) if held.sign and not held.refreshable else onward
     signature = _signature(signed)
     if any(_signature(past.request) == signature for past in [*response.history, response]):
         raise _refusal(response, f"it leads back to {errors.describe(onward)}, in a circle")

@@ -27,6 +27,7 @@ from requests.exceptions import (
 
 from httpkit._core import header_fields, interrupts, redaction
 from httpkit._core.clock import CLOCK
+from httpkit._core.deadline import Deadline
 from httpkit._core.redaction import causes
 from httpkit._core.types import RequestsResponse
 from httpkit._diagnostics import errors, log_records
@@ -182,22 +183,22 @@ def as_policy(retry: RetryPolicy | int | None) -> RetryPolicy | None:
 # The connection broke; any other TLS error (a certificate, a version) comes again.
 _BROKEN_TLS = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionError)
 
-Delivery = Literal["never sent", "maybe sent", "final"]
+Failure = Literal["never sent", "maybe sent", "final"]
 
 
-def delivery(error: BaseException) -> Delivery:
+def classify(error: BaseException) -> Failure:
     """Say whether a request that failed this way may have reached the server."""
     final = (errors.HTTPKitError, requests.exceptions.ContentDecodingError)
     if isinstance(error, final) or _is_of_caller(error):
         return "final"
     if isinstance(error, SSLError):
-        return _delivery_of_tls(error)
+        return _classify_tls(error)
     if isinstance(error, ConnectTimeout):
         return "never sent"
     if isinstance(error, (ReadTimeout, ChunkedEncodingError)):
         return "maybe sent"
     if type(error) in {requests.ConnectionError, ProxyError}:
-        return _delivery_of_connection(error)
+        return _classify_connection(error)
     # A subclass that requests does not define is a mock's or an adapter's own verdict.
     return "final"
 
@@ -207,7 +208,7 @@ def _is_of_caller(error: BaseException) -> bool:
     return getattr(error, "of_source", False) or interrupts.is_from_handler(error)
 
 
-def _delivery_of_tls(error: BaseException) -> Delivery:
+def _classify_tls(error: BaseException) -> Failure:
     found = list(causes(error))
     if not any(isinstance(cause, _BROKEN_TLS) for cause in found):
         return "final"
@@ -215,7 +216,7 @@ def _delivery_of_tls(error: BaseException) -> Delivery:
     return "never sent" if is_unsent else "maybe sent"
 
 
-def _delivery_of_connection(error: BaseException) -> Delivery:
+def _classify_connection(error: BaseException) -> Failure:
     cause = error.args[0] if error.args else None
     if isinstance(cause, str) and "refused by Responses" in cause:
         return "final"  # the mock library has no such URL; waiting will not help
@@ -223,7 +224,7 @@ def _delivery_of_connection(error: BaseException) -> Delivery:
     if isinstance(reason, urllib3.exceptions.ProxyError):
         reason = reason.original_error
     if isinstance(reason, urllib3.exceptions.SSLError):  # in the handshake with a proxy
-        return _delivery_of_tls(error)
+        return _classify_tls(error)
     if isinstance(reason, OSError) and not isinstance(reason, (ConnectionError, TimeoutError)):
         return "final"  # an unreadable certificate file, say: nothing that time will mend
     if isinstance(reason, (ValueError, urllib3.exceptions.LocationParseError)):
@@ -240,29 +241,32 @@ class RetryState:
         policy: None when retries are off.
         request: What is sent.
         not_replayable_reason: Why the body cannot be sent again; None when it can.
-        remaining: Returns the seconds left of the deadline; infinity without one.
+        deadline: Of the call.
         spend: Takes the price of a retry from the host's budget and returns it, in tokens; None
             when the budget is spent.
         keeps_foreign: Whether errors of mocks and foreign adapters keep their words.
+        started: When the first attempt began, on the monotonic clock.
         attempts: How often it was sent.
         tokens_spent: What its retries cost of the host's budget.
         was_renewed: Whether a rejected signature was replaced once already.
         is_unsigned: Whether the last attempt failed while it was signed.
-        unrenewed: Why a rejected signature was not replaced; None when it was, or needed not.
+        not_renewed_reason: Why a rejected signature was not replaced; None when it was or had no
+            need to be.
         stop_reason: Why it is not sent again; None while that is open.
     """
 
     policy: RetryPolicy | None
     request: requests.PreparedRequest
     not_replayable_reason: str | None
-    remaining: Callable[[], float]
+    deadline: Deadline
     spend: Callable[[requests.Response | BaseException, int], int | None]
     keeps_foreign: bool = False
+    started: float = 0.0
     attempts: int = 0
     tokens_spent: int = 0
     was_renewed: bool = False
     is_unsigned: bool = False
-    unrenewed: str | None = None
+    not_renewed_reason: str | None = None
     stop_reason: str | None = None
     _wait: float = field(default=0.0, repr=False)
 
@@ -271,8 +275,11 @@ class RetryState:
         return self.request.method or "GET"
 
     def is_settled(self, response: requests.Response) -> bool:
-        """Say at a glance whether an answer needs no judgement: most do not."""
-        return self.policy is None or _meaning(response) not in self.policy.statuses
+        """Say whether a response is not retried, whatever else is true: most are not."""
+        if self.policy is None:
+            return True
+        status = response.status_code
+        return (_meaning(response) if status == 403 else status) not in self.policy.statuses
 
     def wants_more(self, outcome: requests.Response | BaseException) -> bool:
         """Judge the last attempt; sets the wait, or the reason to stop."""
@@ -313,7 +320,7 @@ class RetryState:
         return f"{self._method} is not repeated after {status} without an idempotency key"
 
     def _refusal_of_error(self, error: BaseException) -> str | None:
-        kind = delivery(error)
+        kind = classify(error)
         if kind == "final" or not isinstance(error, Exception):
             return f"{type(error).__name__} is not retried"
         if kind == "never sent" or (self.policy and self._may_repeat(self.policy)):
@@ -331,7 +338,7 @@ class RetryState:
             limit = f"max_retry_after={policy.max_retry_after:g} s"
             return f"the server asks for {asked:g} s, longer than {limit}"
         self._wait = max(backoff(policy, self.attempts, _meaning(outcome)), asked or 0.0)
-        if self._wait >= self.remaining():
+        if self._wait >= self.deadline.remaining():
             return f"the deadline leaves no time for a wait of {self._wait:.2f} s"
         return self._refusal_of_budget(outcome, policy)
 
@@ -438,52 +445,66 @@ def _whole_import(package: str) -> Generator[None]:
 
 
 def send_with_retries(
-    first: requests.Response | Exception,
-    again: Callable[[], requests.Response],
-    retry_state: RetryState,
+    attempt: Callable[[], requests.Response],
+    state: RetryState,
     release: Callable[[requests.Response], None],
 ) -> requests.Response:
-    """Go on after a first attempt that did not settle the matter.
+    """Send until the policy says that no further attempt is made.
 
     Args:
-        first: What the first attempt gave.
-        again: Sends one more attempt.
-        retry_state: Judges each outcome; it has judged none yet.
-        release: Frees the connection of an answer that is not the last one.
+        attempt: Sends once.
+        state: Judges each outcome.
+        release: Frees the connection of a response that is not the last one.
 
     Raises:
         Exception: What the last attempt raised, unchanged.
     """
+    first: requests.Response | requests.RequestException
+    try:
+        first = attempt()
+    except requests.RequestException as error:
+        if state.policy is None:
+            raise
+        first = error
+    if isinstance(first, RequestsResponse) and state.is_settled(first):
+        return first
+    return _retry(first, attempt, state, release)
+
+
+def _retry(
+    first: requests.Response | requests.RequestException,
+    attempt: Callable[[], requests.Response],
+    state: RetryState,
+    release: Callable[[requests.Response], None],
+) -> requests.Response:
+    """Go on after a first attempt that may be retried: tenacity runs the loop."""
     with _whole_import("tenacity"):
         import tenacity
 
     outcomes: list[requests.Response | BaseException] = []
 
     def step() -> requests.Response:
-        if not outcomes:
-            if isinstance(first, Exception):
-                raise first
-            return first
-        return again()
+        if outcomes:
+            return attempt()
+        if isinstance(first, Exception):
+            raise first
+        return first
 
-    def judge(state: tenacity.RetryCallState) -> bool:
-        future = state.outcome
+    def wants_more(call: tenacity.RetryCallState) -> bool:
+        future = call.outcome
         assert future is not None  # noqa: S101  # tenacity asks only after an attempt
         outcomes[:] = [future.exception() or future.result()]
-        return retry_state.wants_more(outcomes[0])
+        return state.wants_more(outcomes[0])
 
     def before_sleep(_: tenacity.RetryCallState) -> float:
         response = as_outcome(outcomes[0])
         try:
-            return retry_state.before_sleep(outcomes[0])
-        finally:  # also when on_retry raises: nobody will read this answer
+            return state.before_sleep(outcomes[0])
+        finally:  # also when on_retry raises: nobody will read this response
             if isinstance(response, RequestsResponse):
                 release(response)
 
     retrying = tenacity.Retrying(
-        retry=judge,
-        wait=before_sleep,
-        sleep=CLOCK.sleep,
-        reraise=True,
+        retry=wants_more, wait=before_sleep, sleep=CLOCK.sleep, reraise=True
     )
     return retrying(step)

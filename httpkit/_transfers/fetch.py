@@ -202,7 +202,7 @@ class Fetch:
             raise
         except requests.RequestException as error:
             has_begun = self._sink is not None and (self._has_response or self._sink.size)
-            if retry.delivery(error) == "final" or not has_begun:
+            if retry.classify(error) == "final" or not has_begun:
                 raise  # without a beginning: the session's own retries are spent
             return error
         return None

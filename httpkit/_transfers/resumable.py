@@ -36,7 +36,7 @@ from httpkit._messages.sources import ChecksummedSource, Slice
 from httpkit._policy import retry
 from httpkit._transfers import destination, upload
 from httpkit._transfers.upload import Send, UploadSettings, UploadSource
-from httpkit._transfers.upload_protocols import UPLOAD_PROTOCOLS, Exchange, Offset, is_address
+from httpkit._transfers.upload_protocols import UPLOAD_PROTOCOLS, Offset, UploadExchange, is_address
 
 # What a server adds to an address so that nobody guesses it.
 _TOKEN = re.compile(r"[\w.~+%-]{16,}")
@@ -93,7 +93,7 @@ def upload_in_steps(
     name = settings.filename or content.name
     media_type = settings.content_type or upload.guess_type(name)
     size = content.size or 0
-    exchange = Exchange(send, options, settings, content, media_type, size, url, homes, may_leave)
+    exchange = UploadExchange(send, options, settings, content, media_type, size, url, homes, may_leave)
     reporter = Reporter(settings.progress, name or "upload")
     try:
         return _Upload(exchange, reporter).run()
@@ -104,7 +104,7 @@ def upload_in_steps(
 class _Upload:
     """One resumable upload on its way."""
 
-    def __init__(self, exchange: Exchange, reporter: Reporter) -> None:
+    def __init__(self, exchange: UploadExchange, reporter: Reporter) -> None:
         self._exchange = exchange
         self._dialect = UPLOAD_PROTOCOLS[cast("str", exchange.settings.resumable)](exchange)
         self._reporter = reporter
@@ -138,7 +138,7 @@ class _Upload:
         try:
             arrived = self._step() if self._is_in_step else self._ask()
         except requests.RequestException as error:
-            if retry.delivery(error) == "final" or not self._place:
+            if retry.classify(error) == "final" or not self._place:
                 raise
             self._is_in_step = False
             return None, error
@@ -288,7 +288,7 @@ class _State:
     owner may read the file.
     """
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: UploadExchange) -> None:
         self._exchange = exchange
         self._path: pathlib.Path | None = None
         if exchange.settings.state is None:

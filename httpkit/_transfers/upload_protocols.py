@@ -65,7 +65,7 @@ class UploadProtocol(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
+class UploadExchange:
     """What the requests of one upload have in common.
 
     Attributes:
@@ -142,7 +142,7 @@ _OF_THE_FIRST = frozenset({"params", "path", "headers", "idempotency_key"})
 class _ContentRange:
     """RFC 9110 section 14.4 put to another use; 308 is "resume incomplete"."""
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: UploadExchange) -> None:
         self._exchange = exchange
         self._total = exchange.size
 
@@ -197,7 +197,7 @@ _TUS_VERSION = {"Tus-Resumable": "1.0.0"}
 class _Tus:
     """The core protocol of tus 1.0, and its creation extension."""
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: UploadExchange) -> None:
         self._exchange = exchange
         self._total = exchange.size
 
@@ -240,7 +240,7 @@ class _Tus:
         return Offset(size, response if size == self._total else None)
 
 
-UPLOAD_PROTOCOLS: dict[str, Callable[[Exchange], UploadProtocol]] = {
+UPLOAD_PROTOCOLS: dict[str, Callable[[UploadExchange], UploadProtocol]] = {
     "content-range": _ContentRange,
     "tus": _Tus,
 }

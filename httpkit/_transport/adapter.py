@@ -26,8 +26,10 @@ from urllib3.exceptions import (
 )
 
 from httpkit._core import header_fields, interrupts, upstream
+from httpkit._core.deadline import NO_DEADLINE
 from httpkit._core.patterns import pattern
-from httpkit._messages.request import Call, PreparedRequest, is_repeatable
+from httpkit._messages.call import call_of
+from httpkit._messages.request import PreparedRequest, is_repeatable
 from httpkit._messages.response import Response
 from httpkit._transport import _upstream, raw_response
 from httpkit._transport.connections import BLOCK, dispose, install, socks_pools
@@ -231,10 +233,10 @@ class Adapter(HTTPAdapter):
         proxies: Any = None,
     ) -> requests.Response:
         """Send a request within the deadline of its call. Raises: as requests does."""
-        call = getattr(request, "call", None)
-        ends_at = call.ends_at if isinstance(call, Call) else None
         exchange = Exchange(
-            ends_at, raw_response.read_part(timeout), is_repeatable=is_repeatable(request)
+            call_of(request).deadline or NO_DEADLINE,
+            raw_response.read_part(timeout),
+            is_repeatable=is_repeatable(request),
         )
         outer = EXCHANGE.set(exchange)
         try:

@@ -117,7 +117,7 @@ class HTTPConnection(stock.HTTPConnection):
         if waits.IS_SLICED and create is _STOCK_CREATE:
             create = _create_interruptible
         for *_, place in socket.getaddrinfo(host, self.port, family, socket.SOCK_STREAM):
-            limit = exchange.clip(self.timeout)
+            limit = exchange.deadline.clip(self.timeout)
             address = str(place[0]), int(place[1])
             try:
                 sock = create(address, limit, self.source_address, self.socket_options)
@@ -126,7 +126,7 @@ class HTTPConnection(stock.HTTPConnection):
                 failure = error
                 continue
             try:
-                sock.settimeout(exchange.clip(self.timeout))  # for the handshake
+                sock.settimeout(exchange.deadline.clip(self.timeout))  # for the handshake
             except TimeoutError:
                 sock.close()
                 raise
@@ -165,7 +165,7 @@ class HTTPConnection(stock.HTTPConnection):
 
     def _tunnel(self) -> None:
         exchange = EXCHANGE.get()
-        outer = EXCHANGE.set(Exchange(exchange.ends_at, self.timeout))
+        outer = EXCHANGE.set(Exchange(exchange.deadline, self.timeout))
         self.response_class = _TunnelReply
         try:
             super()._tunnel()
@@ -177,7 +177,7 @@ class HTTPConnection(stock.HTTPConnection):
         finally:
             self.response_class = Message
             EXCHANGE.reset(outer)
-        self.sock.settimeout(exchange.clip(self.timeout))  # for the handshake within
+        self.sock.settimeout(exchange.deadline.clip(self.timeout))  # for the handshake within
 
     def send(self, data: Any) -> None:
         """Send bytes: the server must take some within each read timeout, all by the deadline.
@@ -217,7 +217,7 @@ class HTTPConnection(stock.HTTPConnection):
             raise
 
     def _apply(self, exchange: Exchange) -> None:
-        limit = exchange.clip(exchange.send_timeout)
+        limit = exchange.deadline.clip(exchange.send_timeout)
         if limit != self.sock.gettimeout():
             self.sock.settimeout(limit)
 
@@ -264,7 +264,7 @@ class HTTPConnection(stock.HTTPConnection):
             return StandardConnection.getresponse(self)
         present = EXCHANGE.get()
         exchange = Exchange(
-            present.ends_at,
+            present.deadline,
             present.send_timeout,
             present.is_repeatable,
             closes="close" in asked,
@@ -284,7 +284,7 @@ class HTTPConnection(stock.HTTPConnection):
         Raises: as `send` and `getresponse`.
         """
         try:
-            self.sock.settimeout(exchange.clip(exchange.send_timeout))
+            self.sock.settimeout(exchange.deadline.clip(exchange.send_timeout))
             sys.audit("http.client.send", self, request)
             if waits.IS_SLICED:
                 waits.send_all(self.sock, request)
@@ -493,7 +493,7 @@ class _Lending(connectionpool.HTTPConnectionPool):
         if not self.block or waiting is None:
             return super()._get_conn(timeout)
         try:
-            connection = super()._get_conn(EXCHANGE.get().clip(timeout))
+            connection = super()._get_conn(EXCHANGE.get().deadline.clip(timeout))
         except (EmptyPoolError, TimeoutError) as error:  # urllib3 lends none in return for this
             raise EmptyPoolError(
                 self, f"all {waiting.maxsize} connections to {self.host} stayed in use"
@@ -556,7 +556,7 @@ def socks_pools() -> dict[str, Any]:
             """Connect; each wait for the proxy's answers has the connect timeout."""
             _check_labels(self.host.strip("[]"))
             sock = super(HTTPConnection, self)._new_conn()  # theirs, not ours
-            sock.settimeout(EXCHANGE.get().clip(self.timeout))  # for the handshake with the server
+            sock.settimeout(EXCHANGE.get().deadline.clip(self.timeout))  # for the handshake
             return sock
 
     class SecureConnection(Connection, HTTPSConnection, socks.SOCKSHTTPSConnection):

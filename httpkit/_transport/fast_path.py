@@ -32,6 +32,7 @@ from urllib3.exceptions import LocationValueError, MaxRetryError, ProtocolError,
 from urllib3.exceptions import SSLError as WireSSLError
 
 from httpkit._core import header_fields, interrupts, upstream
+from httpkit._core.deadline import NO_DEADLINE
 from httpkit._core.patterns import pattern
 from httpkit._messages.request import PreparedRequest, is_repeatable
 from httpkit._messages.response import Response
@@ -140,7 +141,7 @@ def send(session: Sender, request: PreparedRequest, options: Mapping[str, Any]) 
     )
     elapsed = timedelta(seconds=time.perf_counter() - started)
     raw.retries = adapter.max_retries
-    most = -1 if options["stream"] or request.call is None else request.call.max_body
+    most = -1 if options["stream"] or request.call is None else request.call.options.max_body
     body = raw.take_arrived(most)
     if body is None:
         pool.attach(line, raw)
@@ -254,7 +255,8 @@ def _converse(
     method = request.method or "GET"
     head = f"{method} {target} HTTP/1.1\r\nHost: {line.authority()}\r\n{fields}\r\n"
     call = request.call
-    exchange = Exchange(None if call is None else call.ends_at, read_timeout)
+    deadline = call.deadline if call is not None else None
+    exchange = Exchange(deadline or NO_DEADLINE, read_timeout)
     pool.num_requests += 1
     try:
         return line.converse(head.encode("latin-1") + body, method, target, exchange)

@@ -4,7 +4,7 @@ A client that guesses what a broken answer means will sooner or later guess othe
 proxy before it, and then take part of one answer for another. So nothing is guessed here.
 
 Rule: this module knows sockets and the standard library's http.client, and neither urllib3
-nor anything of the house but its clock and what tells a caller's signals from a socket's errors.
+nor anything of httpkit but its deadline and what tells a caller's signals from a socket's errors.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from socket import socket
 from typing import Any, Protocol, TypeVar
 
 from httpkit._core import interrupts, waits
-from httpkit._core.clock import CLOCK
+from httpkit._core.deadline import NO_DEADLINE, Deadline
 from httpkit._core.patterns import pattern
 
 # Bounds of what is kept while framing is read: bytes of one line, as http.client has it; fields
@@ -89,7 +89,7 @@ class Exchange:
     """How long one request and its answer may take.
 
     Attributes:
-        ends_at: When its deadline passes, on the monotonic clock; None is never.
+        deadline: When it must be over.
         send_timeout: Seconds for the server to take a block; None is no limit.
         is_repeatable: Whether the request is retried when its connection is lost; otherwise it
             is not sent over a connection that was idle for long.
@@ -97,24 +97,11 @@ class Exchange:
         upgrades: Whether the request asked for another protocol: a 101 may be the response.
     """
 
-    ends_at: float | None = None
+    deadline: Deadline = NO_DEADLINE
     send_timeout: float | None = None
     is_repeatable: bool = True
     closes: bool = False
     upgrades: bool = False
-
-    def clip(self, seconds: float | None) -> float | None:
-        """Shorten a timeout to what is left of the deadline.
-
-        Raises:
-            TimeoutError: Nothing is left.
-        """
-        if self.ends_at is None:
-            return seconds
-        left = self.ends_at - CLOCK.monotonic()
-        if left <= 0:
-            raise TimeoutError("the deadline passed")
-        return left if seconds is None else min(seconds, left)
 
 
 UNLIMITED = Exchange()
@@ -232,7 +219,7 @@ class SocketReader(io.RawIOBase):
             limit = self._whole_by - now
             if limit <= 0:
                 raise TimeoutError("the head did not come whole within the timeout")
-        return self.exchange.clip(limit)
+        return self.exchange.deadline.clip(limit)
 
     def has_more(self, buffered: io.BufferedReader) -> bool:
         """Say whether bytes were received that nobody asked for, without waiting for any."""

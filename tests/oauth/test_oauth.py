@@ -22,6 +22,7 @@ import httpkit
 from httpkit import ClientCredentialsAuth, RefreshTokenAuth, TokenError, TokenSet
 from httpkit._core import redaction
 from httpkit._core.clock import CLOCK
+from httpkit._core.deadline import NO_DEADLINE
 
 SECRET = "c4n4ry-client-s3cret"
 REFRESH = "c4n4ry-refresh-t0ken"
@@ -280,7 +281,7 @@ def test_a_token_ages_from_when_it_was_asked_for(clock):
 
     for now in (1000.0, 1059.0, 1061.0):
         clock.now = now
-        auth._keeper.token(fetch, leeway=0, ends_at=float("inf"))
+        auth._keeper.token(fetch, leeway=0, deadline=NO_DEADLINE)
 
     assert fetched == [1000.0, 1061.0]
 
@@ -968,8 +969,8 @@ def test_an_interrupted_fetch_is_taken_over(raw_server, make_response):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        auth._keeper.token(interrupted, leeway=0, ends_at=float("inf"))
-    token = auth._keeper.token(lambda _: (TokenSet("t-2"), 0.0), leeway=0, ends_at=float("inf"))
+        auth._keeper.token(interrupted, leeway=0, deadline=NO_DEADLINE)
+    token = auth._keeper.token(lambda _: (TokenSet("t-2"), 0.0), leeway=0, deadline=NO_DEADLINE)
 
     assert token == "t-2"
 

@@ -1,0 +1,241 @@
+"""One attempt: send once, read the body within the deadline, raise requests' own errors."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import requests
+from requests.adapters import BaseAdapter
+from requests.auth import HTTPDigestAuth
+from requests.exceptions import InvalidHeader
+from urllib3.exceptions import HTTPError
+
+from httpkit._core import header_fields, interrupts, upstream
+from httpkit._core.clock import CLOCK
+from httpkit._core.deadline import NO_DEADLINE, Deadline
+from httpkit._diagnostics import errors, log_records
+from httpkit._messages.body import ReplayableBody, SourceError
+from httpkit._messages.call import call_of
+from httpkit._messages.request import PreparedRequest
+from httpkit._messages.response import receive
+from httpkit._transport import fast_path
+
+Options = dict[str, Any]
+"""timeout, stream, verify, cert and proxies, as requests passes them to an adapter."""
+
+
+class AdapterHolder(Protocol):
+    """What sending needs of a session."""
+
+    cookies: Any
+
+    def get_adapter(self, url: str) -> BaseAdapter:
+        """Return what sends to a URL."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class Transmit:
+    """Sends a request once: by the fast path where that can, else by requests' own `send`.
+
+    Attributes:
+        session: Whose adapters are used.
+        send: `Session.send` of requests, or of a class between that and ours.
+        is_fast: Whether the fast path may be tried; no longer once it could not be used.
+    """
+
+    session: AdapterHolder
+    send: Callable[..., requests.Response]
+    is_fast: bool
+
+    def __call__(self, request: PreparedRequest, options: Options) -> requests.Response:
+        """Send the request, which stays as it is, and return the response, its body unread."""
+        if self.is_fast:
+            response = fast_path.send(self.session, request, options)
+            if response is not None:
+                return response
+            self.is_fast = False
+        return self._send_copy(request, options)
+
+    def _send_copy(self, request: PreparedRequest, options: Options) -> requests.Response:
+        deadline = deadline_of(request)
+        check_deadline(request)
+        attempt = request.copy()
+        attempt.is_attempt = True
+        request.body_start.begin(attempt.body)
+        options = {**options, "timeout": deadline.clip_timeout(options["timeout"])}
+        try:
+            with raising_source_errors():
+                return _send_closing(self.send, attempt, options)
+        finally:
+            attempt.is_attempt = False
+            if isinstance(attempt.body, ReplayableBody):
+                attempt.body.close()
+
+
+def attempt(
+    transmit: Callable[[PreparedRequest, Options], requests.Response],
+    read: Callable[[requests.Response], None],
+    request: PreparedRequest,
+    options: Options,
+    number: int,
+) -> requests.Response:
+    """Send once and read the response; log what came of it.
+
+    Raises:
+        RequestException: There is no response, or its body cannot be read.
+    """
+    if not log_records.REQUESTS.isEnabledFor(logging.DEBUG):
+        return _attempt(transmit, read, request, options)
+    note = log_records.Note(request, number)
+    try:
+        response = _attempt(transmit, read, request, options)
+    except BaseException as error:
+        note.failed(error)
+        raise
+    note.answered(response)
+    return response
+
+
+def _attempt(
+    transmit: Callable[[PreparedRequest, Options], requests.Response],
+    read: Callable[[requests.Response], None],
+    request: PreparedRequest,
+    options: Options,
+) -> requests.Response:
+    try:
+        response = transmit(request, options)
+        if upstream.content_of(response) is False:  # else it came with the head, or a hook
+            read(response)
+    except Exception as error:
+        interrupts.reveal(error)
+        if isinstance(error, (requests.Timeout, TimeoutError)):
+            check_deadline(request, error)
+        if isinstance(error, (HTTPError, OSError)) and not isinstance(
+            error, requests.RequestException
+        ):  # requests lets some of them pass
+            raise requests.ConnectionError(error, request=request) from error
+        raise
+    return response
+
+
+# ---- The deadline
+
+
+def deadline_of(request: requests.PreparedRequest) -> Deadline:
+    """Return the deadline of the call that a request belongs to."""
+    return call_of(request).deadline or NO_DEADLINE
+
+
+def check_deadline(request: requests.PreparedRequest, cause: Exception | None = None) -> None:
+    """Raise when the time of a call is up.
+
+    Raises:
+        DeadlineExceededError: It is.
+    """
+    deadline = deadline_of(request)
+    if deadline.remaining() <= 0:
+        raise errors.DeadlineExceededError(
+            f"the deadline of {deadline.seconds:g} s passed for {errors.describe(request)}",
+            request=request,
+        ) from cause
+
+
+def receive_error(response: requests.Response, limit: int | None) -> None:
+    """Read the body of a streamed error, within its call's deadline.
+
+    Raises:
+        RequestException: It cannot be read; the error says after how many attempts.
+    """
+    request, started = response.request, CLOCK.monotonic()
+    try:
+        receive(response, limit=limit, check=lambda: check_deadline(request))
+    except requests.RequestException as error:
+        response.close()
+        attempts = getattr(response, "attempts", 1)
+        seconds = CLOCK.monotonic() - started
+        errors.annotate(error, request, attempts=attempts, seconds=seconds, stop_reason=None)
+        raise
+
+
+# ---- Hooks and sources of the caller's, which may raise
+
+
+@contextmanager
+def raising_source_errors() -> Generator[None]:
+    """Raise what a body's source raised, which is hidden from urllib3 meanwhile."""
+    try:
+        yield
+    except SourceError as error:
+        raise error.error from error.error.__cause__
+
+
+def _send_closing(
+    send: Callable[..., requests.Response], attempt: PreparedRequest, options: Options
+) -> requests.Response:
+    """Send, and close the response when a hook raises: nobody else would."""
+    options = {**options, "stream": True, "allow_redirects": False}
+    hooks: Any = attempt.hooks.get("response")
+    if not hooks:
+        attempt.hooks = {**attempt.hooks, "response": []}
+        return send(attempt, **options)
+    hooks = [hooks] if callable(hooks) else list(hooks)
+    guarded = [_DigestHook(hook) if _is_of_digest(hook) else hook for hook in hooks]
+    received: list[requests.Response] = []
+    attempt.hooks = {**attempt.hooks, "response": [_Recorder(received), *guarded]}
+    try:
+        return send(attempt, **options)
+    except BaseException:
+        for response in received:
+            response.close()
+        raise
+    finally:
+        attempt.hooks = {**attempt.hooks, "response": hooks}
+
+
+@dataclass(frozen=True, slots=True)
+class _Recorder:
+    """A hook that notes the response before the caller's hooks get it."""
+
+    received: list[requests.Response]
+
+    def __call__(self, response: requests.Response, **_: Any) -> None:
+        self.received.append(response)
+
+
+def _is_of_digest(hook: object) -> bool:
+    return isinstance(getattr(hook, "__self__", None), HTTPDigestAuth)
+
+
+@dataclass(frozen=True, slots=True)
+class _DigestHook:
+    """The hook of requests' HTTPDigestAuth, which believes every challenge."""
+
+    hook: Callable[..., Any]
+
+    def __call__(self, response: requests.Response, **options: Any) -> Any:
+        challenge = response.headers.get("www-authenticate", "")
+        if 400 <= response.status_code < 500 and not header_fields.is_value(challenge):
+            raise self._invalid(response, "it holds a control character")
+        try:
+            return self.hook(response, **options)
+        except (LookupError, TypeError, AttributeError) as error:
+            self._reset()
+            raise self._invalid(response, repr(error)) from error
+
+    def _reset(self) -> None:
+        """Forget the challenge, with which the next request of this thread would fail, too."""
+        signer: HTTPDigestAuth = self.hook.__self__  # type: ignore[attr-defined]
+        upstream.forget_challenge(signer)
+
+    @staticmethod
+    def _invalid(response: requests.Response, why: str) -> InvalidHeader:
+        return InvalidHeader(
+            f"the Digest challenge in WWW-Authenticate cannot be answered: {why}",
+            request=response.request,
+            response=response,
+        )

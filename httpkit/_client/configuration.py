@@ -1,0 +1,354 @@
+"""The settings of a session: how they are given, checked, cloned, shown and pickled."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections import OrderedDict
+from collections.abc import Mapping, MutableMapping, Sequence
+from contextlib import suppress
+from typing import Any, Self, Unpack, cast
+
+import requests
+from requests.adapters import BaseAdapter, HTTPAdapter
+from requests.cookies import RequestsCookieJar
+from requests.structures import CaseInsensitiveDict
+from urllib3.util import Retry
+
+from httpkit._client import modes, pickling, preparation, settings
+from httpkit._core import header_fields, redaction, upstream
+from httpkit._core.types import (
+    NOT_GIVEN,
+    Auth,
+    Cert,
+    Cookies,
+    HeadersLike,
+    NotGiven,
+    Timeout,
+    Verify,
+)
+from httpkit._diagnostics.errors import ConfigurationError
+from httpkit._messages.call import CallOptions
+from httpkit._policy.auth import Strategy
+from httpkit._policy.limits import Budget, HostThrottle, RateLimit, RateLimiter
+from httpkit._policy.options import SessionOptions, StatusTable, check_known, fields_of
+from httpkit._policy.retry import RetryPolicy
+from httpkit._transport.adapter import Adapter
+
+# Connections to a host that are kept open: requests' 10 make the other 22 of 32 threads connect
+# anew for each request. Room for one costs a microsecond when a host is first met.
+_MOST_IDLE = 100
+
+
+class ConfiguredSession(requests.Session):
+    """A requests.Session with the settings of ours."""
+
+    verify: bool | str
+    base_url: str | None = None
+    timeout: Timeout = (5, 60)
+    deadline: float | None = 300
+    retry: RetryPolicy | int | None = RetryPolicy()
+    on_status: StatusTable = None
+    raise_for_status: bool = True
+    max_body: int | None = 1 << 30
+    rate_limit: RateLimit = None
+    trusted_origins: Sequence[str] = ()
+    allow_http_auth: bool = False
+    redirect_body: bool = False
+    secret_headers: Sequence[str] = ()
+    strict: bool = True
+
+    _class_keywords: Mapping[str, Any] = {}
+    _last_options: tuple[tuple[Any, ...], CallOptions] | None = None
+    _pace: RateLimiter | None = None
+    _shares_pool: bool = False
+
+    @property
+    def _mode(self) -> modes.StrictMode:
+        return modes.mode_of(self)
+
+    def __init_subclass__(cls, **keywords: Unpack[SessionOptions]) -> None:
+        super().__init_subclass__()
+        given: dict[str, Any] = {n: settings.own(n, value) for n, value in keywords.items()}
+        check_known(given)
+        settings.check(given)
+        inherited: dict[str, Any] = {}
+        for parent in reversed(cls.__mro__[1:]):
+            inherited = settings.merged(inherited, vars(parent).get("_class_keywords", {}))
+        theirs = {name: given.pop(name) for name in settings.REQUESTS_SETTINGS if name in given}
+        if modes.mode_of(cls).keeps_class_attributes:
+            # requests' own constructor would overwrite them as class attributes
+            own = vars(cls).keys() & settings.REQUESTS_SETTINGS
+            theirs |= {n: vars(cls)[n] for n in own if not isinstance(vars(cls)[n], property)}
+        inherited = settings.merged(inherited, theirs)
+        cls._class_keywords = inherited
+        for name, value in given.items():
+            setattr(cls, name, value)
+
+    def __init__(
+        self,
+        base_url: str | NotGiven | None = NOT_GIVEN,
+        *,
+        auth: Auth = None,
+        headers: HeadersLike = None,
+        params: Mapping[str, Any] | None = None,
+        cookies: Cookies = None,
+        proxies: Mapping[str, str] | None = None,
+        verify: Verify = None,
+        cert: Cert = None,
+        timeout: Timeout | NotGiven = NOT_GIVEN,
+        deadline: float | NotGiven | None = NOT_GIVEN,
+        retry: RetryPolicy | int | NotGiven | None = NOT_GIVEN,
+        on_status: StatusTable | NotGiven = NOT_GIVEN,
+        raise_for_status: bool | NotGiven = NOT_GIVEN,
+        max_body: int | NotGiven | None = NOT_GIVEN,
+        rate_limit: RateLimit | NotGiven = NOT_GIVEN,
+        trusted_origins: Sequence[str] | NotGiven = NOT_GIVEN,
+        allow_http_auth: bool | NotGiven = NOT_GIVEN,
+        redirect_body: bool | NotGiven = NOT_GIVEN,
+        secret_headers: Sequence[str] | NotGiven = NOT_GIVEN,
+        strict: bool | NotGiven = NOT_GIVEN,
+    ) -> None:
+        super().__init__()
+        given = {
+            "base_url": base_url,
+            "timeout": timeout,
+            "deadline": deadline,
+            "retry": retry,
+            "on_status": on_status,
+            "raise_for_status": raise_for_status,
+            "max_body": max_body,
+            "rate_limit": rate_limit,
+            "trusted_origins": trusted_origins,
+            "allow_http_auth": allow_http_auth,
+            "redirect_body": redirect_body,
+            "secret_headers": secret_headers,
+            "strict": strict,
+        }
+        self._configure({n: value for n, value in given.items() if value is not NOT_GIVEN})
+        mode = self._mode
+        if mode.has_own_adapters:
+            self._mount_ours()
+        fields = header_fields.Outgoing(self.headers)  # a subclass may have none
+        if "User-Agent" in fields:
+            fields["User-Agent"] = mode.user_agent(fields["User-Agent"])
+        self.headers: CaseInsensitiveDict[str] = fields
+        self.cookies: RequestsCookieJar = header_fields.Jar(is_strict=mode.judges_cookies)
+        self._budget, self._host_throttle = Budget(), HostThrottle()
+        ours = {
+            "auth": auth,
+            "headers": headers,
+            "params": params,
+            "cookies": cookies,
+            "proxies": proxies,
+            "verify": verify,
+            "cert": cert,
+        }
+        self._take(self._class_keywords)
+        self._take(ours)
+        pickling.watch(self)
+
+    def _mount_ours(self) -> None:
+        """Put our adapters in the place of requests' own; a mixin may have mounted others."""
+        for prefix, mounted in list(self.adapters.items()):
+            if type(mounted) is HTTPAdapter:
+                self.mount(prefix, Adapter.replacing(mounted, _MOST_IDLE))
+
+    def _configure(self, given: Mapping[str, Any]) -> None:
+        """Store the settings given here and check all that are in force.
+
+        They go straight into the instance's dict: a subclass may have a read-only property
+        of the same name (github3's `timeout`), which then keeps its own meaning.
+        """
+        self.__dict__.update({n: settings.own(n, value) for n, value in given.items()})
+        for name, value in self._mode.defaults.items():
+            if self._is_default(name):
+                self.__dict__[name] = value
+        # What every session has by default was found good once: saves 6 us a session.
+        cls, own = type(self), self.__dict__
+        changed = {
+            name: self._stored(name)
+            for name, default in _DEFAULTS
+            if (own[name] if name in own else getattr(cls, name)) is not default
+        }
+        settings.check({name: value for name, value in changed.items() if value is not None})
+        self._rate_limiter()  # now: threads and clones must share one
+        redaction.remember_names(changed.get("secret_headers") or ())
+
+    def _is_default(self, name: str) -> bool:
+        classes = type(self).__mro__
+        given = [vars(cls) for cls in classes[: classes.index(ConfiguredSession)]]
+        return not any(name in names for names in [self.__dict__, *given])
+
+    def _stored(self, name: str) -> Any:
+        """Return a setting; None for a subclass's property, which may not be ready yet."""
+        value = self.__dict__.get(name, getattr(type(self), name))
+        return None if isinstance(value, property) else value
+
+    def _take(self, keywords: Mapping[str, Any]) -> None:
+        """Apply what requests assigns in its own constructor: mappings are merged."""
+        given = {name: value for name, value in keywords.items() if value is not None}
+        settings.check(given)
+        for name, value in given.items():
+            if name in {"cookies", "headers", "params", "proxies"}:
+                self._add(name, value)
+            else:
+                setattr(self, name, value)
+
+    def _add(self, name: str, value: Any) -> None:
+        """Add a mapping to one of requests' own containers."""
+        if name == "cookies":
+            self.cookies = self._jar()
+            upstream.merge_cookies(self.cookies, preparation.as_jar(value))
+            return
+        if getattr(self, name) is None:
+            setattr(self, name, header_fields.Outgoing() if name == "headers" else {})
+        is_added = False
+        with suppress(TypeError, AttributeError, ValueError):
+            getattr(self, name).update(value)
+            is_added = True
+        if not is_added:  # not raised from that error: it may hold a credential
+            raise ConfigurationError(f"{name}= must map names to values")
+
+    def __repr__(self) -> str:
+        place = f" {redaction.redact_url(self.base_url)}" if self.base_url else ""
+        who = self.auth
+        if isinstance(who, Strategy):
+            place += f" auth={who!r}"
+        elif who:
+            place += f" auth={type(who).__name__}"
+        return f"<{type(self).__name__}{place}>"
+
+    def _repr_html_(self) -> str:
+        """Return a card for a notebook; nothing is sent for it."""
+        from httpkit._display import cards
+        from httpkit._resources.resource import declared
+
+        def facts() -> cards.Facts:
+            who = self.auth
+            signer = repr(who) if isinstance(who, Strategy) else type(who).__name__
+            held = {name: getattr(self, name, each) for name, each in declared(type(self)).items()}
+            return cards.facts_of_session(self, signer if who else "none", held)
+
+        return cards.of_facts(self, facts)
+
+    def with_options(self, **overrides: Unpack[SessionOptions]) -> Self:
+        """Return a clone with some settings changed; pool and cookies are shared.
+
+        Args:
+            **overrides: The keywords of the constructor. Headers, parameters and proxies are
+                added to the present ones.
+
+        Raises:
+            ConfigurationError: A setting is out of its bounds.
+        """
+        changes: dict[str, Any] = dict(overrides)
+        check_known(changes)
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        twin.__dict__.pop(pickling.TOKEN, None)
+        twin._shares_pool = True
+        twin._copy_containers()
+        theirs = {name: changes.pop(name) for name in settings.REQUESTS_SETTINGS if name in changes}
+        if "auth" in theirs:
+            settings.check({"auth": theirs["auth"]})
+            twin.auth = theirs.pop("auth")  # None takes the session's auth away
+        twin._configure(changes)
+        twin._take(theirs)
+        pickling.watch(twin)
+        return twin
+
+    def _copy_containers(self) -> None:
+        """Have containers of its own, which are None where they were; cookies are shared."""
+        held = self.__dict__
+        if held.get("headers") is not None:
+            held["headers"] = header_fields.Outgoing(fields_of(held["headers"]))
+        held.update({n: copy.copy(held[n]) for n in ("params", "proxies") if n in held})
+        if hooks := held.get("hooks"):
+            held["hooks"] = {event: list(preparation.as_hooks(h)) for event, h in hooks.items()}
+
+    def _jar(self) -> RequestsCookieJar:
+        """Return the session's cookies as a jar; one that is thrown away where they are None."""
+        held: Any = self.cookies
+        return cast("RequestsCookieJar", preparation.as_jar(held))
+
+    def close(self) -> None:
+        """Close the connections; a clone made by `with_options` leaves them to its origin."""
+        if not self._shares_pool and self.adapters is not None:  # pyright: ignore[reportUnnecessaryComparison]  # a caller may take them away
+            super().close()
+
+    def mount(self, prefix: str, adapter: Any) -> None:
+        """Register an adapter for URLs with a prefix; safe while other threads send."""
+        retries = _own_retries(adapter)
+        if retries and self._stored("retry") is not None:
+            warnings.warn(
+                f"the adapter for {prefix} retries up to {retries} times for each of httpkit's"
+                " own attempts: pass retry=None or an adapter without max_retries",
+                stacklevel=2,
+            )
+        # Longest prefix first, in a new dict: readers never see one that changes.
+        adapters = OrderedDict(self.adapters or {})
+        adapters[prefix] = adapter
+        if prefix not in (self.adapters or {}):
+            adapters = OrderedDict(
+                [(p, adapters[p]) for p in sorted(adapters, key=len, reverse=True)]
+            )
+        self.adapters: MutableMapping[str, BaseAdapter] = adapters
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the whole state, credentials included: a pickled session is a credential.
+
+        With `strict=False` a subclass's own attributes stay behind, unless `__attrs__` names
+        them, as in requests: they may be executors and locks.
+        """
+        state = {**super().__getstate__(), **self.__dict__, "_shares_pool": False}
+        state.pop("_last_options", None)
+        if self._mode.pickles_everything:
+            return state
+        kept = {*self.__attrs__, *_OF_OURS}
+        return {name: value for name, value in state.items() if name in kept}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.__dict__.pop(pickling.TOKEN, None)
+        pickling.watch(self)
+        redaction.remember_names(self._stored("secret_headers") or ())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle so that one process makes one session of the same pickle, however often."""
+        return pickling.reduce(self)
+
+    def __copy__(self) -> Self:
+        twin = type(self).__new__(type(self))
+        twin.__setstate__(self.__getstate__())
+        return twin
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        twin = memo[id(self)] = type(self).__new__(type(self))
+        twin.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+        return twin
+
+    def _rate_limiter(self) -> RateLimiter | None:
+        """Return what keeps the rate; another one after another rate was assigned."""
+        if (rate_limit := self._stored("rate_limit")) is None:
+            return None
+        if self._pace is None or self._pace.rate_limit != rate_limit:
+            self._pace = RateLimiter(rate_limit)
+        return self._pace
+
+
+def _own_retries(adapter: Any) -> int:
+    policy = getattr(adapter, "max_retries", None)
+    if not isinstance(policy, Retry):
+        return 0
+    kinds = (policy.total, policy.connect, policy.read, policy.status, policy.other)
+    return int(max([count or 0 for count in kinds]))
+
+
+_SETTINGS = (
+    "retry", "deadline", "max_body", "redirect_body", "allow_http_auth", "base_url", "timeout",
+    "on_status", "raise_for_status", "rate_limit", "trusted_origins", "secret_headers", "strict",
+)  # fmt: skip
+_DEFAULTS = [(name, vars(ConfiguredSession)[name]) for name in _SETTINGS]
+# What a session of ours holds beside what requests pickles.
+_OF_OURS = (*_SETTINGS, "_budget", "_host_throttle", "_pace", "_shares_pool")

@@ -1,0 +1,63 @@
+"""How much time a call has left: the one value that every wait of the call is clipped to."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+from httpkit._core.clock import CLOCK
+
+
+class Deadline(NamedTuple):  # frozen, and made in a third of a frozen dataclass's time
+    """When a call must be over.
+
+    Attributes:
+        seconds: How long the whole call may take, above 0; None is no limit.
+        ends_at: When it must be over, on the monotonic clock; infinity is no limit.
+    """
+
+    seconds: float | None = None
+    ends_at: float = math.inf
+
+    @classmethod
+    def start(cls, seconds: float | None) -> Deadline:
+        """Return a deadline so many seconds from now; None is no limit."""
+        return NO_DEADLINE if seconds is None else cls(seconds, CLOCK.monotonic() + seconds)
+
+    def remaining(self) -> float:
+        """Return the seconds left, 0 or less once it passed; infinity without a limit."""
+        return math.inf if self.seconds is None else self.ends_at - CLOCK.monotonic()
+
+    def clip(self, seconds: float | None) -> float | None:
+        """Return the seconds that one wait may take; None is no limit.
+
+        Raises:
+            TimeoutError: Nothing is left.
+        """
+        if self.seconds is None:
+            return seconds
+        left = self.ends_at - CLOCK.monotonic()
+        if left <= 0:
+            raise TimeoutError("the deadline passed")
+        return left if seconds is None else min(seconds, left)
+
+    def clip_timeout(self, timeout: Any) -> Any:
+        """Return what requests takes as a timeout, no part of it longer than what is left.
+
+        Args:
+            timeout: Seconds, (connect, read), None for off, or urllib3's Timeout.
+
+        Raises:
+            TimeoutError: Nothing is left.
+        """
+        if self.seconds is None:
+            return timeout
+        if hasattr(timeout, "connect_timeout"):  # urllib3's own
+            clipped = timeout.clone()
+            clipped.total = self.clip(clipped.total)
+            return clipped
+        connect, read = timeout if isinstance(timeout, tuple) else (timeout, timeout)
+        return self.clip(connect), self.clip(read)
+
+
+NO_DEADLINE = Deadline()

@@ -1,0 +1,98 @@
+"""What one call asked for, and where its credentials may go; it stays with the request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import requests
+from requests.cookies import RequestsCookieJar
+
+from httpkit._core.deadline import Deadline
+from httpkit._core.types import Hook, Refreshable, TokenTransport
+from httpkit._core.urls import Origin
+
+# NamedTuples: a frozen dataclass takes four times as long to make and to change.
+
+
+class CallOptions(NamedTuple):
+    """The settings of a call: its own, or else those of its session.
+
+    Attributes:
+        retry: The RetryPolicy, whose module is above this one; None is off.
+        deadline: Seconds for the whole call; None is off.
+        max_body: The most bytes decoded into memory; None is off.
+        redirect_body: Whether a body may follow a redirect to another origin.
+        allow_http_auth: Whether credentials may be sent unencrypted.
+    """
+
+    retry: Any = None
+    deadline: float | None = None
+    max_body: int | None = None
+    redirect_body: bool = False
+    allow_http_auth: bool = False
+
+
+class Credentials(NamedTuple):
+    """What authenticates a request, and which origins may see it.
+
+    Attributes:
+        allowed_origins: Who may see them; empty once they were withheld.
+        uses_session: Whether the session's own credentials and cookies are among them.
+        cookies: The call's own, over the session's; None when it has none.
+        sign: Signs a request again; None when no strategy of ours is in use.
+        is_signed: Whether the request still carries the signature made at prepare.
+        refreshable: The strategy to be notified of a 401 before it signs again; None when
+            another signature would be the same.
+        token_transport: The session whose adapters, proxies and certificates a strategy's own
+            requests use, such as one for a token; None when there is none.
+        withheld: Why credentials were not sent, for the message of an error; None when they
+            were.
+    """
+
+    allowed_origins: frozenset[Origin] = frozenset()
+    uses_session: bool = False
+    cookies: RequestsCookieJar | None = None
+    sign: Callable[[requests.PreparedRequest], requests.PreparedRequest] | None = None
+    is_signed: bool = False
+    refreshable: Refreshable | None = None
+    token_transport: TokenTransport | None = None
+    withheld: str | None = None
+
+    def __repr__(self) -> str:
+        # The others hold secrets.
+        return f"Credentials(allowed_origins={self.allowed_origins!r}, withheld={self.withheld!r})"
+
+
+class Call(NamedTuple):
+    """One call, from its first request to the response of its last redirect.
+
+    Attributes:
+        options: Its settings.
+        deadline: Started with the call; None before it is sent.
+        proxies: Those of the session and the call, without the environment's; None when that
+            is not known.
+        credentials: What authenticates the present request.
+        hooks: The caller's own, which see every response; not those that an auth registered.
+        is_hop: Whether a redirect led here: whoever sent the first request follows the next one.
+    """
+
+    options: CallOptions = CallOptions()
+    deadline: Deadline | None = None
+    proxies: Mapping[str, Any] | None = None
+    credentials: Credentials = Credentials()
+    hooks: tuple[Hook, ...] = ()
+    is_hop: bool = False
+
+    def __repr__(self) -> str:
+        # Proxies may hold a password.
+        return f"Call(options={self.options!r}, credentials={self.credentials!r})"
+
+
+NO_CALL = Call()
+
+
+def call_of(request: object) -> Call:
+    """Return the call that a request belongs to; one without settings for a foreign request."""
+    call = getattr(request, "call", None)
+    return call if isinstance(call, Call) else NO_CALL
