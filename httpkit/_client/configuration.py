@@ -62,10 +62,7 @@ class ConfiguredSession(requests.Session):
     _last_options: tuple[tuple[Any, ...], CallOptions] | None = None
     _pace: RateLimiter | None = None
     _shares_pool: bool = False
-
-    @property
-    def _mode(self) -> modes.StrictMode:
-        return modes.mode_of(self)
+    _mode: modes.StrictMode = modes.STRICT
 
     def __init_subclass__(cls, **keywords: Unpack[SessionOptions]) -> None:
         super().__init_subclass__()
@@ -161,7 +158,9 @@ class ConfiguredSession(requests.Session):
         of the same name (github3's `timeout`), which then keeps its own meaning.
         """
         self.__dict__.update({n: settings.own(n, value) for n, value in given.items()})
-        for name, value in self._mode.defaults.items():
+        mode = modes.mode_of(self)
+        self.__dict__["_mode"] = mode
+        for name, value in mode.defaults.items():
             if self._is_default(name):
                 self.__dict__[name] = value
         # What every session has by default was found good once: saves 6 us a session.
@@ -172,7 +171,7 @@ class ConfiguredSession(requests.Session):
             if (own[name] if name in own else getattr(cls, name)) is not default
         }
         settings.check({name: value for name, value in changed.items() if value is not None})
-        self._rate_limiter()  # now: threads and clones must share one
+        self._limiter_of(changed.get("rate_limit"))  # now: threads and clones must share one
         redaction.remember_names(changed.get("secret_headers") or ())
 
     def _is_default(self, name: str) -> bool:
@@ -303,6 +302,7 @@ class ConfiguredSession(requests.Session):
         """
         state = {**super().__getstate__(), **self.__dict__, "_shares_pool": False}
         state.pop("_last_options", None)
+        state.pop("_mode", None)
         if self._mode.pickles_everything:
             return state
         kept = {*self.__attrs__, *_OF_OURS}
@@ -310,6 +310,7 @@ class ConfiguredSession(requests.Session):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        self.__dict__["_mode"] = modes.mode_of(self)
         self.__dict__.pop(pickling.TOKEN, None)
         pickling.watch(self)
         redaction.remember_names(self._stored("secret_headers") or ())
@@ -328,9 +329,9 @@ class ConfiguredSession(requests.Session):
         twin.__setstate__(copy.deepcopy(self.__getstate__(), memo))
         return twin
 
-    def _rate_limiter(self) -> RateLimiter | None:
-        """Return what keeps the rate; another one after another rate was assigned."""
-        if (rate_limit := self._stored("rate_limit")) is None:
+    def _limiter_of(self, rate_limit: RateLimit) -> RateLimiter | None:
+        """Return what keeps a rate; another one after another rate was assigned."""
+        if rate_limit is None:
             return None
         if self._pace is None or self._pace.rate_limit != rate_limit:
             self._pace = RateLimiter(rate_limit)

@@ -16,9 +16,10 @@ from urllib.parse import urlsplit
 import requests
 from requests.exceptions import TooManyRedirects
 
-from httpkit._client.attempt import AdapterHolder, Options, attempt, check_deadline, deadline_of
+from httpkit._client.attempt import AdapterHolder, Options, attempt, check_deadline
 from httpkit._core import upstream
 from httpkit._core.clock import CLOCK
+from httpkit._core.deadline import NO_DEADLINE, Deadline
 from httpkit._core.types import RequestsResponse
 from httpkit._diagnostics import errors, log_records
 from httpkit._messages.call import Call, call_of
@@ -73,7 +74,8 @@ class Delivery:
         session: Whose request it is.
         mode: How bodies are read.
         transmit: Sends once, and leaves the request as it is.
-        request: What is sent; its call has started.
+        request: What is sent.
+        call: Of the request; its deadline has started.
         options: timeout, stream, verify, cert and proxies.
         follows_redirects: Whether a redirect will be followed, here or by whom this is a hop of.
         budget: The session's tokens for retries.
@@ -85,15 +87,12 @@ class Delivery:
     mode: Reading
     transmit: Callable[[PreparedRequest, Options], requests.Response]
     request: PreparedRequest
+    call: Call
     options: Options
     follows_redirects: bool
     budget: limits.Budget
     host_throttle: limits.HostThrottle
     rate_limiter: limits.RateLimiter | None
-
-    @property
-    def _call(self) -> Call:
-        return call_of(self.request)
 
     # ---- Redirects
 
@@ -137,7 +136,7 @@ class Delivery:
         if not location:
             return None
         try:
-            onward = redirects.follow(response, self.request, self._call, location, self.session)
+            onward = redirects.follow(response, self.request, self.call, location, self.session)
         except errors.RedirectError:
             return None
         # It is sent whenever the caller likes: its deadline starts then.
@@ -153,18 +152,18 @@ class Delivery:
             RequestException: The last attempt failed; the attempts and the reason to stop
                 are on the error.
         """
-        call, started = self._call, CLOCK.monotonic()
+        started = CLOCK.monotonic()
         state = retry.RetryState(
-            policy=call.options.retry,
+            policy=self.call.options.retry,
             request=self.request,
             not_replayable_reason=self.request.body_start.not_replayable_reason,
-            deadline=deadline_of(self.request),
+            deadline=self.call.deadline or NO_DEADLINE,
             spend=self._spend,
             keeps_foreign=self.mode.keeps_foreign,
             started=started,
         )
         try:
-            response = retry.send_with_retries(lambda: self._attempt(state), state, self._release)
+            response = retry.send_with_retries(self._attempt, state, self._release)
         except requests.RequestException as error:
             errors.annotate(
                 error,
@@ -181,7 +180,7 @@ class Delivery:
         response.__dict__.update(
             attempts=state.attempts,
             stop_reason=state.stop_reason or state.not_renewed_reason,
-            credentials_withheld=call.credentials.withheld,
+            credentials_withheld=self.call.credentials.withheld,
         )
         return response
 
@@ -189,7 +188,7 @@ class Delivery:
         """Make one attempt, signed; replace a rejected signature once."""
         if self.host_throttle or self.rate_limiter is not None:
             self._wait_for_rate_limit()
-        request, credentials = self.request, self._call.credentials
+        request, credentials = self.request, self.call.credentials
         if credentials.sign and not (credentials.is_signed and state.attempts == 0):
             request = self._sign(state)
         state.attempts += 1
@@ -204,7 +203,7 @@ class Delivery:
 
     def _sign(self, state: retry.RetryState) -> PreparedRequest:
         """Return a signed copy; failing to sign has retries of its own, and is not retried here."""
-        sign: Any = self._call.credentials.sign
+        sign: Any = self.call.credentials.sign
         try:
             signed: PreparedRequest = sign(self.request.copy())
         except BaseException:
@@ -216,7 +215,7 @@ class Delivery:
         self, response: requests.Response, rejected: PreparedRequest, state: retry.RetryState
     ) -> requests.Response:
         """Sign again after a 401, if the signature is another one; return the final response."""
-        refreshable: Any = self._call.credentials.refreshable
+        refreshable: Any = self.call.credentials.refreshable
         refreshable.reject(rejected)  # whether or not this body can be sent again
         if state.not_replayable_reason:
             state.not_renewed_reason = f"not signed again: {state.not_replayable_reason}"
@@ -250,7 +249,7 @@ class Delivery:
             elif self.options["stream"]:
                 raw_response.lift_deadline(response.raw, self.options["timeout"])
             else:
-                self.mode.read(response, self._call.options.max_body, self._check_deadline)
+                self.mode.read(response, self.call.options.max_body, self._check_deadline)
         except BaseException:
             response.close()
             raise
@@ -259,6 +258,10 @@ class Delivery:
         """Free the connection of a response that is not the final one."""
         drain(response, self._check_deadline)
         self._check_deadline()
+
+    @property
+    def _deadline(self) -> Deadline:
+        return self.call.deadline or NO_DEADLINE
 
     def _check_deadline(self) -> None:
         check_deadline(self.request)
@@ -278,7 +281,7 @@ class Delivery:
 
     def _record_retry_after(self, response: requests.Response) -> None:
         """Note that a host wants to be left alone, for all threads of the session."""
-        policy = self._call.options.retry
+        policy = self.call.options.retry
         if policy is not None and (pause := retry.pause_for_all(policy, response)):
             self.host_throttle.extend(self._host, CLOCK.monotonic(), pause)
 
@@ -291,7 +294,7 @@ class Delivery:
         self._wait_for_host()
         if self.rate_limiter is None:
             return
-        deadline, rate = deadline_of(self.request), f"rate_limit={self.rate_limiter.rate_limit!r}"
+        deadline, rate = self._deadline, f"rate_limit={self.rate_limiter.rate_limit!r}"
         seconds = self.rate_limiter.wait(self._host, CLOCK.monotonic(), deadline.remaining())
         if seconds is None and deadline.seconds is None:
             raise errors.DeadlineExceededError(
@@ -307,12 +310,12 @@ class Delivery:
         self._wait_for_host()  # another thread may have been told to wait meanwhile
 
     def _wait_for_host(self) -> None:
-        policy = self._call.options.retry
+        policy = self.call.options.retry
         if not self.host_throttle or policy is None:
             return
         # Again after the wait: another thread may have been told to wait longer.
         while seconds := self.host_throttle.left(self._host, CLOCK.monotonic()):
-            if seconds >= deadline_of(self.request).remaining():
+            if seconds >= self._deadline.remaining():
                 raise self._no_time(f"the {seconds:.2f} s for which {self._host} asked to wait")
             level = logging.WARNING if seconds > policy.max_backoff else logging.INFO
             log_records.pause(self.request, wait=seconds, why="as the host asked", level=level)
@@ -320,7 +323,7 @@ class Delivery:
 
     def _no_time(self, what: str) -> errors.DeadlineExceededError:
         return errors.DeadlineExceededError(
-            f"the deadline of {deadline_of(self.request).seconds or 0:g} s leaves no time for"
+            f"the deadline of {self._deadline.seconds or 0:g} s leaves no time for"
             f" {what}: nothing was sent for {errors.describe(self.request)}",
             request=self.request,
         )

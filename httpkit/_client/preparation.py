@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from http.cookiejar import CookieJar
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
@@ -21,7 +22,7 @@ from httpkit._core import header_fields, redaction, upstream, urls
 from httpkit._core.types import Auth, Hook, TokenTransport, is_mapping
 from httpkit._core.urls import Origin
 from httpkit._diagnostics.errors import ConfigurationError
-from httpkit._messages.call import Call, Credentials, call_of
+from httpkit._messages.call import NO_CALL, Call, Credentials
 from httpkit._messages.request import PreparedRequest, check_headers
 from httpkit._policy.auth import NO_AUTH, Signer, as_signer, refreshable, resigner
 from httpkit._policy.options import fields_of
@@ -66,7 +67,7 @@ def prepare(request: requests.Request, owner: Owner, asked: Call) -> PreparedReq
     home, place = allowed_origins(owner, url), urls.origin(url)
     is_same_origin = place in home
     fields = fields_of(owner.headers)
-    signer = _signer(request, owner, url, fields=fields if is_same_origin else None)
+    signer = _signer(request, owner, url, place, fields=fields if is_same_origin else None)
     hooks = _merge_hooks(request.hooks, owner.hooks)
     is_withheld = not is_same_origin and _holds_credentials(owner, fields)
     credentials = Credentials(
@@ -79,10 +80,13 @@ def prepare(request: requests.Request, owner: Owner, asked: Call) -> PreparedReq
         token_transport=owner,
         withheld=_why_credentials_withheld(url) if is_withheld else None,
     )
-    own_hooks = as_hooks(hooks.get("response")) if any(hooks.values()) else ()
-    call = asked._replace(credentials=credentials, hooks=own_hooks)
+    own_hooks = as_hooks(hooks.get("response")) if hooks else ()
+    call = Call(asked.options, asked.deadline, asked.proxies, credentials, own_hooks)
+    method = request.method
+    if method not in _UPPER_METHODS:
+        method = _as_method(method)
     # With its call before it is signed: a strategy may ask for a token.
-    prepared = PreparedRequest.blank(_as_method(request.method), call)
+    prepared = PreparedRequest.blank(method, call)
     params = settings.merge_params(owner.params if is_same_origin else None, request.params)
     prepared.prepare_url(url, params)
     sent = fields if is_same_origin else header_fields.forwardable(fields)
@@ -96,9 +100,12 @@ def prepare(request: requests.Request, owner: Owner, asked: Call) -> PreparedReq
         prepared.prepare_auth(signer)
     if headers.unchecked:  # since the body
         headers.check(check_headers)
-    if any(hooks.values()):
+    if hooks:
         prepared.prepare_hooks(hooks)
     return prepared
+
+
+_UPPER_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 def _as_method(method: Any) -> str:
@@ -109,10 +116,15 @@ def _as_method(method: Any) -> str:
 def _merge_hooks(own: Any, of_session: Any) -> dict[str, Any]:
     """Return a request's own hooks if it has any for a response, else the session's."""
     if of_session is None or of_session.get("response") == []:
-        return own or {}
-    if own is None or own.get("response") == []:
-        return of_session or {}
-    return {n: hook for n, hook in {**of_session, **own}.items() if hook is not None}
+        merged = own or {}
+    elif own is None or own.get("response") == []:
+        merged = of_session or {}
+    else:
+        merged = {n: hook for n, hook in {**of_session, **own}.items() if hook is not None}
+    return {} if merged == _NO_HOOKS else merged
+
+
+_NO_HOOKS: dict[str, list[Hook]] = {"response": []}
 
 
 def as_hooks(hooks: Any) -> tuple[Hook, ...]:
@@ -129,8 +141,8 @@ def as_text(url: object) -> str:
     """
     if url is None:
         raise ConfigurationError("the URL is None")
-    if isinstance(url, str) and url.isascii():
-        return url.lstrip()
+    if type(url) is str and url.isascii():
+        return url if url[:1] > " " else url.lstrip()
     text: str | None
     try:
         text = url.decode("utf-8") if isinstance(url, bytes) else str(url)
@@ -148,7 +160,12 @@ def allowed_origins(owner: Owner, url: str) -> frozenset[Origin]:
 
 
 def _signer(
-    request: requests.Request, owner: Owner, url: str, *, fields: Mapping[str, Any] | None
+    request: requests.Request,
+    owner: Owner,
+    url: str,
+    place: Origin,
+    *,
+    fields: Mapping[str, Any] | None,
 ) -> Signer:
     """Return what signs the request; NO_AUTH rather than None, for which requests looks around.
 
@@ -156,6 +173,7 @@ def _signer(
         request: Its own auth comes first.
         owner: The session.
         url: Where it goes.
+        place: The origin of that.
         fields: The session's header fields; None where its credentials must not go.
     """
     given = owner.auth if request.auth is None and fields is not None else request.auth
@@ -167,7 +185,7 @@ def _signer(
         return NO_AUTH
     if "@" in url and (user_and_password := upstream.user_and_password(url)):
         return as_signer(user_and_password)
-    ambient = environment.password(url) if owner.trust_env and is_private(url) else None
+    ambient = environment.password(url) if owner.trust_env and _is_private(place) else None
     return as_signer(ambient) if ambient else NO_AUTH
 
 
@@ -236,7 +254,12 @@ def _why_credentials_withheld(url: str) -> str:
 
 def is_private(url: str) -> bool:
     """Say whether nobody on the way can read what is sent to a URL."""
-    scheme, host, _ = urls.origin(url)
+    return _is_private(urls.origin(url))
+
+
+@lru_cache(maxsize=256)
+def _is_private(place: Origin) -> bool:
+    scheme, host, _ = place
     return scheme != "http" or urls.is_loopback(host)
 
 
@@ -247,7 +270,7 @@ def refuse_plain_http(prepared: PreparedRequest) -> None:
         ConfigurationError: The request holds credentials, goes over plain http, and its call
             does not allow it.
     """
-    call = call_of(prepared)
+    call = prepared.call or NO_CALL
     if call.options.allow_http_auth or is_private(prepared.url or ""):
         return
     query = parse_qsl(urlsplit(prepared.url or "").query)

@@ -13,7 +13,7 @@ import logging
 import operator
 from collections.abc import Generator, Mapping
 from http.cookiejar import CookieJar
-from typing import Any, TypeVar, Unpack, cast, overload
+from typing import Any, TypeVar, Unpack, overload
 
 import requests
 from requests.cookies import RequestsCookieJar
@@ -47,7 +47,7 @@ from httpkit._core.types import (
 )
 from httpkit._diagnostics import log_records
 from httpkit._diagnostics.errors import ConfigurationError
-from httpkit._messages.call import Call, CallOptions, Credentials, call_of
+from httpkit._messages.call import NO_CALL, Call, CallOptions, Credentials
 from httpkit._messages.request import PreparedRequest
 from httpkit._messages.response import Response, adopt, is_response
 from httpkit._policy import dispatch
@@ -271,7 +271,7 @@ class Session(ApiMethods, TransferMethods):
             # requests puts the whole URL into its messages.
             redaction.scrub(error, keeps_foreign=self._mode.keeps_foreign)
             raise
-        ours = self._adopted(prepared)
+        ours = prepared if type(prepared) is PreparedRequest else self._adopted(prepared)
         held = ours.call or call
         if held[:3] != call[:3]:  # another prepare_request lost it
             ours.call = call._replace(credentials=held.credentials, hooks=held.hooks)
@@ -376,6 +376,7 @@ class Session(ApiMethods, TransferMethods):
         if isinstance(request, Request):  # pyright: ignore[reportUnnecessaryIsInstance]  # a common slip
             raise ValueError("You can only send PreparedRequests.")  # noqa: TRY004  # requests' own class and words
         started = CLOCK.monotonic()
+        response: Any
         try:
             response = self._send(request, kwargs)
         except requests.RequestException as error:
@@ -384,11 +385,11 @@ class Session(ApiMethods, TransferMethods):
                 adopt(error.response)  # ours hides credentials, also in a pickle
             raise
         if type(response) is not Response and not is_response(response):
-            return cast("Response", response)
+            return response  # type: ignore[no-any-return]  # a mock's
         response.__dict__["elapsed_total"] = CLOCK.monotonic() - started
         # A class that overrides send, a cache say, sets a class of its own on what we return.
         if _is_adopted(response) or type(self).send is not Session.send:
-            return cast("Response", response)
+            return response  # type: ignore[no-any-return]  # adopted by `request`
         return adopt(response)
 
     def _send(self, request: requests.PreparedRequest, options: dict[str, Any]) -> Any:
@@ -407,12 +408,14 @@ class Session(ApiMethods, TransferMethods):
         return mode.send(self, delivery, request, follows=follows)
 
     def _copied(self, request: requests.PreparedRequest) -> PreparedRequest:
-        """Return a copy of the request that knows its call."""
+        """Return a request that knows its call, and that the caller does not send again."""
         if not isinstance(request, PreparedRequest) or request.call is None:
             return self._adopted(request)
+        held = request.call.credentials
+        if held.sign is None and request.call.deadline is not None and not request.is_attempt:
+            return request  # made for this call, and nobody else's
         mine = request.copy()
         mine.is_attempt = False  # a hook may send the request of the response that it was given
-        held = request.call.credentials
         if held.sign is None:
             return mine
         # The signature made at prepare serves the first attempt only: it may have expired
@@ -441,20 +444,22 @@ class Session(ApiMethods, TransferMethods):
         """Return what delivers a request of its own: its deadline is started."""
         if not request.hooks:
             request.hooks = {"response": []}  # a caller may take them away
-        call = call_of(request)
+        call = request.call or NO_CALL
         if call.deadline is None:
-            request.call = call._replace(deadline=Deadline.start(call.options.deadline))
-        mode = self._mode
+            call = call._replace(deadline=Deadline.start(call.options.deadline))
+            request.call = call
+        mode, rate_limit = self._mode, self.rate_limit
         return Delivery(
             session=self,
             mode=mode,
             transmit=self._transmit(),
             request=request,
+            call=call,
             options=options,
             follows_redirects=mode.follows_redirects and (follows or call.is_hop),
             budget=self._budget,
             host_throttle=self._host_throttle,
-            rate_limiter=self._rate_limiter(),
+            rate_limiter=None if rate_limit is None else self._limiter_of(rate_limit),
         )
 
     def _transmit(self) -> Transmit:

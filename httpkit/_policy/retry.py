@@ -445,14 +445,14 @@ def _whole_import(package: str) -> Generator[None]:
 
 
 def send_with_retries(
-    attempt: Callable[[], requests.Response],
+    attempt: Callable[[RetryState], requests.Response],
     state: RetryState,
     release: Callable[[requests.Response], None],
 ) -> requests.Response:
     """Send until the policy says that no further attempt is made.
 
     Args:
-        attempt: Sends once.
+        attempt: Sends once, and counts it.
         state: Judges each outcome.
         release: Frees the connection of a response that is not the last one.
 
@@ -461,7 +461,7 @@ def send_with_retries(
     """
     first: requests.Response | requests.RequestException
     try:
-        first = attempt()
+        first = attempt(state)
     except requests.RequestException as error:
         if state.policy is None:
             raise
@@ -473,7 +473,7 @@ def send_with_retries(
 
 def _retry(
     first: requests.Response | requests.RequestException,
-    attempt: Callable[[], requests.Response],
+    attempt: Callable[[RetryState], requests.Response],
     state: RetryState,
     release: Callable[[requests.Response], None],
 ) -> requests.Response:
@@ -485,7 +485,7 @@ def _retry(
 
     def step() -> requests.Response:
         if outcomes:
-            return attempt()
+            return attempt(state)
         if isinstance(first, Exception):
             raise first
         return first
