@@ -1051,7 +1051,7 @@ REFUSED = {
     "idempotency_header=… is no header name": (
         lambda _: httpkit.RetryPolicy(idempotency_header="a b")
     ),
-    "method=… is no HTTP method": lambda w: w.api().request("GET IT", "echo"),
+    "method=… is an invalid HTTP method": lambda w: w.api().request("GET IT", "echo"),
     (
         "header … cannot be sent: it must be str or bytes, in Latin-1, without line breaks or"
         " leading space"
