@@ -93,7 +93,9 @@ def upload_in_steps(
     name = settings.filename or content.name
     media_type = settings.content_type or upload.guess_type(name)
     size = content.size or 0
-    exchange = UploadExchange(send, options, settings, content, media_type, size, url, homes, may_leave)
+    exchange = UploadExchange(
+        send, options, settings, content, media_type, size, url, homes, may_leave
+    )
     reporter = Reporter(settings.progress, name or "upload")
     try:
         return _Upload(exchange, reporter).run()
