@@ -23,7 +23,7 @@ extensions = [
     "myst_nb",
     "reference",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "reference/api.md"]  # the summary is for a checkout
 nitpicky = True
 
 # Markdown: the pages are read on a forge as well, so no extension of its syntax is used.

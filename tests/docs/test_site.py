@@ -26,7 +26,7 @@ INNER = {
     *("can_change", "reject", "accept", "resign"),
     *("mismatch", "decode_error"),  # errors about a body, made for Resource and Pages
     *("matches", "respond", "sent", "sleep"),  # of `Script`, `Reply` and `FakeClock`
-    *("apparent_encoding", "cookies", "is_redirect", "close"),  # as in requests
+    *("apparent_encoding", "cookies", "is_redirect", "next", "close"),  # as in requests
 }
 
 
