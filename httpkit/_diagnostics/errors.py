@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import base64
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
@@ -63,6 +64,12 @@ class HTTPKitError(requests.RequestException):
         from httpkit._display import cards
 
         return cards.shown(self, lambda: cards.of_error(self))
+
+    def _render_traceback_(self) -> list[str]:
+        """Return the traceback that IPython prints: the lines of the user."""
+        from httpkit._display import tracebacks
+
+        return tracebacks.render(self)
 
 
 class ConfigurationError(HTTPKitError, ValueError):
@@ -447,6 +454,10 @@ def annotate(
     add_note(error, f"{note}; {stop_reason}" if stop_reason else note)
     if words := hints.advise(error):
         add_note(error, words)
+    if "IPython" in sys.modules:
+        from httpkit._display import tracebacks
+
+        tracebacks.attach(error)
 
 
 def add_note(error: BaseException, note: str) -> None:

@@ -2,6 +2,8 @@
 
 import os
 import re
+import subprocess
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -145,15 +147,81 @@ def test_a_caught_error_can_be_displayed(sandbox, run):
     assert "NotFoundError('404 Not Found for GET" in shown["data"]["text/plain"]
 
 
-def test_a_traceback_in_a_cell_shows_no_credential(sandbox, run):
+def test_an_uncaught_error_shows_no_credential(sandbox, run):
     run(SETUP.format(url=sandbox.url))
 
-    (error,) = run(
+    card, error = run(
         "blog.get('status/500', retry=None, params={'api_key': os.environ['NOTEBOOK_SECRET']})"
     )
 
     assert error["ename"] == "InternalServerError"
-    assert SECRET not in str(error)
+    assert SECRET not in f"{card} {error}"
+
+
+FAILURES = {
+    "status": ("blog.posts.get(404404)", "NotFoundError", "404 Not Found"),
+    "connection": (
+        "httpkit.Session('http://127.0.0.1:1', retry=None).get('x')", "ConnectionError", "refused"
+    ),
+    "argument": ("blog.get('posts', timeout=0)", "ConfigurationError", "timeout"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_an_uncaught_error_shows_its_card_and_the_line_of_the_user(sandbox, run, failure):
+    line, name, words = FAILURES[failure]
+    run(SETUP.format(url=sandbox.url))
+
+    card, error = run(f"def fetch():\n    return {line}\n\nfetch()")
+
+    traceback = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error["traceback"]))
+    assert error["ename"] == name
+    assert words in card["data"]["text/html"]
+    assert line in traceback
+    assert "/httpkit/" not in traceback
+    assert "site-packages" not in traceback
+    assert "internal frames hidden" in traceback
+
+
+def test_an_uncaught_error_of_a_callback_shows_the_callback(sandbox, run):
+    run(SETUP.format(url=sandbox.url))
+
+    _, error = run(
+        "def check(response):\n    raise httpkit.ConfigurationError('too few posts')\n\n"
+        "blog.get('posts', on_status={200: check})"
+    )
+
+    traceback = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error["traceback"]))
+    assert "too few posts" in traceback
+    assert "in check(response)" in traceback
+    assert "/httpkit/" not in traceback
+
+
+def test_a_connection_error_of_a_notebook_pickles(run):
+    (shown,) = run(
+        "import pickle, requests, httpkit\n"
+        "try:\n    httpkit.Session('http://127.0.0.1:1', retry=None).get('x')\n"
+        "except requests.ConnectionError as error:\n"
+        "    again = pickle.loads(pickle.dumps(error))\n"
+        "type(again).__name__, again.attempts"
+    )
+
+    assert shown["data"]["text/plain"] == "('ConnectionError', 1)"
+
+
+def test_a_terminal_prints_the_line_of_the_user_and_no_card(sandbox, tmp_path):
+    code = f"import httpkit\nhttpkit.Session({sandbox.url!r}).get('status/404')"
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "IPython", "--no-banner", "--colors=NoColor", "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "IPYTHONDIR": str(tmp_path)},
+        capture_output=True, text=True, timeout=LONG, check=False,
+    )  # fmt: skip
+
+    assert "404 Not Found for GET" in ran.stdout
+    assert "get('status/404')" in ran.stdout
+    assert "/httpkit/" not in ran.stdout
+    assert "<div" not in ran.stdout
 
 
 def test_a_list_of_responses_is_shown_a_line_each(sandbox, run):
