@@ -154,7 +154,7 @@ class TransferMethods(Verbs):
         size: int | None = None,
         checksum: str | None = None,
         progress: progress.ProgressLike = None,
-        resumable: uploads.Protocol | None = None,
+        resumable: uploads.UploadProtocol | None = None,
         state: str | os.PathLike[str] | None = None,
         chunk_size: int | None = None,
         max_stalls: int = 5,
@@ -183,7 +183,8 @@ class TransferMethods(Verbs):
                 9530). None checks none.
             progress: As for `download`.
             resumable: Send so that the upload goes on where it was cut: "content-range"
-                (Google, YouTube, OneDrive) or "tus" (1.0). None: in one request.
+                (Google, YouTube, OneDrive), "tus" (1.0) or "ietf" (the draft of Resumable
+                Uploads for HTTP, interop version 8). None: in one request.
             state: A small file that lets another process go on, while `resumable`; it holds
                 the upload's address, which is a credential. It is removed at the end. None:
                 within this call only.
@@ -238,8 +239,8 @@ class TransferMethods(Verbs):
             source,
             settings,
             asked,
-            homes=self._homes_of(whole),
-            may_leave=options.get("redirect_body", self.redirect_body),
+            allowed_origins=self._homes_of(whole),
+            redirect_body=options.get("redirect_body", self.redirect_body),
         )
 
 

@@ -37,11 +37,11 @@ UploadSource: TypeAlias = (
     | Callable[[], Iterable[bytes]]
 )
 Fields: TypeAlias = SupportsItems[str, object] | Iterable[tuple[str, object]] | None
-Protocol: TypeAlias = Literal["content-range", "tus"]
+UploadProtocol: TypeAlias = Literal["content-range", "tus", "ietf"]
 Send: TypeAlias = Callable[..., Response]
 """Sends one request; given a method and the keywords of `Session.request`."""
 
-PROTOCOLS = ("content-range", "tus")
+PROTOCOLS = ("content-range", "tus", "ietf")
 # RFC 9110 section 8.3.1.
 _MEDIA_TYPE = re.compile(
     r"[\w!#$%&'*+.^`|~-]+/[\w!#$%&'*+.^`|~-]+(\s*;\s*[\w!#$%&'*+.^`|~-]+=(\"[^\"]*\"|[^\s;\"]+))*",
@@ -67,7 +67,7 @@ class UploadSettings:
     size: int | None = None
     checksum: str | None = None
     progress: ProgressLike = None
-    resumable: Protocol | None = None
+    resumable: UploadProtocol | None = None
     state: str | os.PathLike[str] | None = None
     chunk_size: int | None = None
     max_stalls: int = 5

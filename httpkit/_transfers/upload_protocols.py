@@ -1,7 +1,9 @@
-"""How two upload protocols spell their requests, and read what arrived.
+"""How upload protocols format their requests, and read how much arrived.
 
-`content-range` is what Google, YouTube and OneDrive speak, `tus` is tus.io's, 1.0.
-Rule: only the server's own word counts as arrived.
+`content-range` is what Google, YouTube and OneDrive use, `tus` is tus.io's, 1.0, and `ietf` is
+the draft of Resumable Uploads for HTTP (draft-ietf-httpbis-resumable-upload).
+
+Rule: only what the server says counts as arrived, and an upload is whole when the server says so.
 """
 
 import re
@@ -33,11 +35,11 @@ _COUNT = re.compile(r"[0-9]{1,18}")
 
 @dataclass(frozen=True, slots=True)
 class Offset:
-    """What a server says it has.
+    """How much of an upload arrived, as the server says.
 
     Attributes:
         size: Bytes from the beginning.
-        final: The answer that ends the upload; None while it goes on.
+        final: The response that completes the upload; None while it is not complete.
     """
 
     size: int
@@ -45,39 +47,39 @@ class Offset:
 
 
 class UploadProtocol(Protocol):
-    """How a protocol spells its three requests."""
+    """How a protocol formats its three requests."""
 
     def create(self) -> str:
-        """Begin an upload; return its address."""
+        """Begin an upload; return its URL."""
         ...
 
-    def send(self, place: str, body: ReplayableBody | bytes, start: int) -> Response:
-        """Send bytes from a position."""
+    def send(self, url: str, body: ReplayableBody | bytes, start: int) -> Response:
+        """Send bytes from an offset."""
         ...
 
-    def ask(self, place: str) -> Response:
+    def query(self, url: str) -> Response:
         """Ask how much arrived."""
         ...
 
     def read(self, response: Response) -> Offset | None:
-        """Read how much arrived; None when the answer does not say."""
+        """Read how much arrived; None when the response does not say."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class UploadExchange:
+class UploadContext:
     """What the requests of one upload have in common.
 
     Attributes:
         send: Sends one request.
         options: The caller's, for the first request.
-        settings: What the caller wants.
+        settings: What the caller wants of the upload.
         content: The bytes.
         media_type: Of the file.
         size: Bytes of the file.
-        url: Where uploads begin, whole.
-        homes: The origins that may have the body, and what the call itself holds.
-        may_leave: Whether the body may go elsewhere, without the rest.
+        url: Where uploads begin, absolute.
+        allowed_origins: The origins that may have the body and the credentials.
+        redirect_body: Whether others may have the body, without credentials.
     """
 
     send: Send
@@ -87,8 +89,8 @@ class UploadExchange:
     media_type: str
     size: int
     url: str
-    homes: frozenset[Origin]
-    may_leave: bool
+    allowed_origins: frozenset[Origin]
+    redirect_body: bool
 
     def first(self, fields: Mapping[str, str], **changed: Any) -> Response:
         """Send the request that creates the upload; an error status is raised."""
@@ -101,37 +103,37 @@ class UploadExchange:
         }
         return self.send(self.settings.method or "POST", **{**asked, **changed})
 
-    def later(self, method: str, place: str, fields: Mapping[str, str], **changed: Any) -> Response:
-        """Send another request of the upload, to the address the server gave."""
+    def later(self, method: str, url: str, fields: Mapping[str, str], **changed: Any) -> Response:
+        """Send another request of the upload, to the URL that the server gave."""
         asked = {name: v for name, v in self.options.items() if name not in _OF_THE_FIRST}
         given: dict[str, Any] = dict(self.options.get("headers") or {})
-        if urls.origin(place) not in self.homes:  # it gets the body, and nothing else
+        if urls.origin(url) not in self.allowed_origins:  # it gets the body, and nothing else
             given = header_fields.forwardable(given)
             asked = {name: v for name, v in asked.items() if name not in {"auth", "cookies"}}
         else:
-            place = _with_userinfo(place, self.url)
+            url = _with_userinfo(url, self.url)
         own = {name.lower() for name in (*fields, *header_fields.CONTENT_FIELDS)}
         headers = {**{n: v for n, v in given.items() if n.lower() not in own}, **fields}
         asked |= {"headers": headers, "on_status": None, "raise_for_status": False}
-        return self.send(method, place, **{**asked, "allow_redirects": False, **changed})
+        return self.send(method, url, **{**asked, "allow_redirects": False, **changed})
 
-    def check_place(self, place: str) -> None:
-        """Refuse an address at which the body has no business.
+    def check_url(self, url: str) -> None:
+        """Refuse a URL that must not have the body.
 
         Raises:
-            RedirectError: It belongs to another origin.
+            RedirectError: It is of another origin, and `redirect_body` is off.
         """
-        if not self.may_leave and urls.origin(place) not in self.homes:
+        if not self.redirect_body and urls.origin(url) not in self.allowed_origins:
             raise RedirectError(
-                f"the server wants the upload at {urls.format_origin(urls.origin(place))}: pass"
-                " redirect_body=True, or add it to trusted_origins, if it may have it"
+                f"the server wants the upload at {urls.format_origin(urls.origin(url))}: pass"
+                " redirect_body=True to send it there, without credentials"
             )
 
 
-def _with_userinfo(place: str, url: str) -> str:
-    """Return an address with the user and password of a URL: it never has its own."""
-    userinfo, at, _ = urlsplit(url).netloc.rpartition("@")
-    parts = urlsplit(place)
+def _with_userinfo(url: str, first: str) -> str:
+    """Return a URL with the user and password of the first one: it never has its own."""
+    userinfo, at, _ = urlsplit(first).netloc.rpartition("@")
+    parts = urlsplit(url)
     return parts._replace(netloc=f"{userinfo}{at}{parts.netloc}").geturl()
 
 
@@ -140,55 +142,79 @@ _OF_THE_FIRST = frozenset({"params", "path", "headers", "idempotency_key"})
 
 
 class _ContentRange:
-    """RFC 9110 section 14.4 put to another use; 308 is "resume incomplete"."""
+    """Content-Range on requests (RFC 9110 section 14.5); 308 is "resume incomplete"."""
 
-    def __init__(self, exchange: UploadExchange) -> None:
-        self._exchange = exchange
-        self._total = exchange.size
+    def __init__(self, context: UploadContext) -> None:
+        self._context = context
+        self._total = context.size
 
     def create(self) -> str:
-        """Ask for an address; what is known of the file goes along as JSON."""
+        """Ask for a URL; what is known of the file goes along as JSON."""
         fields = {
-            "X-Upload-Content-Type": self._exchange.media_type,
+            "X-Upload-Content-Type": self._context.media_type,
             "X-Upload-Content-Length": str(self._total),
         }
-        about: Any = self._exchange.settings.data
+        about: Any = self._context.settings.data
         if about is None:
-            response = self._exchange.first(fields, data=b"")
+            response = self._context.first(fields, data=b"")
         else:
-            response = self._exchange.first(fields, json=dict(about))
-        place = response.headers.get("location") or _member(response, "uploadUrl")
-        return _absolute(response, place)
+            response = self._context.first(fields, json=dict(about))
+        url = response.headers.get("location") or _document(response).get("uploadUrl")
+        return _absolute(response, url)
 
-    def send(self, place: str, body: ReplayableBody | bytes, start: int) -> Response:
+    def send(self, url: str, body: ReplayableBody | bytes, start: int) -> Response:
         size = len(body) if isinstance(body, bytes) else cast("int", body.len)
         span = f"{start}-{start + size - 1}" if size else "*"
         fields = {"Content-Range": f"bytes {span}/{self._total}"}
-        return self._exchange.later("PUT", place, fields, data=body, retry=None)
+        return self._context.later("PUT", url, fields, data=body, retry=None)
 
-    def ask(self, place: str) -> Response:
+    def query(self, url: str) -> Response:
         fields = {"Content-Range": f"bytes */{self._total}"}
-        response = self._exchange.later("PUT", place, fields, data=b"")
+        response = self._context.later("PUT", url, fields, data=b"")
         if response.status_code in _NOT_UNDERSTOOD:  # OneDrive is asked with a GET
-            response = self._exchange.later("GET", place, {})
+            response = self._context.later("GET", url, {})
         return response
 
     def read(self, response: Response) -> Offset | None:
-        status = response.status_code
-        if status == 308:
-            field = response.headers.get("range")
-            found = _RANGE.fullmatch(field.strip()) if field else None
-            if field and not found:
-                return None
-            return Offset(int(found[1]) + 1 if found else 0)
-        if not 200 <= status < 300:
+        if response.status_code == 308:
+            return _after_range(response.headers.get("range"))
+        if not 200 <= response.status_code < 300:
             return None
-        # OneDrive says 202, and what it misses.
-        missing = _member(response, "nextExpectedRanges")
-        if isinstance(missing, list) and missing:
-            found = _NEXT_RANGE.fullmatch(str(cast("Any", missing[0])))
-            return Offset(int(found[1])) if found else None
-        return Offset(self._total, response)
+        document = _document(response)
+        if "nextExpectedRanges" in document:  # OneDrive: it lists what is missing
+            return self._after_missing(document["nextExpectedRanges"])
+        return Offset(self._total, response) if _is_item(response, document) else None
+
+    def _after_missing(self, missing: object) -> Offset | None:
+        if missing == []:  # all arrived, but there is no item yet
+            return Offset(self._total)
+        first = cast("list[object]", missing)[0] if isinstance(missing, list) else None
+        found = _NEXT_RANGE.fullmatch(str(first))
+        return Offset(int(found[1])) if found else None
+
+
+def _after_range(field: str | None) -> Offset | None:
+    found = _RANGE.fullmatch(field.strip()) if field else None
+    if field and not found:
+        return None
+    return Offset(int(found[1]) + 1 if found else 0)
+
+
+# Members of the session of an upload, which OneDrive describes until there is an item.
+_OF_A_SESSION = frozenset({"uploadUrl", "expirationDateTime"})
+
+
+def _is_item(response: Response, document: Mapping[str, Any]) -> bool:
+    """Return whether a success completes an upload: 202 only says that something was accepted.
+
+    The response to a GET must describe the item: anything may be at a URL. A page of HTML is
+    somebody else's response, a login page perhaps.
+    """
+    is_get = response.request.method == "GET"
+    is_page = "html" in response.headers.get("content-type", "").lower()
+    is_session = not _OF_A_SESSION.isdisjoint(document) and "id" not in document
+    is_described = "id" in document if is_get else not is_page
+    return response.status_code != 202 and is_described and not is_session
 
 
 _TUS_VERSION = {"Tus-Resumable": "1.0.0"}
@@ -197,20 +223,20 @@ _TUS_VERSION = {"Tus-Resumable": "1.0.0"}
 class _Tus:
     """The core protocol of tus 1.0, and its creation extension."""
 
-    def __init__(self, exchange: UploadExchange) -> None:
-        self._exchange = exchange
-        self._total = exchange.size
+    def __init__(self, context: UploadContext) -> None:
+        self._context = context
+        self._total = context.size
 
     def create(self) -> str:
         fields = {**_TUS_VERSION, "Upload-Length": str(self._total)}
         if described := self._described():
             fields["Upload-Metadata"] = described
-        response = self._exchange.first(fields, data=b"")
+        response = self._context.first(fields, data=b"")
         return _absolute(response, response.headers.get("location"))
 
     def _described(self) -> str:
-        settings, name = self._exchange.settings, self._exchange.content.name
-        about: dict[str, object] = {"filetype": self._exchange.media_type}
+        settings, name = self._context.settings, self._context.content.name
+        about: dict[str, object] = {"filetype": self._context.media_type}
         if settings.filename or name:
             about["filename"] = settings.filename or name
         about |= dict(cast("Any", settings.data or {}))
@@ -221,53 +247,110 @@ class _Tus:
             for key, value in about.items()
         )
 
-    def send(self, place: str, body: ReplayableBody | bytes, start: int) -> Response:
+    def send(self, url: str, body: ReplayableBody | bytes, start: int) -> Response:
         fields = {
             **_TUS_VERSION,
             "Upload-Offset": str(start),
             "Content-Type": "application/offset+octet-stream",
         }
-        return self._exchange.later("PATCH", place, fields, data=body, retry=None)
+        return self._context.later("PATCH", url, fields, data=body, retry=None)
 
-    def ask(self, place: str) -> Response:
-        return self._exchange.later("HEAD", place, _TUS_VERSION)
+    def query(self, url: str) -> Response:
+        return self._context.later("HEAD", url, _TUS_VERSION)
 
     def read(self, response: Response) -> Offset | None:
-        field = response.headers.get("upload-offset", "").strip()
-        if not 200 <= response.status_code < 300 or not _COUNT.fullmatch(field):
+        size = _count(response, "upload-offset")
+        length = _count(response, "upload-length")
+        is_other = length is not None and length != self._total
+        if size is None or is_other or not 200 <= response.status_code < 300:
             return None
-        size = int(field)
         return Offset(size, response if size == self._total else None)
 
 
-UPLOAD_PROTOCOLS: dict[str, Callable[[UploadExchange], UploadProtocol]] = {
+# The draft that changed the protocol last; servers of another one ignore what they do not know.
+_IETF_VERSION = {"Upload-Draft-Interop-Version": "8"}
+
+
+class _Ietf:
+    """draft-ietf-httpbis-resumable-upload: creation without content, then PATCH and HEAD."""
+
+    def __init__(self, context: UploadContext) -> None:
+        self._context = context
+        self._total = context.size
+
+    def create(self) -> str:
+        fields = {
+            **_IETF_VERSION,
+            "Upload-Complete": "?0",
+            "Upload-Length": str(self._total),
+            "Content-Type": self._context.media_type,
+        }
+        response = self._context.first(fields, data=b"")
+        return _absolute(response, response.headers.get("location"))
+
+    def send(self, url: str, body: ReplayableBody | bytes, start: int) -> Response:
+        size = len(body) if isinstance(body, bytes) else cast("int", body.len)
+        fields = {
+            **_IETF_VERSION,
+            "Upload-Offset": str(start),
+            "Upload-Complete": "?1" if start + size == self._total else "?0",
+            "Content-Type": "application/partial-upload",
+        }
+        return self._context.later("PATCH", url, fields, data=body, retry=None)
+
+    def query(self, url: str) -> Response:
+        return self._context.later("HEAD", url, _IETF_VERSION)
+
+    def read(self, response: Response) -> Offset | None:
+        if not 200 <= response.status_code < 300:
+            return None
+        size = _count(response, "upload-offset")
+        complete = response.headers.get("upload-complete", "").strip()
+        is_patch = response.request.method == "PATCH"
+        if complete == "?1" and size in {None, self._total}:
+            return Offset(self._total, response)
+        sent = response.request.headers.get("Upload-Complete")
+        if is_patch and sent == "?1" and not complete and size in {None, self._total}:
+            # The response to the request that completes the upload is the application's own.
+            return Offset(self._total, response)
+        return None if size is None else Offset(size)
+
+
+UPLOAD_PROTOCOLS: dict[str, Callable[[UploadContext], UploadProtocol]] = {
     "content-range": _ContentRange,
     "tus": _Tus,
+    "ietf": _Ietf,
 }
 
 
-def _absolute(response: Response, place: object) -> str:
-    """Return the address that the server gave, resolved against the request's.
+def _count(response: Response, name: str) -> int | None:
+    field = response.headers.get(name, "").strip()
+    return int(field) if _COUNT.fullmatch(field) else None
+
+
+def _absolute(response: Response, url: object) -> str:
+    """Return the URL that the server gave, resolved against the request's.
 
     Raises:
-        TransferError: It gave none, or no legible one.
+        TransferError: It gave none.
+        RedirectError: It gave an invalid one.
     """
     what = errors.describe(response.request, response.url)
-    if not isinstance(place, str) or not place.strip():
-        raise TransferError(f"{what}: {response.status_code} names no address for the upload")
+    if not isinstance(url, str) or not url.strip():
+        raise TransferError(f"{what}: {response.status_code} names no URL for the upload")
     base = urlsplit(response.url)
     here = base._replace(netloc=base.netloc.rpartition("@")[2]).geturl()
     with suppress(ValueError):  # brackets that hold no IPv6 address, say
-        named, whole = urlsplit(place.strip()), urljoin(here, place.strip())
-        if is_address(whole) and (named.netloc or not named.scheme):
+        named, whole = urlsplit(url.strip()), urljoin(here, url.strip())
+        if is_upload_url(whole) and (named.netloc or not named.scheme):
             return whole
-    raise RedirectError(f"{what} names no address to which an upload may go")
+    raise RedirectError(f"{what} names no URL to which an upload may go")
 
 
-def is_address(url: str) -> bool:
-    """Say whether an upload may go to a URL: http or https, a host, no userinfo, and text."""
+def is_upload_url(url: str) -> bool:
+    """Return whether an upload may go to a URL: http or https, a host, no userinfo, and text."""
     try:
-        url.encode("utf-8")  # JSON can spell half of a pair, which no request can hold
+        url.encode("utf-8")  # JSON can hold half of a surrogate pair, which no request can
         parts = urlsplit(url)
         urls.origin(url)
     except (ValueError, requests.RequestException):
@@ -275,11 +358,12 @@ def is_address(url: str) -> bool:
     return parts.scheme in {"http", "https"} and bool(parts.hostname) and "@" not in parts.netloc
 
 
-def _member(response: Response, name: str) -> Any:
+def _document(response: Response) -> Mapping[str, Any]:
+    """Return the JSON object in a response; an empty one when it holds none."""
     if "json" not in response.headers.get("content-type", "").lower():
-        return None
+        return {}
     try:
         document: Any = response.json()
     except errors.DecodeError:
-        return None
-    return document.get(name) if is_mapping(document) else None
+        return {}
+    return document if is_mapping(document) else {}

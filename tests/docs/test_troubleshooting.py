@@ -682,10 +682,10 @@ UPLOADS = {
     "the source failed: …": lambda w: w.api().upload("echo", failing()),
     "… bytes arrived in … requests; …": lambda w: resumed(w, created(w), None),
     (
-        "the server wants the upload at …: pass redirect_body=True, or add it to trusted_origins,"
-        " if it may have it"
+        "the server wants the upload at …: pass redirect_body=True to send it there, without"
+        " credentials"
     ): lambda w: resumed(w, created(w, "http://127.0.0.2/files/1")),
-    "… names no address …": lambda w: resumed(w, w.answer("201 Created")),
+    "… names no URL …": lambda w: resumed(w, w.answer("201 Created")),
     "… does not say how much of the upload arrived": (
         lambda w: resumed(w, created(w), w.answer("204 None"))
     ),

@@ -1,6 +1,5 @@
 """The file under its final name is whole and verified, or absent; what arrived is kept."""
 
-import base64
 import errno
 import gzip
 import hashlib
@@ -32,98 +31,27 @@ from httpkit._diagnostics.errors import (
     TransferError,
 )
 from httpkit._messages.checksums import FileHashers
-
-
-def noise(seed, size):
-    """Return bytes that look random and are the same in every run."""
-    return hashlib.shake_128(str(seed).encode()).digest(size)
-
-
-OLD, NEW = noise(1, 100_000), noise(2, 100_000)
-HALF = 50_000
-STRONG = {"etag": '"v1"'}
-YESTERDAY, TODAY = "Mon, 02 Jan 2023 10:00:00 GMT", "Tue, 03 Jan 2023 10:00:00 GMT"
-HTML = {"content_type": "text/html"}
-
-
-def spell(status, body, **fields):
-    """Spell an answer that closes; a field that is None is left out."""
-    head = {"content-length": str(len(body)), "connection": "close"}
-    head |= {name.replace("_", "-"): value for name, value in fields.items()}
-    lines = "".join(f"{name}: {value}\r\n" for name, value in head.items() if value is not None)
-    return f"HTTP/1.1 {status}\r\n{lines}\r\n".encode("latin-1") + body
-
-
-def whole(body, cut=None, **fields):
-    """Spell a 200 that is cut after so many bytes."""
-    return spell("200 OK", body[:cut], **{"content_length": str(len(body)), **fields})
-
-
-def rest(body, first, cut=None, **fields):
-    """Spell a 206 from a position to the end, cut after so many bytes of it."""
-    spoken = {
-        "content_length": str(len(body) - first),
-        "content_range": f"bytes {first}-{len(body) - 1}/{len(body)}",
-    }
-    return spell("206 Partial Content", body[first:][:cut], **{**spoken, **fields})
-
-
-def chunked(*blocks, end=b"0\r\n\r\n", **fields):
-    body = b"".join(b"%x\r\n%s\r\n" % (len(block), block) for block in blocks) + end
-    return spell("200 OK", body, content_length=None, transfer_encoding="chunked", **fields)
-
-
-def field(received, name):
-    """Return a field of a request as the server saw it; None when it has none."""
-    found = re.search(rb"(?im)^" + name.encode() + rb":\s*(.*?)\r?$", received)
-    return found and found[1].decode()
-
-
-def ranges(server):
-    return [field(received, "range") for received in server.requests]
-
-
-def honest(raw_server, body, *, cuts=(), etag='"v1"', **fields):
-    """Start a server that knows ranges; its n-th body ends after the n-th of `cuts` bytes."""
-    left = list(cuts)
-
-    def reply(connection):
-        received = server.requests[-1]
-        cut = left.pop(0) if left else None
-        asked, condition = field(received, "range"), field(received, "if-range")
-        spoken = {"etag": etag, **fields}
-        if not asked or (condition and condition not in {etag, fields.get("last_modified")}):
-            connection.sendall(whole(body, cut, **spoken))
-        elif (first := int(asked.removeprefix("bytes=").rstrip("-"))) >= len(body):
-            connection.sendall(spell("416 Range Not Satisfiable", b"<html>", **HTML))
-        else:
-            connection.sendall(rest(body, first, cut, **spoken))
-
-    server = raw_server(reply)
-    return server
-
-
-def hanging(sent):
-    """Return an answer that sends so much and then nothing, until the client hangs up."""
-
-    def reply(connection):
-        connection.sendall(sent)
-        with suppress(OSError):
-            connection.recv(1)
-
-    return reply
-
-
-def part_of(dest):
-    return dest.with_name(f"{dest.name}.part")
-
-
-def files(folder):
-    return sorted(path.name for path in folder.iterdir())
-
-
-def coded(algorithm, body):
-    return base64.b64encode(hashlib.new(algorithm, body).digest()).decode()
+from tests.support.file_responses import (
+    HALF,
+    HTML,
+    NEW,
+    OLD,
+    STRONG,
+    TODAY,
+    YESTERDAY,
+    chunked,
+    coded,
+    field,
+    files,
+    hanging,
+    honest,
+    noise,
+    part_of,
+    ranges,
+    respond,
+    rest,
+    whole,
+)
 
 
 @pytest.fixture
@@ -173,7 +101,7 @@ def test_a_download_is_the_file_and_leaves_nothing_beside_it(api, dest, raw_serv
     [
         (whole(b""), b"", True),
         (chunked(OLD[:10], OLD[10:]), OLD, True),
-        (spell("200 OK", OLD, content_length=None), OLD, False),
+        (respond("200 OK", OLD, content_length=None), OLD, False),
     ],
     ids=["zero bytes", "chunked", "close-delimited"],
 )
@@ -188,11 +116,11 @@ def test_a_body_of_any_framing_is_saved(api, dest, raw_server, sent, expected, i
 @pytest.mark.parametrize(
     "sent",
     [
-        spell("404 Not Found", b"<html>", **HTML),
-        spell("304 Not Modified", b"", content_length=None),
-        spell("302 Found", b"elsewhere", location="http://127.0.0.1:1/"),
-        spell("204 No Content", b"", content_length=None),
-        spell("416 Range Not Satisfiable", b"no"),
+        respond("404 Not Found", b"<html>", **HTML),
+        respond("304 Not Modified", b"", content_length=None),
+        respond("302 Found", b"elsewhere", location="http://127.0.0.1:1/"),
+        respond("204 No Content", b"", content_length=None),
+        respond("416 Range Not Satisfiable", b"no"),
         rest(OLD[:100], 0, content_range="bytes 0-99/100000"),
         rest(OLD, HALF),
     ],
@@ -208,7 +136,7 @@ def test_an_answer_nobody_asked_for_is_no_file(api, dest, raw_server, sent):
 
 
 def test_a_persistent_416_is_tried_again_once(api, dest, raw_server):
-    server = raw_server(spell("416 Range Not Satisfiable", b"no"))
+    server = raw_server(respond("416 Range Not Satisfiable", b"no"))
 
     with pytest.raises(requests.RequestException):
         api.download(server.url, dest)
@@ -242,7 +170,7 @@ def test_nonsense_in_fields_does_not_stop_a_download(api, dest, raw_server):
         ([rest(OLD, HALF - 4096, content_length=None), whole(NEW)], OLD),
         (
             [
-                spell(
+                respond(
                     "206 Partial Content",
                     OLD[HALF - 4096 :] + b"more",
                     content_range=f"bytes {HALF - 4096}-99999/100000",
@@ -251,8 +179,8 @@ def test_nonsense_in_fields_does_not_stop_a_download(api, dest, raw_server):
             ],
             NEW,
         ),
-        ([spell("416 No", b"<html>", **HTML), whole(NEW, content_type="a/b")], NEW),
-        ([spell("503 Service Unavailable", b""), rest(OLD, 0)], OLD),
+        ([respond("416 No", b"<html>", **HTML), whole(NEW, content_type="a/b")], NEW),
+        ([respond("503 Service Unavailable", b""), rest(OLD, 0)], OLD),
     ],
     ids=[
         "range ignored", "from 0", "a gap", "another total", "no Content-Range",
@@ -303,7 +231,7 @@ def test_a_total_first_said_in_a_206_counts(api, dest, raw_server):
     body = short.partition(b"\r\n\r\n")[2][:10_000]
     server = raw_server(
         chunked(OLD[:HALF], end=b"", **STRONG),
-        spell("206 X", body, content_range=f"bytes {first}-{first + 9999}/100000", **STRONG),
+        respond("206 X", body, content_range=f"bytes {first}-{first + 9999}/100000", **STRONG),
         rest(OLD, 0),
     )
 
@@ -501,7 +429,7 @@ def test_neither_sidecar_nor_error_shows_the_signature_of_a_url(api, dest, raw_s
 
 def test_a_refusal_keeps_what_arrived_before_and_says_so(api, dest, interrupted, raw_server):
     interrupted()
-    server = raw_server(spell("403 Forbidden", b"expired"))
+    server = raw_server(respond("403 Forbidden", b"expired"))
 
     with pytest.raises(httpkit.StatusError) as caught:
         api.download(server.url, dest)
@@ -515,7 +443,7 @@ def test_memory_stays_flat_when_a_206_starts_far_too_early(api, dest, interrupte
     size = 64 << 20
     os.truncate(part_of(dest), size)
     part_of(dest).with_name("file.bin.part.json").unlink()
-    early = spell("206 Partial Content", bytes(100), content_length=str(size),
+    early = respond("206 Partial Content", bytes(100), content_length=str(size),
                   content_range=f"bytes 0-{size - 1}/{size}")  # fmt: skip
     server = raw_server(early)
     tracemalloc.start()
@@ -577,7 +505,7 @@ def test_a_coded_body_in_tiny_chunks_is_decoded(api, dest, raw_server):
 
 def test_a_retry_asks_the_original_url_and_credentials_stay_home(dest, raw_server):
     storage = honest(raw_server, OLD, cuts=[HALF])
-    origin = raw_server(spell("302 Found", b"", location=f"{storage.url}/signed?key=1"))
+    origin = raw_server(respond("302 Found", b"", location=f"{storage.url}/signed?key=1"))
 
     with httpkit.Session(origin.url, auth=BearerAuth("s3cret")) as api:
         api.download("file", dest)
@@ -620,7 +548,7 @@ def test_a_type_that_changes_between_attempts_is_refused(api, dest, raw_server):
 def test_the_type_of_a_416_is_not_the_files(api, dest, raw_server, wanted):
     server = raw_server(
         whole(OLD, HALF, content_type="application/zip", **STRONG),
-        spell("416 Range Not Satisfiable", b"<html>", **HTML),
+        respond("416 Range Not Satisfiable", b"<html>", **HTML),
         whole(NEW, content_type="application/zip"),
     )
 
@@ -665,7 +593,7 @@ def test_an_endless_body_is_stopped_at_the_limit(api, dest, raw_server, limit):
     sent = []
 
     def endless(connection):
-        connection.sendall(spell("200 OK", b"", content_length=None))
+        connection.sendall(respond("200 OK", b"", content_length=None))
         while len(sent) < 300:
             connection.sendall(bytes(1 << 16))
             sent.append(1 << 16)
@@ -782,7 +710,7 @@ def test_a_digest_first_announced_in_a_206_counts(api, dest, raw_server):
 def test_a_body_whose_chunks_are_announced_oddly_is_read_as_chunks(api, dest, raw_server):
     body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(OLD), OLD)
     server = raw_server(
-        spell("200 OK", body, content_length=None, transfer_encoding="identity, chunked")
+        respond("200 OK", body, content_length=None, transfer_encoding="identity, chunked")
     )
 
     api.download(server.url, dest)
@@ -919,7 +847,7 @@ def test_a_name_comes_from_the_original_url_not_from_where_it_redirects(
 ):
     monkeypatch.chdir(tmp_path)
     storage = raw_server(whole(OLD))
-    server = raw_server(spell("302 Found", b"", location=f"{storage.url}/blob/77"))
+    server = raw_server(respond("302 Found", b"", location=f"{storage.url}/blob/77"))
 
     done = api.download(server.url + "/wanted.txt")
 
@@ -958,7 +886,7 @@ def test_if_exists_is_obeyed(api, dest, raw_server, choice, is_folder):
     # A server that knows If-Modified-Since answers 304; the file is older in any case.
     fields = {"last_modified": "Sun, 13 Sep 2020 12:00:00 GMT"}
     server = raw_server(
-        spell("304 Not Modified", b"", content_length=None)
+        respond("304 Not Modified", b"", content_length=None)
         if is_update and not is_folder
         else whole(OLD, content_disposition="x; filename=file.bin", **fields)
     )
@@ -1219,7 +1147,7 @@ def test_a_time_that_cannot_be_set_is_a_transfer_error(api, dest, raw_server, mo
 
 
 def test_a_file_that_the_disk_has_no_room_for_is_refused_before_its_body(api, dest, raw_server):
-    server = raw_server(spell("200 OK", b"", content_length=str(10**15)))
+    server = raw_server(respond("200 OK", b"", content_length=str(10**15)))
 
     with pytest.raises(TransferError, match=r"1000000000000000 bytes are missing, but .* free"):
         api.download(server.url, dest)

@@ -877,3 +877,160 @@ def test_onedrive_is_asked_in_its_own_way(api, raw_server, path):
     seen = [Received(raw) for raw in server.requests]
     assert [each.method for each in seen] == ["POST", "PUT", "PUT", "GET", "PUT"]
     assert seen[-1].body == body[grain:]
+
+
+# When is an upload complete?
+
+JSON, PAGE = {"content_type": "application/json"}, {"content_type": "text/html"}
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        spell("202 Accepted"),
+        spell("202 Accepted", b"{}", **JSON),
+        spell("202 Accepted", b'{"nextExpectedRanges": "0-"}', **JSON),
+        spell("200 OK", b'{"nextExpectedRanges": []}', **JSON),
+        spell("201 Created", b'{"nextExpectedRanges": []}', **JSON),
+        spell("200 OK", b'{"expirationDateTime": "2030-01-01T00:00:00Z"}', **JSON),
+        spell("200 OK", b"<html>Please log in", **PAGE),
+    ],
+    ids=["202", "202 and JSON", "no list", "200 []", "201 []", "a session", "a login page"],
+)
+def test_an_upload_without_an_item_is_not_a_success(api, raw_server, path, state, reply):
+    server = raw_server(spell("200 OK", location="/place"), reply)
+
+    with pytest.raises(TransferError):
+        api.upload(server.url, path, resumable="content-range", state=state, max_stalls=1)
+
+    assert state.exists()
+
+
+def test_a_200_for_the_first_chunk_does_not_complete_an_upload(api, raw_server, path):
+    server = raw_server(spell("200 OK", location="/place"), spell("200 OK", b"{}", **JSON))
+
+    with pytest.raises(TransferError, match=f"but {GRAIN} were sent"):
+        api.upload(server.url, path, resumable="content-range", chunk_size=GRAIN)
+
+
+def test_a_status_query_by_get_is_complete_only_with_an_item(api, raw_server, path):
+    start = [spell("200 OK", location="/place"), None, spell("400 Bad Request")]
+    item = spell("200 OK", b'{"id": "1", "name": "film.mp4"}', **JSON)
+
+    done = api.upload(raw_server(*start, item).url, path, resumable="content-range")
+    with pytest.raises(TransferError, match="does not say how much"):
+        api.upload(
+            raw_server(*start, spell("200 OK", b'{"a": 1}', **JSON)).url,
+            path,
+            resumable="content-range",
+        )
+
+    assert done.json()["id"] == "1"
+
+
+def test_another_upload_under_the_same_url_is_not_resumed(api, raw_server, path):
+    server = raw_server(
+        spell("201 Created", location="/place"),
+        None,
+        spell("204 No Content", upload_offset=10, upload_length=11),
+    )
+
+    with pytest.raises(TransferError, match="does not say how much"):
+        api.upload(server.url, path, resumable="tus")
+
+
+def test_an_error_names_the_state_file(api, raw_server, path, state):
+    server = raw_server(spell("201 Created", location="/place"), None)
+
+    with pytest.raises(IncompleteError, match=state.name):
+        api.upload(server.url, path, resumable="tus", state=state, max_stalls=0)
+
+
+def test_an_error_does_not_advise_to_trust_where_the_upload_goes(api, raw_server, path):
+    server = raw_server(spell("200 OK", location="http://127.0.0.2/place"))
+
+    with pytest.raises(RedirectError, match="redirect_body=True") as caught:
+        api.upload(server.url, path, resumable="content-range")
+
+    assert "trusted_origins" not in str(caught.value)
+
+
+# The IETF draft
+
+
+class IetfServer:
+    """A server of one upload after draft-ietf-httpbis-resumable-upload.
+
+    Attributes:
+        content: What arrived.
+        cuts: How many bytes of the n-th PATCH are kept before it hangs up.
+    """
+
+    def __init__(self, raw_server, cuts=()):
+        self.content, self.is_complete, self.cuts = b"", False, list(cuts)
+        self._raw = raw_server(self._reply)
+        self.url = self._raw.url
+
+    @property
+    def requests(self):
+        return [Received(raw) for raw in self._raw.requests]
+
+    def _reply(self, connection):
+        request = self.requests[-1]
+        if request.method == "POST":
+            connection.sendall(spell("201 Created", location="/place", upload_complete="?0"))
+        elif request.method == "HEAD":
+            complete = "?1" if self.is_complete else "?0"
+            connection.sendall(
+                spell("204 No Content", upload_offset=len(self.content), upload_complete=complete)
+            )
+        elif int(request.fields["upload-offset"]) != len(self.content):
+            connection.sendall(spell("409 Conflict"))
+        else:
+            self._append(connection, request)
+
+    def _append(self, connection, request):
+        cut = self.cuts.pop(0) if self.cuts else None
+        self.content += request.body[:cut]
+        if cut is None:
+            self.is_complete = request.fields["upload-complete"] == "?1"
+            complete = "?1" if self.is_complete else "?0"
+            connection.sendall(
+                spell("200 OK", upload_offset=len(self.content), upload_complete=complete)
+            )
+
+
+@pytest.mark.parametrize("chunk_size", [None, 1000_000])
+@pytest.mark.parametrize("cuts", [(), (0,), (5000, 70_000)], ids=["whole", "at 0", "twice"])
+def test_an_upload_by_the_ietf_draft_arrives_whole(api, raw_server, path, cuts, chunk_size):
+    server = IetfServer(raw_server, cuts)
+
+    response = api.upload(server.url, path, resumable="ietf", chunk_size=chunk_size)
+
+    assert server.content == BODY
+    assert server.is_complete
+    assert response.status_code == 200
+    first = server.requests[0].fields
+    assert (first["upload-complete"], first["upload-length"]) == ("?0", str(len(BODY)))
+    assert first["upload-draft-interop-version"].isdigit()
+    patches = [request.fields for request in server.requests if request.method == "PATCH"]
+    assert {fields["content-type"] for fields in patches} == {"application/partial-upload"}
+
+
+def test_an_ietf_upload_is_completed_by_the_response_of_the_application(api, raw_server, path):
+    item = spell("201 Created", b'{"id": 7}', **JSON)
+    server = raw_server(spell("201 Created", location="/place"), item)
+
+    response = api.upload(server.url, path, resumable="ietf")
+
+    assert response.json() == {"id": 7}
+
+
+def test_an_ietf_upload_that_ends_early_is_not_a_success(api, raw_server, path):
+    server = raw_server(
+        spell("201 Created", location="/place"),
+        spell("204 No Content", upload_offset=5, upload_complete="?1"),
+    )
+
+    with pytest.raises(IncompleteError):
+        api.upload(server.url, path, resumable="ietf", max_stalls=1)
