@@ -78,6 +78,11 @@ class FileVersion:
                 return "same" if mine == its else "other"
         return "unknown"
 
+    def is_certain_of(self, other: "FileVersion") -> bool:
+        """Return whether the other version is this one, and only this one has a validator."""
+        is_silent = self.validator is not None and other.validator is None
+        return is_silent and self.relation(other) == "same"
+
     def mismatch(self, other: "FileVersion") -> str | None:
         """Return why a 206 belongs to another version than this; None when it may belong to it."""
         if self.total is not None and other.total is not None and self.total != other.total:

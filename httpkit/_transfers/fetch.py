@@ -327,7 +327,9 @@ class Fetch:
         writer.begin(admission)
         if admission.is_whole:
             self._resumed_from = 0
-        self._known = version = admission.version
+        version = admission.version
+        if not (self._known and self._known.is_certain_of(version)):
+            self._known = version
         self._is_framed = version.total is not None or _has_end(response)
         blocks = self._blocks(response, is_decoded=version.is_decoded)
         try:

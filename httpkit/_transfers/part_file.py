@@ -199,7 +199,7 @@ class PartFile:
         try:
             retry_while_held(lambda: _move(current.path, self._target, is_new=is_new))
         except FileExistsError:
-            remove(current.path)
+            current.remove()
             return False
         except OSError as error:
             raise cannot_write(self._target, error) from error
@@ -376,6 +376,11 @@ class _Bytes:
         self._final_size = 0
         if is_own:
             remove(self.path)
+
+    def remove(self) -> None:
+        """Remove the closed file."""
+        self._final_size = 0
+        remove(self.path)
 
 
 def _open_locked(path: pathlib.Path) -> int | None:
