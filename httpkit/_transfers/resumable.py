@@ -185,7 +185,7 @@ class ResumableUpload:
             self._is_in_sync = False
             return None, error
         except requests.RequestException as error:
-            if retry.delivery(error) == "final" or not self._url:
+            if retry.classify(error) == "final" or not self._url:
                 raise
             self._is_in_sync = False
             return None, error
