@@ -34,7 +34,10 @@ from httpkit._diagnostics.errors import (
     InternalServerError,
     MethodNotAllowedError,
     NotFoundError,
+    OperationFailedError,
+    OperationPendingError,
     PaginationError,
+    PartialFailureError,
     PreconditionFailedError,
     RedirectError,
     RequestTimeoutError,
@@ -59,6 +62,8 @@ if TYPE_CHECKING:
     from httpkit._diagnostics.progress import Progress
     from httpkit._oauth.grants import ClientCredentialsAuth, RefreshTokenAuth
     from httpkit._oauth.token_cache import TokenSet
+    from httpkit._resources.bulk import ItemResult
+    from httpkit._resources.endpoint import Fetched
     from httpkit._resources.page_iteration import Page
     from httpkit._resources.pages import Pages
     from httpkit._resources.pagination import (
@@ -70,7 +75,8 @@ if TYPE_CHECKING:
         PageContext,
         Pager,
     )
-    from httpkit._resources.resource import Fetched, Resource
+    from httpkit._resources.resource import Resource
+    from httpkit._resources.singleton import Singleton
     from httpkit._transfers.download import Download
 
 __all__ = [
@@ -100,17 +106,21 @@ __all__ = [
     "HTTPKitError",
     "IncompleteError",
     "InternalServerError",
+    "ItemResult",
     "LinkPages",
     "MethodNotAllowedError",
     "NextURLPages",
     "NotFoundError",
     "NumberedPages",
     "OffsetPages",
+    "OperationFailedError",
+    "OperationPendingError",
     "Page",
     "PageContext",
     "Pager",
     "Pages",
     "PaginationError",
+    "PartialFailureError",
     "PreconditionFailedError",
     "Progress",
     "RedirectError",
@@ -123,6 +133,7 @@ __all__ = [
     "ServerError",
     "ServiceUnavailableError",
     "Session",
+    "Singleton",
     "StatusDispatch",
     "StatusError",
     "Strategy",
@@ -156,7 +167,10 @@ _MODULES = {
         "Pager",
     ),
     "_diagnostics.progress": ("Progress",),
-    "_resources.resource": ("Fetched", "Resource"),
+    "_resources.resource": ("Resource",),
+    "_resources.endpoint": ("Fetched",),
+    "_resources.bulk": ("ItemResult",),
+    "_resources.singleton": ("Singleton",),
     "_oauth.token_cache": ("TokenSet",),
     "_resources.page_iteration": ("Page",),
 }

@@ -3,8 +3,10 @@
 from __future__ import annotations  # names of modules that are imported when they are needed
 
 import sys
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
+
+import requests
 
 import httpkit
 from httpkit._client import preparation
@@ -19,15 +21,15 @@ if TYPE_CHECKING:
     from concurrent import futures
 
     from httpkit._diagnostics import progress
+    from httpkit._resources import endpoint as resources
     from httpkit._resources import page_iteration, pagination, parallel
-    from httpkit._resources import resource as resources
 else:
     futures = ImportedLater("concurrent.futures")
     progress = ImportedLater("httpkit._diagnostics.progress")
     parallel = ImportedLater("httpkit._resources.parallel")
     page_iteration = ImportedLater("httpkit._resources.page_iteration")
     pagination = ImportedLater("httpkit._resources.pagination")
-    resources = ImportedLater("httpkit._resources.resource")
+    resources = ImportedLater("httpkit._resources.endpoint")
 
 T = TypeVar("T")
 I_ = TypeVar("I_")
@@ -38,14 +40,14 @@ class ApiMethods(Verbs):
 
     def __init_subclass__(cls, **keywords: Unpack[SessionOptions]) -> None:
         super().__init_subclass__(**keywords)
-        if "httpkit._resources.resource" not in sys.modules:
+        if "httpkit._resources.endpoint" not in sys.modules:
             return  # nobody has a resource then
-        from httpkit._resources.resource import Resource
+        from httpkit._resources.endpoint import Endpoint
 
         ours = [kind for kind in cls.__mro__ if kind.__module__.startswith("httpkit.")]
         taken = {*Verbs.__attrs__, *(dir(ours[0]) if ours else ())}
         for name, value in vars(cls).items():
-            if isinstance(value, Resource) and name in taken:
+            if isinstance(value, Endpoint) and name in taken:
                 raise ConfigurationError(
                     f"{cls.__name__}.{name} would hide what every session has: give it another"
                     f" name; its path stays {value.path!r}"
@@ -286,6 +288,85 @@ class ApiMethods(Verbs):
             options=dict(options),
         )
         return Pages(query_of_list)
+
+    @overload
+    def poll(
+        self,
+        operation: requests.Response | str,
+        *,
+        status_at: str | None = None,
+        done: Collection[str] | None = None,
+        failed: Collection[str] | None = None,
+        model: None = None,
+        interval: float = 1.0,
+        deadline: float | None = 600.0,
+        progress: progress.ProgressLike = None,
+    ) -> Any: ...
+    @overload
+    def poll(
+        self,
+        operation: requests.Response | str,
+        *,
+        status_at: str | None = None,
+        done: Collection[str] | None = None,
+        failed: Collection[str] | None = None,
+        model: Callable[..., T],
+        interval: float = 1.0,
+        deadline: float | None = 600.0,
+        progress: progress.ProgressLike = None,
+    ) -> T: ...
+    def poll(
+        self,
+        operation: requests.Response | str,
+        *,
+        status_at: str | None = None,
+        done: Collection[str] | None = None,
+        failed: Collection[str] | None = None,
+        model: Callable[..., Any] | None = None,
+        interval: float = 1.0,
+        deadline: float | None = 600.0,
+        progress: progress.ProgressLike = None,
+    ) -> Any:
+        """Wait for a long-running operation and return its result.
+
+        The state is found by Azure-AsyncOperation or Operation-Location, by the Location of a
+        202, in an operation of Google's (`done`), or in the resource itself (`status`,
+        `provisioningState`). A server that is busy, or does not know a new operation yet, is
+        asked again.
+
+        Args:
+            operation: The response that began it; or its URL, in another process too.
+            status_at: The path of its status ("job.state"); None: the usual ones.
+            done: The statuses that mean success, compared without case; None: the usual ones.
+            failed: The statuses that mean failure; None: the usual ones.
+            model: What the result is decoded into; None: what JSON says.
+            interval: Seconds between two requests, where the server sends no Retry-After.
+            deadline: Seconds for all of it; None: no limit.
+            progress: As for `map`; it counts requests.
+
+        Returns:
+            The result: Google's `response`; the final body at a Location; the resource that
+            was made or changed; else the operation's document. None for what was deleted.
+
+        Raises:
+            OperationFailedError: It failed, with the server's words.
+            DeadlineExceededError: It is not done in time; `.url` is where to go on.
+            StatusError: The server refuses, or does not know the operation any more.
+            DecodeError: The result is not of the model.
+        """
+        from httpkit._resources import operations
+
+        options = operations.PollOptions(
+            status_at=status_at,
+            done=operations.DONE if done is None else done,
+            failed=operations.FAILED if failed is None else failed,
+            interval=interval,
+            deadline=deadline,
+            progress=progress,
+        )
+        operations.check_model(model)
+        waiting = operations.Operation(cast("page_iteration.PageClient", self), options)
+        return operations.decode_result(waiting.wait(operation), model)
 
     @overload
     def map(

@@ -221,7 +221,7 @@ class ConfiguredSession(requests.Session):
     def _repr_html_(self) -> str:
         """Return a card for a notebook; nothing is sent for it."""
         from httpkit._display import cards
-        from httpkit._resources.resource import declared
+        from httpkit._resources.endpoint import declared
 
         def facts() -> cards.Facts:
             who = self.auth

@@ -1,6 +1,6 @@
 """From bytes to the caller's types and back; the only importer of msgspec.
 
-Rule: no I/O. A mismatch is a ValueError here; the rooms above say for which response.
+Rule: no I/O. A mismatch is a ValueError here; the layers above say for which response.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ import enum
 import json
 import sys
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from requests.exceptions import InvalidJSONError
@@ -52,21 +53,141 @@ class MismatchError(ValueError):
         self.item = item
 
 
+class UnsupportedModelError(TypeError):
+    """Nothing can be decoded into this model; the message says what to do."""
+
+
 def decode(body: bytes, model: Callable[..., T]) -> T:
     """Decode strict JSON (RFC 8259) into a model.
 
     Args:
         body: UTF-8, with or without a byte order mark.
         model: A dataclass, TypedDict, attrs or msgspec class, a generic such as `list[Post]`,
-            a pydantic model (which validates itself), or any callable given the parsed JSON.
+            what pydantic validates (a model, its dataclasses, a TypeAdapter, a generic or a
+            union of them), or any callable given the parsed JSON.
 
     Raises:
         MismatchError: It is not JSON (NaN and invalid UTF-8 included) or not of the model; the
             message names the field.
     """
-    if _is_native(model) and not hasattr(model, "model_validate"):
+    if (validator := _pydantic_validator(model)) is not None:
+        return typing.cast("T", _validate_json(validator, body))
+    if _is_native(model) and not _has_converters(model):
         return typing.cast("T", _decode_native(body, model))
     return build(_decode_native(body, Any), model)
+
+
+def check(model: object) -> bool:
+    """Judge a model before anything is sent.
+
+    Returns:
+        Whether it is known to be good; False where its references cannot be resolved yet.
+
+    Raises:
+        UnsupportedModelError: Nothing can be decoded into it.
+    """
+    if typing.get_origin(model) is None and not callable(model):
+        if not hasattr(model, "validate_json"):
+            raise UnsupportedModelError(
+                f"model={model!r} must be a class, a generic type or a callable"
+            )
+        return True
+    try:
+        if _pydantic_validator(model) is not None or not _is_native(model):
+            return True
+        _check_native(model)
+    except NameError:  # a class that is defined further down
+        return False
+    return True
+
+
+def _check_native(model: object) -> None:
+    import msgspec
+
+    try:
+        msgspec.json.Decoder(typing.cast("Any", model))
+        unknown = [*_custom_types(msgspec.inspect.type_info(model), set())]
+    except (TypeError, ValueError) as error:
+        raise UnsupportedModelError(
+            f"{_name(model)} cannot be decoded: {error}; for a union of classes use msgspec"
+            " Structs with tag=, pydantic models, or a callable that chooses"
+        ) from error
+    for cls in unknown:
+        if cls is not object and not hasattr(cls, "model_validate"):
+            raise UnsupportedModelError(
+                f"{_name(model)} cannot be decoded: it holds {_name(cls)}, which is not a"
+                " dataclass, attrs, msgspec or pydantic class; a callable can be a model"
+            )
+
+
+def _custom_types(info: Any, seen: set[int]) -> Iterator[Any]:
+    """Return the classes within a type that msgspec does not know."""
+    if id(info) in seen:
+        return
+    seen.add(id(info))
+    if type(info).__name__ == "CustomType":
+        yield info.cls
+    if type(info).__module__.startswith("msgspec"):
+        for name in getattr(info, "__struct_fields__", ()):
+            value = getattr(info, name)
+            for part in value if isinstance(value, tuple) else (value,):
+                yield from _custom_types(part, seen)
+
+
+def _name(model: object) -> str:
+    return model.__name__ if isinstance(model, type) else repr(model)
+
+
+def _pydantic_validator(model: object) -> Any:
+    """Return what validates by pydantic; None where pydantic has no part in the model."""
+    if hasattr(model, "validate_json"):  # a TypeAdapter
+        return model
+    if "pydantic" not in sys.modules or not _holds_pydantic(model, set()):
+        return None
+    if hasattr(model, "__pydantic_validator__"):
+        return model
+    return _adapter(model)
+
+
+@lru_cache(maxsize=256)
+def _adapter(model: Any) -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(model)
+
+
+def _holds_pydantic(model: object, seen: set[int]) -> bool:
+    """Say whether a type is pydantic's, or a generic, union or dataclass that holds one."""
+    if id(model) in seen:
+        return False
+    seen.add(id(model))
+    if isinstance(model, type) and "__pydantic_validator__" in dir(model):
+        return True
+    parts: list[Any] = list(typing.get_args(model))
+    if isinstance(model, type) and (hasattr(model, "__dataclass_fields__") or _is_typeddict(model)):
+        parts.extend(typing.get_type_hints(model, include_extras=True).values())
+    return any(_holds_pydantic(part, seen) for part in parts)
+
+
+def _validate_json(validator: Any, body: bytes) -> Any:
+    validate = getattr(validator, "model_validate_json", None) or getattr(
+        validator, "validate_json", None
+    )
+    if validate is None:  # a dataclass of pydantic's
+        validate = validator.__pydantic_validator__.validate_json
+    return _call(validate, body.removeprefix(_BOM))
+
+
+def _validate_value(validator: Any, value: Any) -> Any:
+    """Validate parsed JSON: as JSON, where strict models know more than of Python's types."""
+    try:
+        body = json.dumps(value).encode()
+    except (TypeError, ValueError, RecursionError):
+        validate = getattr(validator, "model_validate", None) or getattr(
+            validator, "validate_python", None
+        )
+        return _call(validate or validator.__pydantic_validator__.validate_python, value)
+    return _validate_json(validator, body)
 
 
 # From here on reading is saved more time than importing msgspec takes (4 ms, 2026-11).
@@ -94,17 +215,49 @@ def parsed(body: bytes) -> Any:
 
 def build(value: Any, model: Callable[..., T]) -> T:
     """Turn parsed JSON into a model; see `decode`."""
+    if (validator := _pydantic_validator(model)) is not None:
+        return typing.cast("T", _validate_value(validator, value))
     if validate := getattr(model, "model_validate", None):
         return _call(typing.cast("Callable[[Any], T]", validate), value)
     if not _is_native(model):
         return _call(model, value)
+    if _has_converters(model):
+        return typing.cast("T", _convert_attrs(value, model))
+    return typing.cast("T", _convert(value, model))
+
+
+def _convert(value: Any, model: Any) -> Any:
     import msgspec
 
     try:
-        wanted = typing.cast("Any", model)
-        return typing.cast("T", msgspec.convert(value, wanted, dec_hook=_validate))
+        return msgspec.convert(value, model, dec_hook=_validate)
     except (ValueError, RecursionError, NotImplementedError) as error:
         raise MismatchError(str(error)) from error
+
+
+def _has_converters(model: object) -> bool:
+    """Say whether an attrs class has converters, which msgspec does not call."""
+    fields: Any = getattr(model, "__attrs_attrs__", ())
+    return isinstance(model, type) and any(field.converter is not None for field in fields)
+
+
+def _convert_attrs(value: Any, model: Any) -> Any:
+    """Build an attrs class by its own constructor, so that its converters are called."""
+    if not is_mapping(value):
+        raise MismatchError(f"Expected `object`, got `{type(value).__name__}`")
+    hints = typing.get_type_hints(model)
+    given: dict[str, Any] = {}
+    for field in model.__attrs_attrs__:
+        if field.name not in value or not field.init:
+            continue
+        part = value[field.name]
+        if field.converter is None and field.name in hints:
+            try:
+                part = _convert(part, hints[field.name])
+            except MismatchError as error:
+                raise MismatchError(f"{error} - in `$.{field.name}`") from error
+        given[field.alias] = part
+    return _call(lambda known: model(**known), given)
 
 
 # What a callable raises that meets another document than it expects.
@@ -122,6 +275,8 @@ def _call(model: Callable[[Any], T], value: Any) -> T:
 
 def _validate(kind: Any, value: Any) -> Any:
     """Build, within a generic, a class that msgspec does not know: msgspec's dec_hook."""
+    if kind is object:
+        return value
     if validate := getattr(kind, "model_validate", None):
         return validate(value)
     raise NotImplementedError(f"{kind!r} is no model")
@@ -281,7 +436,12 @@ def decode_list(body: bytes, model: Callable[..., T]) -> list[T]:
     Raises:
         MismatchError: It is no array, or an item is not of the model: it has the item's place.
     """
-    if _is_native(model) and not hasattr(model, "model_validate"):
+    if (validator := _pydantic_validator(model)) is not None:
+        entries = raw_entries(body)
+        if entries is None:
+            entries = _entries(body)  # raises
+        return _each(entries, lambda entry: _validate_json(validator, bytes(entry)))
+    if _is_native(model) and not _has_converters(model):
         kind: Any = model
         try:
             items: list[T] = _decode_native(body, list[kind])
@@ -293,10 +453,14 @@ def decode_list(body: bytes, model: Callable[..., T]) -> list[T]:
 
 def build_list(entries: Iterable[Any], model: Callable[..., T]) -> list[T]:
     """Turn parsed values into models; see `decode_list`."""
+    return _each(entries, lambda entry: build(entry, model))
+
+
+def _each(entries: Iterable[Any], make: Callable[[Any], T]) -> list[T]:
     built: list[T] = []
     for number, item in enumerate(entries):
         try:
-            built.append(build(item, model))
+            built.append(make(item))
         except MismatchError as error:
             raise MismatchError(f"item [{number}]: {error}", item=number) from error
     return built

@@ -8,6 +8,7 @@
         DecodeError (also requests.JSONDecodeError)
         DeadlineExceededError (also requests.Timeout)
         BodyTooLargeError    RedirectError    PaginationError
+        OperationPendingError    OperationFailedError    PartialFailureError
         TransferError        IncompleteError, ChecksumError
         GraphQLError         TokenError
         ConfigurationError (also ValueError)
@@ -239,7 +240,13 @@ class DecodeError(HTTPKitError, requests.exceptions.JSONDecodeError):
 
 
 class DeadlineExceededError(HTTPKitError, requests.Timeout):
-    """The whole call took longer than its `deadline`."""
+    """The whole call took longer than its `deadline`.
+
+    Attributes:
+        url: The operation that `Session.poll` waited for, to go on with; else None.
+    """
+
+    url: str | None = None
 
 
 class BodyTooLargeError(HTTPKitError):
@@ -264,6 +271,38 @@ class ChecksumError(TransferError):
 
 class PaginationError(HTTPKitError):
     """The pages of a list do not lead to an end, or lead to where they must not."""
+
+
+class OperationPendingError(HTTPKitError):
+    """The server accepted a request and is not done with it (202).
+
+    Attributes:
+        url: Where `Session.poll` asks for its state.
+    """
+
+    url: str = ""
+
+
+class OperationFailedError(HTTPKitError):
+    """A long-running operation failed.
+
+    Attributes:
+        detail: The server's own words, redacted and capped; None when it said nothing.
+        url: Where its state is.
+    """
+
+    detail: str | None = None
+    url: str = ""
+
+
+class PartialFailureError(HTTPKitError):
+    """Some of the items of one request failed; the others were processed.
+
+    Attributes:
+        results: The result of each item, in the order of the response; see `ItemResult`.
+    """
+
+    results: Sequence[Any] = ()
 
 
 class GraphQLError(HTTPKitError):

@@ -29,6 +29,7 @@ from urllib3.exceptions import SSLError as WireSSLError
 
 from httpkit._core import (
     curl,
+    documents,
     header_fields,
     interrupts,
     models,
@@ -250,18 +251,21 @@ class Response(requests.Response):
             return encoding.lower() in _UTF_8
         return not body.startswith(_BYTE_ORDER_MARKS) and b"\0" not in body[:4]
 
-    def decode(self, model: Callable[..., T]) -> T:
+    def decode(self, model: Callable[..., T], *, at: str | None = None) -> T:
         """Decode the body, strict JSON in UTF-8, into a model.
 
         Args:
             model: A dataclass, TypedDict, attrs, msgspec or pydantic class, a generic such as
                 `list[Post]`, or any callable given the parsed JSON.
+            at: The dotted path of what is decoded ("data.user"); None: the whole body.
 
         Raises:
-            DecodeError: It is not JSON, or not of the model; the message names the field.
+            DecodeError: It is not JSON, has nothing at the path, or is not of the model; the
+                message names the field.
         """
         with decoding(self, model):
-            return models.decode(self.content, model)
+            body = self.content if at is None else documents.json_at(self.content, at)
+            return models.decode(body, model)
 
     def blocks(self) -> Iterator[bytes]:
         """Return the decoded body in blocks, as they arrive; the connection is always freed.

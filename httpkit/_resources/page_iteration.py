@@ -61,6 +61,15 @@ class PageClient(Protocol):
         ...
 
 
+def without_credentials(
+    session: PageClient, options: Mapping[str, Any]
+) -> tuple[PageClient, dict[str, Any]]:
+    """Return a session and options for a URL that a server gave, at another origin."""
+    left = {name: value for name, value in options.items() if name not in _OF_ONE_ORIGIN}
+    left["headers"] = header_fields.forwardable(left.get("headers") or {})
+    return session.with_options(base_url=_NOWHERE, trusted_origins=(), strict=True), left
+
+
 def raw_document(response: Response) -> Document:
     """Return the document of a page: its body, which is JSON."""
     return RawJSON(response.content)
@@ -298,10 +307,7 @@ class PageIterator(Generic[T]):
         if self.is_same_origin and self._is_allowed(self._absolute(request.url)):
             return query.session, options
         self.is_same_origin = False
-        session = query.session.with_options(base_url=_NOWHERE, trusted_origins=(), strict=True)
-        options = {n: value for n, value in query.options.items() if n not in _OF_ONE_ORIGIN}
-        options["headers"] = header_fields.forwardable(options.get("headers") or {})
-        return session, options
+        return without_credentials(query.session, query.options)
 
     def _body(self, request: PageRequest) -> dict[str, Any]:
         document = self.query.document

@@ -11,6 +11,7 @@ from httpkit._core.types import ImportedLater, Params, is_mapping
 from httpkit._diagnostics.checks import check_count
 from httpkit._diagnostics.errors import ConfigurationError
 from httpkit._messages.response import Response
+from httpkit._resources.operations import check_model
 from httpkit._resources.page_iteration import (
     ListQuery,
     Page,
@@ -216,6 +217,7 @@ def list_query(
     """
     check_pager(pager)
     check_path("items_at", items_at)
+    check_model(model)
     kept = dict(options)
     url = urldefrag(urls.fill(url, kept.pop("path", None))).url
     if isinstance(params, bytes):

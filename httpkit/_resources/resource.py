@@ -1,41 +1,38 @@
 """A collection of a REST API: list, get, create, replace, update, delete, actions of its own."""
 
-import builtins
 import copy
-import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Generic, Self, TypedDict, TypeVar, Unpack, cast, overload
+from collections.abc import Callable, Iterator
+from typing import Any, Self, TypeVar, Unpack, cast, overload
 
-from httpkit._core import documents, models, redaction, types, urls
-from httpkit._core.types import NOT_GIVEN, CallerOptions, Data, NotGiven, Params
-from httpkit._diagnostics.errors import ConfigurationError, describe
-from httpkit._messages.response import Response, decoding, settled
-from httpkit._policy.options import PageOptions, check_known
+from httpkit._core import models, urls
+from httpkit._core.types import NOT_GIVEN, Params
+from httpkit._diagnostics.errors import ConfigurationError
+from httpkit._messages.response import Response
+from httpkit._policy.options import ItemOptions, check_known
 from httpkit._resources import forms
-from httpkit._resources.page_iteration import PageClient
+from httpkit._resources.bulk import BulkMethods
+from httpkit._resources.endpoint import (
+    ABSENCE,
+    ABSENT,
+    ACCEPTED,
+    Endpoint,
+    Fetched,
+    ResourceOptions,
+    SingletonOptions,
+    checked_id,
+    on_condition,
+)
 from httpkit._resources.pages import Pages, list_query
-from httpkit._resources.pagination import LinkPages, Pager, check_pager, check_path
+from httpkit._resources.pagination import LinkPages, check_pager, check_path
+
+__all__ = ["Fetched", "Resource", "ResourceOptions"]
 
 T = TypeVar("T")
 D = TypeVar("D")
+M = TypeVar("M")
 
-
-# What `exists` makes of a status: the item is absent, or HEAD is not known here.
-_ABSENT = object()
-_UNKNOWN_METHOD = object()
-_ABSENCE: Mapping[int, Callable[[Any], object]] = {
-    404: lambda _: _ABSENT,
-    410: lambda _: _ABSENT,
-}
-_EXISTENCE: Mapping[int, Callable[[Any], object]] = {
-    **_ABSENCE,
-    405: lambda _: _UNKNOWN_METHOD,
-    501: lambda _: _UNKNOWN_METHOD,
-}
-
-# What a card says of the methods for one item; `update` sends what the resource was told.
+# What a card says of the methods for one item; `update` sends what the resource was given.
 _OF_ITEMS = (
     ("get(id", "GET"),
     ("replace(id, item", "PUT"),
@@ -44,103 +41,47 @@ _OF_ITEMS = (
     ("exists(id", "HEAD"),
 )
 
-# What can be iterated over, and is one item or none.
-_SINGLE = (Mapping, str, bytes, bytearray, memoryview)
 _ID = "{id}"
-_IDS = frozenset({_ID, "{+id}"})  # how an item's path spells it
+_IDS = frozenset({_ID, "{+id}"})  # how an item's path writes it
 # What an action of an item begins with: "{id}/publish", or "{id}:publish" as Google writes it.
 _OF_ITEM = re.compile(r"\{id\}(?=[/:]|\Z)")
-# What every resource holds, so that a nested one of this name could not be reached.
-_FIELDS = frozenset({"path", "model", "items_at", "item_at", "item_path", "form", "update_method"})
+_UP = "../"
 
 
-class ResourceOptions(TypedDict, total=False):
-    """The keywords of a Resource; see there."""
-
-    items_at: str | None
-    pages: Pager | None
-    item_at: str | None
-    item_path: str | None
-    form: bool
-    update_method: str
-
-
-class _ItemOptions(CallerOptions, total=False):
-    """What sending an item takes beside it."""
-
-    params: Params
-
-
-class _CallOptions(_ItemOptions, total=False):
-    """What one request of a resource takes."""
-
-    data: Data
-    json: object
-
-
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class Fetched(Generic[T]):
-    """An item with the answer that it came in.
-
-    Attributes:
-        item: The item, decoded.
-        response: The answer: its status and header fields.
-    """
-
-    item: T
-    response: Response
-
-    @property
-    def etag(self) -> str:
-        """The version of the item (RFC 9110 section 8.8.3), for `if_match=`.
-
-        Raises:
-            AttributeError: The server named none: a change on condition of it is not possible.
-        """
-        tag = self.response.headers.get("etag")
-        if not tag:
-            what = describe(self.response.request, self.response.url)
-            raise AttributeError(f"the response to {what} has no ETag")
-        return tag
-
-    def __repr__(self) -> str:
-        return f"<Fetched {self.item!r}>"
-
-
-class Resource(Generic[T]):
+class Resource(BulkMethods[T]):
     """A collection, as a class attribute of a Session or made by `session.resource()`.
 
-    As an attribute of a Resource subclass it is nested: `blog.posts(1).comments` lives at
+    As an attribute of a Resource subclass it is nested: the path of `blog.posts(1).comments` is
     "posts/1/comments".
 
     Args:
-        path: Where the collection lives, relative to the session's base URL or to the item of
+        path: The path of the collection, relative to the session's base URL or to the item of
             the resource around it. A trailing slash is kept for the items too ("posts/" has
             "posts/1/").
         model: What an item is decoded into: a dataclass, TypedDict, attrs, msgspec or
             pydantic class, or any callable given the parsed JSON. None: dicts.
-        items_at: Where the items of a list are in its document ("data.users"); None: the
-            document is the list.
+        items_at: The path of the items in a list's document ("data.users"); None: the
+            document is the list. See `Session.paginate`.
         pages: How the next page of a list is found. None: by Link header fields (RFC 8288),
             which a server that does not page does not send.
-        item_at: Where an item is in the answers about one ("data"); None: the document is it.
-        item_path: Where an item lives ("post/{id}"), if not below the collection. In
-            "repos/{+id}" a slash in an id separates segments, as in "octocat/hello-world".
+        item_at: The path of the item in responses about one ("data"); None: `envelope`, or the
+            document.
+        item_path: The path of an item ("post/{id}"), if it is not below the collection. In
+            "repos/{+id}" a slash in an id separates segments, as in "octocat/hello-world". Of
+            a nested resource "../comments/{id}" begins one segment further up.
+        envelope: The name of the member that an item is sent and received in ("product"). None:
+            items are the documents.
         form: Whether items are sent as forms, with brackets for what is nested
             ("metadata[order]"), and not as JSON.
         update_method: What `update` sends; some APIs want "POST".
 
     Raises:
-        ConfigurationError: The path or a place is empty, the pages are no way to page, or an
+        ConfigurationError: The path is empty, the model is none, the pages are no pager, or an
             item's path has no place for its id; or a subclass nests a resource under a name
             that every resource has.
     """
 
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        for name, value in vars(cls).items():
-            if isinstance(value, Resource) and (hasattr(Resource, name) or name in _FIELDS):
-                raise ConfigurationError(f"{cls.__name__}.{name}: every resource has a {name!r}")
+    _noun = "collection"
 
     @overload
     def __init__(
@@ -160,111 +101,73 @@ class Resource(Generic[T]):
         **options: Unpack[ResourceOptions],
     ) -> None:
         check_known(cast("dict[str, Any]", options), ResourceOptions)
-        if not isinstance(path, str) or not path.strip("/"):  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
-            raise ConfigurationError(f"a resource needs a path, not {path!r}")
-        self.path = path
-        self.model = model
-        self.items_at = options.get("items_at")
-        self.item_at = options.get("item_at")
-        self.item_path = options.get("item_path")
-        self.form = options.get("form", False)
-        self.update_method = options.get("update_method", "PATCH")
-        self._pager = options.get("pages")
+        self.items_at = options.pop("items_at", None)
+        self.item_path = options.pop("item_path", None)
+        self._pager = options.pop("pages", None)
         check_pager(self._pager or LinkPages())
         check_path("items_at", self.items_at)
-        check_path("item_at", self.item_at)
         if self.item_path is not None and sum(map(self.item_path.count, _IDS)) != 1:
             raise ConfigurationError(f"item_path={self.item_path!r} must hold {_ID!r} once")
-        self._caller: PageClient | None = None
-        self._around: Resource[Any] | None = None
-        self._id: object = NOT_GIVEN
-
-    def bind(self, caller: PageClient) -> Self:
-        """Return this resource of one session."""
-        bound = copy.copy(self)
-        bound._caller = caller  # noqa: SLF001  # a copy of ourselves
-        return bound
+        self._configure(path, model, cast("SingletonOptions", options))
 
     def __call__(self, id: object) -> Self:
-        """Return one item as the place of what is nested in it; nothing is sent.
+        """Return one item, for what is nested in it; nothing is sent.
 
         Args:
             id: Percent-encoded into the URLs.
 
         Raises:
-            InvalidURL: The id is empty, None, "." or "..".
+            ConfigurationError: The id is not a str, an integer, a UUID or a date.
+            InvalidURL: The id is empty, "." or "..".
         """
-        urls.fill(self.item_path or _ID, {"id": id})
+        urls.fill(self._display_template(self.item_path or _ID), {"id": checked_id(id)})
         chosen = copy.copy(self)
         chosen._id = id  # noqa: SLF001  # a copy of ourselves
         return chosen
 
-    @overload
-    def __get__(self, instance: None, owner: type | None = None) -> Self: ...
-    @overload
-    def __get__(
-        self, instance: "PageClient | Resource[Any]", owner: type | None = None
-    ) -> Self: ...
-    def __get__(
-        self, instance: "PageClient | Resource[Any] | None", owner: type | None = None
-    ) -> Self:
-        if instance is None:
-            return self
-        if not isinstance(instance, Resource):
-            return self.bind(instance)
-        nested = copy.copy(self)
-        nested._caller = instance._caller  # noqa: SLF001  # a copy of ourselves, and one of us
-        nested._around = instance  # noqa: SLF001  # likewise
-        return nested
-
-    def __repr__(self) -> str:
-        model = f" of {_name(self.model)}" if self.model else ""
-        state = "" if self._caller else " (not bound to a session)"
-        chosen = "" if self._id is NOT_GIVEN else f", item {self._id!r}"
-        return f"<{type(self).__name__} {self._shown_path!r}{model}{chosen}{state}>"
-
-    def _repr_html_(self) -> str:
-        """Return a card for a notebook; nothing is sent for it."""
-        from httpkit._display import cards
-
-        return cards.of_facts(self, self._facts)
-
-    def _facts(self) -> Iterator[tuple[str, object]]:
-        base = getattr(self._caller, "base_url", None)
-        path, item = self._shown_path, self._below(self._shown_path)
-        yield "collection", redaction.redact_url(urls.join(base, path) if base else path)
-        fields = ", ".join(models.field_names(self.model))
-        name = _name(self.model) if self.model else "dict"
-        yield "items", f"{name} ({fields})" if fields else name
-        if self._caller is None:
-            yield "session", "none: reach it through an instance, or session.resource()"
+    def _methods(self) -> Iterator[tuple[str, object]]:
+        path, item = self._display_path, self._below(self._display_path)
         if self._id is not NOT_GIVEN:
             yield "item", self._id
-        else:
-            yield "list()", f"GET {path}"
-            yield "create(item)", f"POST {path}"
-            for name, method in _OF_ITEMS:
-                yield f"{name})", f"{method or self.update_method} {item}"
-        for name, nested in declared(type(self)).items():
-            yield f".{name}", repr(getattr(self, name, nested))
+            return
+        yield "list()", f"GET {path}"
+        yield "create(item)", f"POST {path}"
+        for name, method in _OF_ITEMS:
+            yield f"{name})", f"{method or self.update_method} {item}"
 
-    @property
-    def _shown_path(self) -> str:
-        if (around := self._around) is None:
-            return self.path
-        item = around._below(around._shown_path)  # noqa: SLF001  # one of ourselves
-        if (chosen := around._id) is not NOT_GIVEN:  # noqa: SLF001  # likewise
-            mark = next(mark for mark in _IDS if mark in item)
-            head, _, tail = item.rpartition(mark)
-            item = f"{head}{chosen}{tail}"
-        return f"{item.rstrip('/')}/{self.path.lstrip('/')}"
+    @staticmethod
+    def _display_template(path: str) -> str:
+        return path.replace(_UP, "")
 
-    def list(self, *, params: Params = None, **options: Unpack[CallerOptions]) -> Pages[T]:
+    def _display_item(self) -> str:
+        item = self._below(self._display_path)
+        if self._id is NOT_GIVEN:
+            return item
+        mark = next(mark for mark in _IDS if mark in item)
+        head, _, tail = item.rpartition(mark)
+        return f"{head}{self._id}{tail}"
+
+    @overload
+    def list(
+        self, *, params: Params = None, model: None = None, **options: Unpack[ItemOptions]
+    ) -> Pages[T]: ...
+    @overload
+    def list(
+        self, *, params: Params = None, model: Callable[..., M], **options: Unpack[ItemOptions]
+    ) -> Pages[M]: ...
+    def list(
+        self,
+        *,
+        params: Params = None,
+        model: Callable[..., Any] | None = None,
+        **options: Unpack[ItemOptions],
+    ) -> Pages[Any]:
         """Return the items of all pages, lazily: the requests are sent by each loop over them.
 
         Args:
-            params: Filters, as query parameters of every page.
-            **options: The keywords of `Session.request`, for each page.
+            params: Filters, as query parameters.
+            model: What an item is decoded into, where it is not the resource's (sparse fields).
+            **options: Keywords of `Session.request`, for each page.
 
         Raises:
             TypeError: There is no such keyword, as with any function.
@@ -272,228 +175,210 @@ class Resource(Generic[T]):
             DecodeError: While looping: an item is not of the model.
             PaginationError: While looping: the pages do not lead to an end.
         """
-        check_known(cast("dict[str, Any]", options), PageOptions)
+        check_known(cast("dict[str, Any]", options), ItemOptions)
+        self._check_model(model)
         query = list_query(
             self._owner(),
             self._collection(),
             self._pager or LinkPages(),
             items_at=self.items_at,
-            model=self.model,
+            model=model or self.model,
             params=params,
             options=options,
         )
         return Pages(query)
 
     @overload
-    def get(self, id: object, *, params: Params = None, **options: Unpack[CallerOptions]) -> T: ...
+    def get(
+        self, id: object, *, params: Params = None, model: None = None,
+        **options: Unpack[ItemOptions],
+    ) -> T: ...  # fmt: skip
     @overload
     def get(
-        self, id: object, default: D, *, params: Params = None, **options: Unpack[CallerOptions]
-    ) -> T | D: ...
+        self, id: object, *, params: Params = None, model: Callable[..., M],
+        **options: Unpack[ItemOptions],
+    ) -> M: ...  # fmt: skip
+    @overload
     def get(
-        self,
-        id: object,
-        default: D | NotGiven = NOT_GIVEN,
-        *,
-        params: Params = None,
-        **options: Unpack[CallerOptions],
-    ) -> T | D:
+        self, id: object, default: D, *, params: Params = None, model: None = None,
+        **options: Unpack[ItemOptions],
+    ) -> T | D: ...  # fmt: skip
+    @overload
+    def get(
+        self, id: object, default: D, *, params: Params = None, model: Callable[..., M],
+        **options: Unpack[ItemOptions],
+    ) -> M | D: ...  # fmt: skip
+    def get(
+        self, id: object, default: object = NOT_GIVEN, *, params: Params = None,
+        model: Callable[..., Any] | None = None, **options: Unpack[ItemOptions],
+    ) -> Any:  # fmt: skip
         """Return one item.
 
         Args:
-            id: Percent-encoded into the URL; "a/b" is one id.
+            id: A str, an integer, a UUID or a date, percent-encoded into the URL; "a/b" is one
+                id.
             default: Returned when there is no such item (404); not given: that is an error.
             params: Query parameters.
-            **options: The keywords of `Session.request`.
+            model: What the item is decoded into, where it is not the resource's (sparse fields).
+            **options: Keywords of `Session.request`.
 
         Raises:
             NotFoundError: There is no such item, and no default.
             StatusError: The server refuses.
             DecodeError: The item is not of the model.
-            InvalidURL: The id is empty, None, "." or "..".
+            ConfigurationError: The id is of another type.
+            InvalidURL: The id is empty, "." or "..".
         """
-        table = None if default is NOT_GIVEN else _ABSENCE
+        self._check_model(model)
+        table = None if default is NOT_GIVEN else ABSENCE
         response: object = self._call(
             "GET", self._item(), table or {}, id=id, params=params, **options
         )
-        return (
-            cast("D", default) if response is _ABSENT else self._decode(cast("Response", response))
-        )
+        return default if response is ABSENT else self._decode(cast("Response", response), model)
 
+    @overload
     def fetch(
-        self, id: object, *, params: Params = None, **options: Unpack[CallerOptions]
-    ) -> Fetched[T]:
-        """Return one item with the answer that it came in, which knows its version.
+        self, id: object, *, params: Params = None, model: None = None,
+        **options: Unpack[ItemOptions],
+    ) -> Fetched[T]: ...  # fmt: skip
+    @overload
+    def fetch(
+        self, id: object, *, params: Params = None, model: Callable[..., M],
+        **options: Unpack[ItemOptions],
+    ) -> Fetched[M]: ...  # fmt: skip
+    def fetch(
+        self, id: object, *, params: Params = None, model: Callable[..., Any] | None = None,
+        **options: Unpack[ItemOptions],
+    ) -> Fetched[Any]:  # fmt: skip
+        """Return one item with the response that it came in, which knows its version.
 
         `posts.replace(1, item, if_match=posts.fetch(1).etag)` changes what nobody else has
         changed meanwhile.
 
         Args:
-            id: Percent-encoded into the URL.
+            id: As for `get`.
             params: Query parameters.
-            **options: The keywords of `Session.request`.
+            model: As for `get`.
+            **options: Keywords of `Session.request`.
 
         Raises: as `get`.
         """
+        self._check_model(model)
         response = self._call("GET", self._item(), id=id, params=params, **options)
-        return Fetched(self._decode(response), response)
+        return Fetched(self._decode(response, model), response)
 
-    def create(self, item: object, *, params: Params = None, **options: Unpack[CallerOptions]) -> T:
+    def create(self, item: object, *, params: Params = None, **options: Unpack[ItemOptions]) -> T:
         """Add an item (POST) and return it as the server stored it.
 
         Args:
             item: A dict or a model object, of which fields that are None by default and
                 still None are left out (an id that the server chooses).
             params: Query parameters.
-            **options: The keywords of `Session.request`; `idempotency_key=True` makes it
-                safe to repeat.
+            **options: Keywords of `Session.request`; with `idempotency_key=True` it can be
+                retried safely.
 
         Returns:
-            The server's item; what was sent, when the server sends no body back.
+            The server's item: of its body, or of the Location of a 201 without one; what was
+            sent, when the server sends neither.
 
         Raises:
+            OperationPendingError: It was accepted (202); `poll(error.url)` waits for it.
             StatusError: The server refuses.
-            DecodeError: The answer is not of the model.
+            DecodeError: The response is not of the model.
         """
+        self._check_model()
         body = models.encode(item, omit_unset=True)
         response = self._send("POST", self._collection(), body, params=params, **options)
-        return self._decode(response) if response.content else self._build(response, body)
-
-    def create_many(
-        self, items: Iterable[object], *, params: Params = None, **options: Unpack[CallerOptions]
-    ) -> builtins.list[T]:
-        """Add items in one request (POST with a list) and return them as the server stored them.
-
-        It is for servers that take a list; whether they store all or none is theirs to say.
-
-        Args:
-            items: Dicts or model objects, as for `create`. Nothing is sent for none.
-            params: Query parameters.
-            **options: The keywords of `Session.request`; `idempotency_key=True` makes it
-                safe to repeat.
-
-        Returns:
-            The server's list, found where the items of a list are; what was sent, when the
-            server sends no body back.
-
-        Raises:
-            ConfigurationError: It is one item, or text; nothing was sent.
-            StatusError: The server refuses.
-            DecodeError: The answer is no list of the model.
-        """
-        _check_many(items)
-        body = [models.encode(item, omit_unset=True) for item in items]
-        if not body:
-            return []
-        response = self._send("POST", self._collection(), body, params=params, **options)
-        if not response.content:
-            return [self._build(response, item) for item in body]
-        with decoding(response, self._kind):
-            return models.decode_list(self._within(response, self.items_at), self._kind)
+        return self._accepted(response, body, options)
 
     def replace(
-        self,
-        id: object,
-        item: object,
-        *,
-        if_match: str | None = None,
-        params: Params = None,
-        **options: Unpack[CallerOptions],
-    ) -> T:
+        self, id: object, item: object, *, if_match: str | None = None, params: Params = None,
+        **options: Unpack[ItemOptions],
+    ) -> T:  # fmt: skip
         """Replace an item as a whole (PUT) and return it.
 
         Args:
-            id: Percent-encoded into the URL.
+            id: As for `get`.
             item: A dict or a model object, sent as it is.
             if_match: The version that this is a change of, an ETag (see `fetch`) or "*" for any
-                that exists; None asks for none. A 412 of a repeated request may be about our
-                own change, whose answer was lost: see the error's `attempts`.
+                that exists; None asks for none. A 412 of a retried request may be about our
+                own change, whose response was lost: see the error's `attempts`.
             params: Query parameters.
-            **options: The keywords of `Session.request`.
+            **options: Keywords of `Session.request`.
 
         Returns:
             The server's item; what was sent, when the server sends no body back.
 
         Raises:
             PreconditionFailedError: The item has another version than `if_match` says.
+            OperationPendingError: It was accepted (202); `poll(error.url)` waits for it.
             StatusError: The server refuses.
-            DecodeError: The answer is not of the model.
+            DecodeError: The response is not of the model.
         """
+        self._check_model()
         body = models.encode(item)
-        asked = _on_condition(options, if_match)
-        response = self._send("PUT", self._item(), body, id=id, params=params, **asked)
-        return self._decode(response) if response.content else self._build(response, body)
+        sent = on_condition(options, if_match)
+        response = self._send("PUT", self._item(), body, id=id, params=params, **sent)
+        return self._accepted(response, body, options)
 
     def update(
-        self,
-        id: object,
-        changes: object,
-        *,
-        if_match: str | None = None,
-        params: Params = None,
-        **options: Unpack[CallerOptions],
-    ) -> T:
+        self, id: object, changes: object, *, if_match: str | None = None, params: Params = None,
+        **options: Unpack[ItemOptions],
+    ) -> T:  # fmt: skip
         """Change some fields of an item (PATCH, or `update_method`) and return it.
 
         Args:
-            id: Percent-encoded into the URL.
+            id: As for `get`.
             changes: A dict or a model object, sent as it is.
             if_match: As for `replace`.
             params: Query parameters.
-            **options: The keywords of `Session.request`.
+            **options: Keywords of `Session.request`.
 
         Returns:
-            The server's item; when the server sends no body back it is asked for (GET).
+            The server's item; when the server sends no body back it is asked for (GET, with the
+            same parameters).
 
-        Raises:
-            PreconditionFailedError: The item has another version than `if_match` says.
-            StatusError: The server refuses.
-            DecodeError: The answer is not of the model.
+        Raises: as `replace`.
         """
+        self._check_model()
         body = models.encode(changes)
-        asked = _on_condition(options, if_match)
-        response = self._send(self.update_method, self._item(), body, id=id, params=params, **asked)
-        if response.content:
-            return self._decode(response)
+        sent = on_condition(options, if_match)
+        response = self._send(self.update_method, self._item(), body, id=id, params=params, **sent)
+        if response.content or response.status_code == ACCEPTED:
+            return self._accepted(response, body, options)
         options.pop("idempotency_key", None)  # of the change
-        return self.get(id, **options)
+        return self.get(id, params=params, **options)
 
     def delete(
-        self,
-        id: object,
-        *,
-        if_match: str | None = None,
-        params: Params = None,
-        **options: Unpack[CallerOptions],
-    ) -> None:
+        self, id: object, *, missing_ok: bool = False, if_match: str | None = None,
+        params: Params = None, **options: Unpack[ItemOptions],
+    ) -> None:  # fmt: skip
         """Remove an item (DELETE).
 
+        A 404 after a retry of a request that may have arrived is no error: it was deleted.
+
         Args:
-            id: Percent-encoded into the URL.
+            id: As for `get`.
+            missing_ok: Whether it may be absent already (404, 410).
             if_match: As for `replace`.
             params: Query parameters.
-            **options: The keywords of `Session.request`.
+            **options: Keywords of `Session.request`.
 
         Raises:
             NotFoundError: There is no such item.
             PreconditionFailedError: The item has another version than `if_match` says.
             StatusError: The server refuses.
         """
-        asked = _on_condition(options, if_match)
-        self._call("DELETE", self._item(), id=id, params=params, **asked)
+        sent = on_condition(options, if_match)
+        self._delete(self._item(), id, {**sent, "params": params}, missing_ok=missing_ok)
 
-    def exists(
-        self, id: object, *, params: Params = None, **options: Unpack[CallerOptions]
-    ) -> bool:
+    def exists(self, id: object, *, params: Params = None, **options: Unpack[ItemOptions]) -> bool:
         """Say whether an item exists (HEAD, or GET where the server knows no HEAD).
 
         Raises:
-            StatusError: The server answers neither with success nor with 404 or 410.
+            StatusError: The status is neither success nor 404 or 410.
         """
-        response = self._call("HEAD", self._item(), _EXISTENCE, id=id, params=params, **options)
-        if response is _UNKNOWN_METHOD:
-            response = self._call("GET", self._item(), _ABSENCE, id=id, params=params, **options)
-        return response is not _ABSENT
+        return self._exists(self._item(), id, {**options, "params": params})
 
     def request(
         self,
@@ -504,9 +389,9 @@ class Resource(Generic[T]):
         params: Params = None,
         json: object = None,
         data: object = None,
-        **options: Unpack[CallerOptions],
+        **options: Unpack[ItemOptions],
     ) -> Response:
-        """Send a request of one's own below the collection: what an action is made of.
+        """Send any request below the collection: what an action is made of.
 
         `self.request("POST", "{id}/publish", id=1)` goes to the item, as does
         "{id}:publish", and `self.request("GET", "search", params=...)` to the collection.
@@ -516,24 +401,24 @@ class Resource(Generic[T]):
             url: Appended to the collection's path; "{id}" at its beginning is the item.
             id: For "{id}", percent-encoded.
             params: Query parameters.
-            json: What JSON can say, or a model object; None sends no body.
+            json: A JSON value or a model object; None sends no body.
             data: A mapping or a model object, sent as a form, with brackets for what is
                 nested; None sends none.
-            **options: The keywords of `Session.request`.
+            **options: Keywords of `Session.request`.
 
         Raises:
             StatusError: The server refuses.
             ConfigurationError: "{id}" has no id, or the id no "{id}"; or there are two bodies.
-            InvalidURL: The id is none, or the URL climbs.
+            InvalidURL: The id is empty, or the URL climbs.
         """
         is_of_item = _OF_ITEM.match(url) is not None
         if is_of_item != (id is not NOT_GIVEN):
             raise ConfigurationError(
                 f"{url!r} must begin with {_ID!r} if id= is given, and only so"
             )
-        place = self._item() if is_of_item else self._collection()
+        path = self._item() if is_of_item else self._collection()
         below = url.removeprefix(_ID) if is_of_item else f"/{url.lstrip('/')}"
-        target = f"{place.rstrip('/')}{below}" if below.strip("/") else place
+        target = f"{path.rstrip('/')}{below}" if below.strip("/") else path
         if data is None:
             body = models.encode(json)
             return self._call(method, target, id=id, json=body, params=params, **options)
@@ -543,144 +428,30 @@ class Resource(Generic[T]):
         return self._call(method, target, id=id, data=pairs, params=params, **options)
 
     def _collection(self) -> str:
-        """The path of the collection, below the item that it is nested in."""
+        """Return the path of the collection, below the item that it is nested in."""
         if self._id is not NOT_GIVEN:
             raise ConfigurationError(
                 f"{self!r} is one item: call the collection's methods before choosing it"
             )
         return self._path()
 
-    def _path(self) -> str:
-        around = self._around
-        if around is None:
-            return self.path
-        if around._id is NOT_GIVEN:  # noqa: SLF001  # one of ourselves
-            raise ConfigurationError(f"{self!r} is nested: choose an item of {around!r} first")
-        item = urls.fill(around._template(), {"id": around._id})  # noqa: SLF001  # likewise
-        return f"{item.rstrip('/')}/{self.path.lstrip('/')}"
+    def _nest(self, nested: Endpoint[Any]) -> str:
+        if self._id is NOT_GIVEN:
+            raise ConfigurationError(f"{nested!r} is nested: choose an item of {self!r} first")
+        return urls.fill(self._below(self._path()), {"id": checked_id(self._id)})
 
     def _item(self) -> str:
-        """The path of an item, with a place for its id."""
-        _ = self._collection()  # refused where the item is chosen already
-        return self._template()
-
-    def _template(self) -> str:
-        return self._below(self._path())
+        """Return the path of an item, with a placeholder for its id."""
+        return self._below(self._collection())
 
     def _below(self, path: str) -> str:
-        """Return the path of an item of the collection at a path, with a place for its id."""
+        """Return the path of an item of the collection at a path, with a placeholder for its id."""
         if self.item_path is None:
             return f"{path.rstrip('/')}/{_ID}{'/' if path.endswith('/') else ''}"
         if self._around is None:
             return self.item_path
-        return f"{path.removesuffix(self.path.lstrip('/'))}{self.item_path.lstrip('/')}"
-
-    def _owner(self) -> PageClient:
-        if self._caller is None:
-            raise ConfigurationError(
-                f"{self!r}: reach it through an instance, or bind it with session.resource()"
-            )
-        return self._caller
-
-    @property
-    def _kind(self) -> Callable[..., T]:
-        return cast("Callable[..., T]", self.model or dict)
-
-    def _send(
-        self,
-        method: str,
-        url: str,
-        body: object,
-        *,
-        id: object = NOT_GIVEN,
-        **options: Unpack[_ItemOptions],
-    ) -> Response:
-        """Send an item the way this API takes them."""
-        if self.form:
-            return self._call(method, url, id=id, data=forms.fields(body), **options)
-        return self._call(method, url, id=id, json=body, **options)
-
-    @overload
-    def _call(
-        self,
-        method: str,
-        url: str,
-        on_status: None = None,
-        *,
-        id: object = NOT_GIVEN,
-        **options: Unpack[_CallOptions],
-    ) -> Response: ...
-    @overload
-    def _call(
-        self,
-        method: str,
-        url: str,
-        on_status: Mapping[int, Callable[[Any], object]],
-        *,
-        id: object = NOT_GIVEN,
-        **options: Unpack[_CallOptions],
-    ) -> object: ...
-    def _call(
-        self,
-        method: str,
-        url: str,
-        on_status: Mapping[int, Callable[[Any], object]] | None = None,
-        *,
-        id: object = NOT_GIVEN,
-        **options: Unpack[_CallOptions],
-    ) -> object:
-        path = None if id is NOT_GIVEN else {"id": id}
-        response = self._owner().request(
-            method, url, path=path, on_status=on_status or {}, raise_for_status=True, **options
-        )
-        return settled(response) if isinstance(response, types.RequestsResponse) else response
-
-    def _decode(self, response: Response) -> T:
-        if self.item_at is None:
-            return response.decode(self._kind)
-        with decoding(response, self._kind):
-            return models.decode(self._within(response, self.item_at), self._kind)
-
-    def _within(self, response: Response, place: str | None) -> bytes:
-        return response.content if place is None else documents.json_at(response.content, place)
-
-    def _build(self, response: Response, sent: object) -> T:
-        """Return what was sent as a model: the server took it and sent nothing back."""
-        try:
-            return cast("T", models.build(sent, self.model or dict))
-        except models.MismatchError as error:
-            raise response.decode_error(
-                f"{describe(response.request, response.url)} was accepted"
-                f" ({response.status_code}) and"
-                f" nothing was sent back; what was sent is not a {_name(self.model)}: {error}"
-            ) from error
-
-
-def declared(kind: type) -> dict[str, Resource[Any]]:
-    """Return the resources among the attributes of a class, by name."""
-    names = dict.fromkeys(name for part in reversed(kind.__mro__) for name in vars(part))
-    found = ((name, inspect.getattr_static(kind, name)) for name in names)
-    return {name: held for name, held in found if isinstance(held, Resource)}
-
-
-def _check_many(items: object) -> None:
-    """Refuse one item: its fields, or its characters, would be sent as items."""
-    kind: type[object] = type(items)
-    is_model = bool(models.field_names(kind))
-    if is_model or issubclass(kind, _SINGLE) or not issubclass(kind, Iterable):
-        raise ConfigurationError(
-            f"{kind.__name__} is no list of items: create(item) adds a single one"
-        )
-
-
-def _on_condition(options: CallerOptions, etag: str | None) -> CallerOptions:
-    """Return options with If-Match (RFC 9110 section 13.1.1)."""
-    if etag is None:
-        return options
-    if not isinstance(etag, str) or not etag.strip():  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
-        raise ConfigurationError(f"if_match={etag!r} must be an ETag or '*'")
-    return {**options, "headers": {**(options.get("headers") or {}), "If-Match": etag}}
-
-
-def _name(model: object) -> str:
-    return getattr(model, "__name__", repr(model))
+        above = path.removesuffix(self.path.lstrip("/")).rstrip("/")
+        item = self.item_path.lstrip("/")
+        while item.startswith(_UP):
+            above, item = above.rpartition("/")[0], item.removeprefix(_UP)
+        return f"{above}/{item}"

@@ -15,6 +15,7 @@ import threading
 import time
 import warnings
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -826,7 +827,46 @@ def subclassed(base, name):
     return type("Mine", (base,), {name: httpkit.Resource("things")})
 
 
+class Opaque:
+    def __init__(self, one, other):
+        self.both = one, other
+
+
+@dataclass
+class Holder:
+    opaque: Opaque
+
+
+def answered(w, status, body=b"", **fields):
+    return w.api(w.raw(w.answer(status, body, **fields)).url, retry=None)
+
+
 RESOURCES = {
+    "… cannot be decoded: …": lambda _: httpkit.Resource("things", Holder),
+    "… of … items failed for …: …": lambda w: (
+        answered(w, "207 Multi-Status", b'[{"status": 422, "error": "no title"}]')
+        .resource("posts")
+        .create_many([{}])
+    ),
+    "id=… must be a str, an integer, a UUID or a date, not …": lambda w: (
+        w.api().resource("posts").get(True)
+    ),
+    "… was accepted (202) and is not done yet: poll(error.url) waits for it": lambda w: (
+        answered(w, "202 Accepted", location="/jobs/1").resource("posts").create({})
+    ),
+    "the operation failed (…): …: …": lambda w: answered(
+        w, "200 OK", b'{"status": "failed", "error": {"message": "no room"}}'
+    ).poll("jobs/1"),
+    "poll() takes a response or a URL, not …": lambda w: w.api().poll(7),
+    "the response names no URL to poll: pass the URL of the operation": lambda w: (
+        api := answered(w, "202 Accepted")
+    ).poll(api.post("jobs")),
+    "the operation is not done after … seconds: poll(error.url) goes on waiting for it": (
+        lambda w: answered(w, "200 OK", b'{"status": "running"}').poll(
+            "jobs/1", interval=5, deadline=1
+        )
+    ),
+    "…=… must be a collection of words": lambda w: w.api().poll("jobs/1", done="ready"),
     "the response to … has no ETag": lambda w: w.body(b"{}").resource("posts").fetch(1).etag,
     "…: reach it through an instance, or bind it with session.resource()": (
         lambda _: Blog.comments.get(1)
@@ -1200,6 +1240,7 @@ def test_a_message_on_the_page_is_met(entry, world):
 # Said only within the house, or translated on the way out.
 INNER = {
     "MissingError",
+    "UnsupportedModelError",  # becomes a ConfigurationError
     "MismatchError",  # why an answer is not of a model: the words after the colon
     "_CappedError",  # why a download goes on: within "... bytes arrived in ..."
     "NotImplementedError",

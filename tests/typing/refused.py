@@ -120,7 +120,7 @@ def strategies_that_cannot_be() -> None:
 
 def resources_are_typed(blog: Blog) -> None:
     Resource("posts", "Post")  # type: ignore[call-overload]
-    blog.posts.list(userId=1)  # type: ignore[call-arg]
+    blog.posts.list(userId=1)  # type: ignore[call-overload]
     blog.posts.get()  # type: ignore[call-overload]
     _ = blog.posts.get(1).titel  # type: ignore[attr-defined]
     _ = blog.posts.get(1, default=None).title  # type: ignore[union-attr]

@@ -1,0 +1,280 @@
+"""Changes of many items in one request: a result for each of them (207 Multi-Status)."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, Unpack
+
+from httpkit._core import documents, models, redaction
+from httpkit._core.documents import MISSING, Document, RawJSON
+from httpkit._core.types import Params, is_mapping
+from httpkit._diagnostics.errors import ConfigurationError, PartialFailureError, describe
+from httpkit._messages.response import Response, decoding
+from httpkit._policy.options import ItemOptions
+from httpkit._resources.endpoint import Endpoint, within
+
+T = TypeVar("T")
+
+MULTI_STATUS = 207
+_STATUS = re.compile(r"(?<!\d)([1-5]\d\d)(?!\d)")
+_STATUS_NAMES = ("status", "statusCode", "status_code", "httpStatusCode", "code")
+_ERROR_NAMES = ("error", "errors", "problem", "fault")
+_WORD_NAMES = ("message", "detail", "title", "description", "reason", "type")
+_ITEM_NAMES = ("body", "item", "resource", "result", "data", "response", "value", "entity")
+_LIST_NAMES = ("results", "responses", "items", "data", "value", "multistatus", "response")
+_LONGEST_REASON = 300
+# What can be iterated over, and is one item or none.
+_SINGLE = (Mapping, str, bytes, bytearray, memoryview)
+
+
+@dataclass(frozen=True, slots=True)
+class ItemResult(Generic[T]):
+    """What became of one item of a request for many.
+
+    Attributes:
+        status: Its status; 0 where the server gives none.
+        item: The item, decoded; None where it failed, or the server sends none back.
+        error: Why it failed, in the server's words; None where it did not.
+        document: Its row of the response, parsed.
+    """
+
+    status: int
+    item: T | None
+    error: str | None
+    document: Any
+
+    @property
+    def ok(self) -> bool:
+        """Say whether it was processed."""
+        return self.error is None
+
+
+def read(
+    response: Response, items_at: str | None, item_at: str | None, model: Callable[..., T]
+) -> list[ItemResult[T]]:
+    """Return the results in a response, in its order.
+
+    Args:
+        response: A list of rows, or an object that holds one.
+        items_at: The path of the rows; None: the document, or its usual members.
+        item_at: The path of the item in a row; None: its usual members, or the row.
+        model: What an item is decoded into.
+
+    Raises:
+        DecodeError: There are no rows, or an item is not of the model.
+    """
+    if not response.content:
+        return []
+    results: list[ItemResult[T]] = []
+    with decoding(response, model, lambda error: f"{error} (result {len(results) + 1})"):
+        for row in _rows(RawJSON(response.content), items_at):
+            results.append(_result(row, item_at, model))  # noqa: PERF401  # its length is in the error
+    return results
+
+
+def require_all(response: Response, results: Sequence[ItemResult[T]]) -> list[T]:
+    """Return the items, if none failed.
+
+    Raises:
+        PartialFailureError: Some did.
+    """
+    failed = [result for result in results if not result.ok]
+    if failed:
+        error = PartialFailureError(
+            f"{len(failed)} of {len(results)} items failed for"
+            f" {describe(response.request, response.url)}: {failed[0].error}",
+            response=response,
+        )
+        error.results = list(results)
+        raise error
+    return [result.item for result in results if result.item is not None]
+
+
+def _rows(document: Document, items_at: str | None) -> Sequence[Document]:
+    if items_at is not None:
+        found, apart = documents.select(document, items_at)
+        if apart is not None:
+            return apart
+        if (rows := documents.entries_of(found)) is not None:
+            return rows
+    if (rows := documents.entries_of(document)) is not None:
+        return rows
+    members = documents.members_of(document) or {}
+    for name in _LIST_NAMES:
+        if name in members and (rows := documents.entries_of(members[name])) is not None:
+            return rows
+    raise models.MismatchError(f"there are no results, but {models.list_names(members)}")
+
+
+def _result(row: Document, item_at: str | None, model: Callable[..., T]) -> ItemResult[T]:
+    inner = _unwrapped(row)
+    status, words = _status(inner), _error(inner)
+    if status >= 400 or (words is not None and not 200 <= status < 300):
+        words = redaction.redact_text(words or f"status {status}")[:_LONGEST_REASON]
+        return ItemResult(status, None, words, documents.parsed(row))
+    item = _item(inner, item_at, has_status=status > 0)
+    value = None if item is MISSING else _decoded(item, model)
+    return ItemResult(status, value, None, documents.parsed(row))
+
+
+def _decoded(item: Document, model: Callable[..., T]) -> T:
+    if isinstance(item, RawJSON):
+        return models.decode(item.body, model)
+    return models.build(item, model)
+
+
+def _unwrapped(row: Document) -> Document:
+    """Return the row of an action ({"index": {"status": 201}}, Elasticsearch), else itself."""
+    members = documents.members_of(row)
+    if members is not None and len(members) == 1 and not {*members} & {*_STATUS_NAMES}:
+        (inner,) = members.values()
+        if _status(inner):
+            return inner
+    return row
+
+
+def _status(row: Document) -> int:
+    members = documents.members_of(row) or {}
+    for name in _STATUS_NAMES:
+        value = documents.parsed(members[name]) if name in members else None
+        if isinstance(value, (int, str)) and (found := _STATUS.search(str(value))):
+            return int(found[1])
+    return 0
+
+
+def _error(row: Document) -> str | None:
+    members = documents.members_of(row) or {}
+    for name in _ERROR_NAMES:
+        value = documents.parsed(members[name]) if name in members else None
+        if value:
+            return _words(value)
+    for name in _ITEM_NAMES:  # Graph's batches have it in the body
+        inner = documents.members_of(members[name]) if name in members else None
+        value = documents.parsed(inner["error"]) if inner and "error" in inner else None
+        if value:
+            return _words(value)
+    for name in _WORD_NAMES[:2]:
+        if name in members and _status(row) >= 400:
+            return _words(documents.parsed(members[name]))
+    return None
+
+
+def _words(error: Any) -> str:
+    if is_mapping(error):
+        found = [str(error[name]) for name in _WORD_NAMES if error.get(name)]
+        return ": ".join(found[:1]) or str(dict(error))
+    if isinstance(error, list) and error:
+        return _words(error[0])
+    return str(error)
+
+
+def _item(row: Document, item_at: str | None, *, has_status: bool) -> Document:
+    if item_at is not None:
+        return documents.find(row, item_at)
+    members = documents.members_of(row)
+    if not has_status or members is None:
+        return row
+    for name in _ITEM_NAMES:
+        if name in members:
+            item = members[name]
+            return MISSING if documents.is_null(item) else item
+    left = {*members} - {*_STATUS_NAMES, "id", "index", "headers"}
+    return row if left else MISSING
+
+
+class BulkMethods(Endpoint[T]):
+    """The methods of a collection that send many items in one request."""
+
+    items_at: str | None
+
+    def _collection(self) -> str:
+        return self._path()
+
+    def create_many(
+        self, items: Iterable[object], *, params: Params = None, **options: Unpack[ItemOptions]
+    ) -> list[T]:
+        """Add items in one request (POST with a list) and return them as the server stored them.
+
+        It is for servers that take a list; whether they store all or none is up to them.
+
+        Args:
+            items: Dicts or model objects, as for `create`. Nothing is sent for none.
+            params: Query parameters.
+            **options: Keywords of `Session.request`; with `idempotency_key=True` it can be
+                retried safely.
+
+        Returns:
+            The server's list, found where the items of a list are; what was sent, when the
+            server sends no body back.
+
+        Raises:
+            ConfigurationError: It is one item, or text; nothing was sent.
+            PartialFailureError: Some items failed (207); its `results` has each of them.
+            StatusError: The server refuses.
+            DecodeError: The response is no list of the model.
+        """
+        body, response = self._send_many("POST", "", items, params, options)
+        if response is None:
+            return []
+        if response.status_code == MULTI_STATUS:
+            return require_all(response, self._results(response))
+        if not response.content:
+            return [self._build(response, item) for item in body]
+        with decoding(response, self._kind):
+            return models.decode_list(within(response, self.items_at, self._kind), self._kind)
+
+    def bulk(
+        self, method: str, items: Iterable[object], *, url: str = "", params: Params = None,
+        **options: Unpack[ItemOptions],
+    ) -> list[ItemResult[T]]:  # fmt: skip
+        """Change items in one request and return a result for each of them.
+
+        Args:
+            method: Such as "POST", "PUT", "PATCH" or "DELETE".
+            items: What is sent, as one list: dicts or model objects, or ids. Nothing is sent
+                for none.
+            url: Appended to the collection's path ("bulk").
+            params: Query parameters.
+            **options: Keywords of `Session.request`.
+
+        Returns:
+            The results in the order of the response (207 Multi-Status, or a list): a row that
+            failed has no item, and says why.
+
+        Raises:
+            ConfigurationError: It is one item, or text; nothing was sent.
+            StatusError: The server refuses the request as a whole.
+            DecodeError: The response has no results, or an item is not of the model.
+        """
+        _, response = self._send_many(method, url, items, params, options)
+        return [] if response is None else self._results(response)
+
+    def _send_many(
+        self, method: str, url: str, items: Iterable[object], params: Params, options: ItemOptions
+    ) -> tuple[list[Any], Response | None]:
+        _check_many(items)
+        self._check_model()
+        body = [models.encode(item, omit_unset=True) for item in items]
+        if not body:
+            return body, None
+        path = self._collection()
+        target = f"{path.rstrip('/')}/{url.lstrip('/')}" if url else path
+        if self.form:
+            raise ConfigurationError("many items cannot be sent as a form: send them one by one")
+        sent: object = body
+        if self.envelope is not None:  # a list has the name that lists have
+            sent = {(self.items_at or self.envelope).rstrip("?"): body}
+        return body, self._call(method, target, json=sent, params=params, **options)
+
+    def _results(self, response: Response) -> list[ItemResult[T]]:
+        return read(response, self.items_at, self.item_at or self.envelope, self._kind)
+
+
+def _check_many(items: object) -> None:
+    """Refuse one item: its fields, or its characters, would be sent as items."""
+    cls: type[object] = type(items)
+    is_model = bool(models.field_names(cls))
+    if is_model or issubclass(cls, _SINGLE) or not issubclass(cls, Iterable):
+        raise ConfigurationError(
+            f"{cls.__name__} is no list of items: create(item) adds a single one"
+        )

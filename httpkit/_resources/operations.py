@@ -1,0 +1,373 @@
+"""Long-running operations: start one, ask how it is, return its result.
+
+The dialects: Azure-AsyncOperation and Operation-Location (Azure), Location after a 202 (RFC 9110
+section 15.3.3), operations with `done` and `response` (google.longrunning), a status in the
+resource itself.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import requests
+
+from httpkit._core import header_fields, models, redaction, types, urls
+from httpkit._core.clock import CLOCK
+from httpkit._core.documents import MISSING, RawJSON, find, is_null, members_of, parsed, text
+from httpkit._diagnostics import error_reasons
+from httpkit._diagnostics.checks import check_seconds
+from httpkit._diagnostics.errors import (
+    ConfigurationError,
+    DeadlineExceededError,
+    NotFoundError,
+    OperationFailedError,
+    StatusError,
+    describe,
+)
+from httpkit._diagnostics.progress import ProgressLike, Reporter, check_progress
+from httpkit._messages.response import Response, adopt, settled
+from httpkit._resources.page_iteration import PageClient, without_credentials
+from httpkit._resources.pagination import check_path
+
+T = TypeVar("T")
+
+DONE = frozenset({
+    "succeeded", "success", "successful", "completed", "complete", "done", "finished", "ready",
+    "ok", "true",
+})  # fmt: skip
+FAILED = frozenset({
+    "failed", "failure", "error", "errored", "canceled", "cancelled", "aborted", "rejected",
+    "expired", "timedout", "timed_out", "timeout", "terminated",
+})  # fmt: skip
+# What a result would not say of itself: with it, a 200 is not the end.
+_PENDING = frozenset({
+    "accepted", "cancelling", "creating", "deleting", "enqueued", "inprogress", "in_progress",
+    "in-progress", "new", "not_started", "notstarted", "pending", "preparing", "processing",
+    "provisioning", "queued", "running", "scheduled", "started", "starting", "submitted",
+    "updating", "validating", "waiting", "working",
+})  # fmt: skip
+# Where an operation has its status; and where the resource has it that is being made (Azure).
+_PROVISIONING = ("properties.provisioningState", "provisioningState")
+_STATUS_AT = ("status", "state")
+_STATUS_FIELDS = ("azure-asyncoperation", "operation-location")
+# A new operation may not be found for a moment; later a 404 means that it is gone.
+_GRACE = 60.0
+# The server, or a gateway before it, is busy; the operation goes on.
+_BUSY = frozenset({429, 502, 503, 504})
+_GONE = frozenset({404, 410})
+# Their URL is the resource's, which can be asked for its state.
+_OF_RESOURCES = frozenset({"GET", "PUT", "PATCH", "DELETE"})
+
+
+def operation_url(response: requests.Response) -> str | None:
+    """Return the URL to ask for the state of what a response accepted; None without one."""
+    names = [*_STATUS_FIELDS]
+    if response.status_code == requests.codes.accepted:
+        names.append("location")  # of a 201 it is the new resource
+    for name in names:
+        if link := response.headers.get(name):
+            return urls.resolve(response.url, link)
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PollOptions:
+    """How an operation is waited for; see `Session.poll`."""
+
+    status_at: str | None = None
+    done: Collection[str] = DONE
+    failed: Collection[str] = FAILED
+    interval: float = 1.0
+    deadline: float | None = 600.0
+    progress: ProgressLike = None
+
+    def __post_init__(self) -> None:
+        check_path("status_at", self.status_at)
+        check_seconds("interval", self.interval)
+        if self.deadline is not None:
+            check_seconds("deadline", self.deadline, above_zero=True)
+        check_progress(self.progress)
+        for name in ("done", "failed"):
+            words: object = getattr(self, name)
+            if isinstance(words, (str, bytes)) or not isinstance(words, Collection):
+                raise ConfigurationError(f"{name}={words!r} must be a collection of words")
+
+    def judge(self, word: str) -> bool | None:
+        """Return whether a status means success; None while the operation goes on."""
+        lowered = word.strip().lower()
+        if lowered in {str(each).lower() for each in self.done}:
+            return True
+        return False if lowered in {str(each).lower() for each in self.failed} else None
+
+
+@dataclass(slots=True, repr=False, eq=False)
+class Operation:
+    """One operation that is waited for.
+
+    Attributes:
+        session: Sends the requests.
+        options: How it is waited for.
+        url: Where its state is.
+        start: The response that started it; None when it is gone on with by its URL.
+        final_url: Where its result is; None: in the state.
+        has_status: Whether the state has a status: it came from a field that promises one.
+        is_seen: Whether the server knew the operation once.
+        retry_after: Seconds that a busy server asks to wait.
+    """
+
+    session: PageClient
+    options: PollOptions
+    url: str = ""
+    start: Response | None = None
+    final_url: str | None = None
+    has_status: bool = False
+    is_seen: bool = False
+    retry_after: float | None = None
+    allowed_origins: frozenset[urls.Origin] = field(default_factory=frozenset[urls.Origin])
+
+    def wait(self, beginning: object) -> Response | None:
+        """Return the response with the result; None for an operation without one.
+
+        Raises:
+            OperationFailedError: It failed.
+            DeadlineExceededError: It took longer than the deadline.
+        """
+        begun = CLOCK.monotonic()
+        response = self._begin(beginning) or self._ask(begun)
+        reporter = Reporter(self.options.progress, "operation", unit="it")
+        reporter.begin(0, None)
+        try:
+            while True:
+                if response is not None and self._is_done(response):
+                    return self._result(response)
+                self._pause(response, begun)
+                reporter.advance(1)
+                response = self._ask(begun)
+        finally:
+            reporter.finish()
+
+    def _begin(self, beginning: object) -> Response | None:
+        base, trusted = self.session.base_url, self.session.trusted_origins
+        if isinstance(beginning, types.RequestsResponse):
+            self.start = response = settled(beginning)
+            self.url = _started(response, base)
+            self.has_status = any(name in response.headers for name in _STATUS_FIELDS)
+            self.final_url = self._final(response) if self.has_status else None
+            given = response.request.url or response.url
+            self.allowed_origins = urls.allowed_origins(base, given, trusted)
+            return response
+        if not isinstance(beginning, str) or not beginning:
+            raise ConfigurationError(
+                f"poll() takes a response or a URL, not {type(beginning).__name__}"
+            )
+        self.url = urls.join(base, beginning)
+        self.allowed_origins = urls.allowed_origins(base, self.url, trusted)
+        return None
+
+    def _final(self, response: Response) -> str | None:
+        """Return where the result is of what has a state elsewhere."""
+        location = response.headers.get("location")
+        if self._method in {"PUT", "PATCH"}:
+            return response.url
+        return urls.resolve(response.url, location) if location else None
+
+    @property
+    def _method(self) -> str:
+        request = None if self.start is None else self.start.request
+        return (None if request is None else request.method) or "GET"
+
+    def _ask(self, begun: float) -> Response | None:
+        """Ask for the state; None: the server is busy, or does not know the operation yet."""
+        deadline, self.retry_after = self.options.deadline, None
+        left = None if deadline is None else max(0.001, deadline - (CLOCK.monotonic() - begun))
+        try:
+            response = self._get(self.url, left)
+        except DeadlineExceededError as error:
+            error.url = self.url
+            raise
+        except StatusError as error:
+            if error.status_code in _GONE and self._method == "DELETE":
+                return adopt(error.response)
+            is_new = not self.is_seen and CLOCK.monotonic() - begun <= _GRACE
+            if error.status_code in _BUSY or (isinstance(error, NotFoundError) and is_new):
+                self.retry_after = error.retry_after
+                return None
+            raise
+        self.is_seen = True
+        if response.status_code == requests.codes.accepted and (url := operation_url(response)):
+            self.url = url
+        return response
+
+    def _get(self, url: str, left: float | None) -> Response:
+        session = self.session
+        options: dict[str, Any] = {}
+        if urls.origin(url) not in self.allowed_origins:
+            session, options = without_credentials(session, {})
+        if left is not None:
+            options["deadline"] = left
+        return settled(session.request("GET", url, on_status={}, raise_for_status=True, **options))
+
+    def _is_done(self, response: Response) -> bool:
+        """Say whether the operation is done.
+
+        Raises:
+            OperationFailedError: It failed.
+        """
+        document = _document(response)
+        if (is_done := self._google(response, document)) is not None:
+            return is_done
+        is_start = response is self.start
+        if response.status_code in _GONE or (is_start and self._is_immediate(response)):
+            return True
+        is_declared, word = self._word(document)
+        verdict = None if word is None else self.options.judge(word)
+        if verdict is False:
+            raise self._failure(response, word or "")
+        if is_start and operation_url(response) is not None:
+            return False
+        if verdict is True or response.status_code == requests.codes.no_content:
+            return True
+        if response.status_code == requests.codes.accepted or is_declared:
+            return False
+        return word is None or word.strip().lower() not in _PENDING
+
+    def _is_immediate(self, response: Response) -> bool:
+        """Say whether a first response is already the result."""
+        is_done = response.status_code != requests.codes.accepted
+        is_silent = operation_url(response) is None and self.options.status_at is None
+        return is_done and is_silent and self._method not in {"GET", "PUT", "PATCH"}
+
+    def _google(self, response: Response, document: Any) -> bool | None:
+        """Say whether an operation of Google's is done; None for any other document."""
+        name, done = _at(document, "name"), _at(document, "done")
+        is_operation = isinstance(name, str) and (isinstance(done, bool) or "operations/" in name)
+        if not is_operation or self.options.status_at is not None:
+            return None
+        if done is True and _at(document, "error") is not None:
+            raise self._failure(response, "error")
+        return done is True
+
+    def _word(self, document: Any) -> tuple[bool, str | None]:
+        """Return whether the document must have a status, and the status."""
+        if (given := self.options.status_at) is not None:
+            return True, _text_at(document, given)
+        for path in (*_PROVISIONING, *_STATUS_AT):
+            if (word := _text_at(document, path)) is not None:
+                return self.has_status or path in _PROVISIONING, word
+        return self.has_status, None
+
+    def _failure(self, response: Response, word: str) -> OperationFailedError:
+        words, _ = error_reasons.read(response)
+        what = describe(response.request, response.url)
+        shown = redaction.redact_text(word[:80])
+        error = OperationFailedError(
+            f"the operation failed ({shown}): {what}: {words or 'the server gives no reason'}",
+            response=response,
+        )
+        error.detail, error.url = words, redaction.redact_url(self.url)
+        return error
+
+    def _pause(self, response: Response | None, begun: float) -> None:
+        if not self.url:
+            raise ConfigurationError(
+                "the response names no URL to poll: pass the URL of the operation",
+                response=response,
+            )
+        asked = self.retry_after
+        if response is not None:
+            asked = header_fields.retry_after(response.headers, CLOCK.wall())
+        wait = self.options.interval if asked is None else asked
+        self._check_wait(wait, begun)
+        CLOCK.sleep(wait)
+
+    def _check_wait(self, wait: float, begun: float) -> None:
+        deadline = self.options.deadline
+        if deadline is not None and CLOCK.monotonic() - begun + wait > deadline:
+            error = DeadlineExceededError(
+                f"the operation is not done after {deadline:g} seconds:"
+                " poll(error.url) goes on waiting for it"
+            )
+            error.url = self.url
+            raise error
+
+    def _result(self, response: Response) -> Response | None:
+        document = _document(response)
+        linked = _at(document, "resourceLocation")
+        if isinstance(linked, str):
+            return self._get(urls.resolve(response.url, linked), None)
+        if self._method == "DELETE":
+            return None
+        location = response.headers.get("location")
+        if response is self.start and location and not response.content:
+            return self._get(urls.resolve(response.url, location), None)
+        if self.final_url is not None and response is not self.start:
+            return self._get(self.final_url, None)
+        return response
+
+
+def check_model(model: object) -> bool:
+    """Judge a model before anything is sent.
+
+    Returns:
+        Whether it is known to be good; False where its references cannot be resolved yet.
+
+    Raises:
+        ConfigurationError: Nothing can be decoded into it.
+    """
+    try:
+        return model is None or models.check(model)
+    except models.UnsupportedModelError as error:
+        raise ConfigurationError(str(error)) from error
+
+
+def decode_result(response: Response | None, model: Callable[..., Any] | None) -> Any:
+    """Return the result of an operation: decoded, as JSON, or None where there is none.
+
+    Raises:
+        DecodeError: It is not of the model.
+    """
+    if response is None or (model is None and not response.content):
+        return None
+    document = _document(response)
+    is_google = _at(document, "done") is True and _at(document, "response") is not None
+    at = "response" if is_google else None
+    kind: Any = object if model is None else model
+    return response.decode(kind, at=at)
+
+
+def _started(response: Response, base: str | None) -> str:
+    if url := operation_url(response):
+        return url
+    name = _at(_document(response), "name")
+    if isinstance(name, str) and "operations/" in name:
+        return urls.join(base, name)  # google.longrunning: relative to the service
+    return response.url if response.request.method in _OF_RESOURCES else ""
+
+
+def _document(response: Response) -> Any:
+    """Return the body as a document; None where it is not JSON."""
+    try:
+        document = RawJSON(response.content)
+        return document if members_of(document) is not None else None
+    except models.MismatchError:
+        return None
+
+
+def _at(document: Any, path: str) -> Any:
+    if document is None:
+        return None
+    try:
+        found = find(document, path)
+        return None if found is MISSING or is_null(found) else parsed(found)
+    except models.MismatchError:
+        return None
+
+
+def _text_at(document: Any, path: str) -> str | None:
+    if document is None:
+        return None
+    try:
+        found = find(document, path)
+        return None if found is MISSING else text(found)
+    except models.MismatchError:
+        return None
