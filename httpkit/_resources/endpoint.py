@@ -1,7 +1,7 @@
 """What a collection and a singleton share: a path, a model, a session, and their requests."""
 
 import copy
-import datetime
+import datetime as dt
 import inspect
 import operator
 import uuid
@@ -368,7 +368,7 @@ class _LostResponses:
         def on_retry(event: retry.RetryEvent) -> None:
             error = event.error
             if error is not None and event.status is None:
-                self.any = self.any or retry.delivery(error) != "never sent"
+                self.any = self.any or retry.classify(error) != "never sent"
             self.any = self.any or event.status in _LOST
             if notify is not None:
                 notify(event)
@@ -389,7 +389,7 @@ def checked_id(id: object) -> object:
     plain = id.value if isinstance(id, Enum) else id
     if isinstance(plain, (str, bytes, uuid.UUID)):
         return plain
-    if isinstance(plain, datetime.date):
+    if isinstance(plain, dt.date):
         return plain.isoformat()
     if not isinstance(plain, bool):
         with suppress(TypeError):
