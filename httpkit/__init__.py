@@ -51,16 +51,23 @@ from httpkit._diagnostics.errors import (
     UnprocessableContentError,
     UnsupportedMediaTypeError,
 )
-from httpkit._diagnostics.log_records import log_requests
+from httpkit._diagnostics.log_records import RequestLog, log_requests
 from httpkit._messages.response import Response
-from httpkit._policy.auth import NO_AUTH, APIKeyAuth, BasicAuth, BearerAuth, Strategy
+from httpkit._policy.auth import (
+    NO_AUTH,
+    APIKeyAuth,
+    BasicAuth,
+    BearerAuth,
+    Strategy,
+    add_secret,
+)
 from httpkit._policy.dispatch import StatusDispatch, raising
 from httpkit._policy.retry import RetryEvent, RetryPolicy
 from httpkit._version import __version__
 
 if TYPE_CHECKING:
     from httpkit._diagnostics.progress import Progress
-    from httpkit._oauth.grants import ClientCredentialsAuth, RefreshTokenAuth
+    from httpkit._oauth.grants import ClientCredentialsAuth, RefreshTokenAuth, TokenAuth
     from httpkit._oauth.token_cache import TokenSet
     from httpkit._resources.bulk import ItemResult
     from httpkit._resources.endpoint import Fetched
@@ -125,6 +132,7 @@ __all__ = [
     "Progress",
     "RedirectError",
     "RefreshTokenAuth",
+    "RequestLog",
     "RequestTimeoutError",
     "Resource",
     "Response",
@@ -137,6 +145,7 @@ __all__ = [
     "StatusDispatch",
     "StatusError",
     "Strategy",
+    "TokenAuth",
     "TokenError",
     "TokenSet",
     "TooManyRequestsError",
@@ -145,6 +154,7 @@ __all__ = [
     "UnprocessableContentError",
     "UnsupportedMediaTypeError",
     "__version__",
+    "add_secret",
     "log_requests",
     "raising",
 ]
@@ -155,7 +165,7 @@ __all__ = [
 # does so is imported above.
 _MODULES = {
     "_transfers.download": ("Download",),
-    "_oauth.grants": ("ClientCredentialsAuth", "RefreshTokenAuth"),
+    "_oauth.grants": ("ClientCredentialsAuth", "RefreshTokenAuth", "TokenAuth"),
     "_resources.pages": ("Pages",),
     "_resources.pagination": (
         "CursorPages",

@@ -9,7 +9,7 @@ import pytest
 import trustme
 
 import httpkit
-from httpkit._core import redaction
+from httpkit._core import disclosure, redaction
 from httpkit.testing import Sandbox, recorded_waits
 from tests.support.raw_server import RawServer, make_response
 from tests.support.raw_server import Response as RawResponse
@@ -63,11 +63,14 @@ def _no_ambient_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory) -> N
 @pytest.fixture(autouse=True)
 def _no_secrets_of_other_tests() -> Iterator[None]:
     """Values that a test redacts are redacted for that test alone."""
-    values, names = redaction._values.copy(), redaction._added_names.copy()
+    kept: tuple[Any, ...] = (
+        redaction._values, redaction._added, disclosure._secret_names, disclosure._shown_names,
+    )  # fmt: skip
+    before = [held.copy() for held in kept]
     yield
-    for held, before in ((redaction._values, values), (redaction._added_names, names)):
+    for held, earlier in zip(kept, before, strict=True):
         held.clear()
-        held.update(before)
+        held.update(earlier)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from requests.structures import CaseInsensitiveDict
 from urllib3.util import Retry
 
 from httpkit._client import modes, pickling, preparation, settings
-from httpkit._core import header_fields, redaction, upstream
+from httpkit._core import disclosure, header_fields, redaction, upstream
 from httpkit._core.types import (
     NOT_GIVEN,
     Auth,
@@ -56,6 +56,7 @@ class ConfiguredSession(requests.Session):
     allow_http_auth: bool = False
     redirect_body: bool = False
     secret_headers: Sequence[str] = ()
+    shown: Sequence[str] = ()
     strict: bool = True
 
     _class_keywords: Mapping[str, Any] = {}
@@ -104,6 +105,7 @@ class ConfiguredSession(requests.Session):
         allow_http_auth: bool | NotGiven = NOT_GIVEN,
         redirect_body: bool | NotGiven = NOT_GIVEN,
         secret_headers: Sequence[str] | NotGiven = NOT_GIVEN,
+        shown: Sequence[str] | NotGiven = NOT_GIVEN,
         strict: bool | NotGiven = NOT_GIVEN,
     ) -> None:
         super().__init__()
@@ -120,6 +122,7 @@ class ConfiguredSession(requests.Session):
             "allow_http_auth": allow_http_auth,
             "redirect_body": redirect_body,
             "secret_headers": secret_headers,
+            "shown": shown,
             "strict": strict,
         }
         self._configure({n: value for n, value in given.items() if value is not NOT_GIVEN})
@@ -172,7 +175,8 @@ class ConfiguredSession(requests.Session):
         }
         settings.check({name: value for name, value in changed.items() if value is not None})
         self._limiter_of(changed.get("rate_limit"))  # now: threads and clones must share one
-        redaction.remember_names(changed.get("secret_headers") or ())
+        disclosure.add_secret_names(changed.get("secret_headers") or ())
+        disclosure.add_shown_names(changed.get("shown") or ())
 
     def _is_default(self, name: str) -> bool:
         classes = type(self).__mro__
@@ -313,7 +317,8 @@ class ConfiguredSession(requests.Session):
         self.__dict__["_mode"] = modes.mode_of(self)
         self.__dict__.pop(pickling.TOKEN, None)
         pickling.watch(self)
-        redaction.remember_names(self._stored("secret_headers") or ())
+        disclosure.add_secret_names(self._stored("secret_headers") or ())
+        disclosure.add_shown_names(self._stored("shown") or ())
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle so that one process makes one session of the same pickle, however often."""
@@ -348,7 +353,8 @@ def _own_retries(adapter: Any) -> int:
 
 _SETTINGS = (
     "retry", "deadline", "max_body", "redirect_body", "allow_http_auth", "base_url", "timeout",
-    "on_status", "raise_for_status", "rate_limit", "trusted_origins", "secret_headers", "strict",
+    "on_status", "raise_for_status", "rate_limit", "trusted_origins", "secret_headers",
+    "shown", "strict",
 )  # fmt: skip
 _DEFAULTS = [(name, vars(ConfiguredSession)[name]) for name in _SETTINGS]
 # What a session of ours holds beside what requests pickles.

@@ -18,7 +18,7 @@ from requests.cookies import RequestsCookieJar, cookiejar_from_dict
 from requests.exceptions import InvalidURL
 
 from httpkit._client import environment, settings
-from httpkit._core import header_fields, redaction, upstream, urls
+from httpkit._core import disclosure, header_fields, upstream, urls
 from httpkit._core.types import Auth, Hook, TokenTransport, is_mapping
 from httpkit._core.urls import Origin
 from httpkit._diagnostics.errors import ConfigurationError
@@ -275,7 +275,7 @@ def refuse_plain_http(prepared: PreparedRequest) -> None:
         return
     query = parse_qsl(urlsplit(prepared.url or "").query)
     names = [*prepared.headers, *(name for name, _ in query)]
-    secret = next((n for n in names if redaction.is_secret(n) and n != "Cookie"), None)
+    secret = next((n for n in names if disclosure.is_secret(n) and n != "Cookie"), None)
     if secret or call.credentials.sign:
         place = urls.format_origin(urls.origin(prepared.url or ""))
         raise ConfigurationError(

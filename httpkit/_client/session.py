@@ -89,7 +89,8 @@ class Session(ApiMethods, TransferMethods):
         trusted_origins: URLs of further origins that may see the session's credentials.
         allow_http_auth: Whether credentials may travel unencrypted beyond loopback.
         redirect_body: Whether a request body may follow a redirect to another origin.
-        secret_headers: Names of further headers, parameters and fields to hide from view.
+        secret_headers: Names of further headers, parameters and fields to mask.
+        shown: Names of further headers and parameters to show in messages, logs and reprs.
         strict: False gives requests' own defaults: no timeout, deadline, retry, limits or
             raising, and its rules for redirects, netrc and credentials.
 

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from requests.exceptions import InvalidHeader
 
-from httpkit._core import header_fields, urls
+from httpkit._core import disclosure, header_fields, urls
 from httpkit._core.types import (
     is_list,
     is_mapping,
@@ -31,12 +31,14 @@ def own(name: str, value: Any) -> Any:
     """Return a copy of a container, so that its owner may change it; other values as they are."""
     if name == "on_status":
         return as_dispatch(value)
-    if name in {"trusted_origins", "secret_headers"} and value is None:
+    if name in _SEQUENCES and value is None:
         return ()
     if is_mapping(value):
         return dict(value)
-    is_ours = name in {"trusted_origins", "secret_headers"}
-    return tuple(value) if is_ours and is_list(value) else value
+    return tuple(value) if name in _SEQUENCES and is_list(value) else value
+
+
+_SEQUENCES = frozenset({"trusted_origins", "secret_headers", "shown"})
 
 
 def merged(before: Mapping[str, Any], keywords: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,6 +112,13 @@ def _check_names(name: str, values: Any) -> None:
         raise ConfigurationError(f"{name} must be a sequence of str")
 
 
+def _check_shown(name: str, values: Any) -> None:
+    _check_names(name, values)
+    for value in values:
+        if not disclosure.can_be_shown(value):
+            raise ConfigurationError(f"{name} cannot name {value!r}: it holds credentials")
+
+
 def _check_proxies(name: str, proxies: Any) -> None:
     if proxies is None:
         return
@@ -148,6 +157,7 @@ _CHECKS: Mapping[str, Callable[[str, Any], None]] = {
     "rate_limit": _check_rate_limit,
     "trusted_origins": _check_origins,
     "secret_headers": _check_names,
+    "shown": _check_shown,
     "raise_for_status": _check_flag,
     "allow_http_auth": _check_flag,
     "redirect_body": _check_flag,

@@ -80,9 +80,10 @@ def _headers(
 ) -> list[str]:
     """Return the options for the header fields, and those that keep curl from adding its own."""
     sent: dict[str, str] = {}
-    held = request.headers if secrets else redaction.redact_headers(request.headers)
+    held = request.headers if secrets else redaction.redact_request_headers(request.headers)
     for name, value in held.items():
-        sent[name] = as_text(value)
+        is_skipped = request.headers.get(name) == SKIP_HEADER
+        sent[name] = SKIP_HEADER if is_skipped else as_text(value)
     known = {name.lower(): value for name, value in sent.items()}
     sent.update((n, v) for n, v in _ADDED_BY_URLLIB3.items() if n.lower() not in known)
     options = [

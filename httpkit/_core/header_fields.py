@@ -19,19 +19,8 @@ from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
 
 from httpkit._core import redaction, upstream
+from httpkit._core.disclosure import FORWARDABLE
 from httpkit._core.patterns import pattern
-
-# What may follow a request to an origin that the caller did not point it at. An allow-list,
-# because nobody can list the names under which APIs take their keys.
-FORWARDABLE = frozenset(
-    {
-        "accept", "accept-charset", "accept-encoding", "accept-language", "cache-control",
-        "connection", "content-encoding", "content-language", "content-length", "content-type",
-        "dnt", "if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since",
-        "pragma", "prefer", "range", "sec-gpc", "te", "traceparent", "tracestate",
-        "transfer-encoding", "user-agent", "x-correlation-id", "x-request-id",
-    }
-)  # fmt: skip
 
 # Describe a body that a redirected GET no longer has (RFC 9110 section 15.4).
 CONTENT_FIELDS = (
@@ -127,6 +116,9 @@ class Outgoing(Headers):
         key = name.lower()
         self.unchecked[key] = None  # first, so that no thread copies the one without the other
         self._store[key] = name, value
+
+    def __repr__(self) -> str:
+        return str(redaction.redact_request_headers(self))
 
     def copy(self) -> Outgoing:
         """Return a shallow copy of the same class, checked as far as this."""

@@ -25,6 +25,13 @@ from urllib.parse import unquote_plus
 from urllib3.exceptions import InvalidChunkLength
 
 from httpkit._core import forks
+from httpkit._core.disclosure import (
+    is_about_tokens,
+    is_count_of_tokens,
+    is_secret,
+    shows_field,
+    shows_parameter,
+)
 from httpkit._core.patterns import pattern
 from httpkit._core.types import is_list, is_mapping
 
@@ -36,17 +43,14 @@ _DEEPEST = 50
 # Bytes, or characters. Masking more would take longer than sending it.
 _LARGEST_BODY = 1 << 16
 
-_NAMES = frozenset({"authorization", "cookie", "set-cookie", "proxy-authorization"})
-_PARTS = pattern(r"token|secret|passw(?:or)?d|api[-_]?key|credential|signature", re.IGNORECASE)
-# Alone in a query these are keys, signatures and authorization codes; elsewhere they are words.
-_QUERY_NAMES = frozenset({"key", "sig", "code"})
-
 # Shorter values are too likely to be a word or a number of the message itself.
 _SHORTEST_VALUE = 6
 # A process that rotates tokens for months must not grow.
 _MOST_VALUES = 1024
 # Each with its forms, and what to look for to find one.
 _values: OrderedDict[str, tuple[tuple[str, str], ...]] = OrderedDict()
+# Those that `add` was given, which are never dropped.
+_added: dict[str, tuple[tuple[str, str], ...]] = {}
 # The vocabulary of HTTP and of our own messages. A value that is one of these is not masked: it
 # would make messages unreadable, and whoever reads the word learns nothing of the value.
 _VOCABULARY = pattern(
@@ -68,7 +72,6 @@ _VOCABULARY = pattern(
 )
 _UNCHANGED = pattern(r"[0-9A-Za-z._-]+")
 _OF_URLS = str.maketrans("+/", "-_")  # RFC 4648 section 5
-_added_names: set[str] = set()
 _lock = Lock()
 
 
@@ -80,22 +83,6 @@ def _reset_lock() -> None:
 forks.call_after_fork(_reset_lock)
 
 
-def is_secret(name: str) -> bool:
-    """Say whether a header, form field or JSON key of this name holds a credential."""
-    lowered = name.lower()
-    return lowered in _NAMES or lowered in _added_names or bool(_PARTS.search(lowered))
-
-
-def is_secret_parameter(name: str) -> bool:
-    """Say whether a query parameter of this name holds a credential."""
-    return name.lower() in _QUERY_NAMES or is_secret(name)
-
-
-def remember_names(names: Iterable[str]) -> None:
-    """Treat fields of these names as credentials from now on."""
-    _added_names.update(name.lower() for name in names)
-
-
 class Hidden(str):
     """A secret on its way: a variable that holds it shows nothing in a traceback."""
 
@@ -103,6 +90,17 @@ class Hidden(str):
 
     def __repr__(self) -> str:
         return MASK
+
+
+def add(value: str) -> None:
+    """Hide a value wherever it appears, for as long as the process lives.
+
+    Unlike what `remember` is given it may be short, or a word of HTTP.
+    """
+    with _lock:
+        is_short = len(value) < _SHORTEST_VALUE
+        forms = [value] if is_short else _forms(value)
+        _added[value] = tuple((_needle(form), form) for form in forms)
 
 
 def remember(*values: str) -> None:
@@ -170,7 +168,8 @@ def redact_values(text: str) -> str:
 def redact_bytes(body: bytes) -> bytes:
     """Mask every remembered value in a body, and what belongs to a name that is masked so."""
     with _lock:
-        held = [known for known, forms in _values.items() if _is_in(body, forms)]
+        known_values = [*_values.items(), *_added.items()]
+    held = [known for known, forms in known_values if _is_in(body, forms)]
     if not held:
         return body
     text = body.decode("utf-8", "surrogateescape")
@@ -223,7 +222,8 @@ def _merged(spans: list[Slice]) -> list[Slice]:
 def _held_in(text: str) -> Iterator[Slice]:
     """Give the remembered values in a text, also those that overlap."""
     with _lock:
-        forms = {form for known in _values.values() for needle, form in known if needle in text}
+        known_values = [*_values.values(), *_added.values()]
+    forms = {form for known in known_values for needle, form in known if needle in text}
     if not forms:
         return
     origins = list(_ORIGIN.finditer(text))
@@ -286,23 +286,24 @@ def redact_query(query: str) -> str:
 
 
 def _named_in_query(query: str, start: int = 0) -> Iterator[Slice]:
-    """Give what follows secret names in a query that begins at a place of a text."""
+    """Yield the values of a query that are not shown; it begins at this offset of a text."""
     for pair in query.split("&"):
-        at = _value_in(pair)
+        at = _hidden_in(pair)
         if at is not None:
             yield start + at, start + len(pair), MASK
         start += len(pair) + 1
 
 
-def _value_in(pair: str) -> int | None:
-    """Return where the value of a secret name begins; a ";" may separate, or be of the value."""
+def _hidden_in(pair: str) -> int | None:
+    """Return where the hidden value of a pair begins; a ";" may separate, or belong to it."""
     start = 0
     for part in pair.split(";"):
-        name, equals, value = part.partition("=")
-        if (value or ";" in pair) and equals and is_secret_parameter(unquote_plus(name)):
-            return start + len(name) + 1
+        name, equals, value = map(unquote_plus, part.partition("="))
+        if equals and (value or ";" in pair) and not shows_parameter(name, value):
+            return start + part.index("=") + 1
         start += len(part) + 1
-    return None
+    bare = unquote_plus(pair)
+    return 0 if "=" not in pair and not shows_parameter("", bare) else None
 
 
 def redact_json(text: str) -> str:
@@ -346,7 +347,7 @@ def redact_document(document: Any, depth: int = 0) -> Any:
     if is_mapping(document):
         return {
             redact_values(name) if isinstance(name, str) else name: MASK
-            if is_secret(str(name))
+            if is_secret(str(name)) and not is_count_of_tokens(str(name), value)
             else redact_document(value, depth + 1)
             for name, value in document.items()
         }
@@ -358,8 +359,16 @@ def redact_document(document: Any, depth: int = 0) -> Any:
     return MASK if is_number and redact_values(str(document)) != str(document) else document
 
 
+def redact_request_headers(headers: Mapping[str, str | bytes]) -> dict[str, str | bytes]:
+    """Copy the headers of a request with all values masked but those of harmless names."""
+    return {
+        redact_values(name): _redact_value(value) if shows_field(name) or not value else MASK
+        for name, value in headers.items()
+    }
+
+
 def redact_headers(headers: Mapping[str, str | bytes]) -> dict[str, str | bytes]:
-    """Copy headers with the values of the secret ones masked."""
+    """Copy the headers of a response with the values of secret names masked."""
     return {
         redact_values(name): MASK if is_secret(name) else _redact_value(value)
         for name, value in headers.items()
@@ -383,10 +392,12 @@ _HEADER_LINE = pattern(
 )
 # From the telling part of a name onwards; bounded, so that a hostile text of one long word
 # does not take quadratic time.
-_NAME = r"(?:token|secret|passw(?:or)?d|api[-_]?key|credential|signature)[\w.%\[\]-]{0,80}"
+_NAME = (
+    r"(?P<name>(?:token|secret|passw(?:or)?d|api[-_]?key|credential|signature)[\w.%\[\]-]{0,80})"
+)
 _STRING = r"\"(?:[^\"\\]|\\.)*\"?|'(?:[^'\\]|\\.)*'?"
 _ASSIGNED = pattern(
-    rf"(?:{_NAME}|(?<=[?&;])(?:key|sig|code))=(?!\*\*\*)(?P<value>{_STRING}|[^\s&\"'<>]+)",
+    rf"{_NAME}=(?!\*\*\*)(?P<value>{_STRING}|[^\s&\"'<>]+)",
     re.IGNORECASE,
 )
 _QUOTED = pattern(rf"{_NAME}['\"]\s*:\s*(?P<value>{_STRING}|\[[^\]]*\]?|[-\d.]+)", re.IGNORECASE)
@@ -401,17 +412,37 @@ def redact_text(text: str) -> str:
 
 
 def _named_in_text(text: str) -> Iterator[Slice]:
-    """Give what names, or words such as Bearer, say is a credential."""
+    """Yield what names, or words such as Bearer, say is a credential."""
     for found in _USERINFO.finditer(text):
         yield *found.span(), ""
     for found in _PARAMETER.finditer(text):
-        if is_secret_parameter(unquote_plus(found["name"])):
+        if not shows_parameter(unquote_plus(found["name"]), unquote_plus(found["value"])):
             yield *found.span("value"), MASK
-    for expression in (_HEADER_LINE, _SCHEME_CREDENTIALS, _ASSIGNED, _PROSE):
+    for expression, shown in _EXPRESSIONS:
         for found in expression.finditer(text):
-            yield *found.span("value"), MASK
-    for found in _QUOTED.finditer(text):
-        yield *found.span("value"), f'"{MASK}"'
+            if not _is_harmless(text, found):
+                yield *found.span("value"), shown
+
+
+_EXPRESSIONS = (
+    (_HEADER_LINE, MASK),
+    (_SCHEME_CREDENTIALS, MASK),
+    (_ASSIGNED, MASK),
+    (_PROSE, MASK),
+    (_QUOTED, f'"{MASK}"'),
+)
+
+
+def _is_harmless(text: str, found: re.Match[str]) -> bool:
+    """Say whether what was found is no credential, as in "max_tokens: 50"."""
+    if "name" not in found.re.groupindex:
+        return False
+    before = _NAME_BEFORE.search(text, max(0, found.start() - 80), found.start())
+    name = f"{before[0] if before else ''}{found['name']}"
+    return is_about_tokens(name, found["value"])
+
+
+_NAME_BEFORE = pattern(r"[\w-]*$")
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:

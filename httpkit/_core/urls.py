@@ -24,7 +24,7 @@ from requests.exceptions import InvalidURL, MissingSchema
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
-from httpkit._core import redaction
+from httpkit._core import disclosure, redaction
 from httpkit._core.patterns import pattern
 
 Origin = tuple[str, str, int]
@@ -250,6 +250,8 @@ def _segment(name: str, value: object) -> str:
     # Encoding does not protect a dot segment: "%2E%2E" is ".." (RFC 3986 section 6.2.2.2).
     if value is None or not text or text in _DOT_SEGMENTS:
         raise InvalidURL(f"the path value {name}={value!r} cannot be a segment of a URL")
+    if disclosure.is_secret_value(name, text):
+        redaction.remember(text)  # no name stands beside it in the URL
     return encoded
 
 

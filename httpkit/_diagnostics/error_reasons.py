@@ -365,9 +365,13 @@ def _xml(body: bytes) -> Any:
     parser.StartDoctypeDeclHandler = reader.refuse
     try:
         parser.Parse(head if head is not body else body, True)  # noqa: FBT003  # expat's own signature
-    except (expat.ExpatError, ValueError, LookupError):
+    except (expat.ExpatError, _RefusedError, ValueError, LookupError):
         return reader.root() if len(body) == _LONGEST_PARSED else None
     return reader.root()
+
+
+class _RefusedError(Exception):
+    """The document declares a type, or is too large for an error."""
 
 
 class _Elements:
@@ -378,12 +382,12 @@ class _Elements:
         self._count = 0
 
     def refuse(self, *_: object) -> None:
-        raise ValueError("a document type declaration")
+        raise _RefusedError
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         self._count += 1
         if self._count > _MOST_ELEMENTS or len(self._open) > 50:
-            raise ValueError("too many elements for an error")
+            raise _RefusedError
         kept = {n: v for n, v in attributes.items() if not n.startswith(("xml", "xsi:"))}
         self._open.append((name.rpartition(":")[2], dict(kept), []))
 

@@ -28,7 +28,7 @@ from typing import Any, TypeVar
 
 import requests
 
-from httpkit._core import curl, header_fields, hints, redaction
+from httpkit._core import curl, disclosure, header_fields, hints, redaction
 from httpkit._core.clock import CLOCK
 from httpkit._core.patterns import pattern
 from httpkit._core.types import as_text, is_list, is_mapping
@@ -410,7 +410,7 @@ def remember_credentials(request: requests.PreparedRequest | None) -> None:
     """Hide what a request carried in secret headers, should the server repeat it."""
     headers: Mapping[str, object] = getattr(request, "headers", None) or {}
     # Cookies last, and bounded: the server may send so many that they displace other values.
-    names = sorted(filter(redaction.is_secret, headers), key=lambda name: name.lower() == "cookie")
+    names = sorted(filter(disclosure.is_secret, headers), key=lambda name: name.lower() == "cookie")
     held = [as_text(headers[name]) for name in names]
     found = (part for value in held for part in _CREDENTIAL.findall(value))
     parts = list(islice(found, _MOST_CREDENTIALS))

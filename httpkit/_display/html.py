@@ -17,7 +17,7 @@ from html import escape
 from itertools import islice
 from typing import Any, NewType
 
-from httpkit._core import redaction
+from httpkit._core import disclosure, redaction
 from httpkit._core.types import is_list, is_mapping
 
 Html = NewType("Html", str)
@@ -143,7 +143,7 @@ class Writer:
             depth: How many parts it is within; what is deep within is folded.
         """
         named = "" if label is None else f"{self.line(label, LONGEST_NAME)}: "
-        if label is not None and redaction.is_secret(label):
+        if label is not None and disclosure.is_secret(label):
             return self._leaf(named, Html(redaction.MASK))
         if not (is_mapping(value) or is_list(value)) or not value:
             return self._leaf(named, self.scalar(value))
@@ -204,7 +204,7 @@ class Writer:
     def _cell(self, row: Mapping[Any, Any], name: Any, depth: int) -> str:
         value = row.get(name, "")
         style = f"{_CELL}pre"
-        if redaction.is_secret(str(name)):
+        if disclosure.is_secret(str(name)):
             shown = Html(redaction.MASK)
         elif (is_mapping(value) or is_list(value)) and value:
             shown = self.value(value, depth=max(depth, _DEEPEST_OPEN))

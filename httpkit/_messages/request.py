@@ -353,7 +353,7 @@ class PreparedRequest(requests.PreparedRequest):
         return {
             "method": self.method,
             "url": None if self.url is None else redaction.redact_url(self.url),
-            "headers": header_fields.Headers(redaction.redact_headers(headers or {})),
+            "headers": header_fields.Headers(redaction.redact_request_headers(headers or {})),
             "body": redaction.redact_body(
                 self.body, str(self.headers.get("Content-Type", "") if headers else "")
             ),

@@ -1,5 +1,9 @@
 """Tokens from an authorization server: OAuth 2.0 without a browser (RFC 6749).
 
+    TokenAuth              any grant: a function of the caller's fetches the token
+    ClientCredentialsAuth  a service's own access
+    RefreshTokenAuth       a user's permission that was given before
+
 Rule: a client's secret and a refresh token go to `token_url`, and nowhere else.
 
 The token request is a call of our own Session, with its retries, limits and errors. It shares
@@ -7,8 +11,9 @@ the adapters, proxies and certificates of the session whose request is signed, a
 """
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import KW_ONLY, dataclass, field, fields, replace
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import KW_ONLY, Field, dataclass, field, fields, replace
 from functools import partial
 from typing import Any, Literal, Self, TypeAlias, TypedDict, Unpack, cast
 from urllib.parse import quote_plus, urlsplit
@@ -18,9 +23,10 @@ import requests
 from httpkit._client import preparation
 from httpkit._client.session import Session
 from httpkit._core import redaction, urls
+from httpkit._core.clock import CLOCK
 from httpkit._core.deadline import Deadline
 from httpkit._core.redaction import causes
-from httpkit._core.types import TokenTransport
+from httpkit._core.types import TokenTransport, is_mapping, is_tuple
 from httpkit._diagnostics import log_records
 from httpkit._diagnostics.checks import check_seconds
 from httpkit._diagnostics.errors import (
@@ -39,11 +45,12 @@ from httpkit._policy.retry import RetryPolicy
 
 ClientAuth: TypeAlias = Literal["basic", "post"]
 Form: TypeAlias = list[tuple[str, str]]
+Fields: TypeAlias = tuple[tuple[str, Secret], ...]
 
 _SECRET, _REFRESH = "client_secret", "refresh_token"
 
 # More is no token response, and must not fill the memory.
-_LARGEST_ANSWER = 1 << 20
+_LARGEST_RESPONSE = 1 << 20
 # A token that was granted and got lost on the way does no harm, and another is not asked for in
 # vain. That holds for a refresh token too: if the server has replaced it, the new one is lost,
 # and asking again is the only chance that it repeats its answer (RFC 9700 section 4.14.2).
@@ -62,6 +69,14 @@ class TokenOptions(TypedDict, total=False):
     resource: str | Sequence[str] | None
     leeway: float
     client_auth: ClientAuth
+    extra: Mapping[str, Secret] | None
+    allow_http: bool
+
+
+class ClientOptions(TokenOptions, total=False):
+    """The keywords of `ClientCredentialsAuth`."""
+
+    grant_type: str
 
 
 class RefreshOptions(TokenOptions, total=False):
@@ -70,9 +85,121 @@ class RefreshOptions(TokenOptions, total=False):
     on_refresh: Callable[[TokenSet], object] | None
 
 
+class _CachedTokenAuth(Strategy):
+    """A strategy that signs with one token for all threads, until it expires or is rejected."""
+
+    leeway: float
+    _cache: TokenCache
+
+    @property
+    def can_change(self) -> bool:
+        """Whether another token can be fetched: always."""
+        return True
+
+    def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Sign the request in place and return it; fetch a token if there is none.
+
+        Raises:
+            TokenError: The authorization server grants none.
+            RequestException: It cannot be reached, or not within the deadline of the call.
+            ConfigurationError: A secret from a callable or the environment is missing.
+        """
+        call = call_of(r)
+        token = self._cache.token(
+            partial(self._fetch, call.credentials.token_transport),
+            self._notify,
+            leeway=self.leeway,
+            deadline=call.deadline or Deadline.start(call.options.deadline),
+        )
+        r.headers["Authorization"] = f"Bearer {token}"
+        hook = _ResponseHook(self)
+        if not isinstance(r, PreparedRequest) and hook not in r.hooks["response"]:
+            r.register_hook("response", hook)  # a plain session reports no 401
+        return r
+
+    def reject(self, request: requests.PreparedRequest) -> None:
+        """Forget the token, if it is the one of this request: the server responded with 401."""
+        self._cache.reject(_token_of(request))
+
+    def accept(self, request: requests.PreparedRequest) -> None:
+        """Note that the server accepted the token of this request."""
+        self._cache.accept(_token_of(request))
+
+    def _fetch(
+        self, token_transport: TokenTransport | None, within: float
+    ) -> tuple[TokenSet, float]:
+        """Fetch tokens within so many seconds, by the adapters of a session."""
+        raise NotImplementedError
+
+    def _notify(self, granted: TokenSet) -> None:
+        """Pass on new tokens before they are used."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the configuration; the process that unpickles it fetches a token of its own."""
+        return {part.name: getattr(self, part.name) for part in _fields(self) if part.compare}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        fresh = {p.name: cast("Any", p.default_factory)() for p in _fields(self) if not p.compare}
+        self.__dict__.update(state, **fresh)
+
+
+def _fields(strategy: Any) -> tuple[Field[Any], ...]:
+    return fields(strategy)
+
+
 @dataclass(frozen=True, repr=False)
-class _TokenAuth(Strategy):
-    """What the grants have in common: the client, what it asks for, and the token it got."""
+class TokenAuth(_CachedTokenAuth):
+    """A bearer token that a function of yours fetches, for any grant (RFC 6749 section 4.5).
+
+    The first request fetches the token, in one thread while others wait, and all that share this
+    object use it. It is replaced `min(leeway, expires_in / 2)` seconds before it expires, and once
+    when the API responds with 401, if the request can be sent again.
+
+    Args:
+        fetch: Called with a session and the previous TokenSet (None at first); returns a TokenSet,
+            or the access token as a str, which is used until it is rejected. The session has the
+            adapters, proxies and certificates of the one that is being signed, sends nothing else
+            of it, and ends with its deadline. `TokenSet.from_response` reads a token response.
+            What it raises is raised unchanged.
+        leeway: Seconds before its end at which a token is replaced, 0 or more.
+        on_refresh: Called with each TokenSet before it is used. What it raises ends the call. None
+            calls nothing.
+
+    Raises:
+        ConfigurationError: fetch or on_refresh cannot be called, or leeway is negative.
+    """
+
+    fetch: Callable[[Session, TokenSet | None], TokenSet | str]
+    _: KW_ONLY
+    leeway: float = 30
+    on_refresh: Callable[[TokenSet], object] | None = None
+    _cache: TokenCache = field(default_factory=TokenCache, init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not callable(self.fetch):
+            raise ConfigurationError(f"fetch={self.fetch!r} cannot be called")
+        check_seconds("leeway", self.leeway)
+        _check_callback(self.on_refresh)
+
+    def __repr__(self) -> str:
+        return f"TokenAuth({getattr(self.fetch, '__qualname__', type(self.fetch).__name__)})"
+
+    def _fetch(
+        self, token_transport: TokenTransport | None, within: float
+    ) -> tuple[TokenSet, float]:
+        began = CLOCK.monotonic()
+        with _session_for_tokens(token_transport, deadline=within) as session:
+            granted = token_cache.check(self.fetch(session, self._cache.latest))
+        return granted, CLOCK.monotonic() - began
+
+    def _notify(self, granted: TokenSet) -> None:
+        if self.on_refresh is not None:
+            self.on_refresh(granted)
+
+
+@dataclass(frozen=True, repr=False)
+class _GrantAuth(_CachedTokenAuth):
+    """What the grants have in common: the client, what it requests, and the token endpoint."""
 
     token_url: str
     client_id: str
@@ -82,69 +209,32 @@ class _TokenAuth(Strategy):
     resource: str | Sequence[str] | None = None
     leeway: float = 30
     client_auth: ClientAuth = "basic"
-    _keeper: TokenCache = field(default_factory=TokenCache, init=False, compare=False)
+    extra: Mapping[str, Secret] | Fields | None = None
+    allow_http: bool = False
+    _cache: TokenCache = field(default_factory=TokenCache, init=False, compare=False)
 
     def __post_init__(self) -> None:
-        _check_token_url(self.token_url)
+        _check_flag("allow_http", self.allow_http)
+        _check_token_url(self.token_url, allows_http=self.allow_http)
         _matching(_CLIENT_ID, self.client_id, "client_id")
         object.__setattr__(self, "scope", _as_scope(self.scope))
         object.__setattr__(self, "resource", _as_resources(self.resource))
+        object.__setattr__(self, "extra", _as_fields(self.extra))
         if self.audience is not None:
             _matching(_CLIENT_ID, self.audience, "audience")
         check_seconds("leeway", self.leeway)
         if self.client_auth not in ("basic", "post"):
-            raise ConfigurationError(f"client_auth={self.client_auth!r} is neither basic nor post")
-
-    @property
-    def can_change(self) -> bool:
-        """Whether another token may be had: always."""
-        return True
-
-    def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Sign the request in place and return it; ask for a token if there is none.
-
-        Raises:
-            TokenError: The authorization server gives none.
-            RequestException: It cannot be reached, or not within the deadline of the call.
-            ConfigurationError: A secret from a callable or the environment cannot be had.
-        """
-        call = call_of(r)
-        token = self._keeper.token(
-            partial(self._fetch, call.credentials.token_transport),
-            self._tell,
-            leeway=self.leeway,
-            deadline=call.deadline or Deadline.start(call.options.deadline),
-        )
-        r.headers["Authorization"] = f"Bearer {token}"
-        hook = _ResponseHook(self)
-        if not isinstance(r, PreparedRequest) and hook not in r.hooks["response"]:
-            r.register_hook("response", hook)  # nobody else tells of a 401
-        return r
-
-    def reject(self, request: requests.PreparedRequest) -> None:
-        """Forget the token, if it is the one of this request: the server answered 401."""
-        self._keeper.reject(_token_of(request))
-
-    def accept(self, request: requests.PreparedRequest) -> None:
-        """Note that the token of this request is a good one."""
-        self._keeper.accept(_token_of(request))
-
-    def _fetch(
-        self, token_transport: TokenTransport | None, within: float
-    ) -> tuple[TokenSet, float]:
-        """Ask for tokens, by the way of a session; the grants differ here."""
-        raise NotImplementedError
-
-    def _tell(self, granted: TokenSet) -> None:
-        """Be told of new tokens before they are used."""
+            raise ConfigurationError(f"client_auth={self.client_auth!r} must be 'basic' or 'post'")
 
     def _exchange(
         self, grant: Form, secret: str | None, token_transport: TokenTransport | None, within: float
     ) -> tuple[TokenSet, float]:
         """Send a token request; return what it grants, and the seconds since it was sent."""
-        asked = [("scope", self.scope), ("audience", self.audience)]
-        asked += [("resource", resource) for resource in self.resource or ()]
-        form = [*grant, *((name, str(value)) for name, value in asked if value is not None)]
+        requested = [("scope", self.scope), ("audience", self.audience)]
+        requested += [("resource", resource) for resource in self.resource or ()]
+        form = [*grant, *((name, str(value)) for name, value in requested if value is not None)]
+        further = cast("Fields", self.extra or ())
+        form += [(name, _hidden(value, f"extra[{name!r}]")) for name, value in further]
         signer: Strategy = NO_AUTH
         if secret is not None and self.client_auth == "basic":
             # RFC 6749 section 2.3.1: both are form-encoded before they become Basic.
@@ -152,15 +242,10 @@ class _TokenAuth(Strategy):
         else:
             form.append(("client_id", self.client_id))
             form += [] if secret is None else [("client_secret", secret)]
-        return _ask(self.token_url, form, signer, token_transport, within)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what was configured; a token is fetched anew where a pickle wakes up."""
-        return {part.name: getattr(self, part.name) for part in fields(self) if part.compare}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        fresh = {p.name: cast("Any", p.default_factory)() for p in fields(self) if not p.compare}
-        self.__dict__.update(state, **fresh)
+        with _session_for_tokens(
+            token_transport, max_body=_LARGEST_RESPONSE, allow_http_auth=self.allow_http
+        ) as session:
+            return _request_token(session, self.token_url, form, signer, within)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -182,7 +267,7 @@ class _ResponseHook:
 
 
 @dataclass(frozen=True, repr=False)
-class ClientCredentialsAuth(_TokenAuth):
+class ClientCredentialsAuth(_GrantAuth):
     """A service's own access to an API (RFC 6749 section 4.4), as a bearer token.
 
     The token is asked for by the first request, by one thread while others wait, and serves
@@ -198,21 +283,29 @@ class ClientCredentialsAuth(_TokenAuth):
         audience: Whom the token is for, where the server wants it so; None names none.
         resource: The URI, or URIs, of the API (RFC 8707); None names none.
         leeway: Seconds before its end at which a token is replaced, 0 or more.
-        client_auth: How the client says who it is: "basic" in a header, "post" in the form.
+        client_auth: How the client identifies itself: "basic" in a header, "post" in the form.
+        grant_type: Another grant that needs no more than form fields, such as Zoom's
+            "account_credentials".
+        extra: Further fields of the form; a callable is called for every token. They are compared,
+            and masked as secrets. None adds none.
+        allow_http: Whether token_url may be plain http beyond this machine.
 
     Raises:
         ConfigurationError: token_url is not https, or an argument cannot be sent.
     """
 
     client_secret: Secret
+    _: KW_ONLY
+    grant_type: str = "client_credentials"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_secret(self.client_secret, _SECRET)
+        _matching(_CLIENT_ID, self.grant_type, "grant_type")
 
     @classmethod
     def from_env(
-        cls, token_url: str, client_id: str, client_secret: str, **options: Unpack[TokenOptions]
+        cls, token_url: str, client_id: str, client_secret: str, **options: Unpack[ClientOptions]
     ) -> Self:
         """Read the client's id and secret from the environment variables of these names.
 
@@ -230,12 +323,12 @@ class ClientCredentialsAuth(_TokenAuth):
     def _fetch(
         self, token_transport: TokenTransport | None, within: float
     ) -> tuple[TokenSet, float]:
-        grant = [("grant_type", "client_credentials")]
+        grant = [("grant_type", self.grant_type)]
         return self._exchange(grant, _hidden(self.client_secret, _SECRET), token_transport, within)
 
 
 @dataclass(frozen=True, repr=False)
-class RefreshTokenAuth(_TokenAuth):
+class RefreshTokenAuth(_GrantAuth):
     """A user's permission that was given before (RFC 6749 section 6), as a bearer token.
 
     Tokens are fetched and replaced as by `ClientCredentialsAuth`. Where the server replaces
@@ -252,7 +345,10 @@ class RefreshTokenAuth(_TokenAuth):
         audience: Whom the token is for, where the server wants it so; None names none.
         resource: The URI, or URIs, of the API (RFC 8707); None names none.
         leeway: Seconds before its end at which a token is replaced, 0 or more.
-        client_auth: How the client says who it is: "basic" in a header, "post" in the form.
+        client_auth: How the client identifies itself: "basic" in a header, "post" in the form.
+        extra: Further fields of the form; a callable is called for every token. They are compared,
+            and masked as secrets. None adds none.
+        allow_http: Whether token_url may be plain http beyond this machine.
         on_refresh: Called with each TokenSet before it is used; its refresh_token is the one
             to use next. What it raises ends the call. None calls nothing.
 
@@ -273,8 +369,7 @@ class RefreshTokenAuth(_TokenAuth):
         _check_secret(self.refresh_token, _REFRESH)
         if self.client_secret is not None:
             _check_secret(self.client_secret, _SECRET)
-        if self.on_refresh is not None and not callable(self.on_refresh):
-            raise ConfigurationError(f"on_refresh={self.on_refresh!r} cannot be called")
+        _check_callback(self.on_refresh)
 
     @classmethod
     def from_env(
@@ -316,7 +411,7 @@ class RefreshTokenAuth(_TokenAuth):
         self._latest[given] = following
         return replace(granted, refresh_token=following), age
 
-    def _tell(self, granted: TokenSet) -> None:
+    def _notify(self, granted: TokenSet) -> None:
         if self.on_refresh is not None:
             self.on_refresh(granted)
 
@@ -329,42 +424,63 @@ def _hidden(secret: Secret, what: str) -> redaction.Hidden:
     return redaction.Hidden(auth.text_of(secret, what))
 
 
-def _ask(
-    url: str, form: Form, signer: Strategy, token_transport: TokenTransport | None, within: float
+class _TokenSession(Session):
+    """Sends by the adapters, proxies and certificates of another session; signs nothing."""
+
+    token_transport: TokenTransport | None = None
+
+    def merge_environment_settings(
+        self, url: Any, proxies: Any, stream: bool | None, verify: Any, cert: Any
+    ) -> dict[str, Any]:
+        """Return the settings that the other session has for a URL."""
+        other: Any = self.token_transport or super()
+        settings: dict[str, Any] = other.merge_environment_settings(
+            url, proxies, stream, verify, cert
+        )
+        return settings
+
+
+@contextmanager
+def _session_for_tokens(
+    token_transport: TokenTransport | None, **settings: Any
+) -> Generator[Session]:
+    session = _TokenSession(auth=NO_AUTH, retry=_RETRY, **settings)
+    if token_transport is None:
+        with session:
+            yield session
+    else:  # the connections are those of the other session, and stay open
+        session.token_transport = token_transport
+        session.adapters = token_transport.adapters
+        yield session
+
+
+def _request_token(
+    session: Session, url: str, form: Form, signer: Strategy, within: float
 ) -> tuple[TokenSet, float]:
     """Send a token request; return what it grants, and the seconds since it was sent."""
+    shown = redaction.redact_url(url)
     if within <= 0:
-        raise DeadlineExceededError(f"the deadline passed before POST {redaction.redact_url(url)}")
-    client = Session(retry=_RETRY, max_body=_LARGEST_ANSWER, raise_for_status=False)
-    options: dict[str, Any] = {}
-    if token_transport is not None:
-        client.adapters = token_transport.adapters
-        client.trust_env = False  # what the environment says is among the carrier's settings
-        settings = token_transport.merge_environment_settings(url, {}, None, None, None)
-        options = {name: settings[name] for name in ("verify", "cert", "proxies")}
+        raise DeadlineExceededError(f"the deadline passed before POST {shown}")
     try:
-        response = client.post(
+        response = session.post(
             url,
             data=form,
             auth=signer,
             headers={"Accept": "application/json"},
             allow_redirects=False,
+            raise_for_status=False,
             deadline=within,
-            **options,
         )
     except BodyTooLargeError:
-        what = f"POST {redaction.redact_url(url)} answered with more than {_LARGEST_ANSWER} bytes"
+        what = f"POST {shown} answered with more than {_LARGEST_RESPONSE} bytes"
     except requests.RequestException as error:
         _forget_requests(error)
         raise
     else:
-        granted = token_cache.read(response)
+        granted = TokenSet.from_response(response)
         log_records.token(response.request, expires_in=granted.expires_in)
         return granted, response.elapsed.total_seconds()
-    finally:
-        if token_transport is None:  # otherwise the connections are the carrier's
-            client.close()
-    raise TokenError(f"no token: {what}")  # out of the handler: its error holds the answer
+    raise TokenError(f"no token: {what}")  # outside the handler: its error holds the response
 
 
 def _forget_requests(error: BaseException) -> None:
@@ -375,7 +491,17 @@ def _forget_requests(error: BaseException) -> None:
             cause.__dict__["attempts"] = 0  # of the caller's request
 
 
-def _check_token_url(url: object) -> None:
+def _check_callback(callback: object) -> None:
+    if callback is not None and not callable(callback):
+        raise ConfigurationError(f"on_refresh={callback!r} cannot be called")
+
+
+def _check_flag(name: str, flag: object) -> None:
+    if not isinstance(flag, bool):
+        raise ConfigurationError(f"{name}={flag!r} must be True or False")
+
+
+def _check_token_url(url: object, *, allows_http: bool) -> None:
     """Refuse a URL to which a secret must not go.
 
     Raises:
@@ -394,8 +520,10 @@ def _check_token_url(url: object) -> None:
         raise ConfigurationError(f"token_url={shown} holds a user name or password")
     if "#" in url:  # RFC 6749 section 3.2
         raise ConfigurationError(f"token_url={shown} cannot have a fragment")
-    if not preparation.is_private(url):
-        raise ConfigurationError(f"token_url={shown} would take the secret unencrypted: use https")
+    if not allows_http and not preparation.is_private(url):
+        raise ConfigurationError(
+            f"token_url={shown} would take the secret unencrypted: use https, or allow_http=True"
+        )
 
 
 def _check_secret(secret: Secret, what: str) -> None:
@@ -430,5 +558,29 @@ def _as_resources(resource: str | Sequence[str] | None) -> tuple[str, ...] | Non
     return tuple(_matching(_RESOURCE, uri, "resource") for uri in uris)
 
 
-def _shown_client(strategy: _TokenAuth) -> str:
+def _as_fields(extra: Any) -> Fields:
+    """Return further form fields as pairs, which compare and hash.
+
+    Raises:
+        ConfigurationError: They are no mapping, name what has a keyword, or cannot be sent.
+    """
+    if extra is None:
+        return ()
+    pairs: Any = extra.items() if is_mapping(extra) else extra
+    if not is_mapping(extra) and not is_tuple(extra):  # a tuple is what a copy was made of
+        raise ConfigurationError("extra must map the names of form fields to str or callables")
+    for name, value in pairs:
+        _matching(_CLIENT_ID, name, "extra's name")
+        if name in _OF_KEYWORDS:
+            raise ConfigurationError(f"extra cannot hold {name!r}: it has a keyword of its own")
+        _check_secret(value, f"extra[{name!r}]")
+    return tuple(pairs)
+
+
+_OF_KEYWORDS = frozenset({
+    "grant_type", "client_id", "client_secret", "refresh_token", "scope", "audience", "resource",
+})  # fmt: skip
+
+
+def _shown_client(strategy: _GrantAuth) -> str:
     return f"{redaction.redact_url(strategy.token_url)!r}, {strategy.client_id!r}"

@@ -1,7 +1,8 @@
-"""An access token, from the answer that brings it to the answer that rejects it.
+"""An access token, from the response that brings it to the response that rejects it.
 
-Rule: nothing is sent here. What fetches a token comes as an argument; here is what its answer
-means (RFC 6749 section 5), how long it serves, and that one thread fetches while others wait.
+Rule: nothing is sent here. What fetches a token comes as an argument; here is what a token
+response means (RFC 6749 section 5), how long a token is used, and that one thread fetches it
+while others wait.
 """
 
 import copy
@@ -11,7 +12,8 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
+from urllib.parse import parse_qsl
 
 import requests
 
@@ -44,10 +46,10 @@ class TokenSet:
 
     Attributes:
         access_token: Signs requests.
-        refresh_token: Asks for the next access token; None where there is none.
-        expires_in: Seconds the access token serves, from when it was asked for; None when the
-            server does not say.
-        scope: What it permits, separated by spaces; None when that is what was asked for.
+        refresh_token: Requests the next access token; None where there is none.
+        expires_in: Seconds the access token is valid, from when it was requested; None when the
+            server does not say, or says 0 or less: it is used until it is rejected.
+        scope: What it permits, separated by spaces; None when that is what was requested.
     """
 
     access_token: str
@@ -55,61 +57,106 @@ class TokenSet:
     expires_in: float | None = None
     scope: str | None = None
 
+    @classmethod
+    def from_response(cls, response: Response) -> Self:
+        """Read the response of a token endpoint, in JSON or as a form.
+
+        Raises:
+            TokenError: It holds an error, or no token that can be used.
+        """
+        return cls(**_members(response))
+
     def __repr__(self) -> str:
         life = "" if self.expires_in is None else f", expires_in={self.expires_in:g}"
         return f"TokenSet({redaction.MASK}{life})"
 
 
-def read(response: Response) -> TokenSet:
-    """Return what an answer of the token endpoint grants.
+def check(tokens: object) -> TokenSet:
+    """Return the tokens that a caller's own function fetched; a str is an access token.
 
     Raises:
-        TokenError: It grants nothing, or nothing that can be used.
+        ConfigurationError: It is neither, or cannot be sent; the message does not show it.
     """
+    found = TokenSet(tokens) if isinstance(tokens, str) else tokens
+    if not isinstance(found, TokenSet):
+        raise ConfigurationError(f"fetch must return a TokenSet or a str, not {type(tokens)!r}")
+    for token in (found.access_token, found.refresh_token):
+        if token is not None and not _is_token(token):
+            raise ConfigurationError("fetch returned a token that cannot be sent in a header")
+    return found
+
+
+def _is_token(token: object) -> bool:
+    """Say whether a token can be sent, and mask it from now on."""
+    if not isinstance(token, str) or not _TOKEN.fullmatch(token):
+        return False
+    redaction.remember(token)
+    return True
+
+
+def _members(response: Response) -> dict[str, Any]:
     document = _document(response)
     if response.status_code >= 300 or document is None or document.get("error"):
         raise _refusal(response, document)
-    kind = document.get("token_type")
-    if not isinstance(kind, str) or kind.lower() != "bearer":
-        # RFC 6749 section 7.1: a token of an unknown type must not be used.
+    if str(document.get("token_type")).lower() in _OTHER_TYPES:
         raise _useless(response, "a token whose token_type is not Bearer")
     access = document.get("access_token")
     refresh = document.get("refresh_token")
     for name, token in (("access_token", access), ("refresh_token", refresh)):
-        if isinstance(token, str) and _TOKEN.fullmatch(token):
-            redaction.remember(token)
-        elif token is not None or name == "access_token":
+        if not _is_token(token) and (token is not None or name == "access_token"):
             raise _useless(response, f"no legible {name}")
     scope = document.get("scope")
-    return TokenSet(
-        access_token=str(access),
-        refresh_token=refresh,
-        expires_in=seconds(document.get("expires_in")),
-        scope=scope if isinstance(scope, str) else None,
-    )
+    return {
+        "access_token": access,
+        "refresh_token": refresh,
+        "expires_in": seconds(document.get("expires_in")),
+        "scope": scope if isinstance(scope, str) else None,
+    }
+
+
+# Types that are sent or signed in another way. RFC 6749 section 7.1 forbids the use of an unknown
+# type; servers send none, "bot", "User Access Token" or "BearerToken", and mean Bearer.
+_OTHER_TYPES = frozenset({"dpop", "hok", "mac", "n_a", "pop"})
 
 
 def _document(response: Response) -> Mapping[str, Any] | None:
     try:
-        document: Any = json.loads(response.content)
-    except (ValueError, RecursionError, requests.RequestException):  # no JSON, or cut short
+        content = response.content
+    except requests.RequestException:  # cut short
         return None
+    try:
+        document: Any = json.loads(content)
+    except (ValueError, RecursionError):
+        return _form(content, response.headers.get("content-type", "").lower())
     return document if is_mapping(document) else None
 
 
-def seconds(value: object) -> float | None:
-    """Return a lifetime in seconds, 0 or more; None for what is no number.
+def _form(content: bytes, media_type: str) -> Mapping[str, str] | None:
+    """Return the members of a form, as GitHub and older servers send them; None for other text."""
+    if media_type.startswith("text/html") or not _FORM.match(content):
+        return None
+    return dict(parse_qsl(content.decode("utf-8", "replace"), max_num_fields=100))
 
-    The RFC wants a number; some servers send it as text. A negative one is over.
+
+_FORM = re.compile(rb"\s*(?:[\w.-]+=[^&\s]*&)*(?:access_token|error)=[^&\s]", re.ASCII)
+
+
+def seconds(value: object) -> float | None:
+    """Return a lifetime in seconds, above 0; None for what is no number, or no lifetime.
+
+    The RFC wants a number; some servers send it as text. By 0 or -1 they mean a token that does
+    not expire.
     """
     if isinstance(value, str) and _SECONDS.fullmatch(value.strip()):
         value = float(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:  # noqa: PLR0124  # NaN
         return None
+    if value <= 0:
+        return None
     try:
-        return max(0.0, float(value))
+        return float(value)
     except OverflowError:  # an integer of 400 digits
-        return math.inf if value > 0 else 0.0
+        return math.inf
 
 
 def _refusal(response: Response, document: Mapping[str, Any] | None) -> TokenError:
@@ -187,10 +234,15 @@ class _Fetch:
 
 
 class TokenCache:
-    """Keeps one access token for all threads, which never wait while it serves."""
+    """Keeps one access token for all threads, which never wait while it is valid.
+
+    Attributes:
+        latest: What was granted last; None before the first token.
+    """
 
     def __init__(self) -> None:
         self._kept: _Kept | None = None
+        self.latest: TokenSet | None = None
         self._was_rejected = False
         self.renew()
         forks.watch(self)
@@ -278,9 +330,11 @@ class TokenCache:
     ) -> str:
         try:
             tokens, age = fetch(min(flight.time_left, LONGEST_FETCH))
-        except requests.RequestException as error:
+        except Exception as error:
             if (kept := self._postponed()) is not None:
                 return kept.value
+            if not isinstance(error, requests.RequestException):
+                raise
             # Others may have more time than a short deadline of this call.
             is_short = flight.time_left < LONGEST_FETCH
             is_own = is_short and isinstance(error, DeadlineExceededError)
@@ -303,10 +357,11 @@ class TokenCache:
             return kept
 
     def _keep(self, tokens: TokenSet, age: float, leeway: float) -> str:
-        life = math.inf if tokens.expires_in is None else tokens.expires_in
+        life = seconds(tokens.expires_in) or math.inf
         now = CLOCK.monotonic()
         ends_at = now - age + life
         with self._lock:
+            self.latest = tokens
             self._kept = _Kept(
                 value=tokens.access_token,
                 renew_at=ends_at - min(leeway, life / 2),

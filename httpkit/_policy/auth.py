@@ -81,6 +81,28 @@ def text_of(secret: object, what: str, *, is_secret: bool = True) -> str:
     return value.strip()
 
 
+def add_secret(value: str) -> None:
+    """Mask a value in every message, log record, repr, card, curl command and pickled error.
+
+    For a credential that no name reveals, such as the token in the path of a webhook's URL. It is
+    masked in every session of the process, in its usual encodings, until the process ends; it does
+    not travel with a pickled session.
+
+    Args:
+        value: 4 characters or more.
+
+    Raises:
+        ConfigurationError: It is not a str, or is shorter.
+    """
+    if not isinstance(value, str) or len(value) < _SHORTEST_SECRET:  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
+        raise ConfigurationError(f"a secret must be a str of {_SHORTEST_SECRET} characters or more")
+    redaction.add(value)
+
+
+# A shorter one would be masked in the middle of words.
+_SHORTEST_SECRET = 4
+
+
 def _is_encodable(text: str, encoding: str = "utf-8") -> bool:
     try:
         text.encode(encoding)

@@ -55,6 +55,7 @@ class SessionOptions(TypedDict, total=False):
     allow_http_auth: bool
     redirect_body: bool
     secret_headers: Sequence[str]
+    shown: Sequence[str]
     strict: bool
 
 

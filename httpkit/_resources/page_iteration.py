@@ -13,7 +13,7 @@ from urllib.parse import urldefrag, urlencode
 
 import requests
 
-from httpkit._core import documents, header_fields, models, redaction, types, urls
+from httpkit._core import disclosure, documents, header_fields, models, redaction, types, urls
 from httpkit._core.documents import MISSING, Document, RawJSON
 from httpkit._core.types import is_list, is_mapping
 from httpkit._diagnostics.errors import ConfigurationError, PaginationError, add_note
@@ -352,7 +352,7 @@ class PageIterator(Generic[T]):
     def _is_kept(self, name: str) -> bool:
         """Say whether a parameter is added to a next link, which is opaque (RFC 8288)."""
         keeps = getattr(self.pager, "keep_params", False)
-        return keeps or redaction.is_secret_parameter(name)
+        return keeps or disclosure.is_secret_parameter(name)
 
     def _kept(self, named: set[str]) -> dict[str, Any]:
         """Return the parameters that are added to a link that does not name them."""
@@ -617,4 +617,4 @@ def _as_list(value: Any) -> list[Any]:
 
 def _secret_pairs(url: str) -> frozenset[tuple[str, str]]:
     pairs = urls.query_of(url)
-    return frozenset(pair for pair in pairs if redaction.is_secret_parameter(pair[0]))
+    return frozenset(pair for pair in pairs if disclosure.is_secret_parameter(pair[0]))

@@ -88,6 +88,7 @@ SETTINGS = {
     "allow_http_auth": (True, False, True),
     "redirect_body": (True, False, True),
     "secret_headers": (("X-Shade-One",), ("X-Shade-Two",), ("X-Shade-Three",)),
+    "shown": (("X-Show-One",), ("X-Show-Two",), ("X-Show-Three",)),
     "strict": (False, True, False),
 }
 REQUESTS_OWN = ("auth", "headers", "params", "cookies", "proxies", "verify", "cert")
@@ -107,7 +108,7 @@ def says(session, name, value):
     present = getattr(session, name)
     if name in MAPPINGS:
         return all(present.get(key) == item for key, item in value.items())
-    if name in {"on_status", "trusted_origins", "secret_headers"}:
+    if name in {"on_status", "trusted_origins", "secret_headers", "shown"}:
         return list(present or ()) == list(value or ())
     return present == value
 
@@ -343,6 +344,7 @@ def test_constructing_does_not_change_the_callers_containers(wire):
         "proxies": {"ftp": "http://a.test"},
         "trusted_origins": ["https://a.test"],
         "secret_headers": ["X-A-1"],
+        "shown": ["X-A-2"],
         "on_status": {404: raising(KeyError)},
     }
     before = {name: type(value)(value) for name, value in given.items()}
@@ -365,6 +367,7 @@ CHANGES = {
     "proxies": ({"ftp": "http://a.test"}, {"sftp": "http://b.test"}),
     "trusted_origins": (["https://a.test"], ["https://b.test"]),
     "secret_headers": (["X-A-1"], ["X-B-1"]),
+    "shown": (["X-A-2"], ["X-B-2"]),
     "on_status": ({404: raising(KeyError)}, {500: raising(KeyError)}),
 }
 
@@ -480,7 +483,7 @@ def test_none_for_a_setting_of_httpkit_means_off(name):
         assert getattr(session, name) is None
 
 
-@pytest.mark.parametrize("name", ["trusted_origins", "secret_headers"])
+@pytest.mark.parametrize("name", ["trusted_origins", "secret_headers", "shown"])
 def test_none_for_a_collection_of_httpkit_is_an_empty_one(name, wire):
     with on(wire, kind=subclass_of(Session, **{name: SETTINGS[name][0]}), **{name: None}) as api:
         api.get("x")
@@ -566,6 +569,8 @@ OF_SESSIONS = {
     "an origin without a scheme": {"trusted_origins": ["a.test"]},
     "an origin that is none": {"trusted_origins": [None]},
     "one secret header as text": {"secret_headers": "X-A"},
+    "one shown header as text": {"shown": "X-A"},
+    "a credential that is shown": {"shown": ["Authorization"]},
     "a secret header that is no text": {"secret_headers": [5]},
     "secret headers that are none": {"secret_headers": 5},
 }

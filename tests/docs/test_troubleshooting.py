@@ -1046,6 +1046,8 @@ REFUSED = {
         lambda _: httpkit.Session(retry=True)
     ),
     "… must be True or False": lambda _: httpkit.Session(redirect_body="yes"),
+    "… cannot name …: it holds credentials": lambda _: httpkit.Session(shown=["Cookie"]),
+    "a secret must be a str of … characters or more": lambda _: httpkit.add_secret("abc"),
     "… must be a sequence of …": lambda _: httpkit.Session(secret_headers="X-Key"),
     "… must map …": lambda _: httpkit.Session(headers="Accept"),
     "… must be pairs": lambda w: w.get("echo", params=5),
@@ -1084,7 +1086,16 @@ REFUSED = {
     "user and password are both empty": lambda w: w.get("echo", auth=httpkit.BasicAuth("", "")),
     "where=… is none of …": lambda _: httpkit.APIKeyAuth("key-of-mine", where="body"),
     "token_url=…": lambda _: httpkit.ClientCredentialsAuth("http://a.example/", "me", "s3cret"),
-    "client_auth=… is neither basic nor post": lambda w: client(w, client_auth="header"),
+    "client_auth=… must be 'basic' or 'post'": lambda w: client(w, client_auth="header"),
+    "fetch must return a TokenSet or a str, not …": (
+        lambda w: w.get("echo", auth=httpkit.TokenAuth(lambda *_: 5))
+    ),
+    "fetch returned a token that cannot be sent in a header": (
+        lambda w: w.get("echo", auth=httpkit.TokenAuth(lambda *_: "two words"))
+    ),
+    "extra cannot hold …: it has a keyword of its own": (
+        lambda w: client(w, extra={"scope": "read"})
+    ),
     "… must be a str or several, or None": lambda w: client(w, scope=5),
     "… cannot be sent": lambda w: client(w, scope="naïve"),
     "on_refresh made a request that needs the token it is being told of": refresh,

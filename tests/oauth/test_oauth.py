@@ -190,10 +190,11 @@ def test_after_a_rest_a_rejected_token_is_replaced_again(sandbox, clock):
         ("1_0", 30, 1e18, None),
         ([10], 30, 1e18, None),
         (float("nan"), 30, 1e18, None),
-        (0, 30, None, 0),
-        (-5, 30, None, 0),
-        ("-5", 30, None, 0),
-        (-(10**400), 30, None, 0),
+        (0, 30, 1e18, None),
+        ("0", 30, 1e18, None),
+        (-1, 30, 1e18, None),
+        ("-5", 30, 1e18, None),
+        (-(10**400), 30, 1e18, None),
     ],
     ids=lambda value: repr(value)[:10],
 )
@@ -281,7 +282,7 @@ def test_a_token_ages_from_when_it_was_asked_for(clock):
 
     for now in (1000.0, 1059.0, 1061.0):
         clock.now = now
-        auth._keeper.token(fetch, leeway=0, deadline=NO_DEADLINE)
+        auth._cache.token(fetch, leeway=0, deadline=NO_DEADLINE)
 
     assert fetched == [1000.0, 1061.0]
 
@@ -382,8 +383,8 @@ from httpkit.testing import Sandbox
 with Sandbox() as sandbox:
     auth = httpkit.ClientCredentialsAuth(
         sandbox.url + "/token", sandbox.client_id, sandbox.client_secret)
-    auth._keeper._lock.acquire()  # as another thread may hold it
-    auth._keeper._flight = object()
+    auth._cache._lock.acquire()  # as another thread may hold it
+    auth._cache._flight = object()
     child = os.fork()
     if not child:
         with httpkit.Session(sandbox.url + "/bearer", auth=auth, deadline=5) as api:
@@ -681,10 +682,17 @@ NO_TOKEN = {
         "no JSON object$",
         (None, None),
     ),
-    "a form": (
+    "a form with an error": (
+        "200 OK",
+        b"error=bad_code&error_description=The+code+has+expired",
+        "application/x-www-form-urlencoded",
+        "answered 200 bad_code: The code has expired$",
+        ("bad_code", "The code has expired"),
+    ),
+    "a form in a page": (
         "200 OK",
         f"access_token={TOKEN}&token_type=bearer".encode(),
-        "application/x-www-form-urlencoded",
+        "text/html",
         "no JSON object$",
         (None, None),
     ),
@@ -753,9 +761,9 @@ def test_an_answer_without_a_token_is_a_typed_error(
 @pytest.mark.parametrize(
     "members",
     [
-        {"token_type": None},
         {"token_type": "mac"},
-        {"token_type": ["Bearer"]},
+        {"token_type": "DPoP"},
+        {"token_type": "N_A"},
         {"access_token": ""},
         {"access_token": "two words"},
         {"access_token": "line\r\nX-Evil: 1"},
@@ -777,8 +785,12 @@ def test_a_token_that_cannot_be_used_is_refused(raw_server, make_response, membe
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("kind", ["Bearer", "bearer", "BEARER"])
-def test_the_token_type_is_read_in_any_case(raw_server, make_response, kind):
+@pytest.mark.parametrize(
+    "kind",
+    ["bearer", "BEARER", None, "", "bot", "User Access Token", "BearerToken", ["Bearer"], 5],
+    ids=str,
+)
+def test_a_missing_or_unknown_token_type_means_bearer(raw_server, make_response, kind):
     server = raw_server(grant(make_response, token_type=kind))
     signed = ClientCredentialsAuth(server.url, "client", SECRET)(
         requests.Request("GET", "https://api.test/").prepare()
@@ -969,8 +981,8 @@ def test_an_interrupted_fetch_is_taken_over(raw_server, make_response):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        auth._keeper.token(interrupted, leeway=0, deadline=NO_DEADLINE)
-    token = auth._keeper.token(lambda _: (TokenSet("t-2"), 0.0), leeway=0, deadline=NO_DEADLINE)
+        auth._cache.token(interrupted, leeway=0, deadline=NO_DEADLINE)
+    token = auth._cache.token(lambda _: (TokenSet("t-2"), 0.0), leeway=0, deadline=NO_DEADLINE)
 
     assert token == "t-2"
 
@@ -991,7 +1003,7 @@ def test_a_refresh_token_that_is_replaced_is_gone_on_with(sandbox):
 
 
 def test_a_refresh_token_that_is_not_replaced_stays(raw_server, make_response):
-    server = raw_server(grant(make_response, expires_in=0))
+    server = raw_server(grant(make_response, expires_in=1e-9))
     seen = []
     auth = RefreshTokenAuth(server.url, "app", REFRESH, on_refresh=seen.append)
     prepared = requests.Request("GET", "https://api.test/").prepare()
@@ -1231,6 +1243,12 @@ def test_tokens_that_the_api_repeats_are_masked(raw_server, make_response, secre
         {"client_auth": "jwt"},
         {"client_auth": ["basic"]},
         {"client_auth": None},
+        {"extra": "account_id=1"},
+        {"extra": {"account_id": 5}},
+        {"extra": {"": "x"}},
+        {"extra": {"scope": "read"}},
+        {"extra": {"client_secret": "x"}},
+        {"allow_http": "yes"},
     ],
     ids=str,
 )

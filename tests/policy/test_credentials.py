@@ -568,9 +568,14 @@ def test_a_401_does_not_claim_that_anything_was_withheld_when_nothing_was(sandbo
     assert "withheld" not in message
 
 
-def test_only_a_401_says_that_credentials_were_withheld(sandbox):
-    with httpkit.Session(sandbox.url, **OWN) as api, pytest.raises(httpkit.StatusError) as caught:
-        api.get(f"{sandbox.other_url}/status/404")
+@pytest.mark.parametrize("status", [400, 409, 500])
+def test_only_a_refusal_says_that_credentials_were_withheld(sandbox, status):
+    own = {**OWN, "retry": None}
+    with (
+        httpkit.Session(sandbox.url, **own) as api,
+        pytest.raises(httpkit.StatusError) as caught,
+    ):
+        api.get(f"{sandbox.other_url}/status/{status}")
 
     assert "withheld" not in str(caught.value)
 
