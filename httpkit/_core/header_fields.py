@@ -134,7 +134,7 @@ class Outgoing(Headers):
         names: KeysView[str] = self._store.keys()
         return names
 
-    def spelled(self) -> str | None:
+    def serialize(self) -> str | None:
         """Return the lines of a head; None when they are unchecked, or a value is no text."""
         if self.unchecked:
             return None

@@ -87,7 +87,7 @@ TABLE = (
         "_error_catcher", "_raw_read", "_init_decoder", "_decoder", "_decode", "_flush_decoder",
         "_has_decoded_content", "_fp", "_fp_bytes_read", "_uncached_read_occurred",
         "_original_response", "_connection", "_pool", "_body", "length_remaining", "chunked",
-        "_request_url", "_sock_shutdown", "_decoded_buffer",
+        "_request_url", "_sock_shutdown", "_decoded_buffer", "_retries",
     )),
     Names("urllib3.response.GzipDecoder", find("urllib3.response.GzipDecoder"), (
         "_obj", "_state",
@@ -120,9 +120,7 @@ TABLE = (
     Names("http.client.HTTPResponse", lambda: StandardResponse(_NoSocket()), (  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # it asks for makefile only
         "_read_status", "_close_conn", "_method",
     )),
-    Names("requests.models.Response", requests.Response, upstream.RESPONSE_NAMES),
-    Names("requests.models.Response", requests.Response, ("_next",),
-        "`.next` of a response that requests made is None"),
+    Names("requests.models.Response", requests.Response, (*upstream.RESPONSE_NAMES, "_next")),
     Names("requests.models.PreparedRequest", requests.PreparedRequest, upstream.REQUEST_NAMES,
         "requests are made by requests' constructor"),
     Names("requests.models", lambda: find("requests.models"), ("complexjson",),

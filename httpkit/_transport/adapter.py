@@ -1,6 +1,6 @@
-"""requests' adapter over our connections: it keeps the deadline, and remembers what it was asked.
+"""requests' adapter over our connections, with deadlines and a cache of pools.
 
-Adapter -> pool -> connection (connections) -> Message (wire) -> HTTPResponse (incoming)
+Adapter -> pool -> connection (connections) -> Message (http1) -> HTTPResponse (raw_response)
 """
 
 from __future__ import annotations
@@ -8,8 +8,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from copy import copy
-from datetime import timedelta
-from functools import lru_cache
 from http.client import HTTPResponse as StandardResponse
 from types import FunctionType
 from typing import Any, Self, cast
@@ -18,51 +16,47 @@ from weakref import ref
 import requests
 from requests.adapters import HTTPAdapter
 from requests.exceptions import InvalidSchema
-from requests.structures import CaseInsensitiveDict
 from urllib3 import HTTPHeaderDict, poolmanager
 from urllib3.exceptions import (
     ClosedPoolError,
     EmptyPoolError,
 )
 
-from httpkit._core import header_fields, interrupts, upstream
+from httpkit._core import interrupts
 from httpkit._core.deadline import NO_DEADLINE
 from httpkit._core.patterns import pattern
 from httpkit._messages.call import call_of
 from httpkit._messages.request import PreparedRequest, is_repeatable
-from httpkit._messages.response import Response
 from httpkit._transport import _upstream, raw_response
 from httpkit._transport.connections import BLOCK, dispose, install, socks_pools
+from httpkit._transport.fast_objects import make_response
 from httpkit._transport.http1 import EXCHANGE, Exchange
 
 # An origin without userinfo.
 PLAIN_ORIGIN = r"https?://[a-z0-9][a-z0-9.-]*(?::[1-9][0-9]{0,4})?"
 _PLAIN_ORIGIN = pattern(rf"{PLAIN_ORIGIN}(?=/)")
-# What may stand for one: a path, or whether there is any. All of them can be keys.
+# Types of `verify` and `cert` that are hashable and cannot change.
 CERTIFICATES = frozenset({bool, str, type(None)})
 # The steps of urllib3's pool manager from a URL to its pool.
 _LOOKING_UP = ("connection_from_host", "connection_from_context", "connection_from_pool_key")
-# Containers that people put among a manager's settings.
+# Mutable containers among a manager's settings.
 _MUTABLE = frozenset({list, set, HTTPHeaderDict})
-_NO_TIME = timedelta(0)
 _NONE_KNOWN: Mapping[Any, ref[Any]] = {}
-# Media types that are remembered.
-_MOST_KEPT = 256
 
 
 class Adapter(HTTPAdapter):
     """requests' adapter over our connections; its arguments and its pickle are requests' own."""
 
-    # A manager, its container of pools, its settings, and its pools by origin and certificates:
-    # it alone keeps them alive. One tuple, so that no thread adds pools of earlier settings.
+    # A manager, its container of pools, its settings, and weak references to its pools by origin
+    # and certificates. One tuple, so that no thread adds pools of earlier settings.
     _known: tuple[Any, Any, Mapping[str, Any], Mapping[Any, ref[Any]]] = None, None, {}, {}
 
     @classmethod
     def replacing(cls, stock: HTTPAdapter, maxsize: int) -> Self:
-        """Return an adapter made of a new one of requests' own; saves 3 us for each session.
+        """Return an adapter that replaces a new one of requests; saves 3 us for each session.
 
         Args:
-            stock: It has sent nothing; the adapter takes over its settings and its pool manager.
+            stock: Unused; the adapter takes over its settings and its pool manager.
             maxsize: The most idle connections to a host, 1 or more.
         """
         if not _upstream.SUPPORTED:
@@ -78,7 +72,7 @@ class Adapter(HTTPAdapter):
     def init_poolmanager(
         self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: Any
     ) -> None:
-        """Make the pools."""
+        """Create the pools."""
         pool_kwargs.setdefault("blocksize", BLOCK)
         super().init_poolmanager(connections, maxsize, block, **pool_kwargs)
         install(self.poolmanager)
@@ -89,7 +83,7 @@ class Adapter(HTTPAdapter):
         proxy_kwargs.setdefault("blocksize", BLOCK)
         try:
             manager = super().proxy_manager_for(proxy, **proxy_kwargs)
-        except InvalidSchema as error:  # requests says so much, but not what to do
+        except InvalidSchema as error:  # requests' message lacks the remedy
             raise InvalidSchema(
                 "a SOCKS proxy needs PySocks: pip install 'requests[socks]'"
             ) from error
@@ -115,7 +109,7 @@ class Adapter(HTTPAdapter):
         return self.pool_at(found[0], request, verify, cert)
 
     def _finds_pools_as_requests(self) -> bool:
-        """Say whether no subclass and no patch has another idea of which pool serves a request."""
+        """Return whether no subclass and no patch chooses pools differently."""
         name, manager = "build_connection_pool_key_attributes", poolmanager.PoolManager
         return (
             name not in vars(self)
@@ -127,15 +121,14 @@ class Adapter(HTTPAdapter):
     def pool_at(
         self, origin: str, request: requests.PreparedRequest, verify: Any, cert: Any
     ) -> Any:
-        """Return the pool for an origin; saves 35 us for each time that it is asked for again.
+        """Return the pool for an origin, from a cache; saves 35 us.
 
-        The manager closes the pool that was asked for the longest ago when there are too many:
-        once it is full it is asked each time, to know which one that is. So is one of another
-        class, and one whose keywords or pools were changed.
+        A manager that is full, of another class or changed is asked each time: a full one closes
+        the pool that was used least recently.
 
         Args:
-            origin: As the request's URL spells it.
-            request: Goes there without a proxy.
+            origin: As in the request's URL.
+            request: Is sent there without a proxy.
             verify: True, False or a path.
             cert: A path; None is none.
 
@@ -154,58 +147,26 @@ class Adapter(HTTPAdapter):
         pool = super().get_connection_with_tls_context(request, verify, {}, cert)
         if not _is_followed(current) or not hasattr(pool, "is_disposed"):
             return pool
-        # A new mapping, so that no thread sees one that changes.
+        # A new mapping: threads share the old one.
         alive = {k: held for k, held in known.items() if held() is not None}
         self._known = manager, container, settings, {**alive, key: ref(pool)}
         return pool
 
     def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
-        """Return the response for what came over the wire."""
+        """Return requests' response for urllib3's."""
         message = getattr(resp, "_original_response", None)
         is_ours = isinstance(req, PreparedRequest) and isinstance(message, StandardResponse)
         is_ours = is_ours and _upstream.SUPPORTED
         if not is_ours or not is_as_defined(HTTPAdapter.build_response, HTTPAdapter):
             return super().build_response(req, resp)
         by_name = {n.lower(): (n, resp.headers[n]) for n in resp.headers}
-        return self.response_to(req, resp, by_name)
-
-    def response_to(
-        self, request: requests.PreparedRequest, raw: Any, by_name: dict[str, tuple[str, str]]
-    ) -> Response:
-        """Return requests' response, and none of ours that is turned into one; saves 37 us.
-
-        Args:
-            request: It answers this.
-            raw: urllib3's response.
-            by_name: Its fields, name and value, by name in lower case.
-        """
-        response = Response.__new__(Response)
-        response.__dict__.update(
-            _content=False,
-            _content_consumed=False,
-            _next=None,
-            status_code=raw.status,
-            headers=header_fields.Headers.over(by_name),
-            raw=raw,
-            url=request.url,
-            encoding=_encoding(by_name.get("content-type")),
-            history=[],
-            reason=raw.reason,
-            elapsed=_NO_TIME,
-            request=request,
-            connection=self,
-        )
-        if "set-cookie" in by_name:  # else the jar is made when somebody looks for it
-            # For a jar of any class: this one, the session's, a caller's own.
-            header_fields.drop_ignored_cookies(raw._original_response.msg)  # noqa: SLF001
-            upstream.extract_cookies(response.cookies, request, raw)
-        return response
+        return make_response(self, req, resp, by_name)
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-        """Say whom a connection trusts: the server, or the proxy that is reached by https.
+        """Set the certificates of a connection, also for a proxy that is reached by https.
 
-        requests looks at the URL alone, and to such a proxy sends plain requests, with the
-        password for it, over TLS that nobody has verified.
+        requests looks at the URL alone, and sends http requests, with the proxy's password, to
+        such a proxy over unverified TLS.
         """
         proxy = getattr(conn, "proxy", None)
         if not url.lower().startswith("https") and getattr(proxy, "scheme", "") == "https":
@@ -215,7 +176,7 @@ class Adapter(HTTPAdapter):
     def close(self) -> None:
         """Close the idle connections, also of pools that a response still holds.
 
-        urllib3 closes a pool when nobody holds it any more; an error that is kept does.
+        urllib3 closes a pool when nobody holds it any more; an error that is kept refers to it.
         """
         for manager in (self.poolmanager, *self.proxy_manager.values()):
             for key in list(manager.pools.keys()):
@@ -235,7 +196,7 @@ class Adapter(HTTPAdapter):
         """Send a request within the deadline of its call. Raises: as requests does."""
         exchange = Exchange(
             call_of(request).deadline or NO_DEADLINE,
-            raw_response.read_part(timeout),
+            raw_response.read_timeout_of(timeout),
             is_repeatable=is_repeatable(request),
         )
         outer = EXCHANGE.set(exchange)
@@ -253,36 +214,30 @@ class Adapter(HTTPAdapter):
         except requests.ConnectionError as error:
             if not (error.args and isinstance(error.args[0], ClosedPoolError)):
                 raise
-            # Another thread closed the pool between the choice of it and the first byte: there
-            # is a new one by now.
+            # Another thread closed the pool before the first byte was sent: there is a new one.
             return super().send(request, *options)
         except EmptyPoolError as error:
             raise requests.ConnectTimeout(error, request=request) from error
 
 
 def _is_followed(manager: Any) -> bool:
-    """Say whether a manager finds pools as urllib3 does, and tells when it drops one."""
+    """Return whether a manager finds pools as urllib3 does, and marks those that it drops."""
     return (
         type(manager) is poolmanager.PoolManager
-        and vars(manager).keys().isdisjoint(_LOOKING_UP)  # where a test's patch may sit
+        and vars(manager).keys().isdisjoint(_LOOKING_UP)  # a test may patch an instance
         and getattr(manager.pools, "dispose_func", None) is dispose
     )
 
 
 def _snapshot(value: Any) -> Any:
-    """Return settings as they are now; containers among them may be changed in place."""
+    """Return a copy of settings; their containers may be changed in place."""
     if type(value) is dict:
         return {n: _snapshot(each) for n, each in cast("dict[str, Any]", value).items()}
     return copy(value) if type(value) in _MUTABLE else value
 
 
-@lru_cache(maxsize=_MOST_KEPT)
-def _encoding(field: tuple[str, str] | None) -> str | None:
-    return _upstream.get_encoding_from_headers(CaseInsensitiveDict([field] if field else []))
-
-
 def is_as_defined(function: object, owner: type) -> bool:
-    """Tell a function from its replacement: a wrapper may borrow its names, but not its globals."""
+    """Return whether a function is the original: a wrapper may copy its names, not its globals."""
     return (
         type(function) is FunctionType
         and function.__globals__ is vars(sys.modules[owner.__module__])

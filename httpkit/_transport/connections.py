@@ -1,9 +1,8 @@
-"""The connections and their pools: deadlines on the socket, answers by the letter.
+"""urllib3's connections and pools with deadlines on the socket and a strict parser.
 
-    pool -> connection -> Message (wire) -> HTTPResponse (incoming)
+    pool -> connection -> Message (http1) -> HTTPResponse (raw_response)
 
-Rule: beside `incoming` and `express`, only here is urllib3's private interface touched. Where it
-is not as expected, another version or somebody's patch, requests' own path serves in our place.
+Where urllib3 lacks a name of `_upstream`, or a class is patched, urllib3's own are used.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from urllib3.exceptions import (
     NewConnectionError,
     ReadTimeoutError,
 )
-from urllib3.util import connection as dialling
+from urllib3.util import connection as connection_util
 
 from httpkit._core import interrupts, waits
 from httpkit._core.clock import CLOCK
@@ -43,26 +42,25 @@ from httpkit._core.hints import TUNNEL_FAILED
 from httpkit._transport import _upstream, raw_response
 from httpkit._transport.http1 import EXCHANGE, Exchange, Message, SocketReader, parse_options
 
-# As they were at import: whoever patches them, VCR say, shall be heard.
+# As they were at import: a patch by VCR, say, is noticed.
 _STOCK_CLASSES = (stock.HTTPConnection, stock.HTTPSConnection)
-_CREATE_CONNECTION = getattr(dialling, "create_connection", None)
+_CREATE_CONNECTION = getattr(connection_util, "create_connection", None)
 _SSL_TRANSPORT: type[Any] = _upstream.SSL_TRANSPORT or ssl.SSLSocket
-# As http.client says it.
+# http.client's state of a connection without an open response.
 _IDLE = "Idle"
 # urllib3 sends files in blocks of 16 KiB, which takes twice the time of this (1 GiB over
 # loopback, 2026-11); with more, nothing is gained.
 BLOCK = 128 << 10
-# A proxy that says one of these may lead there a moment later.
-_PASSING = frozenset({"408", "429", "500", "502", "503", "504"})
-# Seconds after which a server, or a firewall before it, may have forgotten an idle connection
-# without a word: Apache keeps one for 5 s, nginx for 75, load balancers of AWS for 60; Go's client
-# keeps it for 90 (2026-11). A request that is not retried is not risked on it.
+# After these statuses a proxy may connect a moment later.
+_TRANSIENT = frozenset({"408", "429", "500", "502", "503", "504"})
+# Seconds after which a server, or a firewall, may have dropped an idle connection silently: Apache
+# keeps one for 5 s, nginx for 75, AWS load balancers for 60; Go's client keeps it for 90 (2026-11).
+# A request that is not retried needs a fresher connection.
 _LONGEST_IDLE = 60.0
-# A server that hung up while it was sent to; the last is what Windows says.
+# The server closed the connection during a send; the last is Windows' error.
 _HUNG_UP = (BrokenPipeError, ConnectionResetError, ConnectionAbortedError)
-_STOCK_CREATE = dialling.create_connection
 _OPTION_FIELDS = frozenset({"connection", "proxy-connection"})
-# A reason phrase beyond this is no reason but a page.
+# Characters of a reason phrase in a message.
 _LONGEST_REASON = 100
 
 
@@ -75,27 +73,27 @@ def _as_large(data: Any) -> memoryview | None:
 
 
 class HTTPConnection(stock.HTTPConnection):
-    """A connection whose every wait ends with the deadline of the exchange it is in."""
+    """A connection whose every wait ends with the deadline of its current request."""
 
     response_class: type[StandardResponse] = Message
     timeout: float | None
     sock: Any
-    # What `converse` hears by; it serves one answer after the other.
-    receiver: io.BufferedReader | None = None
-    # Says at once whether something came, or it hung up: saves 2 us each time.
+    # What `exchange` reads from: one response after the other.
+    reader: io.BufferedReader | None = None
+    # Tells whether bytes or the end arrived; saves 2 us for each request.
     _poller: Any = None
     # When it was put into its pool, on the monotonic clock; infinity before that.
     idle_since: float = math.inf
-    # What the Connection field of the request says.
-    _asked: frozenset[str] = frozenset()
+    # The connection options of the request.
+    _options_sent: frozenset[str] = frozenset()
 
     def _new_conn(self) -> socket.socket:
-        """Connect to the first address that answers; all of them within the deadline.
+        """Connect to the first address that accepts; all of them within the deadline.
 
         Resolving the name cannot be interrupted.
         """
         exchange = EXCHANGE.get()
-        if dialling.create_connection is not _CREATE_CONNECTION:
+        if connection_util.create_connection is not _CREATE_CONNECTION:
             return super()._new_conn()
         try:
             sock = self._create_socket(exchange)
@@ -111,10 +109,10 @@ class HTTPConnection(stock.HTTPConnection):
     def _create_socket(self, exchange: Exchange) -> socket.socket:
         host = self._dns_host.strip("[]")
         _check_labels(host)
-        family = dialling.allowed_gai_family()
+        family = connection_util.allowed_gai_family()
         failure = OSError("the name has no address")
-        create: Callable[..., socket.socket] = dialling.create_connection
-        if waits.IS_SLICED and create is _STOCK_CREATE:
+        create: Callable[..., socket.socket] = connection_util.create_connection
+        if waits.IS_SLICED and create is _CREATE_CONNECTION:
             create = _create_interruptible
         for *_, place in socket.getaddrinfo(host, self.port, family, socket.SOCK_STREAM):
             limit = exchange.deadline.clip(self.timeout)
@@ -134,14 +132,14 @@ class HTTPConnection(stock.HTTPConnection):
         try:
             raise failure
         finally:
-            del failure  # its traceback holds this frame, and with it itself
+            del failure  # its traceback refers to this frame
 
     def connect(self) -> None:
-        """Connect, through a tunnel and with TLS where that is asked for.
+        """Connect, through a tunnel and with TLS where configured.
 
         Raises:
-            ConnectTimeoutError: It took too long: no request was sent.
-            NewConnectionError: The connection broke: likewise.
+            ConnectTimeoutError: It took too long; no request was sent.
+            NewConnectionError: The connection failed; no request was sent.
         """
         try:
             self._connect()
@@ -153,7 +151,7 @@ class HTTPConnection(stock.HTTPConnection):
             error.is_unsent = True  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]  # the retry policy asks
             raise
         if isinstance(self.sock, (ssl.SSLSocket, _SSL_TRANSPORT)):
-            # The standard library takes a cut for an end unless told not to.
+            # Else the standard library takes a truncation for the end.
             self.sock.suppress_ragged_eofs = False  # type: ignore[union-attr]  # pyright: ignore[reportAttributeAccessIssue]  # public, but not in the stubs
 
     def _connect(self) -> None:
@@ -166,34 +164,34 @@ class HTTPConnection(stock.HTTPConnection):
     def _tunnel(self) -> None:
         exchange = EXCHANGE.get()
         outer = EXCHANGE.set(Exchange(exchange.deadline, self.timeout))
-        self.response_class = _TunnelReply
+        self.response_class = _TunnelResponse
         try:
             super()._tunnel()
         except (TimeoutError, ssl.SSLError):
             raise
         except (HTTPException, OSError) as error:
             self.close()  # or urllib3 takes it for a failure of the server
-            raise _no_tunnel(self, error) from None  # it may hold control characters, or a page
+            raise _no_tunnel(self, error) from None  # it may contain control characters
         finally:
             self.response_class = Message
             EXCHANGE.reset(outer)
-        self.sock.settimeout(exchange.deadline.clip(self.timeout))  # for the handshake within
+        self.sock.settimeout(exchange.deadline.clip(self.timeout))  # for the TLS handshake
 
     def send(self, data: Any) -> None:
-        """Send bytes: the server must take some within each read timeout, all by the deadline.
+        """Send bytes: each block within the read timeout, all within the deadline.
 
-        urllib3 gives the whole of what it sends at once one connect timeout.
+        urllib3 applies one connect timeout to all of them.
 
         Raises:
-            ReadTimeoutError: The server took nothing for so long.
+            ReadTimeoutError: The server accepted nothing for so long.
         """
         if self.sock is None and self.auto_open:  # pyright: ignore[reportUnnecessaryComparison]  # it starts as None
             self.connect()
         try:
             self._send(data, EXCHANGE.get())
         except ssl.SSLEOFError as error:
-            # As without TLS: urllib3 then looks for an answer. A server may say why it hung
-            # up, in an alert or with a status, and that is worth more than that it did.
+            # As without TLS: urllib3 then reads the response. A status or an alert of the server
+            # says more than the broken connection.
             raise BrokenPipeError(errno.EPIPE, "the server closed the TLS connection") from error
         except ConnectionAbortedError as error:  # as Windows calls it: WSAECONNABORTED
             raise BrokenPipeError(errno.EPIPE, "the server closed the connection") from error
@@ -224,16 +222,16 @@ class HTTPConnection(stock.HTTPConnection):
     def request(
         self, method: str, url: str, body: Any = None, headers: Any = None, **options: Any
     ) -> None:
-        """Send a request; what its Connection field says is for this connection, too."""
-        self._asked = _connection_options(headers or {})
+        """Send a request, and note its connection options."""
+        self._options_sent = _connection_options(headers or {})
         super().request(method, url, body, headers, **options)
 
     def getresponse(self) -> raw_response.HTTPResponse:  # type: ignore[override]
-        """Read the head of the answer.
+        """Read the head of the response.
 
         Raises:
             HTTPException: It is malformed.
-            TimeoutError: It did not come whole within the read timeout, or the deadline passed.
+            TimeoutError: It did not arrive within the read timeout or the deadline.
         """
         options = self._response_options
         if options is None:
@@ -259,16 +257,16 @@ class HTTPConnection(stock.HTTPConnection):
         )
 
     def _read_head(self) -> Any:
-        asked = self._asked
-        if not asked:
+        sent = self._options_sent
+        if not sent:
             return StandardConnection.getresponse(self)
         present = EXCHANGE.get()
         exchange = Exchange(
             present.deadline,
             present.send_timeout,
             present.is_repeatable,
-            closes="close" in asked,
-            upgrades={"upgrade", "Upgrade"} <= asked,
+            closes="close" in sent,
+            upgrades={"upgrade", "Upgrade"} <= sent,
         )
         outer = EXCHANGE.set(exchange)
         try:
@@ -276,12 +274,12 @@ class HTTPConnection(stock.HTTPConnection):
         finally:
             EXCHANGE.reset(outer)
 
-    def converse(
-        self, request: bytes, method: str, target: str, exchange: Exchange
-    ) -> raw_response.HTTPResponse:
-        """Send a whole request over an open connection, and read the head of its answer.
+    def send_whole(self, request: bytes, exchange: Exchange) -> io.BufferedReader:
+        """Send a whole request over an open connection; return what its response is read from.
 
-        Raises: as `send` and `getresponse`.
+        Raises:
+            ReadTimeoutError: The server accepted nothing within the timeout.
+            OSError: The connection failed.
         """
         try:
             self.sock.settimeout(exchange.deadline.clip(exchange.send_timeout))
@@ -291,58 +289,42 @@ class HTTPConnection(stock.HTTPConnection):
             else:
                 self.sock.sendall(request)
         except (*_HUNG_UP, ssl.SSLEOFError) as error:
-            interrupts.hide(error)  # else the answer may have come before
+            interrupts.hide(error)  # the response may have arrived before
         except TimeoutError as error:
             raise _sending_timed_out(self) from error
         self.timeout = exchange.send_timeout
-        if (receiver := self.receiver) is None:
-            receiver = SocketReader(self.sock, exchange, is_persistent=True).makefile("rb")
-            self.receiver, self._poller = receiver, _poller_of(self.sock)
-        receiver.raw.renew(exchange, exchange.send_timeout)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]  # a Wire
-        message = Message.following(receiver, method)
-        message.begin()
-        shutdown = self.sock.shutdown
-        if message.will_close:  # the message keeps what it needs, as in http.client
-            message.wire.keep()
+        if (reader := self.reader) is None:
+            reader = SocketReader(self.sock, exchange, is_persistent=True).makefile("rb")
+            self.reader, self._poller = reader, _poller_of(self.sock)
+        reader.raw.start_message(exchange, exchange.send_timeout)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]  # a SocketReader
+        return reader
+
+    def set_response(self, message: Message) -> None:
+        """Note whose response is pending; one that ends with the connection keeps the socket."""
+        if message.will_close:  # as in http.client
+            message.reader.keep_open()
             self.sock = None
             self.close()
         else:
             self.__dict__["_HTTPConnection__response"] = message
-        # As the constructor of its class would make it; saves 9 us.
-        response: Any = raw_response.HTTPResponse.__new__(raw_response.HTTPResponse)
-        response.__dict__.update(
-            raw_response.BLANK,
-            status=message.status,
-            version=message.version,
-            reason=message.reason,
-            chunked=message.chunked,
-            length_remaining=message.length,
-            _request_url=target,
-            _fp=message,
-            _original_response=message,
-            _sock_shutdown=shutdown,
-            _decoded_buffer=raw_response.new_buffer(),
-        )
-        made: raw_response.HTTPResponse = response
-        return made
 
     def close(self) -> None:
-        """Close the connection, and what is left of an answer."""
+        """Close the connection and its reader."""
         super().close()
-        self.receiver = self._poller = None
+        self.reader = self._poller = None
 
     def is_idle(self) -> bool:
-        """Say whether it is open and in step, so that a request may follow."""
+        """Return whether it is open and no response is pending."""
         if self.__dict__["_HTTPConnection__state"] != _IDLE or self.debuglevel:
             return False
         return self.is_connected if self._poller is None else not self._poller.poll(0)
 
     def is_stale(self) -> bool:
-        """Say whether it was idle for so long that it may be dead without a sign of it."""
+        """Return whether it was idle so long that the server may have dropped it."""
         return CLOCK.monotonic() - self.idle_since > _LONGEST_IDLE
 
     def authority(self) -> str:
-        """Return what its Host fields say."""
+        """Return the value of the Host field."""
         return self.host if self.port == self.default_port else f"{self.host}:{self.port}"
 
 
@@ -365,7 +347,7 @@ def _create_interruptible(
 
 
 def _poller_of(sock: Any) -> Any:
-    """Return what watches a socket; None where the system, or who replaced its parts, has none."""
+    """Return a poll object for a socket; None on systems without one."""
     if not hasattr(select, "poll"):
         return None
     poller = select.poll()
@@ -374,15 +356,15 @@ def _poller_of(sock: Any) -> Any:
 
 
 def _connection_options(headers: Mapping[Any, Any]) -> frozenset[str]:
-    """Return the connection options of a request in lower case; "Upgrade" is for that field."""
+    """Return the connection options of a request in lower case, and "Upgrade" for that field."""
     found: set[str] = set()
     for name, value in headers.items():
-        key, said = (
+        key, text = (
             each.decode("latin-1") if isinstance(each, bytes) else str(each)
             for each in (name, value)
         )
         if key.lower() in _OPTION_FIELDS:
-            found |= parse_options(said)
+            found |= parse_options(text)
         elif key.lower() == "upgrade":
             found.add("Upgrade")
     return frozenset(found - {"keep-alive"})
@@ -404,26 +386,26 @@ def _sending_timed_out(connection: Any) -> ReadTimeoutError:
 def _check_labels(host: str) -> None:
     try:
         host.encode("idna")
-    except UnicodeError:  # it would hold the name, and requests does not know it
+    except UnicodeError:  # it would quote the name, and requests does not handle it
         raise LocationParseError(f"'{host}', label empty or too long") from None
 
 
 def _no_tunnel(connection: HTTPConnection, error: Exception) -> Exception:
-    """Return what to raise for a proxy that led nowhere: what may pass is a failed connect."""
-    said = str(error)
-    if not said.startswith(TUNNEL_FAILED):
-        return NewConnectionError(connection, f"the proxy's answer to CONNECT is none: {said}")
-    status, _, reason = said.removeprefix(TUNNEL_FAILED).partition(" ")
+    """Return the error for a proxy that opened no tunnel; a transient one is a failed connect."""
+    text = str(error)
+    if not text.startswith(TUNNEL_FAILED):
+        return NewConnectionError(connection, f"invalid response of the proxy to CONNECT: {text}")
+    status, _, reason = text.removeprefix(TUNNEL_FAILED).partition(" ")
     reason = "".join(c if c.isprintable() else " " for c in reason[:_LONGEST_REASON])
-    said = f"{TUNNEL_FAILED}{status} {reason}".rstrip()
-    return NewConnectionError(connection, said) if status in _PASSING else OSError(said)
+    text = f"{TUNNEL_FAILED}{status} {reason}".rstrip()
+    return NewConnectionError(connection, text) if status in _TRANSIENT else OSError(text)
 
 
-class _TunnelReply(Message):
-    """The answer to CONNECT: http.client knows but one status that opens a tunnel."""
+class _TunnelResponse(Message):
+    """The response to CONNECT: http.client accepts only 200."""
 
     def _read_status(self) -> tuple[str, int, str]:
-        """Return the status line; any 2xx does (RFC 9110 section 9.3.6)."""
+        """Return the status line; any 2xx opens the tunnel (RFC 9110 section 9.3.6)."""
         version, status, reason = super()._read_status()
         return version, 200 if 200 <= status < 300 else status, reason
 
@@ -432,8 +414,8 @@ class HTTPSConnection(HTTPConnection, stock.HTTPSConnection):
     """The same, with TLS."""
 
 
-class Waiting(queue.LifoQueue[Any]):
-    """The connections that nobody uses, of a pool in which a request waits for one."""
+class BlockingQueue(queue.LifoQueue[Any]):
+    """The idle connections of a pool that blocks."""
 
     def _put(self, item: Any) -> None:
         if item is not None:
@@ -441,11 +423,10 @@ class Waiting(queue.LifoQueue[Any]):
         super()._put(item)
 
 
-class Idle(queue.LifoQueue[Any]):
-    """The connections that nobody uses, the last that was used first.
+class IdleQueue(queue.LifoQueue[Any]):
+    """The idle connections of a pool that does not block, the last used first.
 
-    Saves 4 us a request, and 100 when a pool of a hundred is made: taking from a list and
-    adding to it need no lock. So nobody can wait for one, either.
+    Saves 4 us for each request, and 100 us for a pool of a hundred: a list needs no lock.
     """
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:  # noqa: ARG002  # the queue's
@@ -465,22 +446,22 @@ class Idle(queue.LifoQueue[Any]):
 
 
 def _notify(waiting: Any) -> None:
-    """Let go on whoever waits at the queue of a closed pool, to which nothing comes back."""
+    """Wake one thread that waits for a connection of a pool that was closed."""
     with suppress(queue.Full):
         waiting.put(None, block=False)
 
 
-class _Lending(connectionpool.HTTPConnectionPool):
+class _PoolMixin(connectionpool.HTTPConnectionPool):
     QueueCls: Any
     # Whether its manager no longer has it.
     is_disposed: bool = False
 
     def __init__(self, host: str, port: int | None = None, **keywords: Any) -> None:
-        self.QueueCls = Waiting if keywords.get("block") else Idle
+        self.QueueCls = BlockingQueue if keywords.get("block") else IdleQueue
         super().__init__(host, port, **keywords)
 
     def _get_conn(self, timeout: float | None = None) -> Any:
-        """Take a connection; one that was idle for long is renewed where it matters."""
+        """Return a connection; a stale one is reopened if the request is not retried."""
         connection = self._take(timeout)
         is_ours = isinstance(connection, HTTPConnection)
         if is_ours and not EXCHANGE.get().is_repeatable and connection.is_stale():
@@ -488,13 +469,13 @@ class _Lending(connectionpool.HTTPConnectionPool):
         return connection
 
     def _take(self, timeout: float | None) -> Any:
-        """Take a connection; with `pool_block`, wait for one no longer than the deadline."""
+        """Return a connection; with `pool_block`, wait for one until the deadline."""
         waiting = self.pool
         if not self.block or waiting is None:
             return super()._get_conn(timeout)
         try:
             connection = super()._get_conn(EXCHANGE.get().deadline.clip(timeout))
-        except (EmptyPoolError, TimeoutError) as error:  # urllib3 lends none in return for this
+        except (EmptyPoolError, TimeoutError) as error:  # urllib3 handles only its own
             raise EmptyPoolError(
                 self, f"all {waiting.maxsize} connections to {self.host} stayed in use"
             ) from error
@@ -503,31 +484,31 @@ class _Lending(connectionpool.HTTPConnectionPool):
         return connection
 
     def close(self) -> None:
-        """Close the idle connections; who waits for one of the others gets one of its own."""
+        """Close the idle connections; threads that wait for one open their own."""
         waiting = self.pool
         super().close()
         if self.block and waiting is not None:
             _notify(waiting)
 
-    def put_back(self, line: Any) -> None:
-        """Put a connection back; None stands for one that was closed."""
-        self._put_conn(line)
+    def put_connection(self, connection: Any) -> None:
+        """Put a connection into the pool; None stands for a closed one."""
+        self._put_conn(connection)
 
-    def release(self, line: Any, response: raw_response.HTTPResponse) -> None:
-        """Put a connection back whose answer has been read."""
+    def release(self, connection: Any, response: raw_response.HTTPResponse) -> None:
+        """Put a connection into the pool whose response has been read."""
         held: dict[str, Any] = vars(response)
         if held["_original_response"].must_close:
-            line.close()
+            connection.close()
         held["_pool"] = self
-        self._put_conn(line)
+        self._put_conn(connection)
 
-    def attach(self, line: HTTPConnection, response: raw_response.HTTPResponse) -> None:
-        """Leave a connection to an answer, which gives it back at its end."""
-        vars(response).update(_pool=self, _connection=line)
+    def attach(self, connection: HTTPConnection, response: raw_response.HTTPResponse) -> None:
+        """Let a response hold its connection, which it releases at its end."""
+        vars(response).update(_pool=self, _connection=connection)
 
 
-class HTTPConnectionPool(_Lending, connectionpool.HTTPConnectionPool):
-    """A pool of our connections, or of those that somebody put in the place of urllib3's."""
+class HTTPConnectionPool(_PoolMixin, connectionpool.HTTPConnectionPool):
+    """A pool of our connections, or of the class that replaced urllib3's."""
 
     @property
     def ConnectionCls(self) -> Any:  # type: ignore[override]  # noqa: N802  # urllib3's name
@@ -536,7 +517,7 @@ class HTTPConnectionPool(_Lending, connectionpool.HTTPConnectionPool):
         return HTTPConnection if current is _STOCK_CLASSES[0] else current
 
 
-class HTTPSConnectionPool(_Lending, connectionpool.HTTPSConnectionPool):
+class HTTPSConnectionPool(_PoolMixin, connectionpool.HTTPSConnectionPool):
     """The same, with TLS."""
 
     @property
@@ -548,24 +529,24 @@ class HTTPSConnectionPool(_Lending, connectionpool.HTTPSConnectionPool):
 
 @cache
 def socks_pools() -> dict[str, Any]:
-    """Return pools of connections that are ours, but for PySocks, which opens them."""
+    """Return pools of our connections that PySocks opens."""
     from urllib3.contrib import socks
 
     class Connection(HTTPConnection, socks.SOCKSConnection):
         def _new_conn(self) -> Any:
-            """Connect; each wait for the proxy's answers has the connect timeout."""
+            """Connect; each wait for the proxy has the connect timeout."""
             _check_labels(self.host.strip("[]"))
-            sock = super(HTTPConnection, self)._new_conn()  # theirs, not ours
+            sock = super(HTTPConnection, self)._new_conn()  # PySocks connects
             sock.settimeout(EXCHANGE.get().deadline.clip(self.timeout))  # for the handshake
             return sock
 
     class SecureConnection(Connection, HTTPSConnection, socks.SOCKSHTTPSConnection):
         pass
 
-    class Pool(_Lending, socks.SOCKSHTTPConnectionPool):
+    class Pool(_PoolMixin, socks.SOCKSHTTPConnectionPool):
         ConnectionCls = Connection
 
-    class SecurePool(_Lending, socks.SOCKSHTTPSConnectionPool):
+    class SecurePool(_PoolMixin, socks.SOCKSHTTPSConnectionPool):
         ConnectionCls = SecureConnection
 
     return {"http": Pool, "https": SecurePool}
@@ -581,5 +562,5 @@ def install(manager: Any) -> None:
 
 
 def dispose(pool: Any) -> None:
-    """Note that a manager no longer has a pool: it was cleared, or there were too many."""
+    """Note that a manager dropped a pool: it was cleared, or there were too many."""
     pool.is_disposed = True

@@ -1,7 +1,7 @@
-"""One answer off a socket, by the letter of RFC 9112; what breaks the letter is an error.
+"""Read one HTTP/1.1 response from a socket, strictly by RFC 9112.
 
-A client that guesses what a broken answer means will sooner or later guess otherwise than the
-proxy before it, and then take part of one answer for another. So nothing is guessed here.
+A client that repairs malformed responses may parse them differently than the proxy in front of
+it, and take part of one response for the next (response splitting). Malformed input raises.
 
 Rule: this module knows sockets and the standard library's http.client, and neither urllib3
 nor anything of httpkit but its deadline and what tells a caller's signals from a socket's errors.
@@ -23,28 +23,28 @@ from httpkit._core import interrupts, waits
 from httpkit._core.deadline import NO_DEADLINE, Deadline
 from httpkit._core.patterns import pattern
 
-# Bounds of what is kept while framing is read: bytes of one line, as http.client has it; fields
-# of one head, and bytes of them all, as curl has it (300 KiB). Real heads have 10 to 40 fields.
+# Limits of framing: bytes of one line, as in http.client; fields of one head, and their bytes in
+# all, as in curl (300 KiB). Real heads have 10 to 40 fields.
 _LONGEST_LINE = 1 << 16
 _MOST_FIELDS = 256
 _LARGEST_HEAD = 300 << 10
-# RFC 9110 section 15.2: "one or more" may come before the answer; more than this is a flood.
+# RFC 9110 section 15.2 allows "one or more" interim responses; more than this is an attack.
 _MOST_INTERIM = 16
 # RFC 9112 section 7.1.1: "A recipient [...] ought to limit the total length of chunk extensions".
 _LONGEST_CHUNK_LINE = 4096
-# A chunk may cost this much framing beyond twice its data before it counts as fishy, and a body
-# this much in all (the bound that Go's net/http has).
+# Bytes of framing beyond twice its data that a chunk may have, and that a body may have in all
+# (the limit of Go's net/http).
 _FREE_CHUNK_OVERHEAD = 16
 _LARGEST_CHUNK_OVERHEAD = 16 << 10
-# The standard library's 8 KiB takes four times the system calls for a body in small chunks.
+# The standard library's 8 KiB needs four times the system calls for a body in small chunks.
 _BUFFER = 1 << 15
-# A length that lies must not reserve memory: more than this is asked for in pieces.
+# A false length must not allocate memory: larger reads are done in pieces of this size.
 _LARGEST_READ = 1 << 20
 
 _STATUS_LINE = pattern(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: ([^\0\r\n]*))?")
 _PLAIN_STATUS_LINE = pattern(rb"HTTP/1\.1 ([2-5][0-9]{2})(?: ([^\0\r\n]*))?\r\n")
 _NAME = pattern(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-# What nearly every head looks like; any other is taken apart line by line.
+# Most heads match these; others are parsed line by line.
 _PLAIN_FIELDS = pattern(r"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\0\r\n]*\r\n)+")
 _PLAIN_FIELD = pattern(r"([^:]+):([^\r]*)\r\n")
 _LENGTH = pattern(r"[0-9]{1,18}")  # an exabyte has 19 digits
@@ -57,11 +57,11 @@ E = TypeVar("E", bound=Exception)
 
 
 class MalformedError(HTTPException):
-    """An answer that is not HTTP/1.1; what went wrong, never the bytes that did."""
+    """A response that is not valid HTTP/1.1; the message never quotes received bytes."""
 
 
 class Readable(Protocol):
-    """What is asked of a socket: urllib3's TLS within TLS is none by inheritance."""
+    """What is needed of a socket; urllib3's TLS within TLS is not a subclass of one."""
 
     def makefile(self, mode: Any, buffering: Any = ...) -> Any:
         """Return a file that keeps the socket open."""
@@ -86,14 +86,14 @@ class Readable(Protocol):
 
 @dataclass(slots=True, eq=False)  # not frozen, which would take 1 us longer to make
 class Exchange:
-    """How long one request and its answer may take.
+    """The limits of one request and its response.
 
     Attributes:
         deadline: When it must be over.
         send_timeout: Seconds for the server to take a block; None is no limit.
         is_repeatable: Whether the request is retried when its connection is lost; otherwise it
             is not sent over a connection that was idle for long.
-        closes: Whether the request said `Connection: close`.
+        closes: Whether the request value `Connection: close`.
         upgrades: Whether the request asked for another protocol: a 101 may be the response.
     """
 
@@ -105,27 +105,27 @@ class Exchange:
 
 
 UNLIMITED = Exchange()
-# How a deadline gets past urllib3 and http.client, whose calls have no room for one.
+# Carries the deadline through urllib3 and http.client, whose calls take no such argument.
 EXCHANGE: ContextVar[Exchange] = ContextVar("exchange", default=UNLIMITED)
 
 
 class SocketReader(io.RawIOBase):
-    """The receiving end of a socket: each wait ends with the timeout or the deadline.
+    """Reads from a socket; each wait ends with the timeout or the deadline.
 
     Attributes:
-        exchange: Whose deadline it is.
+        exchange: The limits of the current request.
         timeout: Seconds for one wait; None is no limit.
         is_cut: Whether the TLS stream ended without close_notify: what came may not be all.
     """
 
     def __init__(self, sock: Readable, exchange: Exchange, *, is_persistent: bool = False) -> None:
-        """Begin to listen.
+        """Read from a socket.
 
         Args:
-            sock: A socket that is connected.
-            exchange: Whose deadline it is.
-            is_persistent: Whether it serves one answer after the other while somebody else keeps
-                the socket open; otherwise the socket stays open as long as this.
+            sock: A connected socket.
+            exchange: The limits of the current request.
+            is_persistent: Whether it reads one response after the other while the connection
+                keeps the socket open; otherwise it keeps the socket open itself.
         """
         self._sock = sock
         self._kept: Any = None if is_persistent else sock.makefile("rb", buffering=0)
@@ -136,58 +136,58 @@ class SocketReader(io.RawIOBase):
         self.is_cut: bool = False
         self._is_whole = self._is_frozen = self._is_handed_over = False
         self._whole_by: float | None = None
-        tls: Any = getattr(sock, "sslobj", sock)  # urllib3's, of TLS within TLS
-        self._pending = getattr(tls, "pending", None)  # what TLS holds, no system call shows
+        tls: Any = getattr(sock, "sslobj", sock)  # urllib3's TLS within TLS
+        self._pending = getattr(tls, "pending", None)  # bytes that TLS has decrypted already
 
     def makefile(self, _mode: str) -> io.BufferedReader:
         """Return the buffer that http.client reads from.
 
-        Where a 101 may come, nothing after the head is buffered: whoever takes the socket over
-        finds all of the other protocol in it.
+        Where a 101 may come, nothing after the head is buffered: the caller finds all bytes of the
+        other protocol on the socket.
         """
         return io.BufferedReader(self, 1 if self.exchange.upgrades else _BUFFER)
 
     def readable(self) -> bool:
-        """Say that it can be read."""
+        """Return True."""
         return True
 
     def fileno(self) -> int:
         """Return the descriptor of the socket."""
         return self._sock.fileno()
 
-    def renew(self, exchange: Exchange, timeout: float | None) -> None:
-        """Begin to listen for the next answer, whose head is to come whole.
+    def start_message(self, exchange: Exchange, timeout: float | None) -> None:
+        """Begin to read the next response.
 
         Args:
-            exchange: Whose deadline it is.
+            exchange: Its limits.
             timeout: Seconds for one wait; None is no limit.
         """
         self.exchange, self.timeout = exchange, timeout
         self._applied = self._sock.gettimeout()
         self._is_whole, self._whole_by = True, None
 
-    def keep(self) -> None:
-        """Take the socket over: nobody else keeps it open any more."""
+    def keep_open(self) -> None:
+        """Keep the socket open: the connection no longer does."""
         self._kept, self.is_persistent = self._sock, False
 
     def hand_over(self) -> None:
-        """Leave the socket to another protocol: with the read timeout, and without a deadline."""
+        """Leave the socket to another protocol, with the read timeout and without a deadline."""
         self._is_handed_over = True
         self.exchange = UNLIMITED
         self._sock.settimeout(self.timeout)
         self._applied = self.timeout
 
     def expect(self, *, whole: bool) -> None:
-        """Say whether what comes next must come as a whole within one timeout.
+        """Set whether the next part must arrive whole within one timeout.
 
-        A body may take its time as long as it moves. A head or a chunk's size has no size to
-        speak of: one that drips is an attack or a fault, and the timeout is for all of it.
-        The clock starts with the first wait.
+        A body may take any time as long as bytes arrive. A head or a chunk size is short: the
+        timeout is for all of it, so that one byte at a time is no way around it. The clock
+        starts with the first wait.
         """
         self._is_whole, self._whole_by = whole, None
 
     def readinto(self, buffer: Any) -> int | None:
-        """Receive what there is, waiting for the first byte.
+        """Receive the available bytes, waiting for the first.
 
         Raises:
             TimeoutError: Nothing came within the timeout, or the deadline passed.
@@ -203,7 +203,7 @@ class SocketReader(io.RawIOBase):
                 return waits.socket_call(self._sock, self._sock.recv_into, buffer)
             return self._sock.recv_into(buffer)
         except Exception as error:
-            if not self._is_handed_over:  # else nobody is between the caller and the error
+            if not self._is_handed_over:  # else the caller reads the socket itself
                 interrupts.hide(error)
             if not isinstance(error, ssl.SSLEOFError):
                 raise
@@ -218,41 +218,41 @@ class SocketReader(io.RawIOBase):
                 self._whole_by = now + limit
             limit = self._whole_by - now
             if limit <= 0:
-                raise TimeoutError("the head did not come whole within the timeout")
+                raise TimeoutError("the response head did not arrive within the timeout")
         return self.exchange.deadline.clip(limit)
 
-    def has_more(self, buffered: io.BufferedReader) -> bool:
-        """Say whether bytes were received that nobody asked for, without waiting for any."""
-        return self.holds_more() or self.arrived(buffered) != b""
+    def has_buffered(self, buffered: io.BufferedReader) -> bool:
+        """Return whether unread bytes were received; it does not wait."""
+        return self.has_decrypted() or self.peek_buffered(buffered) != b""
 
-    def holds_more(self) -> bool:
-        """Say whether TLS has deciphered bytes that were not received from it yet."""
+    def has_decrypted(self) -> bool:
+        """Return whether TLS holds decrypted bytes that were not read yet."""
         return self._pending is not None and self._pending() > 0
 
-    def arrived(self, buffered: io.BufferedReader) -> bytes:
-        """Return what was received and not read yet, without waiting for more."""
+    def peek_buffered(self, buffered: io.BufferedReader) -> bytes:
+        """Return the bytes that were received and not read yet; it does not wait."""
         self._is_frozen = True
         waiting = buffered.peek(1)
         self._is_frozen = False
         return waiting
 
     def close(self) -> None:
-        """Let go of the socket."""
+        """Release the socket."""
         if self._kept is not None:
             self._kept.close()
         super().close()
 
 
 class Message(HTTPResponse):
-    """http.client's response with a parser that believes nothing.
+    """http.client's response with a strict parser.
 
     Attributes:
-        wire: Where it comes from.
-        fields: Names and values as they came, in order.
+        reader: What it is read from.
+        fields: Names and values as received, in order.
         by_name: The same by name in lower case; values of the same name are joined.
-        must_close: Whether the connection cannot be used again: it has ended, or more came than
-            the message had, which would be taken for the next answer.
-        failure: Why the body ended before its end; None while it can be read, and when it is
+        must_close: Whether the connection cannot be reused: it has ended, or unexpected bytes
+            followed the response, which would be taken for the next one.
+        failure: Why the body is incomplete; None while it can be read, and when it is
             complete. Every later read raises it.
     """
 
@@ -262,7 +262,7 @@ class Message(HTTPResponse):
     chunk_left: int | None
     will_close: bool
     version: Any
-    wire: SocketReader
+    reader: SocketReader
     fields: list[tuple[str, str]]
     by_name: dict[str, tuple[str, str]]
     must_close: bool
@@ -277,36 +277,19 @@ class Message(HTTPResponse):
     def __init__(
         self, sock: socket, debuglevel: int = 0, method: str | None = None, url: str | None = None
     ) -> None:
-        self.wire = SocketReader(sock, EXCHANGE.get())
+        self.reader = SocketReader(sock, EXCHANGE.get())
         held: dict[str, Any] = vars(self)
-        held.update(_UNREAD, fields=[], by_name={})
-        super().__init__(self.wire, debuglevel, method, url)  # type: ignore[arg-type]  # it asks for makefile only
-        self.wire.expect(whole=True)
+        held.update(UNREAD, fields=[], by_name={})
+        super().__init__(self.reader, debuglevel, method, url)  # type: ignore[arg-type]  # only makefile is used
+        self.reader.expect(whole=True)
 
-    @classmethod
-    def following(cls, receiver: io.BufferedReader, method: str) -> Message:
-        """Return the next answer over a wire that lasts, as the constructor would make it.
-
-        Saves 10 us: neither a file nor a buffer is made.
-
-        Args:
-            receiver: Over a lasting wire, which was renewed.
-            method: Of the request.
-        """
-        message: Any = cls.__new__(cls)
-        message.__dict__.update(
-            _UNREAD, fields=[], by_name={}, wire=receiver.raw, fp=receiver, _method=method
-        )
-        made: Message = message
-        return made
-
-    # The head
+    # ---- Head
 
     def begin(self) -> None:
-        """Read the head, and learn from it where the body ends.
+        """Read the head, and find out where the body ends.
 
         Raises:
-            HTTPException: It is malformed, too large, or there is none.
+            HTTPException: It is malformed, too large or missing.
         """
         if self._has_begun:
             return
@@ -318,15 +301,15 @@ class Message(HTTPResponse):
         self._has_begun = True
         self._sort()
         self._frame()
-        self.wire.expect(whole=False)
+        self.reader.expect(whole=False)
         if self.status == _SWITCHING:
             self.must_close = True
-            self.wire.hand_over()
+            self.reader.hand_over()
 
     def _read_plain_head(self) -> bool:
-        """Read a head that is like nearly every one, and came whole; saves 4 us.
+        """Read a head of the usual form that arrived whole; saves 4 us.
 
-        Any other is left as it is, to be taken apart line by line.
+        Return False, with nothing read, for any other.
         """
         waiting: bytes = self.fp.peek(1)
         end = waiting.find(b"\r\n\r\n") + 2
@@ -342,7 +325,7 @@ class Message(HTTPResponse):
 
     @property
     def headers(self) -> Any:
-        """The fields as the standard library has them; made when somebody looks, for 1 us each."""
+        """The fields as http.client has them, made on first use: 1 us each."""
         if self._headers is None and self._has_begun:
             self._headers = made = HTTPMessage()
             for name, value in self.fields:
@@ -350,46 +333,46 @@ class Message(HTTPResponse):
         return self._headers
 
     @headers.setter
-    def headers(self, headers: HTTPMessage | None) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]  # http.client's own attribute, made late
+    def headers(self, headers: HTTPMessage | None) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]  # http.client has an attribute
         self._headers = headers
 
     msg: Any = headers  # pyright: ignore[reportAssignmentType]  # likewise
 
     def _read_status(self) -> tuple[str, int, str]:
-        """Return the status line of the answer itself; those before it are passed over.
+        """Return the status line of the final response; interim responses are skipped.
 
         RFC 9110 section 15.2: a client must be able to parse one or more 1xx responses before
-        the final one, even if it does not expect them. Each starts the timeout anew.
+        the final one, even if it does not expect them. Each restarts the timeout.
         """
         for _ in range(_MOST_INTERIM + 1):
             version, status, reason = self._read_status_line()
             # RFC 9110 section 7.8: only to what the client asked for.
-            if status == _SWITCHING and not self.wire.exchange.upgrades:
-                raise MalformedError("101 switches to a protocol that was not asked for")
+            if status == _SWITCHING and not self.reader.exchange.upgrades:
+                raise MalformedError("unexpected status 101: no protocol upgrade was requested")
             if status >= 200 or status == _SWITCHING:
                 return version, status, reason
             self._read_fields()
-            self.wire.expect(whole=True)
+            self.reader.expect(whole=True)
         raise MalformedError(f"more than {_MOST_INTERIM} interim responses")
 
     def _read_status_line(self) -> tuple[str, int, str]:
         line = self.fp.readline(_LONGEST_LINE + 1)
         if not line:
-            # In the words, and the class, by which others know a closed connection.
+            # http.client's message and class for a closed connection.
             raise RemoteDisconnected("Remote end closed connection without response")
         # RFC 9112 section 4: HTTP-version SP status-code SP [ reason-phrase ]
-        found = _STATUS_LINE.fullmatch(self._content(line, "status line"))
+        found = _STATUS_LINE.fullmatch(self._without_end(line, "status line"))
         if found is None:
-            raise MalformedError("the status line is none of HTTP/1.1")
+            raise MalformedError("invalid HTTP status line")
         minor, status, reason = found.groups(b"")
         return f"HTTP/1.{minor.decode()}", int(status), reason.strip().decode("latin-1")
 
-    def _content(self, line: bytes, what: str) -> bytes:
+    def _without_end(self, line: bytes, what: str) -> bytes:
         """Return a line without its end (RFC 9112 section 2.2: LF alone may be accepted)."""
         if line[-1:] != b"\n":
             if len(line) > _LONGEST_LINE:
                 raise MalformedError(f"a {what} is longer than {_LONGEST_LINE} bytes")
-            raise MalformedError(f"the connection ended within a {what}")
+            raise MalformedError(f"the connection closed within a {what}")
         return line[:-2] if line[-2:-1] == b"\r" else line[:-1]
 
     def _read_fields(self) -> list[tuple[str, str]]:
@@ -405,7 +388,7 @@ class Message(HTTPResponse):
     def _read_fields_singly(self) -> list[tuple[str, str]]:
         fields: list[tuple[str, str]] = []
         size = lines = 0  # each line of a folded field counts
-        while line := self._content(self.fp.readline(_LONGEST_LINE + 1), "header field"):
+        while line := self._without_end(self.fp.readline(_LONGEST_LINE + 1), "header field"):
             if fields and line[:1] in _BLANKS:
                 fields[-1] = _unfold(fields[-1], line)
             else:
@@ -419,7 +402,7 @@ class Message(HTTPResponse):
         return fields
 
     def _sort(self) -> None:
-        """File the fields by name; values of the same name are joined (RFC 9110 section 5.3)."""
+        """Index the fields by name; values of the same name are joined (RFC 9110 section 5.3)."""
         by_name = self.by_name
         for name, value in self.fields:
             key = name.lower()
@@ -427,12 +410,12 @@ class Message(HTTPResponse):
             by_name[key] = (name, value) if first is None else (first[0], f"{first[1]}, {value}")
 
     def _frame(self) -> None:
-        """Find the length of the body, in the order of RFC 9112 section 6.3."""
+        """Determine the length of the body (RFC 9112 section 6.3)."""
         codings, lengths = map(self.by_name.get, ("transfer-encoding", "content-length"))
         self.chunked, self.chunk_left = False, None
         self.will_close = self._is_last()
         if codings and lengths:  # item 3: "ought to be handled as an error"
-            raise MalformedError("there are both Content-Length and Transfer-Encoding")
+            raise MalformedError("both Content-Length and Transfer-Encoding are present")
         self.length = _parse_lengths(lengths[1]) if lengths else None
         is_chunked = codings is not None and _parse_codings(codings[1])
         if self.status == _SWITCHING:  # what follows is neither a body nor another response
@@ -441,39 +424,40 @@ class Message(HTTPResponse):
             self.length = 0
         elif is_chunked:
             self.chunked = True
-            # Section 6.1: in an answer of HTTP/1.0 it is faulty; nothing after it is trusted.
+            # Section 6.1: in a response of HTTP/1.0 it is faulty; nothing after it is trusted.
             self.will_close = self.will_close or self.version == 10
         elif self.length is None:  # item 8: until the connection closes
             self.will_close = True
 
     def _is_last(self) -> bool:
-        """Say whether the connection ends with this answer (RFC 9112 section 9.3)."""
+        """Return whether the connection closes after this response (RFC 9112 section 9.3)."""
         by_name = self.by_name
-        if self.wire.exchange.closes:  # section 9.6: no more requests after it was said
+        if self.reader.exchange.closes:  # section 9.6: the request asked for it
             return True
-        if "proxy-connection" in by_name:  # in no RFC: believed when it closes, and only then
-            _, said = by_name["proxy-connection"]
-            if "close" in parse_options(said):
-                return True
+        # In no RFC: only its "close" counts.
+        if "proxy-connection" in by_name and "close" in parse_options(
+            by_name["proxy-connection"][1]
+        ):
+            return True
         if (field := by_name.get("connection")) is None:
-            return bool(self.version == 10)  # HTTP/1.0 closes where nothing is said
+            return bool(self.version == 10)  # HTTP/1.0 closes by default
         options = parse_options(field[1])
         return "close" in options or (self.version == 10 and "keep-alive" not in options)
 
-    # The body
+    # ---- Body
 
-    def take_arrived(self) -> bytes | None:
-        """Return the body, if its length is known and all of it came with the head; else None.
+    def take_buffered(self) -> bytes | None:
+        """Return the body if its length is known and all of it is buffered; else None.
 
-        Saves 20 us: nothing can fail any more, and nobody has to wait.
+        Saves 20 us: nothing can fail, and there is no wait.
         """
         if self.chunked or self.length is None:
             return None
-        waiting = self.wire.arrived(self.fp)
+        waiting = self.reader.peek_buffered(self.fp)
         if len(waiting) < self.length:
             return None
         block: bytes = self.fp.read(self.length)
-        self.must_close = len(waiting) > self.length or self.wire.holds_more()
+        self.must_close = len(waiting) > self.length or self.reader.has_decrypted()
         self.length = 0
         self._detach(self.fp)
         return block
@@ -498,7 +482,7 @@ class Message(HTTPResponse):
             if is_all or not blocks:
                 blocks.clear()  # the traceback holds them
                 raise
-            # What came is returned first; the next read raises.
+            # What arrived is returned first; the next read raises.
         return blocks[0] if len(blocks) == 1 else b"".join(blocks)
 
     def read_chunk(self, most: int | None = None) -> bytes:
@@ -512,7 +496,7 @@ class Message(HTTPResponse):
         return self._take(_LARGEST_READ if most is None else most, at_once=False)
 
     def read1(self, n: int = -1) -> bytes:
-        """Return what there is, after at most one wait for the body. Raises: as `read`."""
+        """Return the available bytes after at most one wait. Raises: as `read`."""
         return self._take(_LARGEST_READ if n < 0 else n, at_once=True)
 
     def _take(self, most: int, *, at_once: bool) -> bytes:
@@ -526,12 +510,12 @@ class Message(HTTPResponse):
             raise
 
     def check(self) -> None:
-        """Raise again what ended the body early, if anything did."""
+        """Raise the error that ended the body early, if there was one."""
         if self.failure is not None:
             raise without_traceback(self.failure)
 
     def _fail(self, error: Exception) -> None:
-        """Let go of the connection: where the next message begins, nobody knows."""
+        """Close the connection: where the next response begins is unknown."""
         self.failure = self.failure or without_traceback(error)
         self._close_conn()
         self.must_close = True
@@ -564,26 +548,26 @@ class Message(HTTPResponse):
             self._close_conn()
 
     def _end(self, missing: int | None) -> None:
-        """Judge the end of the connection: of a body without a length it may be the end."""
-        is_cut = self.wire.is_cut
+        """Handle the end of the connection, which ends a body without a length."""
+        is_cut = self.reader.is_cut
         self._close_conn()
-        self.must_close = True  # nothing can follow on it
+        self.must_close = True
         if missing is not None:
             raise IncompleteRead(b"", missing)
-        if is_cut:  # RFC 9112 section 9.8: an attacker can close a connection, not this
-            raise MalformedError("the TLS stream ended without close_notify: it may be cut")
+        if is_cut:  # RFC 9112 section 9.8: an attacker can close a connection, but not send this
+            raise MalformedError("TLS ended without close_notify: the body may be truncated")
 
     def _next_chunk(self) -> int:
         """Return the bytes left of the current chunk; 0 after the last (RFC 9112 section 7.1)."""
         if self.chunk_left:
             return self.chunk_left
-        self.wire.expect(whole=True)
+        self.reader.expect(whole=True)
         if self.chunk_left == 0 and self.fp.read(2) != b"\r\n":
-            raise MalformedError("a chunk is longer than its size, or cut")
+            raise MalformedError("invalid chunk: its data does not end with CRLF")
         self.chunk_left = self._read_chunk_size()
         if self.chunk_left == 0:
-            self._read_fields()  # the trailer section; nobody reads it
-        self.wire.expect(whole=False)
+            self._read_fields()  # the trailer section is ignored
+        self.reader.expect(whole=False)
         return self.chunk_left
 
     def _read_chunk_size(self) -> int:
@@ -592,22 +576,22 @@ class Message(HTTPResponse):
         if found is None:
             if not line.endswith(b"\n") and len(line) <= _LONGEST_CHUNK_LINE:
                 raise IncompleteRead(b"", 1)
-            raise MalformedError("a chunk's size is no number, or too long")
+            raise MalformedError("invalid chunk size")
         size = int(found[1], 16)
         spent = len(line) - _FREE_CHUNK_OVERHEAD - 2 * size
         self._overhead = max(0, self._overhead + spent)
         if self._overhead > _LARGEST_CHUNK_OVERHEAD:
-            raise MalformedError("the chunks have more extensions than data")
+            raise MalformedError("chunk extensions are larger than the data")
         return size
 
     def readinto(self, b: Any) -> int:
-        """Fill a buffer, not wholly at the end. Raises: as `read`."""
+        """Fill a buffer, at the end only in part. Raises: as `read`."""
         block = self.read(len(b))
         b[: len(block)] = block
         return len(block)
 
     def peek(self, n: int = -1) -> bytes:
-        """Return bytes that the next read will return, without taking them. Raises: as `read`."""
+        """Return bytes that the next read will return. Raises: as `read`."""
         self.check()
         if self.fp is None:
             return b""
@@ -631,32 +615,32 @@ class Message(HTTPResponse):
         return io.BufferedIOBase.readline(self, limit)
 
     def close(self) -> None:
-        """Close as http.client does; a body that is not complete by now can no longer be read."""
+        """Close as http.client does; a body that is incomplete can no longer be read."""
         if self.fp is not None and self.length != 0:
             self._fail(HTTPException("the response was closed before its body was read"))
         super().close()
 
     def _close_conn(self) -> None:
-        """Let go of the connection; http.client calls it so."""
+        """Release the connection; http.client calls this at the end of the body."""
         if (buffered := self.fp) is not None:
-            # A wire that lasts ends with its connection, whoever still holds the message.
+            # A persistent reader is closed with its connection, while the message may live on.
             self.must_close = (
-                self.status == _SWITCHING or buffered.closed or self.wire.has_more(buffered)
+                self.status == _SWITCHING or buffered.closed or self.reader.has_buffered(buffered)
             )
             self._detach(buffered)
 
     def flush(self) -> None:
-        """Do nothing: nothing is written. http.client flushes what may be closed by now."""
+        """Do nothing; http.client flushes a file that may be closed."""
 
     def _detach(self, buffered: io.BufferedReader) -> None:
         self.fp = None
-        if not self.wire.is_persistent:
+        if not self.reader.is_persistent:
             buffered.close()
-            super().read()  # gives nothing; a tracer in its place waits there for the end
+            super().read()  # returns nothing; tracers patch it and wait for the end
 
 
-# What is the same in every message of which nothing was read.
-_UNREAD = {
+# The initial state of every message.
+UNREAD = {
     "debuglevel": 0, "version": None, "status": None, "reason": None, "chunked": False,
     "chunk_left": None, "length": None, "will_close": False, "must_close": False,
     "_headers": None, "_has_begun": False, "_overhead": 0, "failure": None,
@@ -664,14 +648,14 @@ _UNREAD = {
 
 
 def without_traceback(error: E) -> E:
-    """Return an equal error to keep: a traceback holds everything that was being read."""
+    """Return an equal error to keep: a traceback would keep alive what was being read."""
     kept = copy.copy(error)
     kept.args = error.args  # urllib3's errors lose the name of the pool
     return kept
 
 
 def _plain_fields(section: str) -> list[tuple[str, str]] | None:
-    """Return the fields of a section that is spelled like nearly every one; None for any other."""
+    """Return the fields of a section of the usual form; None for any other."""
     if not _PLAIN_FIELDS.fullmatch(section) or section.count("\n") > _MOST_FIELDS:
         return None
     return [(name, value.strip(" \t")) for name, value in _PLAIN_FIELD.findall(section)]
@@ -680,20 +664,20 @@ def _plain_fields(section: str) -> list[tuple[str, str]] | None:
 def _parse_field(line: bytes) -> tuple[str, str]:
     """Return name and value of a field line (RFC 9112 section 5).
 
-    Refused are a fold before any field, space before the colon (section 5.1), and bare CR and
-    NUL (RFC 9110 section 5.5).
+    A fold before any field, space before the colon (section 5.1), and bare CR and NUL (RFC 9110
+    section 5.5) raise.
     """
     name, colon, value = line.partition(b":")
     if not colon or not _NAME.fullmatch(name):
         if line[:1] in _BLANKS:
-            raise MalformedError("the first header field is folded: nothing is before it")
-        raise MalformedError("a header field has no name, or one that is no token")
+            raise MalformedError("invalid header field: the first one is folded")
+        raise MalformedError("invalid header field name")
     return name.decode("ascii"), _parse_value(value)
 
 
 def _parse_value(value: bytes) -> str:
     if b"\r" in value or b"\0" in value:
-        raise MalformedError("a header field holds a NUL or a bare CR")
+        raise MalformedError("invalid header field value: it contains NUL or a bare CR")
     return value.strip(b" \t").decode("latin-1")
 
 
@@ -706,37 +690,37 @@ def _unfold(field: tuple[str, str], line: bytes) -> tuple[str, str]:
     return name, f"{value} {_parse_value(line)}".strip(" ")
 
 
-def parse_options(said: str) -> set[str]:
+def parse_options(value: str) -> set[str]:
     """Return the options of a Connection field in lower case (RFC 9110 section 7.6.1)."""
-    return {option.strip(" \t") for option in said.lower().split(",")}
+    return {option.strip(" \t") for option in value.lower().split(",")}
 
 
-def _parse_lengths(said: str) -> int:
-    """Return the one length that all say (RFC 9110 section 8.6).
+def _parse_lengths(value: str) -> int:
+    """Return the length that all fields agree on (RFC 9110 section 8.6).
 
     Args:
-        said: The values of the fields, joined by commas.
+        value: The values of the fields, joined by commas.
     """
-    if _LENGTH.fullmatch(said):
-        return int(said)
-    if len({length.strip(" \t") for length in said.split(",")}) > 1:
-        raise MalformedError("the lengths in Content-Length differ")
-    length = said.partition(",")[0].strip(" \t")
+    if _LENGTH.fullmatch(value):
+        return int(value)
+    if len({length.strip(" \t") for length in value.split(",")}) > 1:
+        raise MalformedError("Content-Length fields differ")
+    length = value.partition(",")[0].strip(" \t")
     if not _LENGTH.fullmatch(length):
-        raise MalformedError("Content-Length is no number, or too large")
+        raise MalformedError("invalid Content-Length")
     return int(length)
 
 
-def _parse_codings(said: str) -> bool:
-    """Say whether the body is chunked (RFC 9112 section 6.1).
+def _parse_codings(value: str) -> bool:
+    """Return whether the body is chunked (RFC 9112 section 6.1).
 
-    No other coding was asked for by a TE field, so none may be used; "identity" meant "none"
-    in RFC 2616.
+    A server may use another coding only if a TE field asked for it. "identity" meant "none" in
+    RFC 2616.
 
     Args:
-        said: The values of the fields, joined by commas.
+        value: The values of the fields, joined by commas.
     """
-    codings = {coding.strip(" \t") for coding in said.lower().split(",")} - {"", "identity"}
-    if codings - {"chunked"} or said.lower().count("chunked") > 1:
-        raise MalformedError("there is a Transfer-Encoding other than chunked, once")
+    codings = {coding.strip(" \t") for coding in value.lower().split(",")} - {"", "identity"}
+    if codings - {"chunked"} or value.lower().count("chunked") > 1:
+        raise MalformedError("unsupported Transfer-Encoding: only a single chunked is supported")
     return bool(codings)

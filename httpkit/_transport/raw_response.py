@@ -1,14 +1,10 @@
-"""What came over the wire as requests knows it: `response.raw`, of which the end is demanded.
-
-Rule: beside `connections` and `express`, only here is urllib3's private interface touched; what
-is used of it is listed in `connections`.
-"""
+"""urllib3's response, `response.raw`, with checks that its body is complete."""
 
 from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -28,13 +24,13 @@ from httpkit._messages.response import is_handed_over
 from httpkit._transport import _upstream
 from httpkit._transport.http1 import UNLIMITED, Message, without_traceback
 
-# Codings that urllib3 decodes when another package is there, and the extra that brings it.
+# Codings that urllib3 decodes with another package, and the extra that installs it.
 _DECODERS = {"br": "brotli", "zstd": "zstd"}
-_NOT_WHOLE = "the compressed content is cut, or followed by something else"
+_NOT_WHOLE = "the compressed body is truncated, or followed by other data"
 
 
-class _Lasting:
-    """Raises again what a read before has raised, and remembers what this one raises.
+class _RaisesAgain:
+    """Raises what an earlier read has raised, and keeps what this one raises.
 
     As a generator function it would take a microsecond more for each read.
     """
@@ -56,13 +52,13 @@ class _Lasting:
 
 
 class HTTPResponse(urllib3.HTTPResponse):
-    """urllib3's response, of which the end is demanded also of what was compressed.
+    """urllib3's response that requires the end of its body, also of compressed content.
 
-    A read that failed fails again, whatever is asked next: urllib3 takes a connection that was
-    closed after an error for the end of the body.
+    After a read that failed every read fails: urllib3 takes the connection that was closed after
+    the error for the end of the body.
 
     Attributes:
-        failure: What a read has raised; None while all went well.
+        failure: What a read has raised; None if none failed.
     """
 
     length_remaining: int | None
@@ -71,7 +67,7 @@ class HTTPResponse(urllib3.HTTPResponse):
 
     @property
     def headers(self) -> urllib3.HTTPHeaderDict:
-        """The fields as urllib3 has them; made when somebody looks, for 1 us each."""
+        """The fields as urllib3 has them, made on first use: 1 us each."""
         held: dict[str, Any] = vars(self)
         if held["headers"] is None:
             message: Any = self._original_response
@@ -79,7 +75,7 @@ class HTTPResponse(urllib3.HTTPResponse):
         return held["headers"]  # type: ignore[no-any-return]
 
     @headers.setter
-    def headers(self, headers: urllib3.HTTPHeaderDict) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]  # urllib3's own attribute, made late
+    def headers(self, headers: urllib3.HTTPHeaderDict) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]  # urllib3 has an attribute
         vars(self)["headers"] = headers
 
     @property
@@ -87,15 +83,15 @@ class HTTPResponse(urllib3.HTTPResponse):
         """Name and value by name in lower case; values of the same name are joined."""
         return self._original_response.by_name  # type: ignore[union-attr, no-any-return]
 
-    def take_arrived(self, most: int | None) -> bytes | None:
-        """Return the body, if all of it came with the head, it is as it was, and no larger."""
+    def take_buffered(self, most: int | None) -> bytes | None:
+        """Return the body if all of it is buffered, unencoded and within the limit; else None."""
         message: Any = self._original_response
         size = message.length
         if size is None or (most is not None and size > most):
             return None
         if "content-encoding" in message.by_name:
             return None
-        block: bytes | None = message.take_arrived()
+        block: bytes | None = message.take_buffered()
         if block is not None:
             self._fp_bytes_read, self.length_remaining = len(block), 0
             self._uncached_read_occurred = True
@@ -103,23 +99,23 @@ class HTTPResponse(urllib3.HTTPResponse):
 
     @property
     def keeps_deadline(self) -> bool:
-        """Whether no read outlasts the deadline of the call, which a stream's may."""
+        """Whether reads end with the deadline of the call; those of a stream do not."""
         message: Any = self._original_response
-        return isinstance(message, Message) and message.wire.exchange is not UNLIMITED
+        return isinstance(message, Message) and message.reader.exchange is not UNLIMITED
 
-    def read_at_once(self) -> bytes:
-        """Read the rest of a body whose size is known, as it came; errors are those of `read`."""
+    def read_rest(self) -> bytes:
+        """Read the rest of an unencoded body of known size. Raises: as `read`."""
         message: Any = self._fp
         block = self._receive(message.read)
         self.length_remaining = 0
         return block
 
     def _receive(self, read: Callable[[], bytes]) -> bytes:
-        """Read from the message past urllib3."""
+        """Read from the message, not by way of urllib3."""
         try:
             block = read()
         except BaseException:
-            with _revealing(), self._error_catcher():  # says it in urllib3's words, and closes
+            with _revealing(), self._error_catcher():  # raises urllib3's errors, and closes
                 raise
         message: Any = self._original_response
         if message.isclosed():
@@ -129,24 +125,24 @@ class HTTPResponse(urllib3.HTTPResponse):
         return block
 
     def lift_deadline(self, timeout: Any) -> None:
-        """Let the rest of the body take its time: a caller reads it as a stream.
+        """Remove the deadline from the rest of the body, which is read as a stream.
 
         Args:
             timeout: Seconds to wait for each block, as requests takes it.
         """
         message = self._original_response
         if isinstance(message, Message):
-            message.wire.exchange = UNLIMITED
+            message.reader.exchange = UNLIMITED
             if not isinstance(timeout, urllib3.Timeout):
-                message.wire.timeout = read_part(timeout)
+                message.reader.timeout = read_timeout_of(timeout)
             if is_handed_over(self):
-                message.wire.hand_over()
+                message.reader.hand_over()
 
     def release_conn(self) -> None:
-        """Give the connection back; one that is out of step is closed first."""
+        """Release the connection; one with unread bytes is closed first."""
         message, connection = self._original_response, self._connection
         if connection is not None and isinstance(message, Message):
-            if message.length == 0:  # nothing is left, but perhaps what nobody asked for
+            if message.length == 0:  # notices unexpected bytes
                 message.read()
             if message.must_close or not message.isclosed():
                 connection.close()
@@ -158,22 +154,22 @@ class HTTPResponse(urllib3.HTTPResponse):
         decode_content: bool | None = None,
         cache_content: bool = False,
     ) -> bytes:
-        """Read as urllib3 does. Raises: DecodeError also for compression without an end."""
+        """Read as urllib3 does. Raises: DecodeError also for truncated compressed content."""
         is_all = amt is None or amt < 0
-        with _Lasting(self):
+        with _RaisesAgain(self):
             try:
                 block = super().read(amt, decode_content, cache_content)
             except (ProtocolError, ReadTimeoutError, SSLError):
                 if is_all or not len(self._decoded_buffer):
                     raise
-                return self._decoded_buffer.get(cast("int", amt))  # first; the next read raises
+                return self._decoded_buffer.get(cast("int", amt))  # the next read raises
             if is_all or (not block and amt):
                 self._require_end()
         return block
 
     def read1(self, amt: int | None = None, decode_content: bool | None = None) -> bytes:
-        """Read as urllib3 does. Raises: DecodeError also for compression without an end."""
-        with _Lasting(self):
+        """Read as urllib3 does. Raises: DecodeError also for truncated compressed content."""
+        with _RaisesAgain(self):
             block = super().read1(amt, decode_content)
             if not block and amt != 0:
                 self._require_end()
@@ -182,40 +178,42 @@ class HTTPResponse(urllib3.HTTPResponse):
     def stream(
         self, amt: int | None = 1 << 16, decode_content: bool | None = None
     ) -> Generator[bytes]:
-        """Read as urllib3 does. Raises: DecodeError also for compression without an end."""
-        with _Lasting(self):
+        """Read as urllib3 does. Raises: DecodeError also for truncated compressed content."""
+        with _RaisesAgain(self):
             yield from super().stream(amt, decode_content)
             if amt != 0:
                 self._require_end()
 
     def __iter__(self) -> Generator[bytes]:
-        """Give the lines of the decoded body; who stops early cannot read on.
+        """Iterate over the lines of the decoded body; after stopping early no read works.
 
-        Lines that came and were not given are lost: urllib3 would go on behind them.
+        urllib3 would continue behind lines that it had read and not given out.
         """
         try:
             yield from super().__iter__()
         except GeneratorExit:
-            self.failure = ProtocolError("the lines of the body were not read to their end")
+            self.failure = ProtocolError(
+                "iteration over the lines of the body was stopped before the end"
+            )
             raise
 
     def read_chunked(
         self, amt: int | None = None, decode_content: bool | None = None
     ) -> Generator[bytes]:
-        """Give a chunked body as its chunks come in; urllib3's own way with our framing.
+        """Iterate over the chunks as they arrive, as urllib3 does, with our framing.
 
-        Who stops early may read on, by any method: urllib3 closes the connection.
+        After stopping early any method reads on; urllib3 closes the connection.
 
         Raises:
             ResponseNotChunked: It is not chunked.
-            ProtocolError: The framing is broken or cut.
-            DecodeError: The compression is broken or has no end.
+            ProtocolError: The framing is broken or truncated.
+            DecodeError: The compressed content is broken or truncated.
         """
         if not self.chunked:
             raise ResponseNotChunked("the response is not chunked")
         self._init_decoder()
         most = None if amt is None or amt < 0 else amt
-        with _Lasting(self):
+        with _RaisesAgain(self):
             while most != 0:
                 block = b""
                 if not (self._decoder and self._decoder.has_unconsumed_tail):
@@ -229,7 +227,7 @@ class HTTPResponse(urllib3.HTTPResponse):
                 self._require_end()
 
     def _raw_read(self, amt: int | None = None, *, read1: bool = False) -> bytes:
-        """Read as urllib3 does, which takes what is closed for complete."""
+        """Read as urllib3 does, which takes a closed response for a complete one."""
         self._check_message()
         return super()._raw_read(amt, read1=read1)
 
@@ -246,14 +244,14 @@ class HTTPResponse(urllib3.HTTPResponse):
         flush_decoder: bool,
         max_length: int | None = None,
     ) -> bytes:
-        """Decode as urllib3 does, which gives out what it has no decoder for as it came."""
+        """Decode as urllib3 does, which returns content undecoded if it lacks the decoder."""
         if data and decode_content and not self._is_decodable:
             _require_decoders(self.headers.get("content-encoding", ""))
             self._is_decodable = True
         return super()._decode(data, decode_content, flush_decoder, max_length)
 
     def _flush_decoder(self) -> bytes:
-        """Flush as urllib3 does, which lets errors of zlib pass: Python 3.14 has some."""
+        """Flush as urllib3 does, with errors of zlib as DecodeError: Python 3.14 raises some."""
         try:
             return super()._flush_decoder()
         except zlib.error as error:
@@ -264,23 +262,16 @@ class HTTPResponse(urllib3.HTTPResponse):
         return self._receive(lambda: message.read_chunk(most))
 
     def _require_end(self) -> None:
-        """Refuse a body that broke off, and compressed content without its own end as its last."""
+        """Raise for a truncated body, and for compressed content without an end of its own."""
         self._check_message()
-        if not self._has_decoded_content or not self._fp_bytes_read:  # no body at all is one
+        if not self._has_decoded_content or not self._fp_bytes_read:  # an empty body is complete
             return
         if not _is_whole(self._decoder):
             raise DecodeError(_NOT_WHOLE)
 
 
-# What is the same in every response whose body is still to come.
-BLANK: Mapping[str, Any] = vars(
-    urllib3.HTTPResponse(b"", preload_content=False, decode_content=False)
-) | {"_body": None, "headers": None, "version_string": "HTTP/1.1"}
-new_buffer: Any = cast("Any", type(BLANK.get("_decoded_buffer")))
-
-
 def _require_decoders(content_encoding: str) -> None:
-    """Refuse what an optional dependency would decode; a coding unknown to urllib3 passes."""
+    """Raise for a coding that an optional package would decode; unknown ones pass."""
     for coding in re.split(r"[,\s]+", content_encoding.lower()):
         extra = _DECODERS.get(coding)
         if extra and coding not in urllib3.HTTPResponse.CONTENT_DECODERS:
@@ -288,7 +279,7 @@ def _require_decoders(content_encoding: str) -> None:
 
 
 def _is_whole(decoder: Any) -> bool:
-    """Say whether a decoder has seen the end of what it decodes, and nothing after it."""
+    """Return whether a decoder has seen the end of its input, and nothing after it."""
     if decoder is None:
         return True
     if parts := getattr(decoder, "_decoders", None):
@@ -311,18 +302,18 @@ def _revealing() -> Generator[None]:
 
 
 def lift_deadline(raw: object, timeout: Any) -> None:
-    """Let a body take its time, if it came over our connections: it is read as a stream.
+    """Remove the deadline from a body that is read as a stream, if the connection is ours.
 
     Args:
-        raw: What a requests.Response has as `raw`.
+        raw: `raw` of a requests.Response.
         timeout: Seconds to wait for each block, as requests takes it.
     """
     if isinstance(raw, HTTPResponse):
         raw.lift_deadline(timeout)
 
 
-def read_part(timeout: Any) -> float | None:
-    """Return the read timeout of what requests takes for one."""
+def read_timeout_of(timeout: Any) -> float | None:
+    """Return the read timeout of a timeout as requests takes it."""
     if isinstance(timeout, urllib3.Timeout):
         timeout = getattr(timeout, "_read", None)  # its property needs a clock that runs
     elif is_tuple(timeout):

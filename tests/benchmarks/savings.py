@@ -42,19 +42,19 @@ class Always:
         pass
 
 
-converse = connections.HTTPConnection.converse
+send_whole = connections.HTTPConnection.send_whole
 
 
-def with_a_wire_of_its_own(line: Any, *arguments: Any) -> Any:
-    line.receiver = None
-    return converse(line, *arguments)
+def with_a_reader_of_its_own(connection: Any, *arguments: Any) -> Any:
+    connection.reader = None
+    return send_whole(connection, *arguments)
 
 
 def pool_at(adapter: Any, _: str, sent: Any, verify: Any, cert: Any) -> Any:
     return HTTPAdapter.get_connection_with_tls_context(adapter, sent, verify, {}, cert)
 
 
-def response_to(adapter: Any, sent: Any, raw: Any, _: Any) -> Any:
+def make_response(adapter: Any, sent: Any, raw: Any, *_: Any) -> Any:
     return response.adopt(HTTPAdapter.build_response(adapter, sent, raw))
 
 
@@ -65,17 +65,18 @@ def netrc(url: str) -> Any:
 Headers, Outgoing, Prepared = header_fields.Headers, header_fields.Outgoing, request.PreparedRequest
 # Name, where it is, and what stands in its place.
 SAVINGS: list[tuple[str, Any, str, Any]] = [
-    ("the short way", fast_path, "send", lambda *_: None),
+    ("the fast path", fast_path, "send", lambda *_: None),
     ("environment read when it changed", environment, "_is_plain", lambda _: False),
     ("netrc read when it changed", environment.utils, "get_netrc_auth",
      netrc),
-    ("response made at once", adapter_module.Adapter, "response_to", response_to),
+    ("response made without its constructor", fast_path, "make_response", make_response),
     ("pool remembered", adapter_module.Adapter, "pool_at", pool_at),
-    ("body taken with the head", raw_response.HTTPResponse, "take_arrived", lambda *_: None),
+    ("body taken with the head", raw_response.HTTPResponse, "take_buffered", lambda *_: None),
     ("head parsed in one go", http1.Message, "_read_plain_head", lambda _: False),
-    ("wire that lasts", connections.HTTPConnection, "converse", with_a_wire_of_its_own),
-    ("idle connections without a lock", connections.Idle, "get",
-     lambda idle, *_, **__: super(connections.Idle, idle).get(block=False)),
+    ("reader for many responses", connections.HTTPConnection, "send_whole",
+     with_a_reader_of_its_own),
+    ("idle connections without a lock", connections.IdleQueue, "get",
+     lambda idle, *_, **__: super(connections.IdleQueue, idle).get(block=False)),
     ("first attempt without a trial", delivery.Delivery, "_at_once", lambda *_: None),
     ("call's settings remembered", httpkit.Session, "_last_call", Always(value=None)),
     ("URL prepared at a glance", request, "_prepared_plainly", lambda *_: None),

@@ -55,13 +55,14 @@ class Canned:
 
 def messages(said: bytes) -> Iterator[Any]:
     """Give what reads the bytes, in each of the ways in which they may come."""
+    from httpkit._transport.fast_objects import make_message
     from httpkit._transport.http1 import UNLIMITED, Message, SocketReader
 
     for size in (1 << 16, 1, 7):
         yield Message(Canned(said, size), method="GET")  # type: ignore[arg-type]
-    receiver = SocketReader(Canned(said, 1 << 16), UNLIMITED, is_persistent=True).makefile("rb")
-    receiver.raw.renew(UNLIMITED, None)  # type: ignore[attr-defined]
-    yield Message.following(receiver, "GET")
+    reader = SocketReader(Canned(said, 1 << 16), UNLIMITED, is_persistent=True).makefile("rb")
+    reader.raw.start_message(UNLIMITED, None)  # type: ignore[attr-defined]
+    yield make_message(reader, "GET")
 
 
 def outcome(message: Any) -> object:

@@ -70,7 +70,7 @@ Client = Callable[..., Any]
 
 
 # What each way of sending calls: `express`, and what stands below every adapter.
-WAYS = {HTTPConnection.converse.__code__: "short", HTTPAdapter.send.__code__: "ordinary"}
+WAYS = {HTTPConnection.send_whole.__code__: "short", HTTPAdapter.send.__code__: "ordinary"}
 
 
 @contextmanager

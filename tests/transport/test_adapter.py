@@ -23,6 +23,7 @@ import httpkit
 from httpkit._transport import adapter as adapter_module
 from httpkit._transport import connections as connections_module
 from httpkit._transport import raw_response
+from httpkit._transport.fast_objects import make_message
 from httpkit._transport.http1 import UNLIMITED, MalformedError, Message, SocketReader
 from tests.support.sockets import Acceptor, drip, hang_up, relay
 
@@ -1285,7 +1286,7 @@ def test_a_message_whose_connection_was_closed_first_is_closed_without_a_word():
     here, there = socket.socketpair()
     with here, there:
         receiver = SocketReader(here, UNLIMITED, is_persistent=True).makefile("rb")
-        message = Message.following(receiver, "GET")
+        message = make_message(receiver, "GET")
         receiver.close()
 
         message.close()
