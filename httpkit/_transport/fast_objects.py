@@ -7,10 +7,10 @@ Rule: only here are objects of theirs made without their constructors.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import requests
 import urllib3
@@ -26,7 +26,7 @@ from httpkit._transport.raw_response import HTTPResponse
 _BLANK: Mapping[str, Any] = vars(
     urllib3.HTTPResponse(b"", preload_content=False, decode_content=False)
 ) | {"_body": None, "headers": None, "version_string": "HTTP/1.1"}
-_new_buffer: Callable[[], Any] = type(_BLANK.get("_decoded_buffer"))
+_new_buffer: Any = cast("Any", type(_BLANK.get("_decoded_buffer")))
 _NO_TIME = timedelta(0)
 # Media types in the cache.
 _MOST_KEPT = 256

@@ -38,7 +38,7 @@ from httpkit._transport import _upstream, connections
 from httpkit._transport.adapter import CERTIFICATES, PLAIN_ORIGIN, Adapter, is_as_defined
 from httpkit._transport.fast_objects import make_message, make_raw, make_response
 from httpkit._transport.http1 import Exchange, Message
-from httpkit._transport.raw_response import HTTPResponse
+from httpkit._transport.raw_response import HTTPResponse, read_timeout_of
 
 _OF_ADAPTER = (
     "send", "get_connection_with_tls_context", "build_connection_pool_key_attributes",
@@ -137,8 +137,7 @@ def send(session: Sender, request: PreparedRequest, options: Mapping[str, Any]) 
         return None
     if (connection := _take_idle(pool, request)) is None:
         return None
-    timeout = options["timeout"]
-    read_timeout = timeout[1] if type(timeout) is tuple else timeout
+    read_timeout = read_timeout_of(options["timeout"])
     started = time.perf_counter()
     head = _exchange(pool, connection, request, target, message, read_timeout)
     elapsed = timedelta(seconds=time.perf_counter() - started)
@@ -158,12 +157,10 @@ def send(session: Sender, request: PreparedRequest, options: Mapping[str, Any]) 
 
 def _is_plain(request: PreparedRequest, options: Mapping[str, Any]) -> bool:
     """Return whether a request and its options need nothing of the ordinary path."""
-    timeout = options["timeout"]
     return (
         not request.hooks.get("response")  # they are called with what requests passes on
         and not options["proxies"]
-        and type(timeout) in _TIMEOUTS  # urllib3's own has further parts
-        and (type(timeout) is not tuple or len(timeout) == 2)
+        and type(options["timeout"]) in _TIMEOUTS  # urllib3's own has further parts
         and type(options["verify"]) in CERTIFICATES
         and type(options["cert"]) in CERTIFICATES
         and not connectionpool.log.isEnabledFor(logging.DEBUG)  # it logs each request

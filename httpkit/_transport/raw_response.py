@@ -192,9 +192,7 @@ class HTTPResponse(urllib3.HTTPResponse):
         try:
             yield from super().__iter__()
         except GeneratorExit:
-            self.failure = ProtocolError(
-                "iteration over the lines of the body was stopped before the end"
-            )
+            self.failure = ProtocolError("iteration over the lines of the body stopped early")
             raise
 
     def read_chunked(

@@ -321,7 +321,7 @@ ANSWERS = {
         lambda w: list(w.get("bytes/100", stream=True, max_body=10).lines())
     ),
     "the response was closed before its body was read": unread,
-    "the compressed content is …": (
+    "the compressed body is …": (
         lambda w: w.body(b"\x1f\x8b\x08\x00", content_encoding="gzip").get("")
     ),
     "the body is encoded as …: pip install 'urllib3[…]'": lambda w: told_without_extras(
@@ -350,35 +350,33 @@ def cut_in_tls(w):
 
 
 RULES = {
-    "the TLS stream ended without close_notify: it may be cut": cut_in_tls,
-    "the status line is none of HTTP/1.1": lambda w: w.head(b"HTTP/1.1 2000 OK\r\n\r\n"),
-    "the connection ended within a …": lambda w: w.head(OK + b"Content-Le"),
-    "there are both Content-Length and Transfer-Encoding": lambda w: w.head(
+    "TLS ended without close_notify: the body may be truncated": cut_in_tls,
+    "invalid HTTP status line": lambda w: w.head(b"HTTP/1.1 2000 OK\r\n\r\n"),
+    "the connection closed within a …": lambda w: w.head(OK + b"Content-Le"),
+    "both Content-Length and Transfer-Encoding are present": lambda w: w.head(
         OK + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
     ),
-    "the lengths in Content-Length differ": lambda w: w.head(OK + b"Content-Length: 5, 6\r\n\r\n"),
-    "Content-Length is no number, or too large": (
-        lambda w: w.head(OK + b"Content-Length: +5\r\n\r\nhello")
-    ),
-    "there is a Transfer-Encoding other than chunked, once": (
+    "Content-Length fields differ": lambda w: w.head(OK + b"Content-Length: 5, 6\r\n\r\n"),
+    "invalid Content-Length": (lambda w: w.head(OK + b"Content-Length: +5\r\n\r\nhello")),
+    "unsupported Transfer-Encoding: only a single chunked is supported": (
         lambda w: w.head(OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n")
     ),
-    "a chunk's size is no number, or too long": lambda w: w.head(CHUNKED + b"+1\r\na\r\n0\r\n\r\n"),
-    "a chunk is longer than its size, or cut": lambda w: w.head(CHUNKED + b"1\r\nab\r\n0\r\n\r\n"),
-    "the chunks have more extensions than data": lambda w: w.head(
+    "invalid chunk size": lambda w: w.head(CHUNKED + b"+1\r\na\r\n0\r\n\r\n"),
+    "invalid chunk: its data does not end with CRLF": lambda w: w.head(
+        CHUNKED + b"1\r\nab\r\n0\r\n\r\n"
+    ),
+    "chunk extensions are larger than the data": lambda w: w.head(
         CHUNKED + b"".join(b"1;" + b"x" * 4000 + b"\r\na\r\n" for _ in range(20)) + b"0\r\n\r\n"
     ),
-    "a header field has no name, or one that is no token": (
-        lambda w: w.head(OK + b"Bad Name: 1\r\n\r\n")
+    "invalid header field name": (lambda w: w.head(OK + b"Bad Name: 1\r\n\r\n")),
+    "invalid header field value: it contains NUL or a bare CR": lambda w: w.head(
+        OK + b"A: b\x00c\r\n\r\n"
     ),
-    "a header field holds a NUL or a bare CR": lambda w: w.head(OK + b"A: b\x00c\r\n\r\n"),
-    "the first header field is folded: nothing is before it": lambda w: w.head(
-        OK + b" a: b\r\n\r\n"
-    ),
+    "invalid header field: the first one is folded": lambda w: w.head(OK + b" a: b\r\n\r\n"),
     "a … is longer than … bytes": lambda w: w.head(OK + b"A: " + b"b" * 70_000 + b"\r\n\r\n"),
     "a head is larger than … fields or … bytes": lambda w: w.head(OK + b"A: b\r\n" * 300 + b"\r\n"),
     "more than … interim responses": lambda w: w.head(b"HTTP/1.1 103 Early\r\n\r\n" * 20 + OK),
-    "101 switches to a protocol that was not asked for": (
+    "unexpected status 101: no protocol upgrade was requested": (
         lambda w: w.head(b"HTTP/1.1 101 Switching\r\n\r\n")
     ),
     "the Digest challenge in WWW-Authenticate cannot be answered: …": lambda w: w.api(
@@ -474,7 +472,9 @@ NOTES = {
         lambda w: through(w, w.raw(b"HTTP/1.1 407 Who\r\n\r\n").url)
     ),
     "the proxy does not lead there: …": lambda w: through(w, w.raw(b"HTTP/1.1 403 No\r\n\r\n").url),
-    "the proxy's answer to CONNECT is none: …": lambda w: through(w, w.raw(b"what?\r\n\r\n").url),
+    "invalid response of the proxy to CONNECT: …": lambda w: through(
+        w, w.raw(b"what?\r\n\r\n").url
+    ),
     "nothing answers as a proxy there: …": lambda w: through(
         w, f"http://127.0.0.1:{w.free_port()}"
     ),
