@@ -161,7 +161,7 @@ def values(data: Any) -> Iterable[FormPart]:
     """Return the plain fields of a form as requests understands `data=`: lists give several."""
     given: Any = data or {}
     if isinstance(given, (str, bytes, bool, int)):
-        raise ValueError("cannot encode objects that are not 2-tuples")  # noqa: TRY004  # requests' own
+        raise ConfigurationError("the body cannot be sent: with files=, data= must hold pairs")
     for name, value in given.items() if is_mapping(given) else given:
         is_one = isinstance(value, (str, bytes)) or not hasattr(value, "__iter__")
         for each in [value] if is_one else value:

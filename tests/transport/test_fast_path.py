@@ -89,10 +89,11 @@ def test_a_plain_request_takes_few_function_calls_whatever_the_environment(
     for _ in range(3):
         api.get("items/1")
 
-    seen, count = called(lambda: api.get("items/1").json())
+    # The least of several: collecting garbage calls functions, too.
+    runs = [called(lambda: api.get("items/1").json()) for _ in range(5)]
 
-    assert ORDINARY not in seen
-    assert count <= MOST_CALLS
+    assert not any(ORDINARY in seen for seen, _ in runs)
+    assert min(count for _, count in runs) <= MOST_CALLS
 
 
 def test_the_environment_adds_no_function_call(api, monkeypatch):
