@@ -11,7 +11,7 @@ for Windows. It is set up under HTTPKIT_WINDOWS, by default a directory of the u
 temporary one, in a minute, and again in seconds. The project is built and installed anew each
 time; its tests run beside the installed package.
 
-The exit status is that of the tests; 3 says that a Windows cannot be set up here, and why.
+The exit status is that of the tests; 77 says that a Windows cannot be set up here, and why.
 
 wine shows open files that cannot be renamed, missing functions, spawned processes, cp1252, the
 registry, sockets that do not wake their reader, and Ctrl-C that waits for a blocking call. It
@@ -41,7 +41,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-CANNOT_SET_UP = 3
+CANNOT_SET_UP = 77
 """The exit status where there is no wine, or no index."""
 
 # Read 2026-11-30: the sdist 3.13.1 holds CPython 3.13.2.

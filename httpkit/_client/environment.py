@@ -10,7 +10,7 @@ import operator
 import os
 import sys
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import repeat
@@ -31,6 +31,7 @@ class _Read:
     """What was read from one state of the environment."""
 
     variables: dict[Any, Any] = field(default_factory=dict[Any, Any])
+    registry: int = 0
     proxies: dict[tuple[str, str | None], dict[str, str]] = field(
         default_factory=dict[tuple[str, str | None], dict[str, str]]
     )
@@ -42,11 +43,12 @@ utils: Any = requests.utils
 standard: Any = urllib.request
 
 _read = _Read()
-# Windows and macOS ask the system, too.
-_IS_VARIABLES_ALONE = sys.platform not in {"win32", "darwin"}
+# macOS asks the system for proxies, and what it says cannot be compared; Windows the registry.
+_IS_COMPARABLE = sys.platform != "darwin"
 # Functions that read the environment, where requests looks them up.
 _LOOKED_UP = (sessions, utils, utils), ("get_environ_proxies", "getproxies", "proxy_bypass")
 _STOCK_PROXIES = getattr(sessions, "get_environ_proxies", None)
+_STOCK_OF_WINDOWS = tuple(map(getattr, *_LOOKED_UP, repeat(None)))
 _STOCK_NETRC = getattr(utils, "get_netrc_auth", None)
 
 
@@ -79,8 +81,10 @@ def _ambient_proxies(url: str, no_proxy: str | None) -> dict[str, str]:
     if not _is_plain(variables):
         return upstream.environment_proxies(url, no_proxy)
     kept = _read
-    if kept.variables != variables:  # compared in 4 us where they are 280, and read in 550
-        kept = _read = _Read(dict(variables))
+    registry = _registry_stamp()
+    if kept.variables != variables or kept.registry != registry:
+        # Compared in 4 us where there are 280 variables, and read in 550.
+        kept = _read = _Read(dict(variables), registry)
     slash = url.find("/", 8)
     key = url if slash < 0 else url[:slash], no_proxy
     known = kept.proxies.get(key)
@@ -94,10 +98,35 @@ def _ambient_proxies(url: str, no_proxy: str | None) -> dict[str, str]:
 
 def _is_plain(variables: object) -> bool:
     """Say whether only variables count, and nobody put a function of his own in between."""
-    if not (_IS_VARIABLES_ALONE and isinstance(variables, dict)):
+    if not (_IS_COMPARABLE and isinstance(variables, dict)):
         return False
-    stock = _STOCK_PROXIES, standard.getproxies_environment, standard.proxy_bypass_environment
+    stock = _STOCK_OF_WINDOWS
+    if sys.platform != "win32":
+        stock = _STOCK_PROXIES, standard.getproxies_environment, standard.proxy_bypass_environment
     return all(map(operator.is_, map(getattr, *_LOOKED_UP, repeat(None)), stock))
+
+
+if sys.platform == "win32":
+    import winreg
+
+    _SETTINGS = r"Software\Microsoft\Windows\CurrentVersion\Internet Settings"
+
+    @lru_cache(maxsize=1)
+    def _settings_key() -> winreg.HKEYType:
+        return winreg.OpenKey(winreg.HKEY_CURRENT_USER, _SETTINGS)
+
+    def _registry_stamp() -> int:
+        """Return when the proxies in the registry changed last; 0 where there are none."""
+        try:
+            return winreg.QueryInfoKey(_settings_key())[2]
+        except OSError:
+            return 0
+
+else:
+
+    def _registry_stamp() -> int:
+        """Return 0: there is no registry here."""
+        return 0
 
 
 def _variables() -> Any:
@@ -106,7 +135,15 @@ def _variables() -> Any:
     A variable that is not set is seen there without an exception, in 0.1 us, not 1.2.
     """
     held: Any = getattr(os.environ, "_data", None)
-    return held if _IS_VARIABLES_ALONE and type(held) is dict else None  # pyright: ignore[reportUnknownVariableType]
+    return held if type(held) is dict else None  # pyright: ignore[reportUnknownVariableType]
+
+
+# Names as `os.environ` holds them: bytes, or text in upper case on Windows.
+_encoded: Callable[[str], Any] = getattr(os.environ, "encodekey", os.fsencode)
+_REQUESTS_CA_BUNDLE = _encoded("REQUESTS_CA_BUNDLE")
+_CURL_CA_BUNDLE = _encoded("CURL_CA_BUNDLE")
+_NETRC = _encoded("NETRC")
+_HOME = tuple(map(_encoded, ("HOME", "USERPROFILE", "HOMEDRIVE", "HOMEPATH")))
 
 
 def trusted(verify: Any, *, trust_env: bool) -> Any:
@@ -121,7 +158,7 @@ def ca_bundle() -> str | None:
     held = _variables()
     if held is None:
         return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or None
-    found = held.get(b"REQUESTS_CA_BUNDLE") or held.get(b"CURL_CA_BUNDLE")
+    found = held.get(_REQUESTS_CA_BUNDLE) or held.get(_CURL_CA_BUNDLE)
     return _decoded(found) if found else None
 
 
@@ -133,7 +170,9 @@ def password(url: str) -> tuple[str, str] | None:
     stock = getattr(utils, "get_netrc_auth", None)
     if stock is not _STOCK_NETRC or (held := _variables()) is None:
         return upstream.netrc_auth(url)
-    paths = _netrc_paths(held.get(b"NETRC"), held.get(b"HOME"), upstream.netrc_files())
+    paths = _netrc_paths(
+        held.get(_NETRC), tuple([held.get(name) for name in _HOME]), upstream.netrc_files()
+    )
     if not any([os.access(path, os.F_OK) for path in paths]):  # noqa: C419  # a list is faster
         return None
     stamps = tuple(map(_stamp, paths))
@@ -150,7 +189,9 @@ _netrc: dict[str, tuple[tuple[object, ...], tuple[str, str] | None]] = {}
 
 
 @lru_cache(maxsize=8)
-def _netrc_paths(named: bytes | None, _home: bytes | None, usual: tuple[str, ...]) -> list[str]:
+def _netrc_paths(
+    named: bytes | str | None, _home: tuple[bytes | str | None, ...], usual: tuple[str, ...]
+) -> list[str]:
     """Return where netrc may be: a variable says it, else it is in the home directory."""
     places = [f"~/{name}" for name in usual] if named is None else [os.fsdecode(named)]
     return list(map(os.path.expanduser, places))

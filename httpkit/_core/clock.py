@@ -5,6 +5,7 @@ waited for, asks `time`: a test must not change that.
 """
 
 import random
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +14,13 @@ from dataclasses import dataclass
 
 def _wall() -> float:
     return time.time()  # looked up each time: tools that freeze dates replace it
+
+
+def sleep_in_slices(seconds: float) -> None:
+    """Sleep so that a signal handler runs within a quarter of a second."""
+    ends_at = time.monotonic() + seconds
+    while (left := ends_at - time.monotonic()) > 0:
+        time.sleep(min(left, 0.25))
 
 
 @dataclass(slots=True)
@@ -28,7 +36,8 @@ class Clock:
 
     monotonic: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = _wall
-    sleep: Callable[[float], None] = time.sleep
+    # On Windows a signal that another thread sends wakes no sleep.
+    sleep: Callable[[float], None] = sleep_in_slices if sys.platform == "win32" else time.sleep
     jitter: Callable[[], float] = lambda: random.uniform(0.5, 1)  # noqa: S311  # spreads load, guards nothing
 
 

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any, NamedTuple
 
 from httpkit._core.clock import CLOCK
+
+# Seconds. Windows' clock has steps of 15.6 ms before Python 3.13, and waits there end as much too
+# early: a wait that was clipped to the deadline and timed out must find that it passed.
+CLOCK_STEP = 0.016 if sys.platform == "win32" else 0.0
 
 
 class Deadline(NamedTuple):  # frozen, and made in a third of a frozen dataclass's time
@@ -26,7 +31,10 @@ class Deadline(NamedTuple):  # frozen, and made in a third of a frozen dataclass
 
     def remaining(self) -> float:
         """Return the seconds left, 0 or less once it passed; infinity without a limit."""
-        return math.inf if self.seconds is None else self.ends_at - CLOCK.monotonic()
+        if self.seconds is None:
+            return math.inf
+        left = self.ends_at - CLOCK.monotonic()
+        return left if left > CLOCK_STEP else min(left, 0.0)
 
     def clip(self, seconds: float | None) -> float | None:
         """Return the seconds that one wait may take; None is no limit.
@@ -37,7 +45,7 @@ class Deadline(NamedTuple):  # frozen, and made in a third of a frozen dataclass
         if self.seconds is None:
             return seconds
         left = self.ends_at - CLOCK.monotonic()
-        if left <= 0:
+        if left <= CLOCK_STEP:
             raise TimeoutError("the deadline passed")
         return left if seconds is None else min(seconds, left)
 

@@ -134,12 +134,12 @@ def send_all(sock: Any, data: Any) -> None:
             sent += send(sock, view[sent:])
 
 
-def _words(code: int) -> str:
+def _error_of(code: int) -> OSError:
     if sys.platform != "win32":
-        return os.strerror(code)
+        return OSError(code, os.strerror(code))
     import ctypes
 
-    return ctypes.FormatError(code)
+    return OSError(0, ctypes.FormatError(code), None, code)
 
 
 def connect(sock: socket.socket, address: Any, seconds: float | None) -> None:
@@ -165,5 +165,5 @@ def connect(sock: socket.socket, address: Any, seconds: float | None) -> None:
             raise TimeoutError("timed out")
         code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if code:
-        raise OSError(code, _words(code))
+        raise _error_of(code)
     sock.settimeout(seconds)

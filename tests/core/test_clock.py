@@ -8,7 +8,8 @@ from email.utils import formatdate
 import pytest
 
 import httpkit
-from httpkit._core.clock import CLOCK, Clock
+from httpkit._core import deadline
+from httpkit._core.clock import CLOCK, Clock, sleep_in_slices
 from httpkit.testing import FakeClock, Reply, Script, no_waiting, recorded_waits
 
 URL = "https://api.example.com"
@@ -235,3 +236,25 @@ def test_tools_that_freeze_dates_are_heard(waits, monkeypatch):
     monkeypatch.setattr(time, "time", lambda: 86_400.0)
 
     assert CLOCK.wall() == 86_400.0
+
+
+def test_a_wait_that_ended_a_clock_step_early_is_a_passed_deadline(monkeypatch):
+    monkeypatch.setattr(deadline, "CLOCK_STEP", 0.016)  # as on Windows
+    now = [100.0]
+    monkeypatch.setattr(CLOCK, "monotonic", lambda: now[0])
+    limit = deadline.Deadline.start(0.5)
+    assert limit.clip(60) == 0.5
+
+    now[0] += 0.5 - 0.0156
+
+    assert limit.remaining() == 0
+    with pytest.raises(TimeoutError):
+        limit.clip(60)
+
+
+def test_a_sleep_in_slices_lasts_as_long_as_it_should():
+    before = time.monotonic()
+
+    sleep_in_slices(0.3)
+
+    assert 0.3 <= time.monotonic() - before < 2
