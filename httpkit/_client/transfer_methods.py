@@ -158,6 +158,7 @@ class TransferMethods(Verbs):
         state: str | os.PathLike[str] | None = None,
         chunk_size: int | None = None,
         max_stalls: int = 5,
+        max_rate: float | None = None,
         **options: Unpack[UploadOptions],
     ) -> Response:
         """Send a file of any size, in flat memory; every attempt sends the same bytes.
@@ -192,6 +193,7 @@ class TransferMethods(Verbs):
                 of 256 KiB. None: all that is left in one.
             max_stalls: Requests of a resumable upload in a row that bring nothing new before
                 giving up, 0 or more.
+            max_rate: Bytes a second at most; None: as fast as they can be sent.
             **options: Keywords of `request`: headers, params, path, auth, timeout, ...;
                 `deadline` is off unless it is given.
 
@@ -223,6 +225,7 @@ class TransferMethods(Verbs):
             state=state,
             chunk_size=chunk_size,
             max_stalls=max_stalls,
+            max_rate=max_rate,
         )
         asked: dict[str, Any] = {"deadline": None, **options}
 

@@ -1,12 +1,16 @@
-"""A body that is sent whole on every attempt: it opens again each time."""
+"""A body that is sent whole on every attempt: its sources are opened again each time."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+import os
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from httpkit._messages.sources import Source
+
+if TYPE_CHECKING:
+    import requests
 
 
 class SourceError(Exception):
@@ -117,3 +121,107 @@ def _as_source_error() -> Generator[None]:
         yield
     except Exception as error:
         raise SourceError(error) from error
+
+
+class ReadableBody:
+    """A replayable body as a file, for an auth that reads the body to sign it."""
+
+    def __init__(self, body: ReplayableBody) -> None:
+        self._body = body
+        self._blocks: Iterator[bytes] | None = None
+        self._rest = b""
+        self._offset = 0
+
+    @property
+    def len(self) -> int | None:
+        """How many bytes there are; None when that is not known."""
+        return self._body.len
+
+    def tell(self) -> int:
+        """Return the offset of the next byte."""
+        return self._offset
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move to an offset.
+
+        Raises:
+            OSError: It is relative to an end that is not known.
+        """
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._offset}.get(whence, self.len)
+        if base is None:
+            raise OSError("the size of the body is not known")
+        self.close()
+        self._offset = base + offset
+        return self._offset
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Return so many bytes, or all that are left.
+
+        Raises:
+            TransferError: The source cannot be read, or is not what it was.
+        """
+        wanted = -1 if size is None else size
+        taken = [self._rest]
+        held = len(self._rest)
+        while wanted < 0 or held < wanted:
+            block = self._next()
+            if not block:
+                break
+            taken.append(block)
+            held += len(block)
+        whole = b"".join(taken)
+        got = whole if wanted < 0 else whole[:wanted]
+        self._rest = whole[len(got) :]
+        self._offset += len(got)
+        return got
+
+    def close(self) -> None:
+        """Close the files that reading left open."""
+        self._blocks, self._rest = None, b""
+        self._body.close()
+
+    def _next(self) -> bytes | None:
+        try:
+            if self._blocks is None:
+                self._blocks = iter(self._body)
+                self._skip(self._blocks, self._offset)
+                if self._rest:
+                    block, self._rest = self._rest, b""
+                    return block
+            return next(self._blocks, None)
+        except SourceError as error:
+            raise error.error from None  # the very same error
+
+    def _skip(self, blocks: Iterator[bytes], size: int) -> None:
+        while size > 0 and (block := next(blocks, b"")):
+            self._rest = block[size:]
+            size -= len(block)
+
+
+def sign(
+    auth: Callable[[requests.PreparedRequest], requests.PreparedRequest],
+    request: requests.PreparedRequest,
+    body: ReplayableBody,
+) -> requests.PreparedRequest:
+    """Have an auth sign a request whose body it may read, as a file or not at all.
+
+    Raises:
+        TypeError: The auth takes bytes only; a note says what to do.
+    """
+    readable = ReadableBody(body)
+    request.body = readable  # a file, as requests takes it
+    try:
+        signed = auth(request)
+    except TypeError as error:
+        error.add_note(
+            f"{type(auth).__name__} does not read this body: pass the body as bytes, or an auth"
+            " that reads files with read()"
+        )
+        raise
+    finally:
+        readable.close()
+        if request.body is readable:
+            request.body = body
+    if signed.body is readable:
+        signed.body = body
+    return signed

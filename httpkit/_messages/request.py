@@ -20,7 +20,7 @@ from httpkit._core.patterns import pattern
 from httpkit._core.types import Hook, is_mapping, is_tuple
 from httpkit._diagnostics.errors import ConfigurationError
 from httpkit._messages import multipart
-from httpkit._messages.body import ReplayableBody
+from httpkit._messages.body import ReplayableBody, sign
 from httpkit._messages.call import Call, call_of
 
 # A URL that is spelled as requests would spell it: no other characters, no dot segments, no empty
@@ -255,7 +255,7 @@ class PreparedRequest(requests.PreparedRequest):
             super().prepare_auth(auth, url)
         else:
             body, length = self.body, self.headers.get("Content-Length")
-            signed = auth(self)
+            signed = auth(self) if not isinstance(body, ReplayableBody) else sign(auth, self, body)
             if signed is not self:  # nearly never: saves 5 us
                 self.__dict__.update(signed.__dict__)
             is_same = self.body is body and type(body) in _UNCHANGING

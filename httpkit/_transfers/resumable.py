@@ -91,6 +91,7 @@ def upload_in_steps(
         # Before the first byte is sent: the server keeps what arrived.
         deque(content.blocks(), maxlen=0)
         content = content.source
+    content = upload.throttled(content, settings.max_rate)
     name = settings.filename or content.name
     context = UploadContext(
         send=send,

@@ -4,7 +4,7 @@ import mimetypes
 import os
 import pathlib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, cast
 
@@ -25,6 +25,7 @@ from httpkit._messages.sources import (
     PathSource,
     Source,
 )
+from httpkit._transfers.speed_limits import RateLimiter, block_size, check_speeds
 
 UploadSource: TypeAlias = (
     str
@@ -71,11 +72,13 @@ class UploadSettings:
     state: str | os.PathLike[str] | None = None
     chunk_size: int | None = None
     max_stalls: int = 5
+    max_rate: float | None = None
 
     def __post_init__(self) -> None:
         check_count("size", self.size, is_optional=True)
         check_count("chunk_size", self.chunk_size, least=1, is_optional=True)
         check_count("max_stalls", self.max_stalls)
+        check_speeds(None, self.max_rate)
         if self.resumable is not None and self.resumable not in PROTOCOLS:
             raise ConfigurationError(f"resumable={self.resumable!r} must be one of {PROTOCOLS}")
         self._check_company()
@@ -138,7 +141,7 @@ def upload(
         TransferError: The source cannot be read, or is not what it was.
         ChecksumError: It does not add up to `checksum`.
     """
-    content = open_source(source, settings)
+    content = throttled(open_source(source, settings), settings.max_rate)
     name = settings.filename or content.name
     reporter = Reporter(settings.progress, name or "upload")
     headers = dict(options.get("headers") or {})
@@ -186,6 +189,36 @@ def open_source(source: UploadSource, settings: UploadSettings) -> Source:
         if settings.checksum
         else content
     )
+
+
+def throttled(source: Source, max_rate: float | None) -> Source:
+    """Return a source that gives its bytes no faster than a rate; None is as fast as it can."""
+    return source if max_rate is None else _ThrottledSource(source, max_rate)
+
+
+class _ThrottledSource:
+    """Gives the bytes of a source in small blocks, no faster than a rate."""
+
+    def __init__(self, source: Source, max_rate: float) -> None:
+        self._source = source
+        self._limiter = RateLimiter(max_rate)
+        self._block_size = block_size(max_rate)
+        self.size: int | None = source.size
+        self.not_replayable_reason: str | None = source.not_replayable_reason
+        self.name: str | None = source.name
+
+    @property
+    def fingerprint(self) -> Sequence[int | str]:
+        """The source's."""
+        return self._source.fingerprint
+
+    def blocks(self, start: int = 0) -> Iterator[bytes]:
+        """Give the bytes from an offset to the end."""
+        for block in self._source.blocks(start):
+            for offset in range(0, len(block), self._block_size):
+                piece = block[offset : offset + self._block_size]
+                self._limiter.wait(len(piece))
+                yield piece
 
 
 def _source_of(source: Any, size: int | None) -> Source:

@@ -28,6 +28,7 @@ from httpkit._diagnostics.errors import (
     RedirectError,
     TransferError,
 )
+from httpkit.testing import FakeClock
 from tests.support.sockets import hang_up
 
 
@@ -1004,3 +1005,14 @@ def test_an_argument_that_cannot_work_is_refused_before_a_byte(api, sandbox, opt
         api.upload("echo", SMALL, **options)
 
     assert sandbox.requests == []
+
+
+@pytest.mark.parametrize("options", [{}, {"field": "file"}], ids=["body", "form"])
+def test_max_rate_spreads_an_upload_over_time(sandbox, options):
+    content = b"x" * 100_000
+
+    with FakeClock() as clock, httpkit.Session(sandbox.url) as api:
+        api.upload("echo", content, max_rate=10_000, **options)
+
+    assert sum(clock.waits) == pytest.approx(10, abs=1)
+    assert content in sandbox.requests[0].body
