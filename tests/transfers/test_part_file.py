@@ -3,7 +3,6 @@
 import gzip
 import hashlib
 import os
-import signal
 import stat
 import subprocess
 import sys
@@ -241,7 +240,7 @@ def test_a_kill_during_the_replacement_leaves_the_part_alone(api, dest, interrup
         replacement.exists() and replacement.stat().st_size == HALF
     ):
         threading.Event().wait(0.01)
-    process.send_signal(signal.SIGKILL)
+    process.kill()
     process.wait()
     arrived.set()
     kept = part_of(dest).read_bytes()
@@ -410,6 +409,10 @@ def test_a_file_of_the_same_size_and_other_content_is_not_replaced(api, tmp_path
     assert files(tmp_path) == ["a.bin"]
 
 
+on_posix = pytest.mark.skipif(os.name == "nt", reason="Windows knows no such thing")
+
+
+@on_posix
 def test_a_link_is_written_through(api, tmp_path, raw_server):
     folder = tmp_path / "elsewhere"
     folder.mkdir()
@@ -425,6 +428,7 @@ def test_a_link_is_written_through(api, tmp_path, raw_server):
     assert files(folder) == ["real.bin"]
 
 
+@on_posix
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o755])
 def test_the_mode_of_a_replaced_file_is_kept(api, dest, raw_server, mode):
     dest.write_bytes(b"before")
@@ -442,6 +446,7 @@ def test_the_mode_of_a_replaced_file_is_kept(api, dest, raw_server, mode):
     assert all(found & ~mode == 0 for found in modes)
 
 
+@on_posix
 def test_a_part_that_another_program_replaces_is_not_given_the_name(api, dest, raw_server):
     def replace(_progress):
         part_of(dest).unlink(missing_ok=True)
