@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import repeat
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import requests.sessions
@@ -146,10 +146,24 @@ _NETRC = _encoded("NETRC")
 _HOME = tuple(map(_encoded, ("HOME", "USERPROFILE", "HOMEDRIVE", "HOMEPATH")))
 
 
-def trusted(verify: Any, *, trust_env: bool) -> Any:
-    """Return whom to trust: what was given, or for None and True the environment's bundle."""
+class TrustHolder(Protocol):
+    """What is asked of a session."""
+
+    verify: Any
+    trust_env: bool
+
+
+def trusted(session: TrustHolder, verify: Any) -> Any:
+    """Return whom to trust: what the call or the session says, else the environment's bundle.
+
+    Args:
+        session: Its own `verify` counts where the call has none.
+        verify: The call's; None and True say nothing, as in requests.
+    """
+    if verify is None:
+        verify = session.verify
     if verify is None or verify is True:
-        return (ca_bundle() if trust_env else None) or True
+        return (ca_bundle() if session.trust_env else None) or True
     return verify
 
 
@@ -170,10 +184,12 @@ def password(url: str) -> tuple[str, str] | None:
     stock = getattr(utils, "get_netrc_auth", None)
     if stock is not _STOCK_NETRC or (held := _variables()) is None:
         return upstream.netrc_auth(url)
-    paths = _netrc_paths(
-        held.get(_NETRC), tuple([held.get(name) for name in _HOME]), upstream.netrc_files()
-    )
-    if not any([os.access(path, os.F_OK) for path in paths]):  # noqa: C419  # a list is faster
+    home = tuple(map(held.get, _HOME))
+    paths = _netrc_paths(held.get(_NETRC), home, upstream.netrc_files())
+    for path in paths:  # not any(), which takes longer
+        if os.access(path, os.F_OK):
+            break
+    else:
         return None
     stamps = tuple(map(_stamp, paths))
     key = urlsplit(url).hostname or ""

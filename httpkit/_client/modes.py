@@ -76,19 +76,13 @@ class StrictMode:
         return {
             "proxies": environment.proxies_for(url, explicit, trust_env=session.trust_env),
             "stream": session.stream if stream is None else stream,
-            "verify": self.verify(session, verify),
+            "verify": environment.trusted(session, verify),
             "cert": session.cert if cert is None else cert,
         }
 
-    def verify(self, session: Session, verify: Any) -> Any:
-        """Return whom to trust when a call says this; None is the session's."""
-        given = session.verify if verify is None else verify
-        return environment.trusted(given, trust_env=session.trust_env)
-
     def complete(self, session: Session, options: dict[str, Any]) -> None:
-        """Add what the caller of `send` left out, and the environment knows."""
-        if options.get("verify") is None:
-            options["verify"] = self.verify(session, None)
+        """Say whom to trust, where the caller of `send` did not."""
+        options["verify"] = environment.trusted(session, None)
 
     # ---- Redirects
 

@@ -179,7 +179,7 @@ def _signer(
     given = owner.auth if request.auth is None and fields is not None else request.auth
     if given:
         return as_signer(given)
-    if fields and "Authorization" in fields:
+    if fields is not None and "Authorization" in fields:
         return NO_AUTH
     if request.headers and any(map(_is_authorization, request.headers)):
         return NO_AUTH

@@ -207,7 +207,7 @@ class Session(ApiMethods, TransferMethods):
         drafted = _draft(
             call,
             method=method,
-            url=self._filled(url, path),
+            url=self._filled(url, path) if path or type(url) is not str or "{" in url else url,
             headers=headers,
             files=files,
             data=data or {},
@@ -225,7 +225,7 @@ class Session(ApiMethods, TransferMethods):
             allow_redirects=allow_redirects,
             **merged,
         )
-        if not _is_adopted(response):
+        if type(response) is not Response or response.history:
             if not is_response(response):  # send may be a mock
                 return response
             response = adopt(response)
@@ -260,8 +260,6 @@ class Session(ApiMethods, TransferMethods):
         return (own,) if on_status is NOT_GIVEN else (dispatch.as_dispatch(on_status), own)
 
     def _filled(self, url: str | bytes, path: Mapping[str, object] | None) -> str:
-        if path is None and type(url) is str and "{" not in url:
-            return url
         return self._mode.fill(preparation.as_text(url), path)
 
     def _prepared(self, drafted: requests.Request, call: Call) -> PreparedRequest:
@@ -374,8 +372,8 @@ class Session(ApiMethods, TransferMethods):
             RequestException: There is no response; the error says after how many attempts.
             ValueError: It is not a prepared request.
         """
-        if isinstance(request, Request):  # pyright: ignore[reportUnnecessaryIsInstance]  # a common slip
-            raise ValueError("You can only send PreparedRequests.")  # noqa: TRY004  # requests' own class and words
+        if type(request) is not PreparedRequest and isinstance(request, Request):  # a common slip
+            raise ValueError("You can only send PreparedRequests.")  # requests' own class and words
         started = CLOCK.monotonic()
         response: Any
         try:
@@ -385,12 +383,12 @@ class Session(ApiMethods, TransferMethods):
             if isinstance(error.response, RequestsResponse):
                 adopt(error.response)  # ours hides credentials, also in a pickle
             raise
-        if type(response) is not Response and not is_response(response):
-            return response  # type: ignore[no-any-return]  # a mock's
-        response.__dict__["elapsed_total"] = CLOCK.monotonic() - started
+        is_ours = type(response) is Response
+        if is_ours or is_response(response):  # else it is a mock's
+            response.__dict__["elapsed_total"] = CLOCK.monotonic() - started
         # A class that overrides send, a cache say, sets a class of its own on what we return.
-        if _is_adopted(response) or type(self).send is not Session.send:
-            return response  # type: ignore[no-any-return]  # adopted by `request`
+        if (is_ours and not response.history) or type(self).send is not Session.send:
+            return response  # type: ignore[no-any-return]  # `request` adopts it
         return adopt(response)
 
     def _send(self, request: requests.PreparedRequest, options: dict[str, Any]) -> Any:
@@ -410,7 +408,7 @@ class Session(ApiMethods, TransferMethods):
 
     def _copied(self, request: requests.PreparedRequest) -> PreparedRequest:
         """Return a request that knows its call, and that the caller does not send again."""
-        if not isinstance(request, PreparedRequest) or request.call is None:
+        if type(request) is not PreparedRequest or request.call is None:
             return self._adopted(request)
         held = request.call.credentials
         if held.sign is None and request.call.deadline is not None and not request.is_attempt:
@@ -429,7 +427,8 @@ class Session(ApiMethods, TransferMethods):
 
     def _complete(self, options: dict[str, Any], request: PreparedRequest) -> None:
         """Add what the caller of `send` left out."""
-        self._mode.complete(self, options)
+        if options.get("verify") is None:
+            self._mode.complete(self, options)
         for name in _SENDING:
             if name not in options:
                 options[name] = getattr(self, name)
@@ -582,11 +581,6 @@ def _draft(call: Call, *, method: Any, headers: Any, **parts: Any) -> requests.R
         raise ConfigurationError(f"an argument cannot be used: {error}") from error
     drafted.__dict__["call"] = call
     return drafted
-
-
-def _is_adopted(response: requests.Response) -> bool:
-    """Say whether a response is of our class, and has no history to look into."""
-    return type(response) is Response and not response.history
 
 
 def _with_key(headers: HeadersLike, key: bool | str, options: CallOptions) -> HeadersLike:
