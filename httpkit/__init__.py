@@ -62,6 +62,7 @@ from httpkit._policy.auth import (
     add_secret,
 )
 from httpkit._policy.dispatch import StatusDispatch, raising
+from httpkit._policy.limits import Limiter
 from httpkit._policy.retry import RetryEvent, RetryPolicy
 from httpkit._version import __version__
 
@@ -114,6 +115,7 @@ __all__ = [
     "IncompleteError",
     "InternalServerError",
     "ItemResult",
+    "Limiter",
     "LinkPages",
     "MethodNotAllowedError",
     "NextURLPages",

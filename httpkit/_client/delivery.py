@@ -161,6 +161,7 @@ class Delivery:
             spend=self._spend,
             keeps_foreign=self.mode.keeps_foreign,
             started=started,
+            asks_policy=not self.options["stream"],
         )
         try:
             response = retry.send_with_retries(self._attempt, state, self._release)

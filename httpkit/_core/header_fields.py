@@ -1,4 +1,4 @@
-"""What header fields mean: which may travel, what Retry-After says, how they are shown.
+"""What header fields mean: which may be forwarded, which can be sent, how they are shown.
 
 Rule: no I/O and no clock here; the time comes as an argument.
 """
@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping
 from copy import copy
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from http.client import HTTPMessage
 from http.cookiejar import Cookie, CookiePolicy
 from threading import RLock
@@ -33,7 +31,6 @@ REQUEST_ID_FIELDS = (
     "X-Ms-Request-Id", "CF-Ray",
 )  # fmt: skip
 
-_NUMBER = pattern(r"[+-]?(\d{1,400}(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?")
 _NAME = pattern(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = pattern(r"(?![ \t])[\t\x20-\x7e\x80-\xff]*")
 _CONTROL = pattern(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -44,9 +41,6 @@ _LARGEST_COOKIE, _LARGEST_ATTRIBUTE = 4096, 1024
 _LONGEST_MAX_AGE = 400 * 86_400
 # Cookies of one domain, as Chrome has it; RFC 6265bis section 6.1 asks for 50 at least.
 _MOST_COOKIES = 180
-
-# Non-standard, but sent by Azure and OpenAI beside a rounded Retry-After.
-_MILLISECOND_FIELDS = ("retry-after-ms", "x-ms-retry-after-ms")
 
 
 class Headers(CaseInsensitiveDict[Any]):
@@ -323,85 +317,6 @@ def links(field: str) -> list[tuple[str, dict[str, str]]]:
 _LINK_TARGET = pattern(r"<([^<>]*)>")
 _LINK_PARAMETER = pattern(r"\s*;\s*([^\s=;,<]*)\s*(?:=\s*(?:\"((?:[^\"\\]|\\.)*)\"?|([^\s;,]*)))?")
 _ESCAPED = pattern(r"\\(.)")
-
-
-def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Return the seconds a server asks to wait, 0 or more; None when it says nothing legible.
-
-    Accepts milliseconds (`Retry-After-Ms`), seconds, fractions and dates (RFC 9110 section
-    10.2.3). A date is read against the response's own Date, so that clocks need not agree.
-
-    Args:
-        headers: The response's fields, looked up without regard to case.
-        now: Seconds since the epoch, for a date in a response without Date.
-    """
-    for name in _MILLISECOND_FIELDS:
-        if (wait := _number(headers.get(name))) is not None:
-            return wait / 1000
-    value = headers.get("retry-after")
-    if (wait := _number(value)) is not None:
-        return wait
-    if (due := _date(value)) is None:
-        return None
-    sent = _date(headers.get("date"))
-    return max(0.0, due - (now if sent is None else sent))
-
-
-def asked_wait(status: int, headers: Mapping[str, str], now: float) -> float | None:
-    """Return the seconds an answer asks to wait; None when it does not.
-
-    Of 403 and 429 that is Retry-After, or else when a spent rate limit is full again: with any
-    other status the one has nothing to do with the other.
-
-    Args:
-        status: The answer's.
-        headers: Its fields, looked up without regard to case.
-        now: Seconds since the epoch, for a moment in a response without Date.
-    """
-    asked = retry_after(headers, now)
-    if asked is None and status in _RATE_LIMITED:
-        return rate_limit_reset(headers, now)
-    return asked
-
-
-_RATE_LIMITED = frozenset({403, 429})
-# What GitHub, GitLab and the drafts of the IETF (RateLimit header fields, 03 to 07) call it.
-_RATE_LIMIT_FIELDS = ("x-ratelimit", "ratelimit")
-# A moment or a span? GitHub and GitLab send seconds since the epoch, the drafts seconds from
-# now. No span is as long as the thirty years that this is, and no moment as long ago.
-_LONGEST_SPAN = 1e9
-
-
-def rate_limit_reset(headers: Mapping[str, str], now: float) -> float | None:
-    """Return the seconds until a spent rate limit is full again; None when it is not spent.
-
-    Args:
-        headers: The response's fields, looked up without regard to case.
-        now: Seconds since the epoch, for a moment in a response without Date.
-    """
-    for name in _RATE_LIMIT_FIELDS:
-        reset = _number(headers.get(f"{name}-reset"))
-        if reset is None or _number(headers.get(f"{name}-remaining")) != 0:
-            continue
-        if reset < _LONGEST_SPAN:
-            return reset
-        sent = _date(headers.get("date"))
-        return max(0.0, reset - (now if sent is None else sent))
-    return None
-
-
-def _number(value: str | None) -> float | None:
-    # More digits than a float holds become infinity: longer than any limit, but a number.
-    return max(0.0, float(value)) if value and _NUMBER.fullmatch(value.strip()) else None
-
-
-def _date(value: str | None) -> float | None:
-    try:
-        date = parsedate_to_datetime(value or "")
-        # The asctime form has no zone; RFC 9110 section 5.6.7: all are in UTC.
-        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
 
 
 def is_name(name: str) -> bool:

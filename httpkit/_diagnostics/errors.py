@@ -28,7 +28,7 @@ from typing import Any, TypeVar
 
 import requests
 
-from httpkit._core import curl, disclosure, header_fields, hints, redaction
+from httpkit._core import curl, disclosure, header_fields, hints, rate_limit_fields, redaction
 from httpkit._core.clock import CLOCK
 from httpkit._core.patterns import pattern
 from httpkit._core.types import as_text, is_list, is_mapping
@@ -358,7 +358,7 @@ def from_response(response: requests.Response, kind: type[E_]) -> E_:
     error.problem = None if problem is None else redaction.redact_document(problem)
     request_id = header_fields.first(response.headers, header_fields.REQUEST_ID_FIELDS)
     error.request_id = error_reasons.one_line(request_id or "", _LONGEST_NAME) or None
-    error.retry_after = header_fields.asked_wait(status, response.headers, CLOCK.wall())
+    error.retry_after = rate_limit_fields.asked_wait(status, response.headers, CLOCK.wall())
     error.attempts = getattr(response, "attempts", 1)
     error.stop_reason = getattr(response, "stop_reason", None)
     error.args = (_sentence(response, detail, error.request_id),)

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl
 
 import requests
 
-from httpkit._core import forks, header_fields, redaction, waits
+from httpkit._core import forks, rate_limit_fields, redaction, waits
 from httpkit._core.clock import CLOCK
 from httpkit._core.deadline import Deadline
 from httpkit._core.types import is_mapping
@@ -188,7 +188,7 @@ def _error(response: Response, rest: str) -> TokenError:
     where = errors.describe(response.request, response.url)
     error = TokenError(f"no token: {where} answered {response.status_code}{rest}")
     error.status_code = response.status_code
-    error.retry_after = header_fields.retry_after(response.headers, CLOCK.wall())
+    error.retry_after = rate_limit_fields.retry_after(response.headers, CLOCK.wall())
     error.stop_reason = response.stop_reason
     return error
 

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 import requests
 import urllib3
@@ -25,17 +25,24 @@ from requests.exceptions import (
     SSLError,
 )
 
-from httpkit._core import header_fields, interrupts, redaction
+from httpkit._core import header_fields, interrupts, rate_limit_fields, redaction
 from httpkit._core.clock import CLOCK
 from httpkit._core.deadline import Deadline
 from httpkit._core.redaction import causes
-from httpkit._core.types import RequestsResponse
+from httpkit._core.types import ImportedLater, RequestsResponse
 from httpkit._diagnostics import errors, log_records
 from httpkit._diagnostics.checks import check_count, check_seconds, is_count
 from httpkit._diagnostics.errors import ConfigurationError
 from httpkit._messages.request import may_repeat
+from httpkit._messages.response import Response, adopt
 
-RETRIED_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+if TYPE_CHECKING:
+    import tenacity
+else:
+    tenacity = ImportedLater("tenacity")
+
+# 520 to 524 are Cloudflare's words for 502 to 504, 529 is that of several APIs for an overload.
+RETRIED_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
 IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 
 # The server says that it did not process the request: safe for any method.
@@ -87,6 +94,14 @@ class RetryPolicy:
             5, a lost connection 14, a wait that the server asked for nothing. A success gives
             back 1, and all that the retries of its call cost. None is no limit.
         on_retry: Called with a RetryEvent before each wait; None calls nothing.
+        retry_if: Called with a response that is not retried anyway, its body read; true retries
+            it as an error status would be, for failures that HTTP does not show. It is not
+            called for streams. When attempts run out, the last response is returned. None
+            asks nothing.
+        wait: A wait strategy of tenacity, or a callable on its RetryCallState that returns
+            seconds; it replaces the wait above, with Retry-After as a floor. None keeps it.
+        stop: A stop strategy of tenacity, or such a callable that returns whether to stop; it
+            replaces `attempts`. None keeps them.
         idempotency_header: The name of the header for `idempotency_key=`.
 
     Raises:
@@ -101,6 +116,9 @@ class RetryPolicy:
     methods: Collection[str] = IDEMPOTENT_METHODS
     budget: int | None = 500
     on_retry: Callable[[RetryEvent], None] | None = None
+    retry_if: Callable[[Response], bool] | None = None
+    wait: Callable[[tenacity.RetryCallState], float] | None = None
+    stop: Callable[[tenacity.RetryCallState], bool] | None = None
     idempotency_header: str = "Idempotency-Key"
 
     def __post_init__(self) -> None:
@@ -112,8 +130,9 @@ class RetryPolicy:
         methods = _as_set("methods", self.methods, str)
         object.__setattr__(self, "statuses", statuses)
         object.__setattr__(self, "methods", frozenset(method.upper() for method in methods))
-        if self.on_retry is not None and not callable(self.on_retry):
-            raise ConfigurationError(f"on_retry={self.on_retry!r} cannot be called")
+        for name in ("on_retry", "retry_if", "wait", "stop"):
+            if (function := getattr(self, name)) is not None and not callable(function):
+                raise ConfigurationError(f"{name}={function!r} cannot be called")
         header = self.idempotency_header
         if not isinstance(header, str) or not header_fields.is_name(header):  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
             raise ConfigurationError(f"idempotency_header={header!r} is no header name")
@@ -144,8 +163,9 @@ class RetryPolicy:
         yield "methods", ", ".join(sorted(self.methods))
         yield "budget", "off" if self.budget is None else f"{self.budget} tokens for each host"
         yield "idempotency header", self.idempotency_header
-        if self.on_retry:
-            yield "on_retry", getattr(self.on_retry, "__qualname__", type(self.on_retry).__name__)
+        for name in ("on_retry", "retry_if", "wait", "stop"):
+            if (function := getattr(self, name)) is not None:
+                yield name, getattr(function, "__qualname__", type(function).__name__)
 
 
 def _spelled(value: object) -> str:
@@ -246,6 +266,7 @@ class RetryState:
             when the budget is spent.
         keeps_foreign: Whether errors of mocks and foreign adapters keep their words.
         started: When the first attempt began, on the monotonic clock.
+        asks_policy: Whether `retry_if` of the policy is asked: not for streams.
         attempts: How often it was sent.
         tokens_spent: What its retries cost of the host's budget.
         was_renewed: Whether a rejected signature was replaced once already.
@@ -262,6 +283,7 @@ class RetryState:
     spend: Callable[[requests.Response | BaseException, int], int | None]
     keeps_foreign: bool = False
     started: float = 0.0
+    asks_policy: bool = True
     attempts: int = 0
     tokens_spent: int = 0
     was_renewed: bool = False
@@ -269,6 +291,7 @@ class RetryState:
     not_renewed_reason: str | None = None
     stop_reason: str | None = None
     _wait: float = field(default=0.0, repr=False)
+    _asked: tuple[requests.Response, bool] | None = field(default=None, repr=False)
 
     @property
     def _method(self) -> str:
@@ -279,22 +302,47 @@ class RetryState:
         if self.policy is None:
             return True
         status = response.status_code
-        return (_meaning(response) if status == 403 else status) not in self.policy.statuses
+        if (_meaning(response) if status == 403 else status) in self.policy.statuses:
+            return False
+        return self.policy.retry_if is None or not self._is_refused(self.policy.retry_if, response)
 
-    def wants_more(self, outcome: requests.Response | BaseException) -> bool:
-        """Judge the last attempt; sets the wait, or the reason to stop."""
+    def _is_refused(
+        self, retry_if: Callable[[Response], bool], response: requests.Response
+    ) -> bool:
+        """Ask the policy's own function about a response, once."""
+        if not self.asks_policy or response.is_redirect:
+            return False
+        if self._asked is None or self._asked[0] is not response:
+            try:
+                self._asked = response, bool(retry_if(adopt(response)))
+            except BaseException:
+                response.close()
+                raise
+        return self._asked[1]
+
+    def wants_more(
+        self, outcome: requests.Response | BaseException, call: tenacity.RetryCallState
+    ) -> bool:
+        """Judge the last attempt; sets the wait, or the reason to stop.
+
+        Args:
+            outcome: What it gave.
+            call: What tenacity knows of the attempts, for its strategies.
+        """
         outcome = as_outcome(outcome)
         if isinstance(outcome, RequestsResponse):
             if self.is_settled(outcome):
                 return False
         elif not isinstance(outcome, BaseException):  # pyright: ignore[reportUnnecessaryIsInstance]  # a mock
             return False
-        self.stop_reason = self._refusal(outcome)
+        self.stop_reason = self._refusal(outcome, call)
         if self.stop_reason is not None:
             log_records.stop(self.request, attempt=self.attempts, reason=self.stop_reason)
         return self.stop_reason is None
 
-    def _refusal(self, outcome: requests.Response | BaseException) -> str | None:
+    def _refusal(
+        self, outcome: requests.Response | BaseException, call: tenacity.RetryCallState
+    ) -> str | None:
         if self.policy is None:
             return "retries are off"
         if self.is_unsigned:  # asking for a token has retries of its own: they must not multiply
@@ -305,11 +353,11 @@ class RetryState:
             kind = self._refusal_of_error(outcome)
         if kind is not None:
             return kind
-        if self.attempts >= self.policy.attempts:
+        if self.policy.stop is None and self.attempts >= self.policy.attempts:
             return f"all {self.policy.attempts} attempts were made"
         if self.not_replayable_reason:
             return f"not repeated: {self.not_replayable_reason}"
-        return self._refusal_of_wait(outcome, self.policy)
+        return self._refusal_of_wait(outcome, self.policy, call)
 
     def _refusal_of_status(self, response: requests.Response, policy: RetryPolicy) -> str | None:
         status = _meaning(response)
@@ -331,13 +379,24 @@ class RetryState:
         return may_repeat(self.request, policy.methods, policy.idempotency_header)
 
     def _refusal_of_wait(
-        self, outcome: requests.Response | BaseException, policy: RetryPolicy
+        self,
+        outcome: requests.Response | BaseException,
+        policy: RetryPolicy,
+        call: tenacity.RetryCallState,
     ) -> str | None:
         asked = asked_wait(outcome)
         if asked is not None and asked > policy.max_retry_after:
             limit = f"max_retry_after={policy.max_retry_after:g} s"
             return f"the server asks for {asked:g} s, longer than {limit}"
-        self._wait = max(backoff(policy, self.attempts, _meaning(outcome)), asked or 0.0)
+        # For strategies that look at the time: by the clock of a test, and from the beginning.
+        call.start_time = (call.outcome_timestamp or 0.0) - (CLOCK.monotonic() - self.started)
+        if policy.wait is None:
+            wait = backoff(policy, self.attempts, _meaning(outcome))
+        else:
+            wait = _seconds(policy.wait(call))
+        self._wait = call.upcoming_sleep = max(wait, asked or 0.0)
+        if policy.stop is not None and policy.stop(call):
+            return f"stop= ended it after {self.attempts} attempts"
         if self._wait >= self.deadline.remaining():
             return f"the deadline leaves no time for a wait of {self._wait:.2f} s"
         return self._refusal_of_budget(outcome, policy)
@@ -407,7 +466,7 @@ def _status(outcome: requests.Response | BaseException) -> int | None:
 def asked_wait(outcome: requests.Response | BaseException) -> float | None:
     """Return the seconds that an answer asks to wait; None when it does not."""
     if isinstance(outcome, RequestsResponse):
-        return header_fields.asked_wait(outcome.status_code, outcome.headers, CLOCK.wall())
+        return rate_limit_fields.asked_wait(outcome.status_code, outcome.headers, CLOCK.wall())
     return None
 
 
@@ -418,6 +477,19 @@ def _meaning(outcome: requests.Response | BaseException) -> int | None:
     """
     status = _status(outcome)
     return 429 if status == 403 and asked_wait(outcome) is not None else status
+
+
+def _seconds(wait: object) -> float:
+    """Return what a caller's `wait=` says, as seconds.
+
+    Raises:
+        ConfigurationError: It is not a number, or below 0.
+    """
+    try:
+        check_seconds("wait", wait)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"wait= returned no number of seconds: {error}") from error
+    return float(cast("float", wait))
 
 
 def backoff(policy: RetryPolicy, failures: int, status: int | None) -> float:
@@ -494,7 +566,7 @@ def _retry(
         future = call.outcome
         assert future is not None  # noqa: S101  # tenacity asks only after an attempt
         outcomes[:] = [future.exception() or future.result()]
-        return state.wants_more(outcomes[0])
+        return _wants_more(state, outcomes[0], call)
 
     def before_sleep(_: tenacity.RetryCallState) -> float:
         response = as_outcome(outcomes[0])
@@ -508,3 +580,17 @@ def _retry(
         retry=wants_more, wait=before_sleep, sleep=CLOCK.sleep, reraise=True
     )
     return retrying(step)
+
+
+def _wants_more(
+    state: RetryState,
+    outcome: requests.Response | BaseException,
+    call: tenacity.RetryCallState,
+) -> bool:
+    """Judge an outcome; close its response when a strategy of the caller's raises."""
+    try:
+        return state.wants_more(outcome, call)
+    except BaseException:
+        if isinstance(response := as_outcome(outcome), RequestsResponse):
+            response.close()
+        raise

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from httpkit._core import header_fields, redaction
+from httpkit._core import rate_limit_fields, redaction
 from httpkit._core.clock import CLOCK
 from httpkit._core.filenames import printable
 from httpkit._core.urls import Origin
@@ -258,7 +258,7 @@ class ResumableUpload:
         policy = retry.RetryPolicy()
         asked: float | None = None
         if response is not None:
-            asked = header_fields.retry_after(response.headers, CLOCK.wall())
+            asked = rate_limit_fields.retry_after(response.headers, CLOCK.wall())
         if asked is not None and asked > policy.max_retry_after:
             raise self._incomplete(cause) from cause
         status = None if response is None else response.status_code

@@ -27,6 +27,7 @@ from httpkit._core import (
     filenames,
     header_fields,
     models,
+    rate_limit_fields,
     redaction,
     server_sent_events,
     urls,
@@ -303,7 +304,7 @@ def test_a_link_field_is_read_or_passed_over(value):
 @fuzzed(200)
 @given(st.dictionaries(st.sampled_from(["retry-after", "retry-after-ms", "date"]), field_values))
 def test_a_retry_after_is_a_time_or_nothing(fields):
-    wait = header_fields.retry_after(fields, 0.0)
+    wait = rate_limit_fields.retry_after(fields, 0.0)
 
     assert wait is None or wait >= 0
 
