@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import requests
 
-from httpkit._core import header_fields, models, redaction, types, urls
+from httpkit._core import models, rate_limit_fields, redaction, types, urls
 from httpkit._core.clock import CLOCK
 from httpkit._core.documents import MISSING, RawJSON, find, is_null, members_of, parsed, text
 from httpkit._diagnostics import error_reasons
@@ -275,7 +275,7 @@ class Operation:
             )
         asked = self.retry_after
         if response is not None:
-            asked = header_fields.retry_after(response.headers, CLOCK.wall())
+            asked = rate_limit_fields.retry_after(response.headers, CLOCK.wall())
         wait = self.options.interval if asked is None else asked
         self._check_wait(wait, begun)
         CLOCK.sleep(wait)

@@ -1102,6 +1102,9 @@ REFUSED = {
     "idempotency_header=… is no header name": (
         lambda _: httpkit.RetryPolicy(idempotency_header="a b")
     ),
+    "wait= returned no number of seconds: …": lambda w: w.api(
+        retry=httpkit.RetryPolicy(wait=lambda _: -1)
+    ).get("status/503"),
     "method=… is an invalid HTTP method": lambda w: w.api().request("GET IT", "echo"),
     (
         "header … cannot be sent: it must be str or bytes, in Latin-1, without line breaks or"
