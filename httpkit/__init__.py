@@ -64,6 +64,7 @@ from httpkit._policy.auth import (
 from httpkit._policy.dispatch import StatusDispatch, raising
 from httpkit._policy.limits import Limiter
 from httpkit._policy.retry import RetryEvent, RetryPolicy
+from httpkit._transport.adapter import Adapter
 from httpkit._version import __version__
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ if TYPE_CHECKING:
 __all__ = [
     "NO_AUTH",
     "APIKeyAuth",
+    "Adapter",
     "BadGatewayError",
     "BadRequestError",
     "BasicAuth",

@@ -10,6 +10,7 @@ from http.cookiejar import CookieJar
 from typing import Any, Self, Unpack
 
 import requests
+import urllib3
 from requests import adapters, auth, cookies, exceptions, models, sessions
 
 
@@ -28,6 +29,8 @@ _NAMES: dict[str, Any] = {
     "RequestsCookieJar": cookies.RequestsCookieJar,
     "BaseAdapter": adapters.BaseAdapter,
     "HTTPAdapter": adapters.HTTPAdapter,
+    "HTTPConnectionPool": urllib3.HTTPConnectionPool,
+    "_PoolManager": urllib3.PoolManager,
     "Self": Self,
     "Unpack": Unpack,
     "_t": _Aliases(),

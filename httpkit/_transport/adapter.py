@@ -49,7 +49,7 @@ class Adapter(HTTPAdapter):
 
     # A manager, its container of pools, its settings, and weak references to its pools by origin
     # and certificates. One tuple, so that no thread adds pools of earlier settings.
-    _known: tuple[Any, Any, Mapping[str, Any], Mapping[Any, ref[Any]]] = None, None, {}, {}
+    _known: Any = None, None, {}, {}
 
     @classmethod
     def replacing(cls, stock: HTTPAdapter, maxsize: int) -> Self:
@@ -220,6 +220,9 @@ class Adapter(HTTPAdapter):
             raise requests.ConnectTimeout(error, request=request) from error
 
 
+Adapter.__module__ = "httpkit"  # its public name, for pickles and tracebacks
+
+
 def _is_followed(manager: Any) -> bool:
     """Return whether a manager finds pools as urllib3 does, and marks those that it drops."""
     return (
@@ -238,8 +241,9 @@ def _snapshot(value: Any) -> Any:
 
 def is_as_defined(function: object, owner: type) -> bool:
     """Return whether a function is the original: a wrapper may copy its names, not its globals."""
+    names = globals() if owner is Adapter else vars(sys.modules[owner.__module__])
     return (
         type(function) is FunctionType
-        and function.__globals__ is vars(sys.modules[owner.__module__])
+        and function.__globals__ is names
         and not hasattr(function, "__wrapped__")
     )

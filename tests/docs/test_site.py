@@ -11,14 +11,13 @@ import pytest
 import httpkit
 from httpkit import testing
 from httpkit._policy import auth
-from httpkit._transport import adapter
 from tests.support.interop import require
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 REFERENCE = {page.stem: page.read_text("utf-8") for page in (DOCS / "reference").glob("*.md")}
-MODULES = (httpkit, testing, auth, adapter)
+MODULES = (httpkit, testing, auth)
 
 # What a class has for the house, not for its users; Pager and Strategy show it once.
 INNER = {
@@ -26,6 +25,7 @@ INNER = {
     *("can_change", "reject", "accept", "resign"),
     *("mismatch", "decode_error"),  # errors about a body, made for Resource and Pages
     *("matches", "respond", "sent", "sleep"),  # of `Script`, `Reply` and `FakeClock`
+    *("pool_at", "replacing"),  # of Adapter, for the fast path and the session
     *("apparent_encoding", "cookies", "is_redirect", "next", "close"),  # as in requests
 }
 

@@ -21,7 +21,6 @@ from httpkit import (
     StatusError,
     raising,
 )
-from httpkit._transport.adapter import Adapter
 from httpkit.testing import Sandbox, no_waiting, recorded_waits
 
 
@@ -206,7 +205,7 @@ def tests_of_an_sdk() -> None:
 
 def adapters(api: httpkit.Session, request: requests.PreparedRequest) -> None:
     """Ours takes what requests' own takes."""
-    adapter = Adapter(pool_maxsize=20, max_retries=0)
+    adapter = httpkit.Adapter(pool_maxsize=20, max_retries=0)
     api.mount("https://", adapter)
     assert_type(adapter.send(request, timeout=(5, 60)), requests.Response)
     old: HTTPAdapter = adapter
