@@ -6,6 +6,7 @@ import pathlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal, TypeAlias, cast
 
 from httpkit._core import header_fields
@@ -118,9 +119,17 @@ def is_media_type(text: object) -> bool:
     return bool(is_one) and header_fields.is_value(cast("str", text))
 
 
+@cache
+def _standard_types() -> mimetypes.MimeTypes:
+    """Return Python's own table, without what Windows' registry or /etc/mime.types change."""
+    return mimetypes.MimeTypes()
+
+
 def guess_type(name: str | None) -> str:
     """Return the media type of a file by its name, as it is on the disk."""
-    guessed, encoding = mimetypes.guess_type(name or "", strict=False)
+    guessed, encoding = _standard_types().guess_type(name or "", strict=False)
+    if not (guessed or encoding):
+        guessed, encoding = mimetypes.guess_type(name or "", strict=False)
     if encoding:
         return _COMPRESSED.get(encoding, _UNKNOWN_TYPE)
     return guessed or _UNKNOWN_TYPE

@@ -4,6 +4,7 @@ import base64
 import gc
 import hashlib
 import io
+import mimetypes
 import mmap
 import os
 import re
@@ -856,6 +857,20 @@ def test_an_encoder_is_sent_again_as_it_was(api, sandbox, path, is_monitored, na
         str(len(expected))
     }
     assert {request.headers["Content-Type"] for request in sandbox.requests} == {given.content_type}
+
+
+def test_a_type_is_guessed_whatever_the_system_says(api, sandbox, monkeypatch, tmp_path):
+    bent = mimetypes.MimeTypes()  # as where Excel is installed, or in a container without a table
+    bent.add_type("application/vnd.ms-excel", ".csv")
+    bent.add_type("application/x-own", ".own")
+    monkeypatch.setattr(mimetypes, "_db", bent)
+
+    for name in ("a.csv", "b.own"):
+        (tmp_path / name).write_bytes(SMALL)
+        api.upload("echo", tmp_path / name)
+
+    sent = [request.headers["Content-Type"] for request in sandbox.requests]
+    assert sent == ["text/csv", "application/x-own"]
 
 
 def test_an_encoder_brings_its_own_content_type(api, sandbox):
