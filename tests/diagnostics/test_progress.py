@@ -2,7 +2,6 @@
 
 import io
 import os
-import pty
 import re
 import subprocess
 import sys
@@ -33,6 +32,7 @@ def run(sandbox, stderr, **environment):
 
 
 def shown_in_a_terminal(sandbox, **environment):
+    pty = pytest.importorskip("pty", exc_type=ImportError)  # not on Windows
     ours, theirs = pty.openpty()
     try:
         run(sandbox, theirs, **environment)

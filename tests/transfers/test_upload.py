@@ -30,6 +30,7 @@ from httpkit._diagnostics.errors import (
     TransferError,
 )
 from httpkit.testing import FakeClock
+from tests.support.platforms import not_on_windows
 from tests.support.sockets import hang_up
 
 
@@ -693,7 +694,8 @@ def closed(path):
 @pytest.mark.parametrize(
     "make",
     [
-        lambda path: path.with_name("missing"), lambda path: path.parent, fifo, closed,
+        lambda path: path.with_name("missing"), lambda path: path.parent,
+        pytest.param(fifo, marks=not_on_windows("it has no mkfifo")), closed,
         lambda path: path.open(encoding="latin-1"),
     ],
     ids=["missing", "folder", "fifo", "closed", "text"],
