@@ -1,0 +1,326 @@
+"""Pages that are not as expected are errors with a path; nothing is lost and nothing repeated."""
+
+import json
+
+import pytest
+import requests
+
+import httpkit
+from httpkit import CursorPages, LinkPages, NextURLPages, NumberedPages, OffsetPages
+
+
+@pytest.fixture
+def serve(raw_server, make_response):
+    """Start a server of these documents, and return a session and the server."""
+    sessions = []
+
+    def start(*pages, **settings):
+        bodies = [page if isinstance(page, bytes) else json.dumps(page).encode() for page in pages]
+        server = raw_server(*[make_response(body=body) for body in bodies])
+        sessions.append(httpkit.Session(server.url, **{"retry": None, **settings}))
+        return sessions[-1], server
+
+    yield start
+    for session in sessions:
+        session.close()
+
+
+def sent(server):
+    return [json.loads(request.partition(b"\r\n\r\n")[2]) for request in server.requests]
+
+
+def collect(pages):
+    """Return the items of a list and the error that ended it."""
+    found = []
+    with pytest.raises(requests.RequestException) as caught:
+        found.extend(pages)
+    return found, caught.value
+
+
+@pytest.mark.parametrize(
+    "link",
+    [{"rel": "next"}, ["?page=2"], [], 2, True, 1.5, {"href": 3}],
+    ids=["object without href", "list", "empty list", "number", "true", "fraction", "href number"],
+)
+def test_a_next_link_of_another_type_is_an_error_after_the_items(serve, link):
+    api, server = serve({"items": [1], "next": link})
+
+    found, error = collect(api.paginate("list", NextURLPages(), items_at="items"))
+
+    assert found == [1]
+    assert isinstance(error, httpkit.PaginationError)
+    assert "page 1 of list: at 'next' there is" in str(error)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("pages", "document"),
+    [
+        (NextURLPages("links.next"), {"links": [{"rel": "next", "href": "?page=2"}]}),
+        (NextURLPages("meta.next"), {"meta": "text"}),
+        (CursorPages("paging.next"), {"paging": [{"next": "c"}]}),
+        (CursorPages("paging.next"), {"paging": 5}),
+        (NumberedPages(total="meta.pages"), {"meta": [{"pages": 2}]}),
+    ],
+    ids=["links in an array", "text", "cursor in an array", "number", "total in an array"],
+)
+def test_a_path_that_leads_into_something_else_is_an_error(serve, pages, document):
+    api, _ = serve({"items": [1], **document})
+
+    found, error = collect(api.paginate("list", pages, items_at="items"))
+
+    assert found == [1]
+    assert isinstance(error, httpkit.PaginationError)
+    assert "invalid path" in str(error)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [{}, {"links": None}, {"links": {}}, {"links": []}, {"links": {"next": None}}],
+    ids=["no links", "null", "empty", "PHP's empty object", "null within"],
+)
+def test_an_absent_or_null_link_is_the_end(serve, document):
+    api, server = serve({"items": [1], **document})
+
+    assert list(api.paginate("list", NextURLPages("links.next"), items_at="items")) == [1]
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("items_at", "document", "expected"),
+    [
+        ("edges.*.node", {"edges": [{"node": 1}, {"node": 2}]}, [1, 2]),
+        ("pages.*", {"pages": {"a": 1, "b": 2}}, [1, 2]),
+        ("*", {"a": 1, "b": 2}, [1, 2]),
+        ("*.*", [[1], [2, 3]], [1, 2, 3]),
+        ("groups.*.items.*", {"groups": [{"items": [1]}, {"items": []}, {"items": [2]}]}, [1, 2]),
+        ("data.items?", {}, []),
+        ("data.items?", {"data": None}, []),
+        ("data.items?", {"data": {"items": None}}, []),
+        ("data.items?", {"data": {"items": [1]}}, [1]),
+        ("edges.*.node?", {}, []),
+        ("edges.*.node?", {"edges": [{"node": 1}]}, [1]),
+    ],
+)
+@pytest.mark.parametrize("decode", [None, requests.Response.json], ids=["JSON", "decode="])
+def test_items_are_found_by_every_member_and_may_be_missing(
+    serve, items_at, document, expected, decode
+):
+    api, _ = serve(document)
+    options = {} if decode is None else {"decode": decode}
+
+    assert list(api.paginate("list", items_at=items_at, **options)) == expected
+
+
+@pytest.mark.parametrize(
+    ("items_at", "document"),
+    [
+        ("data.items", {}),
+        ("data.items", {"data": None}),
+        ("edges.*.node", {"edges": [{"node": 1}, {"cursor": "x"}]}),
+        ("edges.*.node?", {"edges": [{"node": 1}, {"cursor": "x"}]}),
+        ("edges.*.node?", {"edges": "text"}),
+        ("data?", {"data": "text"}),
+        ("data?", {"data": {"a": 1}}),
+    ],
+)
+def test_items_that_are_not_there_are_a_decode_error(serve, items_at, document):
+    api, _ = serve(document)
+
+    with pytest.raises(httpkit.DecodeError, match="page 1, looking at"):
+        list(api.paginate("list", items_at=items_at))
+
+
+def test_a_cursor_goes_to_a_path_in_the_document_and_leaves_the_rest(serve):
+    api, server = serve({"items": [1], "next": {"k": [1.5]}}, {"items": [2]})
+    asked = {"page": {"size": 1}, "q": "a"}
+    pages = CursorPages("next", "page.after")
+
+    found = list(api.paginate("search", pages, json=asked, items_at="items"))
+
+    assert found == [1, 2]
+    assert sent(server) == [asked, {"page": {"size": 1, "after": {"k": [1.5]}}, "q": "a"}]
+    assert asked == {"page": {"size": 1}, "q": "a"}
+
+
+def test_an_offset_in_a_document_is_a_number_and_begins_where_the_document_says(serve):
+    api, server = serve({"items": [1], "total": 5}, {"items": [2], "total": 5})
+    pages = OffsetPages("from", "size", limit=1, total="total")
+
+    found = api.paginate("search", pages, json={"from": 3}, items_at="items")
+
+    assert list(found) == [1, 2]
+    assert sent(server) == [{"from": 3, "size": 1}, {"from": 4, "size": 1}]
+
+
+def test_a_cursor_may_go_into_the_query_beside_a_document(serve):
+    api, server = serve({"items": [1], "next": "c"}, {"items": [2]})
+    pages = CursorPages("next", "after", into="query")
+
+    assert list(api.paginate("search", pages, json={"q": 1}, items_at="items")) == [1, 2]
+    assert server.requests[1].startswith(b"POST /search?after=c ")
+    assert sent(server) == [{"q": 1}] * 2
+
+
+def test_a_method_may_be_given(serve):
+    api, server = serve([1])
+
+    assert list(api.paginate("search", json={}, method="GET")) == [1]
+    assert server.requests[0].startswith(b"GET /search ")
+
+
+def test_a_cursor_in_a_document_that_repeats_is_a_loop(serve):
+    api, server = serve({"items": [1], "next": "c"})
+
+    found, error = collect(api.paginate("s", CursorPages("next"), json={}, items_at="items"))
+
+    assert "pagination loop" in str(error)
+    assert (found, len(server.requests)) == ([1, 1], 2)
+
+
+def test_a_failed_page_of_a_document_list_is_resumed_by_its_error(serve):
+    api, server = serve({"items": [1], "next": "c"}, b"<html>", {"items": [2]})
+    found = api.paginate("s", CursorPages("next"), json={}, items_at="items")
+
+    _, error = collect(found)
+
+    assert list(found.resume(error)) == [2]
+    assert sent(server)[1:] == [{"cursor": "c"}] * 2
+
+
+@pytest.mark.parametrize("at", ["s", "s?cursor=c", '{"list": "other", "next": {}}', "{", "{}"])
+def test_a_document_list_is_resumed_by_its_own_token_only(serve, at):
+    api, server = serve({"items": []})
+
+    with pytest.raises(httpkit.ConfigurationError):
+        api.paginate("s", CursorPages("next"), json={}, items_at="items").resume(at)
+
+    assert server.requests == []
+
+
+def test_a_token_of_another_document_is_refused(serve):
+    api, _ = serve({"items": [1], "next": "c"})
+    pages = CursorPages("next")
+    token = next(api.paginate("s", pages, json={"q": 1}, items_at="items").pages()).next_token
+
+    with pytest.raises(httpkit.ConfigurationError, match=r"not a page\.next_token of this list"):
+        api.paginate("s", pages, json={"q": 2}, items_at="items").resume(token)
+
+
+def test_document_and_credentials_do_not_follow_a_link_to_another_origin(raw_server, make_response):
+    away = raw_server(make_response(body=b'{"items": [2]}'))
+    body = json.dumps({"items": [1], "next": f"{away.url}/more"}).encode()
+    home = raw_server(make_response(body=body))
+
+    with httpkit.Session(home.url, retry=None, auth=httpkit.BearerAuth("session-token-1")) as api:
+        query = {"password": "document-secret-1"}
+        found = list(api.paginate("s", NextURLPages(), json=query, items_at="items"))
+
+    assert found == [1, 2]
+    assert b"document-secret-1" in home.requests[0]
+    assert b"secret-1" not in away.requests[0]
+    assert b"session-token-1" not in away.requests[0]
+
+
+@pytest.mark.parametrize(
+    ("field", "total"),
+    [("0-1/2", 2), ("items 0-1/2", 2), ("0-1/*", None), ("*/2", 2), ("bytes 0-1/2", 2)],
+)
+def test_a_total_is_read_from_content_range(raw_server, make_response, field, total):
+    server = raw_server(
+        make_response(body=b"[1, 2]", content_range=field), make_response(body=b"[]")
+    )
+    pages = OffsetPages(limit=2, total="header:Content-Range")
+
+    with httpkit.Session(server.url, retry=None) as api:
+        assert list(api.paginate("list", pages)) == [1, 2]
+
+    assert len(server.requests) == (1 if total else 2)
+
+
+@pytest.mark.parametrize(
+    "pages",
+    [
+        LinkPages(last="last"),
+        NextURLPages(last="last"),
+        CursorPages("next", last="last"),
+        NumberedPages(last="last"),
+        OffsetPages(last="last"),
+    ],
+    ids=lambda pages: type(pages).__name__,
+)
+def test_every_pager_ends_where_last_is_true(serve, pages):
+    api, server = serve({"items": [1], "last": True, "next": "?page=2"})
+
+    assert list(api.paginate("list", pages, items_at="items")) == [1]
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("pages", [LinkPages(more="more"), NextURLPages(more="more")], ids=repr)
+def test_more_without_a_link_is_an_error(serve, pages):
+    api, _ = serve({"items": [1], "more": True})
+
+    found, error = collect(api.paginate("list", pages, items_at="items"))
+
+    assert found == [1]
+    assert "no link to the next page" in str(error)
+
+
+QUERY = "query($after: String) { films(after: $after) { nodes { id } pageInfo { endCursor } } }"
+
+
+@pytest.mark.parametrize(
+    ("connection", "error"),
+    [
+        ({"nodes": [1]}, "no hasNextPage"),
+        ({"nodes": [1], "pageInfo": None}, "no hasNextPage"),
+        ({"nodes": [1], "pageInfo": {"endCursor": "c"}}, "no hasNextPage"),
+        ({"nodes": [1], "pageInfo": {"hasNextPage": True, "endCursor": None}}, "no endCursor"),
+    ],
+)
+def test_a_connection_without_page_info_is_an_error_after_its_nodes(serve, connection, error):
+    api, _ = serve({"data": {"films": connection}})
+
+    found, raised = collect(api.paginate_graphql(QUERY, at="films"))
+
+    assert found == [1]
+    assert isinstance(raised, httpkit.PaginationError)
+    assert error in str(raised)
+
+
+def test_errors_of_a_connection_are_errors(serve):
+    api, _ = serve({"data": {"films": None}, "errors": [{"message": "no films"}]})
+
+    with pytest.raises(httpkit.GraphQLError, match="no films"):
+        list(api.paginate_graphql(QUERY, at="films"))
+
+
+def test_a_connection_without_nodes_and_edges_is_a_decode_error(serve):
+    api, _ = serve({"data": {"films": {"totalCount": 3}}})
+
+    with pytest.raises(httpkit.DecodeError, match="neither nodes nor edges"):
+        list(api.paginate_graphql(QUERY, at="films"))
+
+
+def test_a_connection_is_retried_like_a_get(raw_server, make_response):
+    page = {"data": {"films": {"nodes": [1], "pageInfo": {"hasNextPage": False}}}}
+    server = raw_server(None, make_response(body=json.dumps(page).encode()))
+
+    with httpkit.Session(server.url) as api:
+        assert list(api.paginate_graphql(QUERY, at="films")) == [1]
+
+
+def test_what_decode_cannot_read_is_a_decode_error_of_its_page(serve):
+    api, _ = serve(b"<html>")
+
+    with pytest.raises(httpkit.DecodeError, match="page 1"):
+        list(api.paginate("list", decode=lambda response: int(response.text)))
+
+
+def test_decoded_items_become_models(serve):
+    api, _ = serve(b"id\n1\n2")
+
+    def decode(response):
+        return [{"id": int(line)} for line in response.text.split()[1:]]
+
+    assert list(api.paginate("list", decode=decode, model=lambda row: row["id"] * 2)) == [2, 4]
