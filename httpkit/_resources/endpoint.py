@@ -251,17 +251,17 @@ class Endpoint(Generic[T]):
 
     @overload
     def _call(
-        self, method: str, url: str, on_status: None = None, *, id: object = NOT_GIVEN,
+        self, method: str, url: str, on_status: None = None, /, *, id: object = NOT_GIVEN,
         **options: Unpack[_CallOptions],
     ) -> Response: ...  # fmt: skip
     @overload
     def _call(
-        self, method: str, url: str, on_status: Mapping[int, Callable[[Any], object]], *,
+        self, method: str, url: str, on_status: Mapping[int, Callable[[Any], object]], /, *,
         id: object = NOT_GIVEN, **options: Unpack[_CallOptions],
     ) -> object: ...  # fmt: skip
     def _call(
         self, method: str, url: str, on_status: Mapping[int, Callable[[Any], object]] | None = None,
-        *, id: object = NOT_GIVEN, **options: Unpack[_CallOptions],
+        /, *, id: object = NOT_GIVEN, **options: Unpack[_CallOptions],
     ) -> object:  # fmt: skip
         check_known(cast("dict[str, Any]", options), _Known)
         path = None if id is NOT_GIVEN else {"id": checked_id(id)}

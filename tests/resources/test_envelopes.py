@@ -1,0 +1,646 @@
+"""What resources of real APIs need: envelopes, singletons, 201, 202, 207, ids, models per call."""
+
+import enum
+import json
+import operator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from uuid import UUID
+
+import pytest
+import requests
+
+import httpkit
+from httpkit.testing import recorded_waits
+
+
+@dataclass
+class Product:
+    title: str
+    id: int | None = None
+
+
+@dataclass
+class Title:
+    title: str
+
+
+class Number:
+    """An integer of another library, such as numpy's."""
+
+    def __index__(self):
+        return 7
+
+
+class Colour(enum.Enum):
+    RED = "red"
+    SEVEN = 7
+    PAIR = (1, 2)
+
+
+@pytest.fixture
+def serve(raw_server):
+    """Start a server of these responses, and return a session and the server."""
+    sessions = []
+
+    def start(*replies, **settings):
+        server = raw_server(*replies)
+        sessions.append(httpkit.Session(server.url, **{"retry": None, **settings}))
+        return sessions[-1], server
+
+    yield start
+    for session in sessions:
+        session.close()
+
+
+@pytest.fixture
+def reply(make_response):
+    def make(document=None, status="200 OK", **fields):
+        body = b"" if document is None else json.dumps(document).encode()
+        return make_response(status, body, **fields)
+
+    return make
+
+
+def lines(server):
+    return [request.split(b" HTTP", 1)[0].decode() for request in server.requests]
+
+
+def sent(request):
+    return json.loads(request.partition(b"\r\n\r\n")[2])
+
+
+# Envelopes
+
+
+WRAPPED = {"product": {"title": "Hat", "id": 1}}
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda products: products.create({"title": "Hat"}),
+        lambda products: products.replace(1, {"title": "Hat"}),
+        lambda products: products.update(1, {"title": "Hat"}),
+    ],
+    ids=["create", "replace", "update"],
+)
+def test_an_envelope_wraps_what_is_sent_and_unwraps_what_comes_back(serve, reply, call):
+    api, server = serve(reply(WRAPPED))
+
+    product = call(api.resource("products", Product, envelope="product"))
+
+    assert product == Product("Hat", 1)
+    assert sent(server.requests[0]) == {"product": {"title": "Hat"}}
+
+
+def test_an_envelope_that_is_missing_in_a_response_is_a_decode_error(serve, reply):
+    api, _ = serve(reply({"title": "Hat"}))
+
+    with pytest.raises(httpkit.DecodeError, match="nothing at 'product'"):
+        api.resource("products", Product, envelope="product").get(1)
+
+
+def test_lists_go_by_items_at_and_forms_have_brackets(serve, reply):
+    api, server = serve(reply({"products": [{"title": "Hat"}]}), reply(WRAPPED))
+    products = api.resource("products", Product, envelope="product", items_at="products", form=True)
+
+    assert list(products.list()) == [Product("Hat")]
+    products.create({"title": "Hat"})
+
+    assert server.requests[1].endswith(b"product%5Btitle%5D=Hat")
+
+
+def test_what_was_sent_comes_back_without_its_envelope(serve, reply):
+    api, _ = serve(reply(status="204 No Content"))
+
+    created = api.resource("products", Product, envelope="product").create({"title": "Hat"})
+
+    assert created == Product("Hat")
+
+
+# Singletons
+
+
+class Repos(httpkit.Resource[dict]):
+    settings = httpkit.Singleton("settings", Title)
+
+
+class User(httpkit.Singleton[Title]):
+    keys = httpkit.Resource("keys")
+
+
+class Hub(httpkit.Session):
+    user = User("user", Title)
+    repos = Repos("repos")
+
+
+def test_a_singleton_has_no_id(raw_server, reply):
+    server = raw_server(reply({"title": "Ada"}))
+
+    with Hub(server.url, retry=None) as hub:
+        results = [
+            hub.user.get(),
+            hub.user.replace({"title": "Ada"}),
+            hub.user.update({"title": "Ada"}),
+            hub.repos("a/b").settings.get(),
+            hub.user.delete(),
+        ]
+        hub.user.keys.create({"key": "ssh"})
+
+    assert results == [Title("Ada")] * 4 + [None]
+    assert lines(server) == [
+        "GET /user", "PUT /user", "PATCH /user", "GET /repos/a%2Fb/settings", "DELETE /user",
+        "POST /user/keys",
+    ]  # fmt: skip
+
+
+def test_a_singleton_shows_where_it_is():
+    hub = Hub("https://api.example.com")
+
+    assert repr(hub.user) == "<User 'user' of Title>"
+    assert "PATCH user" in hub.user._repr_html_()
+    assert "repos/7/settings" in repr(hub.repos(7).settings)
+
+
+def test_a_singleton_cannot_hide_what_every_one_has():
+    with pytest.raises(httpkit.ConfigurationError, match="'update'"):
+        type("Mine", (httpkit.Singleton,), {"update": httpkit.Resource("x")})
+
+
+# A model for one call
+
+
+def test_a_call_may_have_a_model_of_its_own(serve, reply):
+    api, _ = serve(reply({"title": "Hat"}), reply({"title": "Hat"}), reply([{"title": "Hat"}]))
+    products = api.resource("products", Product)
+
+    assert products.get(1, model=Title) == Title("Hat")
+    assert products.fetch(1, model=Title).item == Title("Hat")
+    assert list(products.list(model=Title)) == [Title("Hat")]
+
+
+def test_a_part_of_a_response_is_decoded(serve, reply):
+    api, _ = serve(reply({"data": {"user": {"title": "Ada"}}}))
+    response = api.get("x")
+
+    assert response.decode(Title, at="data.user") == Title("Ada")
+    with pytest.raises(httpkit.DecodeError, match=r"nothing at 'data\.users'"):
+        response.decode(Title, at="data.users")
+
+
+# Created and accepted
+
+
+def test_a_201_with_a_location_and_no_body_gives_the_new_item(serve, reply):
+    api, server = serve(
+        reply(status="201 Created", location="/products/9"), reply({"title": "Hat", "id": 9})
+    )
+
+    created = api.resource("products", Product).create(
+        {"title": "Hat"}, headers={"X-Tenant": "a"}, idempotency_key="k"
+    )
+
+    assert created == Product("Hat", 9)
+    assert lines(server) == ["POST /products", "GET /products/9"]
+    assert b"X-Tenant: a" in server.requests[1]
+    assert b"dempotency" not in server.requests[1]
+
+
+def test_a_location_at_another_origin_gets_no_credentials(raw_server, serve, reply):
+    away = raw_server(reply({"title": "Hat"}))
+    home = raw_server(reply(status="201 Created", location=f"{away.url}/products/9"))
+
+    with httpkit.Session(retry=None, auth=httpkit.BearerAuth("session-token-1")) as api:
+        products = api.resource(f"{home.url}/products", Product)
+        products.create({"title": "Hat"}, headers={"X-Key": "call-key-1"})
+
+    assert b"session-token-1" in home.requests[0]
+    assert b"token-1" not in away.requests[0]
+    assert b"call-key-1" not in away.requests[0]
+
+
+def test_a_new_item_that_cannot_be_fetched_is_still_said_to_be_there(serve, reply):
+    api, _ = serve(reply(status="201 Created", location="/products/9"), reply({}, "403 Forbidden"))
+
+    with pytest.raises(httpkit.ForbiddenError) as caught:
+        api.resource("products", Product).create({"title": "Hat"})
+
+    assert any("was created: it is at /products/9" in note for note in caught.value.__notes__)
+
+
+@pytest.mark.parametrize("field", ["location", "operation-location", "azure-asyncoperation"])
+@pytest.mark.parametrize("document", [None, {"title": "half an item", "status": "Running"}])
+def test_a_202_names_the_url_to_poll(serve, reply, field, document):
+    api, server = serve(reply(document, "202 Accepted", **{field: "/jobs/7"}))
+
+    with pytest.raises(httpkit.OperationPendingError) as caught:
+        api.resource("products", Product).create({"title": "Hat"})
+
+    assert caught.value.url == f"{server.url}/jobs/7"
+
+
+def test_a_202_with_the_item_and_no_url_is_the_item(serve, reply):
+    api, _ = serve(reply({"title": "Hat"}, "202 Accepted"))
+
+    assert api.resource("products", Product).create({"title": "Hat"}) == Product("Hat")
+
+
+def test_update_reads_the_item_again_with_the_same_parameters(serve, reply):
+    api, server = serve(reply(status="204 No Content"), reply({"title": "Hat"}))
+
+    api.resource("products", Product).update(1, {}, params={"fields": "title"})
+
+    assert lines(server) == ["PATCH /products/1?fields=title", "GET /products/1?fields=title"]
+
+
+# Deleting
+
+
+def test_what_is_missing_may_be_deleted(serve, reply):
+    api, _ = serve(reply({}, "404 Not Found"))
+    products = api.resource("products")
+
+    assert products.delete(1, missing_ok=True) is None
+    with pytest.raises(httpkit.NotFoundError):
+        products.delete(1)
+
+
+@pytest.mark.parametrize("lost", [None, "502 Bad Gateway", "504 Gateway Timeout"])
+def test_a_delete_whose_response_was_lost_was_done(serve, reply, lost):
+    seen = []
+    api, server = serve(
+        None if lost is None else reply({}, lost),
+        reply({}, "404 Not Found"),
+        retry=httpkit.RetryPolicy(on_retry=seen.append),
+    )
+
+    assert api.resource("products").delete(1) is None
+    assert (len(server.requests), len(seen)) == (2, 1)
+
+
+def test_a_404_after_a_refusal_is_a_404(serve, reply):
+    api, _ = serve(reply({}, "503 Service Unavailable"), reply({}, "404 Not Found"), retry=3)
+
+    with pytest.raises(httpkit.NotFoundError):
+        api.resource("products").delete(1)
+
+
+# Many at once
+
+
+ROWS = [
+    {"status": 201, "body": {"title": "Hat", "id": 1}},
+    {"status": 422, "error": {"message": "no title"}},
+    {"status": "200 OK", "item": {"title": "Cap"}},
+]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        ROWS,
+        {"results": ROWS},
+        {"errors": True, "items": [{"index": row} for row in ROWS]},
+        {"responses": [{"id": n, **row} for n, row in enumerate(ROWS)]},
+    ],
+    ids=["list", "results", "Elasticsearch", "Graph"],
+)
+def test_a_207_gives_a_result_for_each_item(serve, reply, document):
+    api, server = serve(reply(document, "207 Multi-Status"))
+
+    results = api.resource("products", Product).bulk("PATCH", [{}, {}, {}], url="bulk")
+
+    assert [(r.status, r.ok, r.item) for r in results] == [
+        (201, True, Product("Hat", 1)),
+        (422, False, None),
+        (200, True, Product("Cap")),
+    ]
+    assert results[1].error == "no title"
+    assert lines(server) == ["PATCH /products/bulk"]
+
+
+def test_create_many_gives_no_failed_row_as_an_item(serve, reply):
+    api, _ = serve(reply(ROWS, "207 Multi-Status"))
+
+    with pytest.raises(httpkit.PartialFailureError, match="1 of 3 items failed") as caught:
+        api.resource("products", Product).create_many([{}, {}, {}])
+
+    assert [result.ok for result in caught.value.results] == [True, False, True]
+
+
+def test_create_many_answered_207_without_a_failure_gives_the_items(serve, reply):
+    api, _ = serve(reply([ROWS[0], ROWS[2]], "207 Multi-Status"))
+
+    made = api.resource("products", Product).create_many([{}, {}])
+
+    assert made == [Product("Hat", 1), Product("Cap")]
+
+
+def test_an_envelope_names_many_as_lists_do(serve, reply):
+    api, server = serve(reply({"tickets": [{"title": "a"}]}))
+    tickets = api.resource("tickets", Title, envelope="ticket", items_at="tickets")
+
+    assert tickets.create_many([{"title": "a"}]) == [Title("a")]
+    assert sent(server.requests[0]) == {"tickets": [{"title": "a"}]}
+
+
+# Ids
+
+
+@pytest.mark.parametrize(
+    ("id", "segment"),
+    [
+        ("a b", "a%20b"),
+        (7, "7"),
+        (Number(), "7"),
+        (UUID(int=7), str(UUID(int=7))),
+        (date(2026, 11, 30), "2026-11-30"),
+        (datetime(2026, 11, 30, 12, tzinfo=UTC), "2026-11-30T12%3A00%3A00%2B00%3A00"),
+        (Colour.RED, "red"),
+        (Colour.SEVEN, "7"),
+    ],
+)
+def test_an_id_is_text_a_number_or_a_date(serve, reply, id, segment):
+    api, server = serve(reply({}))
+
+    api.resource("things").get(id)
+
+    assert lines(server) == [f"GET /things/{segment}"]
+
+
+@pytest.mark.parametrize(
+    "id", [None, True, False, 1.5, [1], {"id": 1}, (1,), object(), Colour.PAIR, operator.index]
+)
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda things, key: things.get(key),
+        lambda things, key: things.delete(key),
+        lambda things, key: things(key),
+        lambda things, key: things.request("POST", "{id}/act", id=key),
+    ],
+    ids=["get", "delete", "call", "request"],
+)
+def test_anything_else_is_no_id(serve, reply, call, id):
+    api, server = serve(reply({}))
+
+    with pytest.raises(httpkit.ConfigurationError, match="id="):
+        call(api.resource("things"), id)
+
+    assert server.requests == []
+
+
+# Items beside their list
+
+
+class Issues(httpkit.Resource[dict]):
+    comments = httpkit.Resource("comments", item_path="../comments/{id}")
+
+
+class ManyRepos(httpkit.Resource[dict]):
+    issues = Issues("issues")
+
+
+class GitHub(httpkit.Session):
+    repos = ManyRepos("user/repos", item_path="repos/{+id}")
+
+
+def test_an_item_may_be_beside_its_list(raw_server, reply):
+    server = raw_server(reply({}), reply([]))
+
+    with GitHub(server.url, retry=None) as hub:
+        comments = hub.repos("a/b").issues(7).comments
+        comments.update(1, {"body": "x"})
+        list(comments.list())
+
+    assert lines(server) == [
+        "PATCH /repos/a/b/issues/comments/1",
+        "GET /repos/a/b/issues/7/comments",
+    ]
+
+
+# Options
+
+
+@pytest.mark.parametrize("name", ["on_status", "path", "stream", "raise_for_status"])
+def test_a_keyword_that_a_resource_does_not_know_is_a_type_error(serve, reply, name):
+    api, server = serve(reply({}))
+    things = api.resource("things")
+
+    for call in (things.get, things.fetch, things.delete, things.exists):
+        with pytest.raises(TypeError, match=name):
+            call(1, **{name: {}})
+
+    assert server.requests == []
+
+
+def test_options_of_a_request_reach_it(serve, reply):
+    api, server = serve(None, reply({}), retry=None)
+
+    api.resource("things").get(1, retry=2, cookies={"a": "b"}, verify=True)
+
+    assert len(server.requests) == 2
+    assert b"Cookie: a=b" in server.requests[1]
+
+
+# Long-running operations
+
+
+@pytest.fixture
+def waits():
+    with recorded_waits() as recorded:
+        yield recorded
+
+
+def test_azures_operation_ends_with_the_resource(serve, reply, waits):
+    api, server = serve(
+        reply({"title": "new"}, "201 Created", azure_asyncoperation="/ops/1", location="/no"),
+        reply({"status": "InProgress"}, retry_after="7"),
+        reply({"status": "Succeeded"}),
+        reply({"title": "Hat"}),
+    )
+
+    made = api.poll(api.put("things/1", json={}), model=Title)
+
+    assert made == Title("Hat")
+    assert lines(server)[1:] == ["GET /ops/1", "GET /ops/1", "GET /things/1"]
+    assert waits == [1.0, 7.0]
+
+
+def test_an_operation_location_ends_with_its_document(serve, reply):
+    api, _ = serve(
+        reply(status="202 Accepted", operation_location="/ops/1"),
+        reply({"status": "notStarted"}),
+        reply({"status": "succeeded", "result": 5}),
+    )
+
+    assert api.poll(api.post("analyze"))["result"] == 5
+
+
+def test_a_202_with_a_location_ends_with_the_final_body(serve, reply):
+    api, server = serve(
+        reply(status="202 Accepted", location="/jobs/1"),
+        reply(status="202 Accepted", location="/jobs/2"),
+        reply({"title": "Hat", "status": "active"}),
+    )
+
+    assert api.poll(api.post("things"), model=Title) == Title("Hat")
+    assert lines(server)[1:] == ["GET /jobs/1", "GET /jobs/2"]
+
+
+def test_googles_operation_ends_with_its_response(serve, reply):
+    api, server = serve(
+        reply({"name": "operations/7"}),
+        reply({"name": "operations/7", "done": False}),
+        reply({"name": "operations/7", "done": True, "response": {"title": "Hat"}}),
+    )
+
+    assert api.poll(api.post("things"), model=Title) == Title("Hat")
+    assert lines(server)[1:] == ["GET /operations/7"] * 2
+
+
+def test_googles_error_is_a_failure_in_its_words(serve, reply):
+    failed = {"name": "operations/7", "done": True, "error": {"code": 8, "message": "no quota"}}
+    api, _ = serve(reply({"name": "operations/7"}), reply(failed))
+
+    with pytest.raises(httpkit.OperationFailedError, match="no quota") as caught:
+        api.poll(api.post("things"))
+
+    assert caught.value.detail == "no quota"
+
+
+def test_a_resource_that_is_provisioned_is_polled_itself(serve, reply):
+    api, _ = serve(
+        reply({"properties": {"provisioningState": "Creating"}}, "201 Created"),
+        reply({"properties": {"provisioningState": "Updating"}}),
+        reply({"title": "Hat", "properties": {"provisioningState": "Succeeded"}}),
+    )
+
+    assert api.poll(api.put("things/1", json={}), model=Title) == Title("Hat")
+
+
+@pytest.mark.parametrize("status", ["200 OK", "201 Created"])
+def test_a_post_without_an_operation_is_done(serve, reply, status):
+    api, server = serve(reply({"title": "Hat", "status": "pending"}, status))
+
+    assert api.poll(api.post("things"), model=Title) == Title("Hat")
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("end", ["204 No Content", "404 Not Found"])
+def test_a_delete_ends_with_204_or_404(serve, reply, end):
+    api, _ = serve(
+        reply(status="202 Accepted", location="/ops/1"),
+        reply(status="202 Accepted"),
+        reply(status=end),
+    )
+
+    assert api.poll(api.delete("things/1")) is None
+
+
+def test_a_status_may_be_anywhere_and_its_words_anything(serve, reply):
+    api, _ = serve(
+        reply({"job": {"phase": "Brewing"}}), reply({"job": {"phase": "POURED"}, "cups": 2})
+    )
+
+    result = api.poll("jobs/1", status_at="job.phase", done={"poured"}, failed={"spilt"})
+
+    assert result["cups"] == 2
+
+
+def test_a_new_operation_and_a_busy_server_are_waited_for(serve, reply, waits):
+    api, server = serve(
+        reply(status="202 Accepted", location="/ops/1"),
+        reply({}, "404 Not Found"),
+        reply({}, "503 Service Unavailable", retry_after="9"),
+        reply({"title": "Hat"}),
+    )
+
+    assert api.poll(api.post("things"), model=Title) == Title("Hat")
+    assert waits == [1.0, 1.0, 9.0]
+    assert len(server.requests) == 4
+
+
+def test_an_operation_that_disappears_is_a_404(serve, reply):
+    api, _ = serve(
+        reply(status="202 Accepted", location="/ops/1"),
+        reply({"status": "running"}),
+        reply({}, "404 Not Found"),
+    )
+
+    with pytest.raises(httpkit.NotFoundError):
+        api.poll(api.post("things"))
+
+
+def test_an_operation_that_never_ends_leaves_its_url(serve, reply, waits):
+    api, server = serve(reply({"status": "running"}))
+
+    with pytest.raises(httpkit.DeadlineExceededError) as caught:
+        api.poll("jobs/1", interval=20, deadline=50)
+
+    assert caught.value.url == f"{server.url}/jobs/1"
+    assert waits == [20, 20]
+
+
+def test_html_is_a_decode_error(serve, make_response):
+    api, _ = serve(make_response(body=b"<html>Please log in"))
+
+    with pytest.raises(httpkit.DecodeError):
+        api.poll("jobs/1")
+
+
+def test_success_without_a_result_is_a_decode_error_for_a_model(serve, reply):
+    done = {"name": "operations/7", "done": True}
+    api, _ = serve(reply(done))
+
+    with pytest.raises(httpkit.DecodeError):
+        api.poll("operations/7", model=Title)
+
+
+def test_a_failure_pickles_and_holds_no_secret(serve, reply):
+    api, _ = serve(
+        reply({"status": "failed", "error": {"message": "token=session-token-1 is bad"}}),
+        auth=httpkit.BearerAuth("session-token-1"),
+    )
+
+    with pytest.raises(httpkit.OperationFailedError) as caught:
+        api.poll("jobs/1")
+
+    assert "session-token-1" not in str(caught.value)
+
+
+def test_an_operation_at_another_origin_gets_no_credentials(raw_server, reply):
+    away = raw_server(reply({"title": "Hat"}))
+    home = raw_server(reply(status="202 Accepted", location=f"{away.url}/ops/1"))
+
+    with httpkit.Session(retry=None, auth=httpkit.BearerAuth("session-token-1")) as api:
+        api.poll(api.post(f"{home.url}/things"))
+
+    assert b"session-token-1" not in away.requests[0]
+
+
+def test_a_bar_counts_the_requests(serve, reply):
+    seen = []
+    api, _ = serve(reply({"status": "running"}), reply({"status": "running"}), reply({"a": 1}))
+
+    api.poll("jobs/1", progress=lambda progress: seen.append(progress.done))
+
+    assert seen[-1] == 2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"interval": -1}, {"deadline": 0}, {"done": "ready"}, {"status_at": ""}, {"progress": "x"}],
+    ids=repr,
+)
+def test_options_of_a_poll_that_are_invalid_are_refused_before_anything_is_sent(
+    serve, reply, options
+):
+    api, server = serve(reply({}))
+
+    with pytest.raises((ValueError, TypeError)):
+        api.poll("jobs/1", **options)
+
+    assert server.requests == []
+    assert issubclass(httpkit.OperationFailedError, requests.RequestException)
