@@ -57,6 +57,10 @@ class UnsupportedModelError(TypeError):
     """Nothing can be decoded into this model; the message says what to do."""
 
 
+class UnresolvedModelError(UnsupportedModelError):
+    """A name in this model is not defined, or not yet."""
+
+
 def decode(body: bytes, model: Callable[..., T]) -> T:
     """Decode strict JSON (RFC 8259) into a model.
 
@@ -77,28 +81,24 @@ def decode(body: bytes, model: Callable[..., T]) -> T:
     return build(_decode_native(body, Any), model)
 
 
-def check(model: object) -> bool:
+def check(model: object) -> None:
     """Judge a model before anything is sent.
 
-    Returns:
-        Whether it is known to be good; False where its references cannot be resolved yet.
-
     Raises:
+        UnresolvedModelError: A name in it is not defined yet.
         UnsupportedModelError: Nothing can be decoded into it.
     """
     if typing.get_origin(model) is None and not callable(model):
-        if not hasattr(model, "validate_json"):
-            raise UnsupportedModelError(
-                f"model={model!r} must be a class, a generic type or a callable"
-            )
-        return True
+        if hasattr(model, "validate_json"):
+            return
+        raise UnsupportedModelError(
+            f"model={model!r} must be a class, a generic type or a callable"
+        )
     try:
-        if _pydantic_validator(model) is not None or not _is_native(model):
-            return True
-        _check_native(model)
-    except NameError:  # a class that is defined further down
-        return False
-    return True
+        if _pydantic_validator(model) is None and _is_native(model):
+            _check_native(model)
+    except NameError as error:  # a class that is defined further down
+        raise UnresolvedModelError(f"{_name(model)} cannot be decoded: {error}") from error
 
 
 def _check_native(model: object) -> None:
@@ -142,7 +142,7 @@ def _pydantic_validator(model: object) -> Any:
     """Return what validates by pydantic; None where pydantic has no part in the model."""
     if hasattr(model, "validate_json"):  # a TypeAdapter
         return model
-    if "pydantic" not in sys.modules or not _holds_pydantic(model, set()):
+    if "pydantic" not in sys.modules or not _is_of_pydantic(model):
         return None
     if hasattr(model, "__pydantic_validator__"):
         return model
@@ -151,9 +151,24 @@ def _pydantic_validator(model: object) -> Any:
 
 @lru_cache(maxsize=256)
 def _adapter(model: Any) -> Any:
-    from pydantic import TypeAdapter
+    from pydantic import PydanticUserError, TypeAdapter
 
-    return TypeAdapter(model)
+    try:
+        return TypeAdapter(model)
+    except PydanticUserError:  # such as a TypedDict of typing's before Python 3.12
+        return None
+
+
+def _is_of_pydantic(model: object) -> bool:
+    try:
+        return _holds_pydantic_cached(model)
+    except TypeError:  # not hashable, such as an Annotated with a list
+        return _holds_pydantic(model, set())
+
+
+@lru_cache(maxsize=256)  # get_type_hints takes longer than a small document
+def _holds_pydantic_cached(model: object) -> bool:
+    return _holds_pydantic(model, set())
 
 
 def _holds_pydantic(model: object, seen: set[int]) -> bool:
@@ -290,6 +305,8 @@ def _decode_native(body: bytes, model: object) -> Any:
         return msgspec.json.decode(body.removeprefix(_BOM), type=wanted, dec_hook=_validate)
     except (ValueError, RecursionError, NotImplementedError) as error:
         raise MismatchError(str(error)) from error
+    except (TypeError, NameError) as error:  # msgspec's, of the type: for a union, say
+        raise UnsupportedModelError(f"{_name(model)} cannot be decoded: {error}") from error
 
 
 def _is_typeddict(model: object) -> bool:

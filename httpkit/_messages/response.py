@@ -672,6 +672,8 @@ def decoding(
     except models.MismatchError as error:
         redaction.scrub(error)  # validators quote what they refuse
         raise response.mismatch(model, where(error)) from error
+    except models.UnsupportedModelError as error:
+        raise errors.ConfigurationError(str(error), response=response) from error
 
 
 def translated_all(response: requests.Response, chunks: Iterator[T]) -> Iterator[T]:

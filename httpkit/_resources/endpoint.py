@@ -131,7 +131,7 @@ class Endpoint(Generic[T]):
     ) -> None:
         if not isinstance(path, str) or not path.strip("/"):  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
             raise ConfigurationError(f"a resource needs a path, not {path!r}")
-        self._is_model_known = check_model(model)
+        self._is_model_known = check_model(model, may_be_unresolved=True)
         self.path = path
         self.model = model
         self.item_at = options.get("item_at")

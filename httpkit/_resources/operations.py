@@ -305,19 +305,28 @@ class Operation:
         return response
 
 
-def check_model(model: object) -> bool:
+def check_model(model: object, *, may_be_unresolved: bool = False) -> bool:
     """Judge a model before anything is sent.
 
+    Args:
+        model: None is none.
+        may_be_unresolved: Whether it is judged again before the first request, so that a name
+            in it need not be defined yet.
+
     Returns:
-        Whether it is known to be good; False where its references cannot be resolved yet.
+        Whether it is known to be good.
 
     Raises:
         ConfigurationError: Nothing can be decoded into it.
     """
     try:
-        return model is None or models.check(model)
+        if model is not None:
+            models.check(model)
     except models.UnsupportedModelError as error:
+        if may_be_unresolved and isinstance(error, models.UnresolvedModelError):
+            return False
         raise ConfigurationError(str(error)) from error
+    return True
 
 
 def decode_result(response: Response | None, model: Callable[..., Any] | None) -> Any:

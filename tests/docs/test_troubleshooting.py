@@ -1255,6 +1255,7 @@ def test_a_message_on_the_page_is_met(entry, world):
 INNER = {
     "MissingError",
     "UnsupportedModelError",  # becomes a ConfigurationError
+    "UnresolvedModelError",  # likewise
     "MismatchError",  # why an answer is not of a model: the words after the colon
     "_CappedError",  # why a download goes on: within "... bytes arrived in ..."
     "NotImplementedError",
