@@ -215,7 +215,12 @@ def test_a_callable_is_a_model():
     assert models.decode(b"[1]", lambda document: document) == [1]
 
 
-@pytest.mark.parametrize("model", [Left | Right, Initial, Early], ids=repr)
+@dataclass
+class Unresolved:
+    other: "Nowhere"  # noqa: F821  # defined nowhere
+
+
+@pytest.mark.parametrize("model", [Left | Right, Initial, Unresolved], ids=repr)
 def test_decode_refuses_a_model_as_a_configuration_error(model, raw_server, make_response):
     server = raw_server(make_response(body=b'{"left": 1}'))
 
