@@ -94,11 +94,8 @@ def check(model: object) -> None:
         raise UnsupportedModelError(
             f"model={model!r} must be a class, a generic type or a callable"
         )
-    try:
-        if _pydantic_validator(model) is None and _is_native(model):
-            _check_native(model)
-    except NameError as error:  # a class that is defined further down
-        raise UnresolvedModelError(f"{_name(model)} cannot be decoded: {error}") from error
+    if _pydantic_validator(model) is None and _is_native(model):
+        _check_native(model)
 
 
 def _check_native(model: object) -> None:
@@ -107,6 +104,8 @@ def _check_native(model: object) -> None:
     try:
         msgspec.json.Decoder(typing.cast("Any", model))
         unknown = [*_custom_types(msgspec.inspect.type_info(model), set())]
+    except NameError as error:
+        raise UnresolvedModelError(f"{_name(model)} cannot be decoded: {error}") from error
     except (TypeError, ValueError) as error:
         raise UnsupportedModelError(
             f"{_name(model)} cannot be decoded: {error}; for a union of classes use msgspec"
@@ -164,6 +163,8 @@ def _is_of_pydantic(model: object) -> bool:
         return _holds_pydantic_cached(model)
     except TypeError:  # not hashable, such as an Annotated with a list
         return _holds_pydantic(model, set())
+    except NameError as error:  # a class that is defined further down
+        raise UnresolvedModelError(f"{_name(model)} cannot be decoded: {error}") from error
 
 
 @lru_cache(maxsize=256)  # get_type_hints takes longer than a small document
