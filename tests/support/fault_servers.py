@@ -2,7 +2,7 @@
 
 An answer of a script is bytes (sent, then the connection is closed unless they hold
 "keep-alive"), None (closed without a word), or a callable that gets the socket. The n-th
-request gets the n-th answer, and every one after the last gets the last.
+request gets the n-th response, and every one after the last gets the last.
 
 Rule: the standard library, trustme and `sockets`, so that any client can be judged by them.
 """
@@ -141,7 +141,7 @@ def close(connection: socket.socket) -> None:
     connection.close()
 
 
-# Answers, spelled
+# Responses, written
 
 
 def head(*fields: str, status: str = "200 OK") -> bytes:
@@ -150,33 +150,33 @@ def head(*fields: str, status: str = "200 OK") -> bytes:
 
 
 def ok(body: bytes = b"hello", *fields: str, status: str = "200 OK") -> bytes:
-    """Spell a whole answer, after which the connection is closed."""
+    """Return the bytes of a whole response, after which the connection is closed."""
     return head(f"Content-Length: {len(body)}", "Connection: close", *fields, status=status) + body
 
 
 def kept(body: bytes = b"hello", *fields: str, status: str = "200 OK") -> bytes:
-    """Spell a whole answer, after which the connection stays open."""
+    """Return the bytes of a whole response, after which the connection stays open."""
     length = f"Content-Length: {len(body)}"
     return head(length, "Connection: keep-alive", *fields, status=status) + body
 
 
 def text(body: bytes, kind: str) -> bytes:
-    """Spell a whole answer of a content type."""
+    """Return the bytes of a whole response of a content type."""
     return ok(body, f"Content-Type: {kind}")
 
 
 def json(body: bytes) -> bytes:
-    """Spell a whole answer in JSON."""
+    """Return the bytes of a whole response in JSON."""
     return text(body, "application/json")
 
 
 def chunks(body: bytes) -> bytes:
-    """Spell an answer in chunks, of which the framing is the caller's."""
+    """Return the bytes of a response in chunks, of which the framing is the caller's."""
     return head("Transfer-Encoding: chunked", "Connection: close") + body
 
 
 def coded(body: bytes, coding: str = "gzip") -> bytes:
-    """Spell a whole answer of a content coding."""
+    """Return the bytes of a whole response of a content coding."""
     return ok(body, f"Content-Encoding: {coding}")
 
 

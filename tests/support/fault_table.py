@@ -119,7 +119,7 @@ class Fault:
 
 
 def fault(name: str, home: Any, act: Any, wanted: Any, **more: Any) -> Fault:
-    """Spell a row: one answer stands for a script, and a bare value or class for a contract."""
+    """Spell a row: one response stands for a script, and a bare value or class for a contract."""
     if isinstance(wanted, type):
         wanted = Raises(wanted)
     elif not isinstance(wanted, (Gives, Raises)):
@@ -931,7 +931,7 @@ FORGED = ok(b"forged")
 
 
 def forge_a_moment_later(connection: Any) -> None:
-    """Answer what nobody asked for, as servers say 408 before they hang up."""
+    """Answer what no one asked for, as servers say 408 before they hang up."""
     time.sleep(0.01)
     connection.sendall(FORGED)
 

@@ -1,4 +1,4 @@
-"""What the wire may say: framing by the letter, deadlines on every wait, clean connections."""
+"""Responses on raw sockets: strict framing, deadlines on every wait, clean connections."""
 
 import gzip
 import io
@@ -218,13 +218,13 @@ ANSWERED = {
     "trailers": CHUNKED + b"2\r\nhi\r\n0\r\nX: a\r\nY: b\r\n\r\n",
     "space after a size": CHUNKED + b"2  \r\nhi\r\n0 \r\n\r\n",
     "zeros before a size": CHUNKED + b"0002\r\nhi\r\n000\r\n\r\n",
-    "a status that nobody knows": b"HTTP/1.1 299 Odd\r\nContent-Length: 2\r\n\r\nhi",
+    "a status that no one knows": b"HTTP/1.1 299 Odd\r\nContent-Length: 2\r\n\r\nhi",
 }
 
 
 @however_read
 @pytest.mark.parametrize("reply", ANSWERED.values(), ids=ANSWERED)
-def test_a_legal_oddity_is_an_answer(raw_server, reply, read):
+def test_an_unusual_but_valid_response_is_read(raw_server, reply, read):
     server = raw_server(reply)
 
     with httpkit.Session(server.url, retry=None) as api:
@@ -233,7 +233,7 @@ def test_a_legal_oddity_is_an_answer(raw_server, reply, read):
 
 @pytest.mark.parametrize("status", [b"204 No Content", b"304 Not Modified"])
 @pytest.mark.parametrize("line", [b"Content-Length: 5", b"Transfer-Encoding: chunked", b"X: a"])
-def test_some_answers_have_no_body_whatever_they_say(raw_server, status, line):
+def test_some_responses_have_no_body_whatever_their_fields(raw_server, status, line):
     keep = b"Connection: keep-alive"
     server = raw_server(fields(line, keep, status=b"HTTP/1.1 " + status))
 
@@ -244,7 +244,7 @@ def test_some_answers_have_no_body_whatever_they_say(raw_server, status, line):
 
 
 @pytest.mark.parametrize("line", [b"Content-Length: 5", b"Transfer-Encoding: chunked", b"X: a"])
-def test_the_answer_to_head_has_no_body(raw_server, line):
+def test_the_response_to_head_has_no_body(raw_server, line):
     server = raw_server(fields(line, b"Connection: keep-alive"))
 
     with httpkit.Session(server.url, retry=None, timeout=(5, SHORT)) as api:
@@ -406,7 +406,7 @@ SPLIT = {
 
 @pytest.mark.parametrize("road", ROADS, ids=lambda road: road.__name__)
 @pytest.mark.parametrize("reply", SPLIT.values(), ids=SPLIT)
-def test_an_answer_is_the_same_wherever_it_is_split(reply, road):
+def test_a_response_is_the_same_wherever_it_is_split(reply, road):
     whole = outcome_of(road, reply)
 
     split = {repr(outcome_of(road, reply[:at], reply[at:])) for at in range(1, len(reply))}
@@ -443,7 +443,7 @@ LASTING = {
 
 
 @pytest.mark.parametrize(("reply", "is_last"), LASTING.values(), ids=LASTING)
-def test_an_answer_says_whether_it_is_the_last_of_its_connection(reply, is_last):
+def test_a_response_tells_whether_its_connection_closes(reply, is_last):
     message = Message(Pieces(reply), method="GET")
 
     message.begin()
@@ -479,7 +479,7 @@ def test_a_connection_in_step_is_used_again(raw_server, reply):
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 @pytest.mark.parametrize("extra", [b"\r\n", b"x", FORGED], ids=["line", "byte", "answer"])
 @pytest.mark.parametrize("reply", IN_STEP.values(), ids=IN_STEP)
-def test_what_follows_an_answer_is_never_taken_for_the_next(raw_server, reply, extra, stream):
+def test_bytes_after_a_response_are_never_taken_for_the_next(raw_server, reply, extra, stream):
     server = raw_server(reply + extra, ANSWER)
 
     with httpkit.Session(server.url) as api:
@@ -490,7 +490,7 @@ def test_what_follows_an_answer_is_never_taken_for_the_next(raw_server, reply, e
     assert (second.content, connections(server)) == (b"hi", 2)
 
 
-def test_a_body_after_head_is_never_taken_for_the_next_answer(raw_server):
+def test_a_body_after_head_is_never_taken_for_the_next_response(raw_server):
     server = raw_server(ANSWER + FORGED, ANSWER)
 
     with httpkit.Session(server.url) as api:
@@ -739,7 +739,7 @@ def test_tls_connections_are_used_again(secured, bundle):
 
 
 @pytest.mark.parametrize("cut", [0, len(ANSWER) - 2], ids=["one record", "a record of its own"])
-def test_what_follows_an_answer_within_tls_is_never_taken_for_the_next(secured, bundle, cut):
+def test_bytes_after_a_response_within_tls_are_never_taken_for_the_next(secured, bundle, cut):
     # The body is read to its last byte: what TLS holds of its record, no system call shows.
     url, seen = secured(ANSWER[:cut] + NEXT_RECORD * bool(cut) + ANSWER[cut:] + FORGED, ANSWER)
 
@@ -817,7 +817,7 @@ def test_a_body_may_take_its_time_as_long_as_it_moves(raw_server, start):
         assert api.get("x").content == b"xxxxxx"
 
 
-def test_an_interim_answer_starts_the_read_timeout_anew(raw_server):
+def test_an_interim_response_starts_the_read_timeout_anew(raw_server):
     def serve(connection):
         for _ in range(4):
             time.sleep(SHORT / 2)

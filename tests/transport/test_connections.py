@@ -110,7 +110,7 @@ def of_the_proxy_kind(api):
 @pytest.mark.parametrize(
     "act", [of_session, of_prepared, in_bytes, of_add_headers, of_the_proxy_kind]
 )
-def test_close_counts_wherever_it_is_said(raw_server, act):
+def test_close_counts_in_any_connection_field(raw_server, act):
     server = raw_server(KEPT)
 
     with httpkit.Session(server.url) as api:
@@ -165,7 +165,7 @@ def test_a_response_says_whether_its_connection_is_used_again(
 
 
 @pytest.mark.parametrize("field", [b"Connection: close", b"Proxy-Connection: close"])
-def test_what_a_proxy_says_of_the_connection_is_not_said_of_the_tunnel(start, field):
+def test_connection_fields_of_a_proxy_do_not_apply_to_the_tunnel(start, field):
     server, options = start(KEPT)
     if not options:
         pytest.skip("there is no tunnel without TLS")
@@ -266,7 +266,7 @@ def test_the_pools_of_an_adapter_made_anew_count(api):
     assert pool.conn_kw["source_address"] == ("127.0.0.1", 0)
 
 
-def test_pools_that_were_cleared_are_not_used_though_somebody_holds_them(api):
+def test_cleared_pools_are_not_used_while_references_remain(api):
     held = api.get("x", stream=True)
     api.adapter.poolmanager.clear()
 
@@ -401,7 +401,7 @@ def test_folds_are_unfolded_in_trailers_and_interim_responses(raw_server):
     assert server.connections == 1
 
 
-def test_a_folded_challenge_is_answered(raw_server, make_response):
+def test_a_folded_challenge_is_accepted(raw_server, make_response):
     challenge = make_response(
         "401 Unauthorized",
         www_authenticate='Digest realm="camera",\r\n nonce="abc",\r\n qop="auth"',
@@ -879,7 +879,7 @@ def test_it_ends_the_wait_for_a_connection_of_the_pool(raw_server):
 
 @pytestmark_unix
 @pytest.mark.parametrize("strict", [True, False])
-def test_it_is_told_apart_with_the_adapter_of_requests(raw_server, strict):
+def test_it_is_distinguished_with_the_adapter_of_requests(raw_server, strict):
     server, error = raw_server(hang), TimeoutError("enough")
 
     with httpkit.Session(server.url, strict=strict, retry=3) as api:

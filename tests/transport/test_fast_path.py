@@ -1,7 +1,7 @@
-"""The short way of a plain request: as the ordinary one for a server and a caller, but shorter.
+"""The fast path of a plain request: the same for servers and callers as the ordinary path.
 
-A session goes the short way over a connection that is open. One whose adapter is of another
-class goes the ordinary way, so both are driven here over the same cases.
+A session takes the fast path over a connection that is open. One whose adapter is of another
+class takes the ordinary path, so both are driven here over the same cases.
 """
 
 import functools
@@ -32,7 +32,7 @@ GZIPPED = gzip.compress(b"hello world", mtime=0)
 
 
 class Ordinary(Adapter):
-    """Another class, of which the short way knows nothing."""
+    """Another class, which the fast path leaves alone."""
 
 
 def keeping(response, *args, **fields):
@@ -73,7 +73,7 @@ def called(act):
     return seen, count
 
 
-def goes_short(act):
+def takes_fast_path(act):
     return ORDINARY not in called(act)[0]
 
 
@@ -179,7 +179,7 @@ CASES = {
 
 
 def told(response):
-    """Return what a caller can see of an answer."""
+    """Return what a caller can see of a response."""
     return {
         "status": (response.status_code, response.reason, response.url, response.encoding),
         "headers": list(response.headers.items()),
@@ -210,7 +210,7 @@ def told(response):
 
 
 def both(server, act, **options):
-    """Act over an open connection, the short way and the ordinary one.
+    """Act over an open connection, by the fast path and by the ordinary one.
 
     Returns what the caller saw and what the server got, of the one and of the other.
     """
@@ -227,7 +227,7 @@ def both(server, act, **options):
 
 
 @pytest.mark.parametrize("act", CASES.values(), ids=CASES.keys())
-def test_both_ways_send_the_same_bytes_and_give_the_same_answer(server, act):
+def test_both_paths_send_the_same_bytes_and_give_the_same_response(server, act):
     short, ordinary = both(server, act)
 
     assert short == ordinary
@@ -257,7 +257,7 @@ def test_both_ways_send_the_same_bytes_and_give_the_same_answer(server, act):
         "two lengths", "LF alone", "gzip", "large", "many fields",
     ],
 )  # fmt: skip
-def test_both_ways_read_the_same_answer(raw_server, reply):
+def test_both_paths_read_the_same_response(raw_server, reply):
     server = raw_server(reply.replace(b"%s", b"connection: keep-alive"))
 
     short, ordinary = both(server, lambda api: api.get("x"), raise_for_status=False)
@@ -265,7 +265,7 @@ def test_both_ways_read_the_same_answer(raw_server, reply):
     assert short == ordinary
 
 
-def test_both_ways_follow_a_redirect_alike(raw_server, make_response):
+def test_both_paths_follow_a_redirect_alike(raw_server, make_response):
     there = keeping(make_response, "302 Found", location="/there", set_cookie="a=b")
     here = keeping(make_response, "200 OK", b"here")
     server = raw_server(here, there, here, here, there, here)
@@ -289,7 +289,7 @@ def test_both_ways_follow_a_redirect_alike(raw_server, make_response):
     ],
     ids=["closed", "no head", "cut body", "cut head", "deadline", "malformed", "status"],
 )
-def test_both_ways_fail_alike(raw_server, make_response, reply, options):
+def test_both_paths_fail_alike(raw_server, make_response, reply, options):
     failures = []
     for adapter in (Adapter(), Ordinary()):
         server = raw_server(keeping(make_response), reply)
@@ -327,9 +327,9 @@ def test_a_connection_that_the_server_closed_is_replaced(raw_server, make_respon
 # ---- what changes between two calls counts at the next
 
 
-def test_a_plain_request_goes_the_short_way(api):
-    assert goes_short(lambda: api.get("x", params={"a": "b"}))
-    assert goes_short(lambda: api.post("x", json={}, auth=httpkit.BearerAuth("token-12345")))
+def test_a_plain_request_takes_the_fast_path(api):
+    assert takes_fast_path(lambda: api.get("x", params={"a": "b"}))
+    assert takes_fast_path(lambda: api.post("x", json={}, auth=httpkit.BearerAuth("token-12345")))
 
 
 def test_a_proxy_set_between_two_calls_counts(api, raw_server, make_response, monkeypatch):
@@ -386,7 +386,7 @@ def test_a_header_that_would_inject_another_is_refused(api, server, value):
     assert len(server.requests) == 1
 
 
-def test_a_cookie_of_a_late_answer_is_sent_with_the_next_request(raw_server, make_response):
+def test_a_cookie_of_a_late_response_is_sent_with_the_next_request(raw_server, make_response):
     plain = keeping(make_response)
     server = raw_server(*[plain] * 9, keeping(make_response, set_cookie="late=1"), plain)
 
@@ -414,7 +414,7 @@ def test_an_adapter_put_in_place_by_hand_is_asked(api):
     assert api.get("x").text == "by hand"
 
 
-def test_what_came_after_an_answer_is_not_taken_for_the_next(raw_server, make_response):
+def test_bytes_after_a_response_are_not_taken_for_the_next(raw_server, make_response):
     split = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nx: keep-alive\r\n\r\nhi" + make_response(
         body=b"no"
     )
@@ -435,7 +435,7 @@ def test_threads_wait_for_the_one_connection_of_a_pool_that_blocks(server):
     assert server.connections == 1
 
 
-def test_responses_and_requests_mock_are_heard_between_two_calls(api):
+def test_responses_and_requests_mock_take_effect_between_two_calls(api):
     with responses.RequestsMock() as mock:
         mock.get(f"{api.base_url}/x", body="responses")
         first = api.get("x").text
@@ -444,7 +444,7 @@ def test_responses_and_requests_mock_are_heard_between_two_calls(api):
         second = api.get("x").text
 
     assert (first, second) == ("responses", "requests-mock")
-    assert goes_short(lambda: api.get("x"))
+    assert takes_fast_path(lambda: api.get("x"))
 
 
 def test_a_tracer_installed_between_two_calls_sees_the_next(api):
@@ -460,7 +460,7 @@ def test_a_tracer_installed_between_two_calls_sees_the_next(api):
         instrumentor.uninstrument()
 
     assert len(exporter.get_finished_spans()) == 1
-    assert goes_short(lambda: api.get("x"))
+    assert takes_fast_path(lambda: api.get("x"))
 
 
 @pytest.mark.parametrize(
@@ -533,7 +533,7 @@ def test_a_subclass_that_sends_by_itself_is_called(server):
     assert (len(seen), type(found)) == (2, httpkit.Response)
 
 
-def test_urllib3_logs_each_request_for_who_wants_it(api, caplog):
+def test_urllib3_logs_each_request_at_debug_level(api, caplog):
     caplog.set_level(logging.DEBUG, "urllib3.connectionpool")
 
     api.get("x")
@@ -548,7 +548,7 @@ def test_a_closed_session_opens_another_connection(api, server):
     assert len(server.requests) == 2
 
 
-# ---- what others may do to a request, an answer or a class
+# ---- what others may do to a request, a response or a class
 
 
 def test_a_method_put_into_a_prepared_request_cannot_inject_a_line(api, server):
@@ -590,9 +590,7 @@ def test_where_netrc_is_may_be_a_list(api, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", [Adapter, Ordinary])
-def test_a_head_that_is_given_back_unread_does_not_touch_the_next_answer(
-    raw_server, make_response, kind
-):
+def test_an_unread_head_response_does_not_change_the_next_response(raw_server, make_response, kind):
     pushed = b"HTTP/1.1 204 OK\r\nx: keep-alive\r\n\r\n" + make_response(body=b"pushed")
     server = raw_server(
         keeping(make_response), pushed, keeping(make_response, "200 OK", b"asked for")
@@ -676,8 +674,8 @@ def https(raw_server, make_response, authority, bundle):
         yield session
 
 
-def test_a_plain_request_over_tls_goes_the_short_way(https):
-    assert goes_short(lambda: https.get("x"))
+def test_a_plain_request_over_tls_takes_the_fast_path(https):
+    assert takes_fast_path(lambda: https.get("x"))
 
 
 @pytest.mark.parametrize(
@@ -708,7 +706,7 @@ def test_a_patch_of_what_a_class_inherits_is_called(https, monkeypatch, owner, n
     assert set(seen) == {name}
 
 
-def test_a_jar_of_another_class_sees_every_answer(api):
+def test_a_jar_of_another_class_sees_every_response(api):
     seen = []
 
     class Noting(requests.cookies.RequestsCookieJar):

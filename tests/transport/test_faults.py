@@ -129,7 +129,7 @@ def test_a_flood_costs_little_memory(fault):
 
 
 class Moody(Server):
-    """Commits every order, and then does to the answer what the order's number says."""
+    """Commits every order, and then does to the response what the order's number says."""
 
     def answer_to(self, request, turn):
         place = request.split(b" ", 2)[1]
@@ -141,7 +141,7 @@ class Moody(Server):
         return whole if is_repeated else moods[number % len(moods)]
 
 
-def test_thirty_two_threads_among_faults_get_each_its_own_answer_and_repeat_no_post():
+def test_thirty_two_threads_among_faults_each_get_their_response_and_repeat_no_post():
     threads, files = threading.active_count(), open_files()
 
     def call(number):

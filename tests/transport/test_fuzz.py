@@ -245,7 +245,7 @@ def replies(draw: Any) -> Reply:
     return Reply(tuple(pieces), stays=draw(st.integers(0, 29)) == 29)
 
 
-# Opens a connection before the reply comes over it: the short way of a plain request.
+# Opens a connection before the reply comes over it: the fast path of a plain request.
 WARMING = b"GET /v1/warm-up"
 
 
@@ -347,7 +347,7 @@ def read_with_retries(api: httpkit.Session) -> object:
 
 
 def look_at(response: httpkit.Response) -> object:
-    """Ask an answer for all that it can say."""
+    """Ask a response for everything it offers."""
     shown = [
         repr(part) for part in (response, response.headers, response.cookies, response.request)
     ]
@@ -542,13 +542,13 @@ def outcome(
 @however_read
 @fuzzed(max(10, ASKED // len(READERS)))
 @given(sent=replies())
-def test_any_answer_is_a_value_or_a_typed_error(server, read, sent):
+def test_any_response_is_a_value_or_a_typed_error(server, read, sent):
     with no_waiting():
         outcome(server, sent, read)
 
 
 @however_read
-def test_every_answer_of_the_corpus_is_a_value_or_a_typed_error(server, read):
+def test_every_response_of_the_corpus_is_a_value_or_a_typed_error(server, read):
     with no_waiting():
         for whole in CORPUS if ASKED else CORPUS[READERS.index(read) % 3 :: 3]:
             outcome(server, Reply((whole,)), read)
@@ -562,13 +562,13 @@ def may_lead_on(sent: Reply) -> bool:
 @pytest.mark.parametrize("read", [read_whole, read_error, read_content, create_post])
 @fuzzed(max(40, ASKED // 8))
 @given(sent=replies().filter(lambda sent: not sent.stays and not may_lead_on(sent)))
-def test_any_answer_is_the_same_over_a_connection_that_is_open(server, read, sent):
+def test_any_response_is_the_same_over_a_connection_that_is_open(server, read, sent):
     with no_waiting():
         assert outcome(server, sent, read, is_warm=True) == outcome(server, sent, read)
 
 
 @pytest.mark.parametrize("read", [read_whole, read_error, read_content])
-def test_every_answer_of_the_corpus_is_the_same_over_a_connection_that_is_open(server, read):
+def test_every_response_of_the_corpus_is_the_same_over_a_connection_that_is_open(server, read):
     with no_waiting():
         for whole in CORPUS:
             if may_lead_on(Reply((whole,))):
@@ -578,7 +578,7 @@ def test_every_answer_of_the_corpus_is_the_same_over_a_connection_that_is_open(s
 
 
 @pytest.mark.parametrize("read", [read_blocks, read_events, read_whole][: None if ASKED else 1])
-def test_an_answer_that_comes_byte_by_byte_is_the_same(server, read):
+def test_a_response_that_comes_byte_by_byte_is_the_same(server, read):
     with no_waiting():
         for whole in ANSWERED_ONCE:
             pieces = tuple(whole[at : at + 1] for at in range(len(whole)))
@@ -589,14 +589,14 @@ def test_an_answer_that_comes_byte_by_byte_is_the_same(server, read):
             assert (slowly, whole) == (at_once, whole)
 
 
-def test_what_reads_the_corpus_off_the_wire_reads_the_same_in_pieces_and_on_a_wire_that_lasts():
+def test_the_corpus_reads_the_same_in_pieces_and_on_a_persistent_connection():
     for whole in CORPUS:
         fuzz_http1.check(whole)
 
 
 @pytest.mark.skipif(not ASKED, reason="takes a minute: HTTPKIT_FUZZ_CASES was not set")
 @pytest.mark.timeout(600)
-def test_an_answer_that_is_cut_in_two_anywhere_is_the_same(server):
+def test_a_response_that_is_cut_in_two_anywhere_is_the_same(server):
     with no_waiting():
         for whole in ANSWERED_ONCE:
             at_once = outcome(server, Reply((whole,)), read_blocks)
@@ -606,7 +606,7 @@ def test_an_answer_that_is_cut_in_two_anywhere_is_the_same(server):
 
 
 @pytest.mark.parametrize("whole", [reply(body=b"abcdef"), chunked(b"abc", b"def", lines=(JSON,))])
-def test_an_answer_that_ends_early_is_never_a_value(server, whole):
+def test_a_response_that_ends_early_is_never_a_value(server, whole):
     with no_waiting():
         for size in range(len(whole)):
             for read in (read_whole, read_blocks, download_into)[: None if ASKED else 2]:

@@ -208,9 +208,7 @@ def test_a_tunnel_is_used_again_and_asked_for_once(session, origin, tap, scheme)
     assert len(origin.requests) == 3
 
 
-def test_a_password_that_the_proxy_misses_is_said_so_and_not_tried_again(
-    session, origin, tap, waits, scheme
-):
+def test_a_missing_proxy_password_is_reported_and_not_retried(session, origin, tap, waits, scheme):
     api = session(origin.url, proxies=both(f"http://127.0.0.1:{tap.port}"))
 
     with pytest.raises(requests.RequestException) as caught:
@@ -240,7 +238,7 @@ def test_a_wrong_password_for_the_proxy_is_not_tried_again_and_not_shown(
     assert TOKEN not in words(caught.value)
 
 
-def test_what_the_proxy_will_not_do_is_said_so_and_not_tried_again(session, tap, waits, scheme):
+def test_a_refusal_of_the_proxy_is_reported_and_not_retried(session, tap, waits, scheme):
     api = session(f"{scheme}://filtered.test", proxies=both(address(tap.port)))
 
     with pytest.raises(requests.RequestException) as caught:
@@ -283,7 +281,7 @@ def test_downloads_and_uploads_go_through_the_proxy(session, sandbox, tap, tmp_p
 
 @pytest.fixture
 def proxies(raw_server, make_response) -> Callable:
-    """Start proxies that answer by themselves; their names are in the body."""
+    """Start proxies that reply by themselves; their names are in the body."""
     return lambda name: raw_server(make_response(body=name.encode(), connection="keep-alive"))
 
 
@@ -339,7 +337,7 @@ NO_PROXY = {
 
 
 @pytest.mark.parametrize(("names", "is_direct"), NO_PROXY.items(), ids=NO_PROXY)
-def test_no_proxy_of_the_environment_names_who_is_reached_directly(
+def test_no_proxy_of_the_environment_names_hosts_without_a_proxy(
     session, proxies, sandbox, monkeypatch, names, is_direct
 ):
     proxy = proxies("proxy")
@@ -454,7 +452,7 @@ BAD_ANSWERS = {
 
 
 @pytest.mark.parametrize(("reply", "kind", "times"), BAD_ANSWERS.values(), ids=BAD_ANSWERS)
-def test_a_bad_answer_to_connect_is_typed_and_leaks_nothing(
+def test_a_bad_response_to_connect_is_typed_and_leaks_nothing(
     session, raw_server, waits, reply, kind, times
 ):
     proxy = raw_server(reply)
@@ -478,7 +476,7 @@ def test_a_bad_answer_to_connect_is_typed_and_leaks_nothing(
     )
 
 
-def test_what_a_proxy_says_is_shown_short_and_without_control_characters(session, raw_server):
+def test_a_proxys_reason_is_shortened_and_has_no_control_characters(session, raw_server):
     proxy = raw_server(says("403 \x1b[2Jno" + "o" * 5000))
 
     with pytest.raises(ProxyError) as caught:

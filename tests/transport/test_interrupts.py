@@ -147,7 +147,7 @@ def children(tmp_path_factory) -> Iterator[list[Child]]:
 
 
 class Stage:
-    """A server that plays a phase on its first connections, and answers on the others.
+    """A server that plays a phase on its first connections, and replies on the others.
 
     Attributes:
         reached: Set when the phase has begun.
@@ -332,7 +332,7 @@ def test_a_connection_that_an_interrupt_left_half_used_is_not_used_again(child, 
 def test_an_interrupt_ends_connecting_at_once(child, stage, busy):
     server = stage(say_nothing, plays=0)
     child.begin("get", busy, f"http://{server.origin}")
-    threading.Event().wait(0.1)  # nobody sees a client that is not let in
+    threading.Event().wait(0.1)  # no one sees a client that is not let in
 
     seconds = child.interrupt()
     child.expect("after")

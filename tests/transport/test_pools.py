@@ -99,7 +99,7 @@ def test_waiting_for_a_connection_ends_with_the_deadline(keeping):
     assert len(keeping.requests) == 1
 
 
-def test_a_connection_that_comes_back_is_taken_by_who_waits(keeping):
+def test_a_released_connection_is_used_by_a_waiting_thread(keeping):
     with crowded(keeping.url, deadline=LONG) as api, ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda n: api.get(f"{n}").content, range(40)))
 
@@ -107,11 +107,11 @@ def test_a_connection_that_comes_back_is_taken_by_who_waits(keeping):
     assert keeping.connections == 1
 
 
-def test_closing_lets_go_on_who_waits_for_a_connection(keeping):
+def test_closing_wakes_threads_that_wait_for_a_connection(keeping):
     with crowded(keeping.url, deadline=LONG) as api, ThreadPoolExecutor(3) as pool:
         held = api.get("held", stream=True)
         waiting = [pool.submit(api.get, f"{n}") for n in range(3)]
-        time.sleep(0.05)  # nobody sees a thread that waits
+        time.sleep(0.05)  # no one sees a thread that waits
         api.close()
         answers = [call.result(LONG).content for call in waiting]
 

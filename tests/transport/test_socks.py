@@ -1,4 +1,4 @@
-"""SOCKS proxies: the rules of the wire and the deadline hold behind them, too."""
+"""SOCKS proxies: the rules of the socket and the deadline hold behind them, too."""
 
 import socket
 import ssl
@@ -175,7 +175,7 @@ def test_the_deadline_holds_behind_a_socks_proxy(raw_server, proxy):
 
 
 def hesitate(client: socket.socket) -> None:
-    """Take nearly all of a deadline of a second; what follows never answers."""
+    """Take nearly all of a deadline of a second; nothing follows."""
     client.recv(100)
     time.sleep(0.9)
     client.sendall(b"\x05\0")

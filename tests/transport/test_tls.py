@@ -102,7 +102,7 @@ def test_a_private_authority_is_trusted_by_the_environment(
     assert response.status_code == 200
 
 
-def test_who_verifies_nothing_is_warned(raw_server, make_response, authority, session):
+def test_verify_false_warns(raw_server, make_response, authority, session):
     server = raw_server(make_response(), tls=context(authority.issue_cert("other.test")))
 
     with pytest.warns(Warning, match="Unverified HTTPS request"):
@@ -111,9 +111,7 @@ def test_who_verifies_nothing_is_warned(raw_server, make_response, authority, se
     assert response.status_code == 200
 
 
-def test_who_verifies_nothing_is_warned_for_each_request(
-    raw_server, make_response, authority, session
-):
+def test_verify_false_warns_for_each_request(raw_server, make_response, authority, session):
     tls = context(authority.issue_cert("other.test"))
     server = raw_server(make_response(connection="keep-alive"), tls=tls)
     api = session(server.url, verify=False)
@@ -230,7 +228,7 @@ def test_a_certificate_that_signed_itself_is_not_trusted(
     assert (caught.value.attempts, waits, server.requests) == (1, [], [])
 
 
-def test_plain_http_on_the_port_of_https_is_said_so(raw_server, waits, session, method):
+def test_plain_http_on_the_port_of_https_is_reported(raw_server, waits, session, method):
     def refuse(connection: socket.socket) -> None:
         connection.recv(65536)
         connection.sendall(b"HTTP/1.1 400 The plain HTTP request was sent to HTTPS port\r\n\r\n")
@@ -314,7 +312,7 @@ def test_a_client_certificate_opens_the_door(demanding, session, folder, method,
      ("old", "refused the client certificate")],
     ids=["missing", "wrong", "expired"],
 )  # fmt: skip
-def test_a_client_certificate_that_will_not_do_is_said_so_and_not_tried_again(
+def test_a_refused_client_certificate_is_reported_and_not_retried(
     demanding, session, folder, waits, method, name, words
 ):
     options = {} if name is None else {"cert": str(folder / f"{name}.pem")}
@@ -365,7 +363,7 @@ def stay_silent(connection: socket.socket) -> None:
         pass
 
 
-def test_a_body_that_ends_without_close_notify_is_no_answer(
+def test_a_body_that_ends_without_close_notify_raises(
     raw_server, authority, session, waits, make_response
 ):
     head = b"HTTP/1.1 200 OK\r\n\r\nhalf of "
@@ -388,7 +386,7 @@ def test_a_body_that_ends_without_close_notify_is_asked_for_again_by_get(
     assert (response.content, response.attempts) == (b"the whole", 2)
 
 
-def test_an_answer_before_the_end_of_an_upload_is_read(
+def test_a_response_before_the_end_of_an_upload_is_read(
     raw_server, authority, session, make_response
 ):
     tls = context(authority.issue_cert(HOST))
@@ -397,7 +395,7 @@ def test_an_answer_before_the_end_of_an_upload_is_read(
         with tls.wrap_socket(connection, server_side=True) as secured:
             secured.recv(1000)
             secured.sendall(make_response("413 Content Too Large", b"1 MB at most"))
-            threading.Event().wait(0.1)  # a reset must not overtake the answer
+            threading.Event().wait(0.1)  # a reset must not overtake the response
 
     with listening(refuse) as port, pytest.raises(httpkit.ClientError) as caught:
         session(f"https://{HOST}:{port}").post("x", data=bytes(8 << 20))
@@ -406,7 +404,7 @@ def test_an_answer_before_the_end_of_an_upload_is_read(
 
 
 @pytest.mark.parametrize("code", [0, 1, 99], ids=["none", "unspecified", "of the future"])
-def test_nothing_is_advised_for_what_nobody_knows(code):
+def test_an_unknown_cause_gets_no_hint(code):
     cause = ssl.SSLCertVerificationError("something new")
     cause.verify_code = code
     error = SSLError(cause)
@@ -462,9 +460,7 @@ def test_credentials_are_bound_to_an_address_of_ipv6(six, sandbox, session):
 
 
 @needs_ipv6
-def test_another_spelling_of_an_address_of_ipv6_is_another_origin(
-    raw_server, make_response, session
-):
+def test_another_format_of_an_ipv6_address_is_another_origin(raw_server, make_response, session):
     server = raw_server(make_response(), host="::1")
 
     session(server.url, auth=httpkit.BearerAuth("t0ken")).get(

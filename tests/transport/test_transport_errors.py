@@ -49,7 +49,7 @@ def reset(connection: socket.socket) -> None:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-# These are no answers.
+# These are no responses.
 BROKEN = {
     "nothing at all": None,
     "a reset": reset,
@@ -59,9 +59,9 @@ BROKEN = {
     "a status in words": b"HTTP/1.1 OK\r\n\r\n",
     "a status of two digits": b"HTTP/1.1 99 OK\r\n\r\n",
     "a status of four digits": b"HTTP/1.1 1000 OK\r\n\r\n",
-    "an answer of HTTP/0.9": b"<html>hello</html>",
-    "an answer of HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    "an answer of another protocol": b"SSH-2.0-OpenSSH_9.6\r\n",
+    "a response of HTTP/0.9": b"<html>hello</html>",
+    "a response of HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "a response of another protocol": b"SSH-2.0-OpenSSH_9.6\r\n",
     "an endless status line": b"HTTP/1.1 200 " + b"O" * 70_000,
     "an endless field": head(b"X: " + b"a" * 70_000),
     "a thousand fields": head(*(b"X-%d: 1" % number for number in range(1000))),
@@ -82,7 +82,7 @@ BROKEN = {
 }
 broken = pytest.mark.parametrize("reply", BROKEN.values(), ids=BROKEN)
 
-# These may be an answer or none.
+# These may be a response or none.
 ODD = {
     "no reason": head(b"Content-Length: 0", status=b"200"),
     "a reason in another encoding": sized(b"", status=b"200 \xff\xfe"),
@@ -193,7 +193,9 @@ def test_a_hostile_server_causes_requests_exceptions_only(raw_server, make_respo
 
 @either_way
 @broken
-def test_a_broken_answer_is_an_error_that_names_its_request_and_pickles(raw_server, reply, stream):
+def test_a_broken_response_is_an_error_that_names_its_request_and_pickles(
+    raw_server, reply, stream
+):
     server = raw_server(reply)
 
     with httpkit.Session(server.url, timeout=(5, 0.15), retry=None) as api:
@@ -207,7 +209,7 @@ def test_a_broken_answer_is_an_error_that_names_its_request_and_pickles(raw_serv
 
 
 @broken
-def test_a_broken_answer_is_the_same_error_whole_and_streamed(raw_server, reply):
+def test_a_broken_response_is_the_same_error_whole_and_streamed(raw_server, reply):
     server = raw_server(reply)
 
     kinds = []
@@ -249,7 +251,7 @@ def test_two_gzip_members_are_one_body(raw_server, make_response, stream):
     ids=["extensions and trailers", "HTTP/1.0", "no reason", "the same length twice"],
 )
 @either_way
-def test_a_legal_oddity_is_an_answer(raw_server, reply, stream):
+def test_an_unusual_but_valid_response_is_read(raw_server, reply, stream):
     server = raw_server(reply)
 
     with httpkit.Session(server.url) as api, api.get("x", stream=stream) as response:
@@ -303,7 +305,7 @@ def mutated(seed: int) -> bytes:
 
 
 @pytest.mark.parametrize("seed", range(24))
-def test_a_mutated_answer_causes_requests_exceptions_only(raw_server, make_response, seed):
+def test_a_mutated_response_causes_requests_exceptions_only(raw_server, make_response, seed):
     server = raw_server(mutated(seed), make_response())
 
     with httpkit.Session(server.url, timeout=(5, 0.15), retry=2) as api:
@@ -622,7 +624,7 @@ def test_an_error_that_requests_leaves_bare_is_completed():
     ],
 )
 @pytest.mark.parametrize("fault", ["nobody"])
-def test_no_spelling_of_a_secret_parameter_is_shown(place, query):
+def test_no_variant_of_a_secret_parameter_is_shown(place, query):
     error = fail(place, f"x?{query}")
 
     assert KEY not in words(error)

@@ -624,7 +624,7 @@ def blocks_of(traceback: Any) -> Iterator[list[bytes]]:
         traceback = traceback.tb_next
 
 
-def test_no_body_is_complete_also_when_nobody_reads_it(api):
+def test_an_unread_body_is_not_complete(api):
     response = api.head("all/-/small", stream=True)
     response.close()
 
