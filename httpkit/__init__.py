@@ -11,6 +11,7 @@ PYTEST_DONT_REWRITE: else pytest warns where this was imported before it, becaus
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from httpkit._client.functions import delete, get, head, options, patch, post, put, request
 from httpkit._client.session import Session
 from httpkit._core import requests_annotations as requests_annotations
 from httpkit._core.server_sent_events import Event
@@ -159,8 +160,16 @@ __all__ = [
     "UnsupportedMediaTypeError",
     "__version__",
     "add_secret",
+    "delete",
+    "get",
+    "head",
     "log_requests",
+    "options",
+    "patch",
+    "post",
+    "put",
     "raising",
+    "request",
 ]
 
 # Imported when one of their names is asked for: who needs no downloads never loads them. They take

@@ -81,7 +81,9 @@ def prepare(request: requests.Request, owner: Owner, asked: Call) -> PreparedReq
         withheld=_why_credentials_withheld(url) if is_withheld else None,
     )
     own_hooks = as_hooks(hooks.get("response")) if hooks else ()
-    call = Call(asked.options, asked.deadline, asked.proxies, credentials, own_hooks)
+    call = Call(
+        asked.options, asked.deadline, asked.proxies, credentials, own_hooks, asked.idempotent
+    )
     method = request.method
     if method not in _UPPER_METHODS:
         method = _as_method(method)

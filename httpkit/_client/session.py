@@ -46,7 +46,7 @@ from httpkit._core.types import (
     Verify,
 )
 from httpkit._diagnostics import log_records
-from httpkit._diagnostics.errors import ConfigurationError
+from httpkit._diagnostics.errors import ConfigurationError, NotFoundError, add_note
 from httpkit._messages.call import NO_CALL, Call, CallOptions, Credentials
 from httpkit._messages.request import PreparedRequest
 from httpkit._messages.response import Response, adopt, is_response
@@ -152,6 +152,7 @@ class Session(ApiMethods, TransferMethods):
         deadline: float | NotGiven | None = NOT_GIVEN,
         max_body: int | NotGiven | None = NOT_GIVEN,
         idempotency_key: bool | str | None = None,
+        idempotent: bool | None = None,
         redirect_body: bool | NotGiven = NOT_GIVEN,
         allow_http_auth: bool | NotGiven = NOT_GIVEN,
     ) -> Any:
@@ -183,8 +184,10 @@ class Session(ApiMethods, TransferMethods):
             max_body: The most bytes of the body read into memory; None is off.
             idempotency_key: True makes a key, a str is one; the server sees the same for all
                 attempts, so that any method may be repeated. None and False send none.
+            idempotent: True lets a request of any method be retried as a GET is, False forbids
+                to retry it. None decides by the method and the idempotency key.
             redirect_body: Whether the body may follow a redirect to another origin.
-            allow_http_auth: Whether credentials may travel unencrypted.
+            allow_http_auth: Whether credentials may be sent unencrypted.
 
         Raises:
             StatusError: The status is an error that nothing handles.
@@ -195,12 +198,15 @@ class Session(ApiMethods, TransferMethods):
         options = self._call_options(() if asked == _NOTHING_ASKED else asked)
         tables = self._tables(on_status)
         raises = self.raise_for_status if raise_for_status is NOT_GIVEN else raise_for_status
+        if idempotent is not None:
+            settings.check({"idempotent": idempotent})
         if proxies is not None or (raises is not True and raises is not False):
             settings.check({"raise_for_status": raises, "proxies": proxies})
         call = Call(
             options,
             Deadline.start(options.deadline),
-            proxies=proxies_of(self.proxies, proxies),
+            proxies_of(self.proxies, proxies),
+            idempotent=idempotent,
         )
         if idempotency_key is not None:
             headers = _with_key(headers, idempotency_key, options)
@@ -294,7 +300,7 @@ class Session(ApiMethods, TransferMethods):
             receive_error(response, limit)
         if handler is None:
             if raises and status >= 400:
-                response.raise_for_status()
+                self._raise(response)
             return response
         try:
             result = handler(response)
@@ -308,6 +314,20 @@ class Session(ApiMethods, TransferMethods):
                 response=response,
             )
         return result
+
+    def _raise(self, response: Response) -> None:
+        """Raise the error of a status; a URL that doubles the base path is worth a note."""
+        try:
+            response.raise_for_status()
+        except NotFoundError as error:
+            sent = (response.history or [response])[0].request.url or ""
+            if urls.doubles_base(self.base_url, sent):
+                add_note(
+                    error,
+                    "the URL repeats the path of base_url, to which relative URLs are appended:"
+                    " resolve what the server gave with response.urljoin()",
+                )
+            raise
 
     # ---- Preparing
 

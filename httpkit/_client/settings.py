@@ -161,6 +161,7 @@ _CHECKS: Mapping[str, Callable[[str, Any], None]] = {
     "raise_for_status": _check_flag,
     "allow_http_auth": _check_flag,
     "redirect_body": _check_flag,
+    "idempotent": _check_flag,
     "strict": _check_flag,
 }
 

@@ -166,6 +166,14 @@ def join(base: str | None, url: str) -> str:
     return f"{trunk}/{url.lstrip('/')}"
 
 
+def doubles_base(base: str | None, url: str) -> bool:
+    """Say whether the path of a URL begins with that of the base, twice."""
+    path = urlsplit(base or "").path.rstrip("/")
+    if not path or origin(base or "") != origin(url):
+        return False
+    return f"{urlsplit(url).path}/".startswith(f"{path}{path}/")
+
+
 _HOSTLIKE = frozenset("/\\")
 
 

@@ -74,6 +74,8 @@ class Call(NamedTuple):
             is not known.
         credentials: What authenticates the present request.
         hooks: The caller's own, which see every response; not those that an auth registered.
+        idempotent: Whether the request may be sent twice although the server may have acted;
+            None leaves it to the method and the idempotency key.
         is_hop: Whether a redirect led here: whoever sent the first request follows the next one.
     """
 
@@ -82,6 +84,7 @@ class Call(NamedTuple):
     proxies: Mapping[str, Any] | None = None
     credentials: Credentials = Credentials()
     hooks: tuple[Hook, ...] = ()
+    idempotent: bool | None = None
     is_hop: bool = False
 
     def __repr__(self) -> str:

@@ -111,10 +111,13 @@ def may_repeat(
     """Say whether a request may be sent twice although the server may have acted.
 
     Args:
-        request: Its method is idempotent (RFC 9110 section 9.2.2), or it carries a key.
+        request: Its call says so, its method is idempotent (RFC 9110 section 9.2.2), or it carries
+            a key.
         methods: Those that the policy takes for idempotent.
         idempotency_header: Where the key is; "" is nowhere.
     """
+    if (idempotent := call_of(request).idempotent) is not None:
+        return idempotent
     has_key = bool(idempotency_header) and idempotency_header in request.headers
     return has_key or (request.method or "GET") in methods
 

@@ -16,6 +16,7 @@ from requests.cookies import RequestsCookieJar
 from requests.exceptions import (
     ChunkedEncodingError,
     ContentDecodingError,
+    InvalidURL,
     JSONDecodeError,
     ReadTimeout,
     SSLError,
@@ -36,6 +37,7 @@ from httpkit._core import (
     redaction,
     server_sent_events,
     upstream,
+    urls,
 )
 from httpkit._core.server_sent_events import Event
 from httpkit._core.types import RequestsResponse
@@ -388,6 +390,25 @@ class Response(requests.Response):
         )  # fmt: skip
         error.attempts = self.attempts
         return error
+
+    def urljoin(self, reference: str) -> str:
+        """Return the absolute URL of a reference that the server gave (RFC 3986 section 5).
+
+        A relative URL of a request is appended to the base URL; a Location, or a link in a body,
+        is relative to this response: `api.get(response.urljoin(response.headers["Location"]))`.
+
+        Args:
+            reference: As the server wrote it: absolute, a path, or relative.
+
+        Raises:
+            InvalidURL: It leads to no http(s) URL, holds a user name or password, or cannot be
+                parsed.
+        """
+        try:
+            return urls.resolve(self.url, reference)
+        except InvalidURL:
+            shown = urls.shown(reference)
+        raise InvalidURL(f"the reference {shown} cannot be resolved")
 
     def to_curl(self, *, secrets: bool = False) -> str:
         """Return the request that this answers as a curl command, to paste into a POSIX shell.

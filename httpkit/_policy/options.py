@@ -130,6 +130,7 @@ class UploadOptions(FetchOptions, total=False):
 
 class _CallOptions(PageOptions, total=False):
     files: Files
+    idempotent: bool | None
     stream: bool | None
     raise_for_status: bool
     redirect_body: bool

@@ -33,6 +33,7 @@ from httpkit._core.types import ImportedLater, RequestsResponse
 from httpkit._diagnostics import errors, log_records
 from httpkit._diagnostics.checks import check_count, check_seconds, is_count
 from httpkit._diagnostics.errors import ConfigurationError
+from httpkit._messages.call import call_of
 from httpkit._messages.request import may_repeat
 from httpkit._messages.response import Response, adopt
 
@@ -347,7 +348,9 @@ class RetryState:
             return "retries are off"
         if self.is_unsigned:  # asking for a token has retries of its own: they must not multiply
             return "it could not be signed"
-        if isinstance(outcome, RequestsResponse):
+        if call_of(self.request).idempotent is False:
+            kind = "the call says idempotent=False"
+        elif isinstance(outcome, RequestsResponse):
             kind = self._refusal_of_status(outcome, self.policy)
         else:
             kind = self._refusal_of_error(outcome)
