@@ -9,7 +9,6 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from typing import Any, Self, Unpack, cast
 
-import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
@@ -40,7 +39,7 @@ from httpkit._transport.adapter import Adapter
 _MOST_IDLE = 100
 
 
-class ConfiguredSession(requests.Session):
+class ConfiguredSession(modes.Boundary):
     """A requests.Session with the settings of ours."""
 
     verify: bool | str

@@ -6,12 +6,13 @@ A session looks its mode up once for each step; nothing else asks whether it is 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Protocol, cast
 
 import requests
 from requests.models import Request
 
 from httpkit._client import environment, preparation
+from httpkit._client.delivery import Delivery
 from httpkit._core import models, urls
 from httpkit._messages.call import Call, Credentials, call_of
 from httpkit._messages.request import PreparedRequest
@@ -21,9 +22,32 @@ from httpkit._policy.auth import NO_AUTH, Strategy, refreshable, resigner
 from httpkit._policy.options import proxies_of
 from httpkit._version import __version__
 
-if TYPE_CHECKING:
-    from httpkit._client.delivery import Delivery
-    from httpkit._client.session import Session
+
+class Boundary(requests.Session):
+    """The last class of ours: what follows it is requests, or a mixin of a caller's."""
+
+
+class Host(preparation.Owner, environment.TrustHolder, Protocol):
+    """What a mode needs of a session."""
+
+    stream: bool
+    cert: Any
+    strict: bool
+
+    @property
+    def rate_limit(self) -> Any:
+        """The most requests to each host."""
+        ...
+
+    def should_strip_auth(self, old_url: str, new_url: str) -> bool:
+        """Say whether credentials must not go from one URL to the other."""
+        ...
+
+    def resolve_redirects(
+        self, resp: requests.Response, req: requests.PreparedRequest, **kwargs: Any
+    ) -> Generator[Any, None, None]:
+        """Follow redirects by hand."""
+        ...
 
 
 class StrictMode:
@@ -58,13 +82,13 @@ class StrictMode:
         """Return what JSON can say of a value."""
         return models.encode(json)
 
-    def prepare(self, session: Session, request: requests.Request, call: Call) -> PreparedRequest:
+    def prepare(self, session: Host, request: requests.Request, call: Call) -> PreparedRequest:
         """Merge a request with the session's settings and sign it."""
         return preparation.prepare(request, session, call)
 
     def environment(
         self,
-        session: Session,
+        session: Host,
         url: Any,
         proxies: Any,
         stream: bool | None,
@@ -80,7 +104,7 @@ class StrictMode:
             "cert": session.cert if cert is None else cert,
         }
 
-    def complete(self, session: Session, options: dict[str, Any]) -> None:
+    def complete(self, session: Host, options: dict[str, Any]) -> None:
         """Say whom to trust, where the caller of `send` did not."""
         options["verify"] = environment.trusted(session, None)
 
@@ -88,7 +112,7 @@ class StrictMode:
 
     def rebuild_proxies(
         self,
-        session: Session,
+        session: Host,
         request: requests.PreparedRequest,
         proxies: dict[str, str] | None,
     ) -> dict[str, str]:
@@ -100,18 +124,18 @@ class StrictMode:
         return environment.proxies_for(request.url or "", explicit, trust_env=session.trust_env)
 
     def rebuild_method(
-        self, _: Session, request: requests.PreparedRequest, response: requests.Response
+        self, _: Host, request: requests.PreparedRequest, response: requests.Response
     ) -> None:
         """Set the method of a redirected request."""
         request.method = redirects.method_after(response.status_code, request.method or "GET")
 
-    def should_strip_auth(self, session: Session, old_url: str, new_url: str) -> bool:
+    def should_strip_auth(self, session: Host, old_url: str, new_url: str) -> bool:
         """Say whether a redirect leaves the origins that may see the credentials."""
         origins = {urls.origin(old_url), urls.origin(new_url)}
         return len(origins) > 1 and not origins <= preparation.allowed_origins(session, old_url)
 
     def rebuild_auth(
-        self, session: Session, request: requests.PreparedRequest, response: requests.Response
+        self, session: Host, request: requests.PreparedRequest, response: requests.Response
     ) -> None:
         """Take Authorization from a redirected request that leaves the session's origins."""
         if session.should_strip_auth(response.url, request.url or ""):
@@ -119,7 +143,7 @@ class StrictMode:
 
     def resolve_redirects(
         self,
-        _: Session,
+        _: Host,
         deliver: Callable[[], Delivery],
         response: requests.Response,
         __: requests.PreparedRequest,
@@ -136,12 +160,12 @@ class StrictMode:
 
     # ---- Sending
 
-    def sends_plainly(self, _: Session, __: PreparedRequest) -> bool:
+    def sends_plainly(self, _: Host, __: PreparedRequest) -> bool:
         """Say whether requests' own `send` does all that is asked for."""
         return False
 
     def send(
-        self, _: Session, delivery: Delivery, __: requests.PreparedRequest, *, follows: bool
+        self, _: Host, delivery: Delivery, __: requests.PreparedRequest, *, follows: bool
     ) -> requests.Response:
         """Send a request, and what its redirects ask for."""
         if follows:
@@ -192,7 +216,7 @@ class CompatibleMode(StrictMode):
         """Return the value: requests says what it cannot encode."""
         return json
 
-    def prepare(self, session: Session, request: requests.Request, call: Call) -> PreparedRequest:
+    def prepare(self, session: Host, request: requests.Request, call: Call) -> PreparedRequest:
         """Prepare as requests does; a strategy of ours signs last."""
         signer: Any = request.auth if request.auth is not None else session.auth
         is_ours = isinstance(signer, Strategy)
@@ -218,7 +242,7 @@ class CompatibleMode(StrictMode):
 
     def environment(
         self,
-        session: Session,
+        session: Host,
         url: Any,
         proxies: Any,
         stream: bool | None,
@@ -228,12 +252,12 @@ class CompatibleMode(StrictMode):
         """Let the environment beat the session, as requests does."""
         return _stock(session).merge_environment_settings(url, proxies, stream, verify, cert)
 
-    def complete(self, session: Session, options: dict[str, Any]) -> None:
+    def complete(self, session: Host, options: dict[str, Any]) -> None:
         """Add nothing."""
 
     def rebuild_proxies(
         self,
-        session: Session,
+        session: Host,
         request: requests.PreparedRequest,
         proxies: dict[str, str] | None,
     ) -> dict[str, str]:
@@ -241,24 +265,24 @@ class CompatibleMode(StrictMode):
         return _stock(session).rebuild_proxies(request, proxies)
 
     def rebuild_method(
-        self, session: Session, request: requests.PreparedRequest, response: requests.Response
+        self, session: Host, request: requests.PreparedRequest, response: requests.Response
     ) -> None:
         """Set the method as requests does."""
         _stock(session).rebuild_method(request, response)
 
-    def should_strip_auth(self, session: Session, old_url: str, new_url: str) -> bool:
+    def should_strip_auth(self, session: Host, old_url: str, new_url: str) -> bool:
         """Say what requests says."""
         return _stock(session).should_strip_auth(old_url, new_url)
 
     def rebuild_auth(
-        self, session: Session, request: requests.PreparedRequest, response: requests.Response
+        self, session: Host, request: requests.PreparedRequest, response: requests.Response
     ) -> None:
         """Rebuild the credentials as requests does, netrc included."""
         _stock(session).rebuild_auth(request, response)
 
     def resolve_redirects(
         self,
-        session: Session,
+        session: Host,
         _: Callable[[], Delivery],
         response: requests.Response,
         request: requests.PreparedRequest,
@@ -272,7 +296,7 @@ class CompatibleMode(StrictMode):
             response, request, yield_requests=yield_requests, **options
         )
 
-    def sends_plainly(self, session: Session, request: PreparedRequest) -> bool:
+    def sends_plainly(self, session: Host, request: PreparedRequest) -> bool:
         """Say whether nothing of ours is asked for."""
         call = call_of(request)
         asked = call.options.retry, call.options.deadline, call.options.max_body
@@ -283,7 +307,7 @@ class CompatibleMode(StrictMode):
 
     def send(
         self,
-        session: Session,
+        session: Host,
         delivery: Delivery,
         request: requests.PreparedRequest,
         *,
@@ -325,8 +349,6 @@ def mode_of(holder: Any) -> StrictMode:
     return STRICT if holder.strict else COMPATIBLE
 
 
-def _stock(session: Session) -> requests.Session:
+def _stock(session: Host) -> requests.Session:
     """Return the session as the class after ours sees it: requests, or a mixin before it."""
-    from httpkit._client.configuration import ConfiguredSession
-
-    return cast("requests.Session", super(ConfiguredSession, session))
+    return cast("requests.Session", super(Boundary, cast("Any", session)))

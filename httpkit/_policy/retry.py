@@ -348,6 +348,7 @@ class RetryState:
             return "retries are off"
         if self.is_unsigned:  # asking for a token has retries of its own: they must not multiply
             return "it could not be signed"
+        kind: str | None
         if call_of(self.request).idempotent is False:
             kind = "the call says idempotent=False"
         elif isinstance(outcome, RequestsResponse):

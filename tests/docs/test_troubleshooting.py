@@ -1102,6 +1102,7 @@ REFUSED = {
     "idempotency_header=… is no header name": (
         lambda _: httpkit.RetryPolicy(idempotency_header="a b")
     ),
+    "the reference … cannot be resolved": lambda w: w.get("echo").urljoin("ftp://a.test/"),
     "wait= returned no number of seconds: …": lambda w: w.api(
         retry=httpkit.RetryPolicy(wait=lambda _: -1)
     ).get("status/503"),
