@@ -14,13 +14,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import repeat
+from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import requests.sessions
 import requests.utils
 
-from httpkit._core import upstream
+from httpkit._core import netrc_bytes, upstream
+from httpkit._policy import trust
 
 # Origins and hosts that are remembered; more of them come from a crawler, which gains nothing.
 _MOST_KEPT = 256
@@ -60,6 +62,13 @@ def proxies_for(url: str, explicit: Mapping[str, Any], *, trust_env: bool) -> di
         explicit: The session's proxies with the call's over them; None switches one off.
         trust_env: Whether the environment is asked.
     """
+    proxies = _proxies_for(url, explicit, trust_env=trust_env)
+    if proxies:
+        trust.check_chosen(proxies)
+    return proxies
+
+
+def _proxies_for(url: str, explicit: Mapping[str, Any], *, trust_env: bool) -> dict[str, Any]:
     ambient = _ambient_proxies(url, explicit.get("no_proxy")) if trust_env else {}
     if not explicit:
         return ambient
@@ -79,7 +88,7 @@ def _ambient_proxies(url: str, no_proxy: str | None) -> dict[str, str]:
     global _read  # noqa: PLW0603  # replaced whole, so that no thread sees half of another one
     variables: Any = getattr(os.environ, "_data", None)
     if not _is_plain(variables):
-        return upstream.environment_proxies(url, no_proxy)
+        return _environment_proxies(url, no_proxy)
     kept = _read
     registry = _registry_stamp()
     if kept.variables != variables or kept.registry != registry:
@@ -89,11 +98,19 @@ def _ambient_proxies(url: str, no_proxy: str | None) -> dict[str, str]:
     key = url if slash < 0 else url[:slash], no_proxy
     known = kept.proxies.get(key)
     if known is None:
-        known = upstream.environment_proxies(url, no_proxy)
+        known = _environment_proxies(url, no_proxy)
         if len(kept.proxies) >= _MOST_KEPT:
             kept.proxies.clear()
         kept.proxies[key] = known
     return dict(known)
+
+
+def _environment_proxies(url: str, no_proxy: str | None) -> dict[str, str]:
+    found = upstream.environment_proxies(url, no_proxy)
+    if not found:
+        return found
+    excepted = no_proxy or os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+    return {} if trust.is_excepted(url, excepted) else found
 
 
 def _is_plain(variables: object) -> bool:
@@ -183,7 +200,7 @@ def password(url: str) -> tuple[str, str] | None:
     """Return the user and password that netrc has for a URL's host; None when it has none."""
     stock = getattr(utils, "get_netrc_auth", None)
     if stock is not _STOCK_NETRC or (held := _variables()) is None:
-        return upstream.netrc_auth(url)
+        return _netrc_auth(url)
     home = tuple(map(held.get, _HOME))
     paths = _netrc_paths(held.get(_NETRC), home, upstream.netrc_files())
     for path in paths:  # not any(), which takes longer
@@ -197,8 +214,26 @@ def password(url: str) -> tuple[str, str] | None:
     if kept is None or kept[0] != stamps:
         if len(_netrc) >= _MOST_KEPT:
             _netrc.clear()
-        kept = _netrc[key] = stamps, upstream.netrc_auth(url)
+        kept = _netrc[key] = stamps, _netrc_auth(url)
     return kept[1]
+
+
+def _netrc_auth(url: str) -> tuple[str, str] | None:
+    """Return the login of netrc for a URL's host, also of a file that is not UTF-8."""
+    try:
+        return upstream.netrc_auth(url)
+    except UnicodeDecodeError:
+        pass  # its traceback would hold the whole file
+    named = os.environ.get("NETRC")
+    places = [named] if named else [f"~/{name}" for name in upstream.netrc_files()]
+    path = next((p for p in map(os.path.expanduser, places) if os.path.exists(p)), None)  # noqa: PTH110  # as requests looks for it
+    if path is None:
+        return None
+    try:
+        content = Path(path).read_bytes()
+    except OSError:  # as requests does
+        return None
+    return netrc_bytes.login_for((urlsplit(url).hostname or "").lower(), content)
 
 
 _netrc: dict[str, tuple[tuple[object, ...], tuple[str, str] | None]] = {}

@@ -17,7 +17,7 @@ from httpkit._core import models, urls
 from httpkit._messages.call import Call, Credentials, call_of
 from httpkit._messages.request import PreparedRequest
 from httpkit._messages.response import receive
-from httpkit._policy import redirects
+from httpkit._policy import redirects, trust
 from httpkit._policy.auth import NO_AUTH, Strategy, refreshable, resigner
 from httpkit._policy.options import proxies_of
 from httpkit._version import __version__
@@ -107,6 +107,13 @@ class StrictMode:
     def complete(self, session: Host, options: dict[str, Any]) -> None:
         """Say whom to trust, where the caller of `send` did not."""
         options["verify"] = environment.trusted(session, None)
+
+    @staticmethod
+    def check_trust(options: dict[str, Any]) -> None:
+        """Check a `verify` that is no bool, and a client certificate; write paths as str."""
+        options["verify"] = trust.as_verify(options["verify"])
+        options["cert"] = trust.as_cert(options["cert"])
+        trust.check_together(options["verify"], options["cert"])
 
     # ---- Redirects
 
@@ -254,6 +261,10 @@ class CompatibleMode(StrictMode):
 
     def complete(self, session: Host, options: dict[str, Any]) -> None:
         """Add nothing."""
+
+    @staticmethod
+    def check_trust(options: dict[str, Any]) -> None:
+        """Take what requests takes."""
 
     def rebuild_proxies(
         self,

@@ -457,6 +457,9 @@ class Session(ApiMethods, TransferMethods):
             options["proxies"] = proxies_for(request.url or "", explicit, trust_env=self.trust_env)
         if options["timeout"] is not _GOOD_TIMEOUT:
             settings.check({"timeout": options["timeout"]})
+        verify = options["verify"]
+        if (verify is not True and verify is not False) or options["cert"] is not None:
+            self._mode.check_trust(options)
 
     def _delivery(
         self, request: PreparedRequest, options: dict[str, Any], *, follows: bool

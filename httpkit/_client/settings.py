@@ -18,6 +18,7 @@ from httpkit._core.types import (
 from httpkit._diagnostics.checks import check_count, check_seconds
 from httpkit._diagnostics.errors import ConfigurationError
 from httpkit._messages.request import check_headers
+from httpkit._policy import trust
 from httpkit._policy.auth import as_signer
 from httpkit._policy.dispatch import as_dispatch
 from httpkit._policy.limits import check_rate_limit
@@ -119,12 +120,13 @@ def _check_shown(name: str, values: Any) -> None:
             raise ConfigurationError(f"{name} cannot name {value!r}: it holds credentials")
 
 
-def _check_proxies(name: str, proxies: Any) -> None:
-    if proxies is None:
-        return
-    is_known = is_mapping(proxies) and all(isinstance(scheme, str) for scheme in proxies)
-    if not is_known or not all(url is None or isinstance(url, str) for url in proxies.values()):
-        raise ConfigurationError(f"{name} must map schemes to URLs")  # they may hold passwords
+def _check_verify(_: str, verify: object) -> None:
+    if verify is not None:
+        trust.as_verify(verify)
+
+
+def _check_cert(_: str, cert: object) -> None:
+    trust.as_cert(cert)
 
 
 def _check_auth(_: str, auth: object) -> None:
@@ -147,7 +149,9 @@ def _check_flag(name: str, flag: object) -> None:
 
 _CHECKS: Mapping[str, Callable[[str, Any], None]] = {
     "auth": _check_auth,
-    "proxies": _check_proxies,
+    "proxies": trust.check_proxies,
+    "verify": _check_verify,
+    "cert": _check_cert,
     "base_url": _check_base_url,
     "retry": _check_retry,
     "on_status": _check_on_status,

@@ -382,6 +382,8 @@ def _redact_value(value: str | bytes) -> str | bytes:
 
 
 _USERINFO = pattern(r"(?<=://)[^/\s'\"?#]+@")
+# A password whose "#", "/" or "?" is not percent-encoded; "h:8080/@me" is none.
+_RAW_USERINFO = pattern(r"(?<=://)[^\s/?#'\"@:]{1,200}:(?![0-9]{1,5}[/?#])[^\s'\"@]{1,500}@")
 _SCHEME_CREDENTIALS = pattern(
     r"\b(?:bearer|basic|digest|token|negotiate)\s+(?=[^\s,;]*[\d=])(?P<value>[\w.~+/=-]{8,})",
     re.IGNORECASE,
@@ -413,8 +415,9 @@ def redact_text(text: str) -> str:
 
 def _named_in_text(text: str) -> Iterator[Slice]:
     """Yield what names, or words such as Bearer, say is a credential."""
-    for found in _USERINFO.finditer(text):
-        yield *found.span(), ""
+    for expression in (_USERINFO, _RAW_USERINFO):
+        for found in expression.finditer(text):
+            yield *found.span(), ""
     for found in _PARAMETER.finditer(text):
         if not shows_parameter(unquote_plus(found["name"]), unquote_plus(found["value"])):
             yield *found.span("value"), MASK

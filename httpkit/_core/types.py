@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+import os
+import ssl
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from http.cookiejar import CookieJar
 from importlib import import_module
@@ -108,8 +110,9 @@ Auth: TypeAlias = (
 Timeout: TypeAlias = float | tuple[float | None, float | None] | None
 Hook: TypeAlias = Callable[[requests.Response], Any]
 Hooks: TypeAlias = Mapping[str, Iterable[Hook] | Hook] | None
-Verify: TypeAlias = bool | str | None
-Cert: TypeAlias = str | tuple[str, str] | None
+Path: TypeAlias = str | os.PathLike[str]
+Verify: TypeAlias = bool | Path | ssl.SSLContext | None
+Cert: TypeAlias = Path | tuple[Path, Path] | tuple[Path, Path, str] | None
 
 
 def as_text(value: object) -> str:

@@ -42,7 +42,7 @@ class SessionOptions(TypedDict, total=False):
     params: Mapping[str, Any] | None
     cookies: Cookies
     proxies: Mapping[str, str] | None
-    verify: bool | str
+    verify: Verify
     cert: Cert
     timeout: Timeout
     deadline: float | None

@@ -5,6 +5,7 @@ Adapter -> pool -> connection (connections) -> Message (http1) -> HTTPResponse (
 
 from __future__ import annotations
 
+import ssl
 import sys
 from collections.abc import Mapping
 from copy import copy
@@ -22,9 +23,10 @@ from urllib3.exceptions import (
     EmptyPoolError,
 )
 
-from httpkit._core import interrupts
+from httpkit._core import interrupts, upstream
 from httpkit._core.deadline import NO_DEADLINE
 from httpkit._core.patterns import pattern
+from httpkit._core.types import is_tuple
 from httpkit._messages.call import call_of
 from httpkit._messages.request import PreparedRequest, is_repeatable
 from httpkit._transport import _upstream, raw_response
@@ -101,12 +103,31 @@ class Adapter(HTTPAdapter):
         cert: Any = None,
     ) -> Any:
         """Return the pool for a request. Raises: as requests does."""
+        if isinstance(verify, ssl.SSLContext) or (is_tuple(cert) and len(cert) == 3):
+            return self._pool_with(request, verify, proxies, cert)
         found = None if proxies else _PLAIN_ORIGIN.match(request.url or "")
         is_plain = type(verify) in CERTIFICATES and type(cert) in CERTIFICATES
         is_plain = is_plain and _upstream.SUPPORTED and self._finds_pools_as_requests()
         if found is None or not is_plain:
             return super().get_connection_with_tls_context(request, verify, proxies, cert)
         return self.pool_at(found[0], request, verify, cert)
+
+    def _pool_with(
+        self, request: requests.PreparedRequest, verify: Any, proxies: Any, cert: Any
+    ) -> Any:
+        """Return the pool for a context of the caller's, or a key with a password.
+
+        requests knows neither, and would put them into one pool with what it knows.
+        """
+        is_context = isinstance(verify, ssl.SSLContext)
+        known, certificate = (True, None) if is_context else (verify, cert[:2])
+        place, settings = self.build_connection_pool_key_attributes(request, known, certificate)
+        settings = {"ssl_context": verify} if is_context else {**settings, "key_password": cert[2]}
+        proxy = upstream.select_proxy(request.url or "", proxies or {})
+        manager: Any = self.poolmanager
+        if proxy:
+            manager = self.proxy_manager_for(proxy if "://" in proxy else f"http://{proxy}")
+        return manager.connection_from_host(**place, pool_kwargs=settings)
 
     def _finds_pools_as_requests(self) -> bool:
         """Return whether no subclass and no patch chooses pools differently."""
@@ -171,7 +192,11 @@ class Adapter(HTTPAdapter):
         proxy = getattr(conn, "proxy", None)
         if not url.lower().startswith("https") and getattr(proxy, "scheme", "") == "https":
             url, cert = str(proxy), None  # a client certificate is for the server
+        if isinstance(verify, ssl.SSLContext):
+            return  # it holds whom it trusts, and loading more would change it
         super().cert_verify(conn, url, verify, cert)
+        if is_tuple(cert) and len(cert) == 3:
+            conn.key_password = cert[2]
 
     def close(self) -> None:
         """Close the idle connections, also of pools that a response still holds.

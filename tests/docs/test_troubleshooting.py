@@ -1046,6 +1046,19 @@ REFUSED = {
         lambda _: httpkit.Session(retry=True)
     ),
     "… must be True or False": lambda _: httpkit.Session(redirect_body="yes"),
+    "verify=… must be True, False, the path of a CA bundle or an ssl.SSLContext": (
+        lambda _: httpkit.Session(verify="")
+    ),
+    "cert must be a path, (certificate, key) or (certificate, key, password)": (
+        lambda _: httpkit.Session(cert="")
+    ),
+    "cert cannot be used with an ssl.SSLContext: call load_cert_chain() on the context": (
+        lambda w: w.get("echo", verify=ssl.create_default_context(), cert="a.pem")
+    ),
+    "the proxy… for … has a URL that cannot be parsed: percent-encode the special characters of"
+    " its user name and password, as %23 for #": (
+        lambda _: httpkit.Session(proxies={"http": "http://u:p#q@h:80"})
+    ),
     "… cannot name …: it holds credentials": lambda _: httpkit.Session(shown=["Cookie"]),
     "a secret must be a str of … characters or more": lambda _: httpkit.add_secret("abc"),
     "… must be a sequence of …": lambda _: httpkit.Session(secret_headers="X-Key"),
