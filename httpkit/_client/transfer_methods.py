@@ -45,6 +45,8 @@ class TransferMethods(Verbs):
         max_size: int | None = None,
         content_type: str | tuple[str, ...] | None = None,
         decode: bool | Literal["auto"] = "auto",
+        segments: int = 1,
+        min_segment: int = 16 << 20,
         max_stalls: int = 5,
         min_speed: float | None = None,
         max_rate: float | None = None,
@@ -80,6 +82,9 @@ class TransferMethods(Verbs):
                 None takes any. It keeps an HTML error page from being saved as data.
             decode: Whether to undo a Content-Encoding; "auto" does, unless the file's name or
                 type says that it is compressed itself.
+            segments: How many ranges of the file to fetch in parallel, where the server has a
+                strong validator and a length. It helps against a limit per connection.
+            min_segment: Bytes that each range has at least.
             max_stalls: Attempts in a row without a new byte before giving up, 0 or more.
             min_speed: Bytes a second, averaged over 30 seconds: a slower attempt is ended and
                 counts as one without a new byte. None or 0: any speed will do.
@@ -114,6 +119,8 @@ class TransferMethods(Verbs):
             max_size=max_size,
             content_type=content_type,
             decode=decode,
+            segments=segments,
+            min_segment=min_segment,
             max_stalls=max_stalls,
             min_speed=min_speed,
             max_rate=max_rate,

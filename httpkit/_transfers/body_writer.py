@@ -1,5 +1,6 @@
 """The write loop of a download: compare, append, hash, limit, report."""
 
+import threading
 from collections.abc import Iterable
 
 from httpkit._diagnostics.errors import BodyTooLargeError, TransferError
@@ -32,7 +33,8 @@ class BodyWriter:
         self._sink = sink
         self._options = options
         self._reporter = reporter
-        self._limiter = RateLimiter(options.max_rate)
+        self.limiter = RateLimiter(options.max_rate)
+        self._guard = threading.Lock()
         self._given = [checksums.parse(options.checksum)] if options.checksum else []
         self._announced: list[checksums.Expected] = []
         self._hashers: checksums.Hashers | None = None
@@ -57,10 +59,14 @@ class BodyWriter:
         self._hash()
         if isinstance(self._sink, PartFile) and version.total is not None:
             self._sink.check_space(version.total - self._sink.size)
-        self._reporter.begin(self._sink.size, version.total)
 
-    def write(self, blocks: Iterable[bytes], offset: int) -> None:
+    def write(self, blocks: Iterable[bytes], offset: int, until: int | None = None) -> None:
         """Write a body; bytes that are there already must be the same.
+
+        Args:
+            blocks: The body.
+            offset: Where in the file it begins.
+            until: The offset at which to stop reading; None: at its end.
 
         Raises:
             Restart: They are not.
@@ -69,12 +75,38 @@ class BodyWriter:
             TooSlowError: They arrive too slowly.
         """
         check = SpeedCheck(self._options.min_speed)
-        for block in blocks:
-            self.fetched += len(block)
+        for received in blocks:
+            self.fetched += len(received)
+            block = received if until is None else received[: until - offset]
             self._append(block, offset)
             offset += len(block)
+            if until is not None and offset >= until:
+                return
             check.count(len(block))
-            self._limiter.wait(len(block))
+            self.limiter.wait(len(block))
+
+    def move(self, blocks: Iterable[bytes]) -> None:
+        """Append bytes that were reported when they arrived."""
+        for block in blocks:
+            self._sink.write(block)
+            if self._hashers:
+                self._hashers.update(block)
+
+    def report(self, size: int) -> None:
+        """Report bytes that another thread received."""
+        with self._guard:
+            self.fetched += size
+            self._reporter.advance(size)
+
+    def report_begin(self, total: int | None, *, beside: int) -> None:
+        """Report where an attempt begins.
+
+        Args:
+            total: Bytes of the whole; None when that is not known.
+            beside: Bytes that are there, but not yet in the sink.
+        """
+        with self._guard:
+            self._reporter.begin(self._sink.size + beside, total)
 
     def _append(self, block: bytes, offset: int) -> None:
         sink = self._sink
@@ -91,7 +123,8 @@ class BodyWriter:
         sink.write(fresh)
         if self._hashers:
             self._hashers.update(fresh)
-        self._reporter.advance(len(fresh))
+        with self._guard:
+            self._reporter.advance(len(fresh))
 
     def digests(self) -> dict[str, str]:
         """Compare the digests that are known, and return them.

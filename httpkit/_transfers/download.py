@@ -117,6 +117,8 @@ class DownloadOptions:
     max_size: int | None = None
     content_type: str | tuple[str, ...] | None = None
     decode: bool | Literal["auto"] = "auto"
+    segments: int = 1
+    min_segment: int = 16 << 20
     max_stalls: int = 5
     min_speed: float | None = None
     max_rate: float | None = None
@@ -138,6 +140,8 @@ class DownloadOptions:
         for name in ("expected_size", "max_size"):
             check_count(name, getattr(self, name), is_optional=True)
         check_count("max_stalls", self.max_stalls)
+        check_count("segments", self.segments, least=1)
+        check_count("min_segment", self.min_segment, least=1)
         check_speeds(self.min_speed, self.max_rate)
         types: Any = self.content_type
         if types is not None and not isinstance(types, (str, tuple, list)):

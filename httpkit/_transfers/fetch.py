@@ -10,6 +10,7 @@ import os
 import pathlib
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TypeAlias
 
 import requests
@@ -35,6 +36,7 @@ from httpkit._transfers.admission import Admission, Existing, Restart, admit_res
 from httpkit._transfers.body_writer import BodyWriter, WrongSizeError
 from httpkit._transfers.download import Destination, Download, DownloadOptions
 from httpkit._transfers.part_file import PartFile
+from httpkit._transfers.segments import Segments, remove_segments
 from httpkit._transfers.sinks import OVERLAP, FileObject, Sink
 from httpkit._transfers.speed_limits import TooSlowError, block_size
 
@@ -146,6 +148,8 @@ class Fetch:
         self._skipped: Download | None = None
         self._final_url = url
         self._is_framed = self._has_response = self._from_start = False
+        self._segments: Segments | None = None
+        self._is_finished = self._may_have_segments = False
         self._overlap = OVERLAP
         self._resumed_from = 0
         self._tally = _Tally(options.max_stalls)
@@ -164,6 +168,7 @@ class Fetch:
         is_known = sink.version is not None and plan.is_from(sink.version, self._source)
         if sink.size and is_known and self._options.resume is not False:
             self._known = sink.version
+        self._may_have_segments = bool(sink.size)
         self._resumed_from = self._resumable_size()
         if self._resumed_from:
             self._log_resume(0, None)
@@ -173,6 +178,8 @@ class Fetch:
         try:
             self._reporter.finish()
         finally:  # a callable of the caller's may raise, and Control-C come anywhere
+            if self._segments is not None:
+                self._segments.close(is_removed=self._is_finished)
             if self._writer is not None:
                 self._writer.reset()
             if self._sink is not None:
@@ -233,7 +240,8 @@ class Fetch:
         size = 0 if self._from_start else self._resumable_size()
         self._from_start = False
         if size and self._sink is not None:
-            return plan.rest_of_file(self._sink.version, size, self._overlap)
+            until = self._segments.boundary(size) if self._segments else None
+            return plan.rest_of_file(self._sink.version, size, self._overlap, until)
         target = self._target
         is_update = self._options.if_exists == "update" and target and destination.is_there(target)
         return plan.whole_file(_stat(target).st_mtime if target and is_update else None)
@@ -332,14 +340,48 @@ class Fetch:
             self._known = version
         self._is_framed = version.total is not None or _has_end(response)
         blocks = self._blocks(response, is_decoded=version.is_decoded)
+        segments = self._segmented(admission)
+        until = segments.boundary(sink.size) if segments else None
+        writer.report_begin(version.total, beside=segments.size if segments else 0)
         try:
-            writer.write(blocks, admission.offset)
+            writer.write(blocks, admission.offset, until)
+            if segments and sink.size == until:
+                writer.move(segments.take(sink.size))
+                admission = replace(admission, end=until)
             self._check_size(sink.size, admission)
         except WrongSizeError as error:
             if not self._resumed_from:  # all of it came in this call
                 sink.discard()
             raise error.error from None  # the very same error
         writer.digests()
+
+    def _segmented(self, admission: Admission) -> Segments | None:
+        """Return the parallel ranges of the file; None when there are none."""
+        sink, version, options = self._sink, admission.version, self._options
+        can_split = isinstance(sink, PartFile) and sink.is_usual and version.total is not None
+        if self._segments and (admission.is_whole or not can_split):
+            self._segments.close(is_removed=can_split)
+            self._segments = None
+        is_wanted = options.segments > 1 or not admission.is_whole
+        if self._segments or not (can_split and is_wanted and version.validator):
+            return self._segments
+        assert isinstance(sink, PartFile)  # noqa: S101  # as was just seen
+        assert self._writer is not None  # noqa: S101  # it is made with the sink
+        found = Segments(self._ask, sink, version, version.total or 0, self._writer.report)
+        if admission.is_whole:
+            remove_segments(sink.path)
+        else:
+            found.load()
+        found.split(options.segments, options.min_segment)
+        found.start(
+            options.segments - 1,
+            self._writer.limiter,
+            min_speed=options.min_speed,
+            max_stalls=options.max_stalls,
+        )
+        self._segments = found
+        self._may_have_segments = True
+        return found
 
     def _check_size(self, size: int, admission: Admission) -> None:
         total, expected = admission.version.total, self._options.expected_size
@@ -430,6 +472,7 @@ class Fetch:
         sink, writer = self._opened(), self._writer
         digests = writer.digests() if writer else {}
         size, etag = sink.size, sink.version.etag if sink.version else None
+        self._is_finished = True
         if isinstance(sink, PartFile) and self._target is not None:
             self._name(sink, self._target)
         return Download(
@@ -457,6 +500,8 @@ class Fetch:
             part.discard()
         elif not part.finish(sync=self._options.fsync, is_new=self._must_be_new):
             raise destination.taken(target)
+        if self._may_have_segments:
+            remove_segments(part.usual_path)
         modified = timestamp(self._known.modified if self._known else None)
         if self._options.mtime and modified is not None:
             with destination.translated(target):

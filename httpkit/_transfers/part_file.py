@@ -37,7 +37,7 @@ _LONGEST_NAME = 241
 # Characters of a whole path on Windows, unless it was set up for longer ones.
 _LONGEST_WINDOWS_PATH = 259 - 14
 # No link is followed: in a shared folder it could lead to somebody else's file.
-_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
 _DEFAULT_MODE = 0o666
 
 
@@ -46,6 +46,7 @@ class PartFile:
 
     Attributes:
         is_private: Whether another process has the usual files, so that these are temporary.
+        mode: The permissions of the file that is replaced; None when there is none.
     """
 
     def __init__(self, target: pathlib.Path, stem: str, lock: int, *, is_private: bool) -> None:
@@ -53,13 +54,13 @@ class PartFile:
         self._target = target
         self._lock = lock
         self._sidecar = target.with_name(f"{stem}.part.json")
-        self._mode = _mode_of(target)
+        self.mode = _mode_of(target)
         self._is_replaced = False  # what was kept does not fit the server's file
         self._is_wrong = False  # what was kept has the wrong digest
-        self._kept = _Bytes(
-            target.with_name(f"{stem}.part"), _FLAGS, self._mode, _read_version(lock)
+        self._kept = BytesFile(
+            target.with_name(f"{stem}.part"), FLAGS, self.mode, _read_version(lock)
         )
-        self._new: _Bytes | None = None
+        self._new: BytesFile | None = None
         self._current = self._kept
         self._open_replacement()
 
@@ -78,7 +79,7 @@ class PartFile:
             if lock is None:
                 stem = f"{target.name[:50]}.{uuid.uuid4().hex[:8]}"
                 private = target.with_name(f"{stem}.part.json")
-                lock = os.open(private, _FLAGS | os.O_EXCL, _DEFAULT_MODE)
+                lock = os.open(private, FLAGS | os.O_EXCL, _DEFAULT_MODE)
             sidecar = target.with_name(f"{stem}.part.json")
             is_removed = os.fstat(lock).st_size == 0
             stack.callback(close_locked, lock, sidecar, is_removed=is_removed)
@@ -90,6 +91,16 @@ class PartFile:
     def path(self) -> pathlib.Path:
         """Where the bytes are."""
         return self._current.path
+
+    @property
+    def usual_path(self) -> pathlib.Path:
+        """Where the bytes are that no response has replaced, and segments beside them."""
+        return self._kept.path
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether the bytes are in the usual file, beside which segments may be."""
+        return self._current is self._kept and not self.is_private
 
     @property
     def version(self) -> FileVersion | None:
@@ -194,7 +205,7 @@ class PartFile:
             current.check_unchanged()
             if sync:
                 os.fsync(current.descriptor)
-            current.set_mode(self._mode)
+            current.set_mode(self.mode)
             current.close()  # NFS may notice a full disk only now
         try:
             retry_while_held(lambda: _move(current.path, self._target, is_new=is_new))
@@ -248,11 +259,11 @@ class PartFile:
         remove(self._new_sidecar)
         self._new = None
 
-    def _is_worth_keeping(self, one: "_Bytes") -> bool:
+    def _is_worth_keeping(self, one: "BytesFile") -> bool:
         is_decoded = one.version is not None and one.version.is_decoded
         return bool(one.size) and not self.is_private and not is_decoded
 
-    def _is_newer(self, new: "_Bytes") -> bool:
+    def _is_newer(self, new: "BytesFile") -> bool:
         """Return whether a replacement can be resumed, and is more than another copy."""
         if new.version is None or new.version.validator is None:
             return False
@@ -264,10 +275,10 @@ class PartFile:
     def _new_sidecar(self) -> pathlib.Path:
         return self._kept.path.with_name(f"{self._kept.path.name}.new.json")
 
-    def _create_replacement(self) -> "_Bytes":
+    def _create_replacement(self) -> "BytesFile":
         path = self._kept.path.with_name(f"{self._kept.path.name}.new")
         with translated(path):
-            return _Bytes(path, _FLAGS, self._mode, None)
+            return BytesFile(path, FLAGS, self.mode, None)
 
     def _open_replacement(self) -> None:
         """Open what an earlier run left of a replacement, if a download can resume there."""
@@ -286,7 +297,7 @@ class PartFile:
                 _overwrite(self._lock, text)
         else:
             with translated(self._new_sidecar):
-                descriptor = os.open(self._new_sidecar, _FLAGS, _DEFAULT_MODE)
+                descriptor = os.open(self._new_sidecar, FLAGS, _DEFAULT_MODE)
                 try:
                     _overwrite(descriptor, text)
                 finally:
@@ -294,7 +305,7 @@ class PartFile:
         self._current.version = version
 
 
-class _Bytes:
+class BytesFile:
     """One file of bytes, opened for appending.
 
     Attributes:
@@ -386,7 +397,7 @@ class _Bytes:
 def _open_locked(path: pathlib.Path) -> int | None:
     """Open and lock a file; None when another process has it."""
     while True:
-        descriptor = retry_while_held(lambda: os.open(path, _FLAGS, _DEFAULT_MODE))
+        descriptor = retry_while_held(lambda: os.open(path, FLAGS, _DEFAULT_MODE))
         if not try_lock(descriptor):
             os.close(descriptor)
             return None

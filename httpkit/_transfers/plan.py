@@ -35,7 +35,9 @@ def whole_file(modified: float | None = None) -> Plan:
     return Plan(0, {} if modified is None else {"If-Modified-Since": http_date(modified)})
 
 
-def rest_of_file(version: FileVersion | None, size: int, overlap: int) -> Plan:
+def rest_of_file(
+    version: FileVersion | None, size: int, overlap: int, until: int | None = None
+) -> Plan:
     """Ask for what is missing, and for some bytes before it, which are compared.
 
     The overlap finds servers that ignore the condition and files whose end is zeros after a
@@ -45,9 +47,10 @@ def rest_of_file(version: FileVersion | None, size: int, overlap: int) -> Plan:
         version: What the bytes belong to; None: the condition is left out.
         size: How many bytes there are.
         overlap: How many of them to ask for again.
+        until: The offset before which to end; None is the end of the file.
     """
     start = max(0, size - overlap)
-    fields = {"Range": f"bytes={start}-"}
+    fields = {"Range": f"bytes={start}-{'' if until is None else until - 1}"}
     if version and version.validator:
         fields["If-Range"] = version.validator
     return Plan(start, fields)

@@ -4,6 +4,7 @@ Rule: the clock is CLOCK, so that a test can move it.
 """
 
 import math
+import threading
 
 from httpkit._core.clock import CLOCK
 from httpkit._diagnostics.errors import ConfigurationError
@@ -52,22 +53,20 @@ class RateLimiter:
     """
 
     def __init__(self, rate: float | None) -> None:
-        self._rate = rate
+        self.rate = rate
         self._due = 0.0
-
-    @property
-    def block_size(self) -> int | None:
-        """How many bytes to move at a time; None when that does not matter."""
-        return None if self._rate is None else block_size(self._rate)
+        self._guard = threading.Lock()
 
     def wait(self, size: int) -> None:
-        """Wait until so many bytes more may have been moved."""
-        if self._rate is None:
+        """Wait until so many bytes more may have been moved; threads share the rate."""
+        if self.rate is None:
             return
-        now = CLOCK.monotonic()
-        self._due = max(self._due, now) + size / self._rate
-        if self._due > now:
-            CLOCK.sleep(self._due - now)
+        with self._guard:
+            now = CLOCK.monotonic()
+            self._due = max(self._due, now) + size / self.rate
+            seconds = self._due - now
+        if seconds > 0:
+            CLOCK.sleep(seconds)
 
 
 def block_size(rate: float) -> int:

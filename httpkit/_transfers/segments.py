@@ -1,0 +1,258 @@
+"""Parallel ranges of one file.
+
+Each segment is written to `<name>.part.<start>-<stop>` by a thread of its own. The part file grows
+from its beginning, as without segments; where it reaches a segment, the bytes are moved over. So
+a killed process loses nothing, and what a thread cannot fetch is left to the usual way, with all
+its checks and errors.
+"""
+
+import pathlib
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from itertools import pairwise
+
+import requests
+
+from httpkit._core.clock import CLOCK
+from httpkit._core.validators import FileVersion, content_range
+from httpkit._diagnostics.errors import HTTPKitError
+from httpkit._messages.response import arriving, translated_all
+from httpkit._policy import retry
+from httpkit._transfers.destination import translated
+from httpkit._transfers.file_locks import remove
+from httpkit._transfers.part_file import FLAGS, BytesFile, PartFile
+from httpkit._transfers.sinks import OVERLAP
+from httpkit._transfers.speed_limits import RateLimiter, SpeedCheck, TooSlowError, block_size
+
+# Seconds between two looks at Ctrl-C, which does not end a wait on Windows.
+_SLICE = 0.5
+_BLOCK = 1 << 20
+
+
+class _Abandoned(Exception):  # noqa: N818  # it never leaves its thread
+    """A segment cannot be fetched on its own."""
+
+
+class Segment:
+    """A range of the file, in a file of its own.
+
+    Attributes:
+        start: The offset of its first byte.
+        stop: The offset behind its last byte.
+        is_done: Set when its thread has ended, whether it is whole or not.
+    """
+
+    def __init__(self, path: pathlib.Path, start: int, stop: int, mode: int | None) -> None:
+        self.start, self.stop = start, stop
+        self.is_done = threading.Event()
+        self._file = BytesFile(path, FLAGS, mode, None)
+        self._guard = threading.Lock()
+        self._is_closed = False
+
+    @property
+    def end(self) -> int:
+        """The offset behind the bytes that are there."""
+        return min(self.stop, self.start + self._file.size)
+
+    def append(self, block: bytes, offset: int) -> int:
+        """Append what is new in a block; return how many bytes that was.
+
+        Raises:
+            _Abandoned: Other bytes are there, or nobody wants them any more.
+        """
+        with self._guard:
+            if self._is_closed:
+                raise _Abandoned
+            again = min(len(block), self.end - offset)
+            if again and block[:again] != self._file.read_at(offset - self.start, again):
+                raise _Abandoned
+            fresh = block[again : self.stop - offset]
+            if fresh:
+                self._file.write(fresh)
+            return len(fresh)
+
+    def blocks(self, offset: int) -> Iterator[bytes]:
+        """Give the bytes from an offset of the whole file to the end of what is there."""
+        while offset < self.end:
+            block = self._file.read_at(offset - self.start, min(_BLOCK, self.end - offset))
+            if not block:
+                return
+            yield block
+            offset += len(block)
+
+    def close(self, *, is_removed: bool) -> None:
+        """Close the file; nothing is written to it afterwards."""
+        with self._guard:
+            self._is_closed = True
+            if is_removed or not self._file.size:
+                self._file.discard()
+            else:
+                with suppress(OSError):
+                    self._file.close()
+
+
+class Segments:
+    """The segments of one download.
+
+    Args:
+        ask: Sends the GET with some fields added, from any thread.
+        part: The part file.
+        version: What its bytes belong to; it has a validator.
+        total: Bytes of the whole.
+        report: Called with the number of bytes that arrived, from any thread.
+    """
+
+    def __init__(
+        self,
+        ask: Callable[[dict[str, str]], requests.Response],
+        part: PartFile,
+        version: FileVersion,
+        total: int,
+        report: Callable[[int], None],
+    ) -> None:
+        self._ask = ask
+        self._part = part
+        self._version = version
+        self._total = total
+        self._report = report
+        self._segments: list[Segment] = []
+        self._waiting: list[Segment] = []
+        self._limiter = RateLimiter(None)
+        self._min_speed = 0.0
+        self._block_size = _BLOCK
+        self._max_stalls = 0
+
+    @property
+    def size(self) -> int:
+        """How many bytes are in the segments."""
+        return sum(segment.end - segment.start for segment in self._segments)
+
+    def load(self) -> None:
+        """Open the segments that an earlier run left of this version."""
+        end = self._part.size
+        for path, start, stop in segment_files(self._part.path):
+            if start < end or stop > self._total or start >= stop:
+                remove(path)
+                continue
+            self._segments.append(Segment(path, start, stop, self._part.mode))
+            end = stop
+
+    def split(self, count: int, least: int) -> None:
+        """Divide what is missing into as many ranges; the first is the part file's own.
+
+        Args:
+            count: How many ranges at most.
+            least: Bytes that each has at least.
+        """
+        start = self._part.size
+        count = min(count, (self._total - start) // least)
+        if self._segments or count < 2:
+            return
+        bounds = [start + (self._total - start) * number // count for number in range(count + 1)]
+        for first, stop in pairwise(bounds[1:]):
+            path = self._part.path.with_name(f"{self._part.path.name}.{first}-{stop}")
+            with translated(path):
+                self._segments.append(Segment(path, first, stop, self._part.mode))
+
+    def start(
+        self, threads: int, limiter: RateLimiter, *, min_speed: float | None, max_stalls: int
+    ) -> None:
+        """Fetch the segments in so many threads; with none, only what is there counts."""
+        self._limiter, self._max_stalls = limiter, max_stalls
+        self._min_speed = (min_speed or 0) / (threads + 1)
+        if limiter.rate is not None:
+            self._block_size = block_size(limiter.rate / (threads + 1))
+        self._waiting = [segment for segment in self._segments if segment.end < segment.stop]
+        for segment in self._segments:
+            if segment not in self._waiting or not threads:
+                segment.is_done.set()
+        for _ in range(min(threads, len(self._waiting))):
+            threading.Thread(target=self._work, name="httpkit-segment", daemon=True).start()
+
+    def boundary(self, offset: int) -> int | None:
+        """Return where the next segment begins, at an offset or behind it; None behind the last."""
+        return next((s.start for s in self._segments if s.start >= offset), None)
+
+    def take(self, offset: int) -> Iterator[bytes]:
+        """Give the bytes of the segment that begins at an offset, and remove it."""
+        while self._segments and self._segments[0].start <= offset:
+            segment = self._segments[0]
+            while not segment.is_done.wait(_SLICE):
+                pass
+            for block in segment.blocks(offset):
+                yield block
+                offset += len(block)
+            self._segments.remove(segment)
+            segment.close(is_removed=True)
+
+    def close(self, *, is_removed: bool) -> None:
+        """Close the files; the threads end when they notice."""
+        self._waiting.clear()
+        for segment in self._segments:
+            segment.close(is_removed=is_removed)
+        self._segments.clear()
+
+    def _work(self) -> None:
+        while True:
+            try:
+                segment = self._waiting.pop(0)
+            except IndexError:
+                return
+            try:
+                self._fetch(segment)
+            finally:
+                segment.is_done.set()
+
+    def _fetch(self, segment: Segment) -> None:
+        """Fetch a segment; what is missing at the end is left to the caller's thread."""
+        stalls = 0
+        while segment.end < segment.stop and stalls <= self._max_stalls:
+            before = segment.end
+            try:
+                self._attempt(segment)
+            except (_Abandoned, HTTPKitError):
+                return
+            except TooSlowError:
+                stalls += 1
+            except requests.RequestException as error:
+                if retry.classify(error) == "final":
+                    return
+                stalls = stalls + 1 if segment.end == before else 0
+                CLOCK.sleep(retry.backoff(retry.RetryPolicy(), max(stalls, 1), None))
+
+    def _attempt(self, segment: Segment) -> None:
+        offset = max(segment.start, segment.end - OVERLAP)
+        fields = {
+            "Range": f"bytes={offset}-{segment.stop - 1}",
+            "If-Range": self._version.validator or "",
+        }
+        check = SpeedCheck(self._min_speed)
+        with self._ask(fields) as response:
+            got = content_range(response)
+            is_part = response.status_code == 206 and got is not None and got.first == offset
+            if not is_part or self._version.mismatch(FileVersion.of(response, None)):
+                raise _Abandoned
+            blocks = arriving(response.raw, decode=False, size=self._block_size)
+            for block in translated_all(response, blocks):
+                self._report(segment.append(block, offset))
+                offset += len(block)
+                check.count(len(block))
+                self._limiter.wait(len(block))
+
+
+def remove_segments(part: pathlib.Path) -> None:
+    """Remove the segments beside a part file."""
+    for path, _, _ in segment_files(part):
+        remove(path)
+
+
+def segment_files(part: pathlib.Path) -> list[tuple[pathlib.Path, int, int]]:
+    """Return the segments beside a part file: path, start and stop, in order."""
+    pattern = re.compile(rf"{re.escape(part.name)}\.([0-9]{{1,18}})-([0-9]{{1,18}})")
+    with translated(part.parent):
+        names = [path.name for path in part.parent.iterdir()]
+    found = [(name, pattern.fullmatch(name)) for name in names]
+    files = [(part.with_name(name), int(m[1]), int(m[2])) for name, m in found if m]
+    return sorted(files, key=lambda each: each[1:])

@@ -1,0 +1,306 @@
+"""A file that is fetched in parallel ranges is the same file, with the same guards."""
+
+import hashlib
+import os
+import subprocess
+import sys
+import threading
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+import httpkit
+from httpkit.testing import FakeClock
+from tests.support.file_responses import (
+    STRONG,
+    field,
+    files,
+    noise,
+    part_of,
+    ranges,
+    respond,
+    whole,
+)
+from tests.support.sockets import Acceptor, read_request
+
+BODY, OTHER = noise(5, 4_000_000), noise(6, 4_000_000)
+OPTIONS = {"segments": 4, "min_segment": 100_000}
+
+
+@pytest.fixture
+def dest(tmp_path):
+    return tmp_path / "file.bin"
+
+
+@pytest.fixture
+def api():
+    with httpkit.Session(timeout=5) as session:
+        yield session
+
+
+def asked(connection_request):
+    """Return the first and the last byte of a Range; None for the whole file."""
+    text = field(connection_request, "range")
+    if not text:
+        return None
+    first, _, last = text.removeprefix("bytes=").partition("-")
+    return int(first), int(last) if last else None
+
+
+def part_response(body, first, last, cut=None, **fields):
+    last = len(body) - 1 if last is None else last
+    span = f"bytes {first}-{last}/{len(body)}"
+    content = body[first : last + 1]
+    head = {"content_length": str(len(content)), "content_range": span, **STRONG, **fields}
+    return respond("206 Partial Content", content[:cut], **head)
+
+
+class RangeServer:
+    """A server that knows ranges, with a function that may change what a range gets.
+
+    Attributes:
+        requests: The requests, in the order in which they arrived.
+    """
+
+    def __init__(self, change=None, reply=None):
+        self._change = change or (lambda _first: None)
+        self._reply = reply or self._send
+        self.requests = []
+        self._acceptor = Acceptor(self._serve)
+        self.url = f"http://127.0.0.1:{self._acceptor.port}"
+
+    def close(self):
+        self._acceptor.__exit__()
+
+    def _serve(self, connection):
+        received = read_request(connection)
+        self.requests.append(received)
+        self._reply(connection, asked(received))
+
+    def _send(self, connection, span):
+        changed = self._change(span[0] if span else None)
+        if isinstance(changed, bytes):
+            connection.sendall(changed)
+        elif span is None:
+            connection.sendall(whole(BODY, changed, **STRONG))
+        else:
+            connection.sendall(part_response(BODY, *span, changed))
+
+
+@pytest.fixture
+def range_server():
+    """Start a RangeServer."""
+    with ExitStack() as stack:
+
+        def start(*arguments, **options):
+            server = RangeServer(*arguments, **options)
+            stack.callback(server.close)
+            return server
+
+        yield start
+
+
+def test_a_file_in_segments_is_the_file(api, dest, range_server):
+    server = range_server()
+    heard = []
+
+    done = api.download(
+        server.url, dest, progress=lambda p: heard.append((p.done, p.total)), **OPTIONS
+    )
+
+    assert dest.read_bytes() == BODY
+    assert files(dest.parent) == ["file.bin"]
+    assert done.size == len(BODY)
+    assert done.verified
+    assert heard[-1] == (len(BODY), len(BODY))
+    spans = sorted(asked(request) or (0, None) for request in server.requests)
+    assert spans == [(0, None), *((n * 10**6, n * 10**6 + 999_999) for n in (1, 2, 3))]
+    conditions = {field(request, "if-range") for request in server.requests}
+    assert conditions == {None, '"v1"'}
+
+
+def test_segments_are_fetched_at_the_same_time(api, dest, range_server):
+    together = threading.Barrier(3)
+
+    def wait(first):
+        if first is not None:
+            together.wait(5)
+
+    api.download(range_server(wait).url, dest, **OPTIONS)
+
+    assert dest.read_bytes() == BODY
+
+
+def test_a_digest_covers_all_segments(api, dest, range_server):
+    digest = hashlib.sha256(BODY).hexdigest()
+
+    done = api.download(range_server().url, dest, checksum=f"sha256:{digest}", **OPTIONS)
+
+    assert done.digests == {"sha256": digest}
+
+
+def cut_each_range_once():
+    known, guard = set(), threading.Lock()
+
+    def cut(first):
+        with guard:
+            is_new = first not in known
+            known.add(first)
+        return 30_000 if is_new else None
+
+    return cut
+
+
+def once(change, *offsets):
+    """Change what ranges from these offsets get, each once."""
+    left = list(offsets)
+
+    def act(first):
+        if first not in left:
+            return None
+        left.remove(first)
+        return change(first)
+
+    return lambda: act
+
+
+MEGA = 10**6
+REPLIES = {
+    "cut": cut_each_range_once,
+    "429": once(lambda _: respond("429 Too Many", b""), MEGA, 3 * MEGA),
+    "503": once(lambda _: respond("503 Busy", b""), MEGA, 2 * MEGA, 3 * MEGA),
+    "range ignored": lambda: lambda first: whole(BODY, **STRONG) if first else None,
+    "another range": once(lambda first: part_response(BODY, first + 1, None), MEGA, 2 * MEGA),
+    "no range": once(lambda first: respond("206 X", BODY[first:], **STRONG), MEGA, 3 * MEGA),
+    "nothing": once(lambda _: b"", 2 * MEGA),
+}
+
+
+@pytest.mark.parametrize("make", REPLIES.values(), ids=REPLIES)
+def test_whatever_a_segment_gets_the_file_is_right(dest, range_server, make):
+    server = range_server(make())
+
+    with httpkit.Session(timeout=5, retry=None) as api:
+        api.download(server.url, dest, **OPTIONS)
+
+    assert dest.read_bytes() == BODY
+    assert files(dest.parent) == ["file.bin"]
+
+
+def test_a_segment_of_another_version_is_not_taken(api, dest, range_server):
+    changed = threading.Event()
+
+    def change(first):
+        if first == 2 * 10**6 and not changed.is_set():
+            changed.set()
+            return part_response(OTHER, first, 2_999_999, etag='"v2"')
+        return None
+
+    api.download(range_server(change).url, dest, **OPTIONS)
+
+    assert dest.read_bytes() == BODY
+    assert changed.is_set()
+
+
+@pytest.mark.parametrize(
+    ("fields", "options"),
+    [
+        ({}, OPTIONS),
+        ({"etag": 'W/"v1"'}, OPTIONS),
+        (STRONG, {"segments": 4}),
+        (STRONG, {"segments": 1, "min_segment": 1}),
+    ],
+    ids=["no validator", "weak validator", "too small", "one"],
+)
+def test_a_file_that_cannot_or_need_not_be_split_is_fetched_at_once(
+    api, dest, raw_server, fields, options
+):
+    server = raw_server(whole(BODY, **fields))
+
+    api.download(server.url, dest, **options)
+
+    assert dest.read_bytes() == BODY
+    assert ranges(server) == [None]
+
+
+CHILD = """
+import sys, httpkit
+with httpkit.Session(timeout=20) as api:
+    api.download(sys.argv[1], sys.argv[2], segments=4, min_segment=100_000)
+"""
+
+
+@pytest.mark.parametrize("segments", [1, 4])
+def test_segments_are_resumed_after_a_kill(api, dest, range_server, segments):
+    is_open = threading.Event()
+
+    def reply(connection, span):
+        first = span[0] if span else 0
+        if is_open.is_set():
+            connection.sendall(part_response(BODY, *span))
+            return
+        head = part_response(BODY, *span) if span else whole(BODY, **STRONG)
+        connection.sendall(head[: len(head) - (len(BODY) - first if not span else 10**6)])
+        connection.sendall(BODY[first : first + 500_000])
+        is_open.wait(20)
+
+    server = range_server(reply=reply)
+    path = str(Path(httpkit.__file__).parents[1])
+    process = subprocess.Popen(
+        [sys.executable, "-c", CHILD, server.url, str(dest)], env={**os.environ, "PYTHONPATH": path}
+    )
+    until = time.monotonic() + 20
+    while (
+        time.monotonic() < until
+        and sum(path.stat().st_size for path in dest.parent.glob("*.part*[0-9t]")) < 1_500_000
+    ):
+        threading.Event().wait(0.02)
+    process.kill()
+    process.wait()
+    is_open.set()
+    before = len(server.requests)
+
+    done = api.download(server.url, dest, segments=segments, min_segment=100_000)
+
+    assert dest.read_bytes() == BODY
+    assert files(dest.parent) == ["file.bin"]
+    assert done.fetched < len(BODY) * 0.6
+    assert len(server.requests) - before >= 4
+
+
+def test_an_interrupt_keeps_the_segments(api, dest, range_server):
+    server = range_server()
+
+    def press(_progress):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        api.download(server.url, dest, progress=press, **OPTIONS)
+    assert not dest.exists()
+
+    api.download(server.url, dest, **OPTIONS)
+
+    assert dest.read_bytes() == BODY
+    assert files(dest.parent) == ["file.bin"]
+    assert not part_of(dest).exists()
+
+
+def test_segments_share_the_rate(api, dest, range_server):
+    with FakeClock():
+        began = time.monotonic()
+        api.download(range_server().url, dest, max_rate=1_000_000, **OPTIONS)
+
+    assert dest.read_bytes() == BODY
+    assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize("options", [{"segments": 0}, {"segments": "4"}, {"min_segment": 0}])
+def test_an_invalid_number_of_segments_is_refused(api, dest, raw_server, options):
+    server = raw_server(whole(BODY))
+
+    with pytest.raises(httpkit.ConfigurationError):
+        api.download(server.url, dest, **options)
+
+    assert server.requests == []
