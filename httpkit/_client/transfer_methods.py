@@ -161,7 +161,7 @@ class TransferMethods(Verbs):
         size: int | None = None,
         checksum: str | None = None,
         progress: progress.ProgressLike = None,
-        resumable: uploads.UploadProtocol | None = None,
+        resumable: uploads.ResumableProtocol | None = None,
         state: str | os.PathLike[str] | None = None,
         chunk_size: int | None = None,
         max_stalls: int = 5,

@@ -39,7 +39,7 @@ UploadSource: TypeAlias = (
     | Callable[[], Iterable[bytes]]
 )
 Fields: TypeAlias = SupportsItems[str, object] | Iterable[tuple[str, object]] | None
-UploadProtocol: TypeAlias = Literal["content-range", "tus", "ietf"]
+ResumableProtocol: TypeAlias = Literal["content-range", "tus", "ietf"]
 Send: TypeAlias = Callable[..., Response]
 """Sends one request; given a method and the keywords of `Session.request`."""
 
@@ -69,7 +69,7 @@ class UploadSettings:
     size: int | None = None
     checksum: str | None = None
     progress: ProgressLike = None
-    resumable: UploadProtocol | None = None
+    resumable: ResumableProtocol | None = None
     state: str | os.PathLike[str] | None = None
     chunk_size: int | None = None
     max_stalls: int = 5
