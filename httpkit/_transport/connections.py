@@ -17,7 +17,7 @@ import ssl
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import cache
+from functools import cache, cached_property
 from http.client import HTTPConnection as StandardConnection
 from http.client import HTTPException, ResponseNotReady
 from http.client import HTTPResponse as StandardResponse
@@ -282,7 +282,8 @@ class HTTPConnection(stock.HTTPConnection):
             OSError: The connection failed.
         """
         try:
-            self.sock.settimeout(exchange.deadline.clip(exchange.send_timeout))
+            limit = exchange.deadline.clip(exchange.send_timeout)
+            self.sock.settimeout(limit)
             sys.audit("http.client.send", self, request)
             if waits.IS_SLICED:
                 waits.send_all(self.sock, request)
@@ -296,7 +297,7 @@ class HTTPConnection(stock.HTTPConnection):
         if (reader := self.reader) is None:
             reader = SocketReader(self.sock, exchange, is_persistent=True).makefile("rb")
             self.reader, self._poller = reader, _poller_of(self.sock)
-        reader.raw.start_message(exchange, exchange.send_timeout)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]  # a SocketReader
+        reader.raw.start_message(exchange, exchange.send_timeout, limit)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]  # a SocketReader
         return reader
 
     def set_response(self, message: Message) -> None:
@@ -323,6 +324,7 @@ class HTTPConnection(stock.HTTPConnection):
         """Return whether it was idle so long that the server may have dropped it."""
         return CLOCK.monotonic() - self.idle_since > _LONGEST_IDLE
 
+    @cached_property
     def authority(self) -> str:
         """Return the value of the Host field."""
         return self.host if self.port == self.default_port else f"{self.host}:{self.port}"

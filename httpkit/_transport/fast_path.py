@@ -254,7 +254,7 @@ def _exchange(
     """
     fields, body = message
     method, call = request.method or "GET", request.call
-    head = f"{method} {target} HTTP/1.1\r\nHost: {connection.authority()}\r\n{fields}\r\n"
+    head = f"{method} {target} HTTP/1.1\r\nHost: {connection.authority}\r\n{fields}\r\n"
     deadline = None if call is None else call.deadline
     exchange = Exchange(deadline or NO_DEADLINE, read_timeout)
     pool.num_requests += 1

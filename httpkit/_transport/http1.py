@@ -46,7 +46,7 @@ _PLAIN_STATUS_LINE = pattern(rb"HTTP/1\.1 ([2-5][0-9]{2})(?: ([^\0\r\n]*))?\r\n"
 _NAME = pattern(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # Most heads match these; others are parsed line by line.
 _PLAIN_FIELDS = pattern(r"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\0\r\n]*\r\n)+")
-_PLAIN_FIELD = pattern(r"([^:]+):([^\r]*)\r\n")
+_PLAIN_FIELD = pattern(r"([^:]+):[ \t]*([^\r]*)\r\n")
 _LENGTH = pattern(r"[0-9]{1,18}")  # an exabyte has 19 digits
 _CHUNK_LINE = pattern(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\0\r\n]*)?\r\n")
 
@@ -155,15 +155,17 @@ class SocketReader(io.RawIOBase):
         """Return the descriptor of the socket."""
         return self._sock.fileno()
 
-    def start_message(self, exchange: Exchange, timeout: float | None) -> None:
+    def start_message(
+        self, exchange: Exchange, timeout: float | None, applied: float | None
+    ) -> None:
         """Begin to read the next response.
 
         Args:
             exchange: Its limits.
             timeout: Seconds for one wait; None is no limit.
+            applied: The timeout that the socket has now.
         """
-        self.exchange, self.timeout = exchange, timeout
-        self._applied = self._sock.gettimeout()
+        self.exchange, self.timeout, self._applied = exchange, timeout, applied
         self._is_whole, self._whole_by = True, None
 
     def keep_open(self) -> None:
@@ -403,7 +405,10 @@ class Message(HTTPResponse):
 
     def _sort(self) -> None:
         """Index the fields by name; values of the same name are joined (RFC 9110 section 5.3)."""
-        by_name = self.by_name
+        by_name = self.by_name = {field[0].lower(): field for field in self.fields}
+        if len(by_name) == len(self.fields):
+            return
+        by_name.clear()
         for name, value in self.fields:
             key = name.lower()
             first = by_name.get(key)
@@ -658,7 +663,9 @@ def _plain_fields(section: str) -> list[tuple[str, str]] | None:
     """Return the fields of a section of the usual form; None for any other."""
     if not _PLAIN_FIELDS.fullmatch(section) or section.count("\n") > _MOST_FIELDS:
         return None
-    return [(name, value.strip(" \t")) for name, value in _PLAIN_FIELD.findall(section)]
+    if " \r\n" in section or "\t\r\n" in section:  # to be stripped off a value
+        return None
+    return _PLAIN_FIELD.findall(section)
 
 
 def _parse_field(line: bytes) -> tuple[str, str]:

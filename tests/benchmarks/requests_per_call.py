@@ -83,11 +83,21 @@ class Bare(asyncio.Protocol):
             self.transport.write(ANSWERS[path])
 
 
-def serve(told, folder: str) -> None:
-    """Serve on two free ports of the loopback, the second with TLS, until this process ends."""
+def serve(told, folder: str, *, is_spinning: bool = False) -> None:
+    """Serve on two free ports of the loopback, the second with TLS, until this process ends.
+
+    The kernel counts the time to wake a sleeping server for the client that sends to it; one that
+    spins never sleeps, and takes a core of its own.
+    """
 
     async def run() -> None:
         loop = asyncio.get_running_loop()
+
+        def spin() -> None:
+            loop.call_soon(spin)
+
+        if is_spinning:
+            spin()
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         tls.load_cert_chain(f"{folder}/chain.pem", f"{folder}/key.pem")
         servers = [
@@ -423,7 +433,7 @@ def pythons(venvs: Path | None) -> dict[str, str]:
 
 
 @contextmanager
-def running(found: dict[str, str]) -> Iterator[dict[str, Any]]:
+def running(found: dict[str, str], *, is_spinning: bool) -> Iterator[dict[str, Any]]:
     """Start the server and a process for each contender; all end with this."""
     context = multiprocessing.get_context("spawn")
     with ExitStack() as stack:
@@ -432,7 +442,8 @@ def running(found: dict[str, str]) -> Iterator[dict[str, Any]]:
         certify(folder)
 
         told, ours = context.Pipe()
-        server = context.Process(target=serve, args=(ours, folder), daemon=True)
+        spinning = {"is_spinning": is_spinning}
+        server = context.Process(target=serve, args=(ours, folder), kwargs=spinning, daemon=True)
         server.start()
         stack.callback(server.join)
         stack.callback(server.terminate)
@@ -523,11 +534,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7, metavar="N", help="7 by default")
     parser.add_argument("--only", default="", metavar="TEXT", help="rows whose name holds it")
     parser.add_argument("--venvs", type=Path, metavar="FOLDER", help="with rivals of their own")
+    parser.add_argument("--spin", action="store_true", help="with a server that never sleeps")
     options = parser.parse_args()
     found = pythons(options.venvs)
     cpu: dict[str, list[str]] = {}
     rates: dict[str, list[str]] = {}
-    with running(found) as links:
+    with running(found, is_spinning=options.spin) as links:
         for row in ROWS:
             if options.only not in row[0]:
                 continue

@@ -1,4 +1,4 @@
-"""Leave out one saving of the short way at a time, and count the CPU microseconds it was worth.
+"""Leave out one saving of the fast path at a time, and count the CPU microseconds it was worth.
 
 Both ways run in one process and take turns in short runs, because a machine's speed drifts; the
 gain is the median over the turns. A saving that gains less than 2 % of a small GET is not worth
@@ -19,7 +19,7 @@ from requests.structures import CaseInsensitiveDict
 from requests_per_call import SENT, TOKEN, Bare, say
 
 import httpkit
-from httpkit._client import delivery, environment
+from httpkit._client import environment
 from httpkit._core import header_fields, models
 from httpkit._messages import request, response
 from httpkit._transport import adapter as adapter_module
@@ -77,8 +77,6 @@ SAVINGS: list[tuple[str, Any, str, Any]] = [
      with_a_reader_of_its_own),
     ("idle connections without a lock", connections.IdleQueue, "get",
      lambda idle, *_, **__: super(connections.IdleQueue, idle).get(block=False)),
-    ("first attempt without a trial", delivery.Delivery, "_at_once", lambda *_: None),
-    ("call's settings remembered", httpkit.Session, "_last_call", Always(value=None)),
     ("URL prepared at a glance", request, "_prepared_plainly", lambda *_: None),
     ("checked fields copied", Outgoing, "copy", lambda own: Outgoing(dict(own.items()))),
     ("field found by in", Headers, "__contains__", CaseInsensitiveDict.__contains__),

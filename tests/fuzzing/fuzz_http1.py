@@ -61,7 +61,7 @@ def messages(said: bytes) -> Iterator[Any]:
     for size in (1 << 16, 1, 7):
         yield Message(Canned(said, size), method="GET")  # type: ignore[arg-type]
     reader = SocketReader(Canned(said, 1 << 16), UNLIMITED, is_persistent=True).makefile("rb")
-    reader.raw.start_message(UNLIMITED, None)  # type: ignore[attr-defined]
+    reader.raw.start_message(UNLIMITED, None, None)  # type: ignore[attr-defined]
     yield make_message(reader, "GET")
 
 
