@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from requests.exceptions import InvalidJSONError
 
 from httpkit._core.patterns import pattern
-from httpkit._core.types import is_mapping
+from httpkit._core.types import is_mapping, is_tuple
 
 T = TypeVar("T")
 
@@ -128,8 +128,9 @@ def _custom_types(info: Any, seen: set[int]) -> Iterator[Any]:
         yield info.cls
     if type(info).__module__.startswith("msgspec"):
         for name in getattr(info, "__struct_fields__", ()):
-            value = getattr(info, name)
-            for part in value if isinstance(value, tuple) else (value,):
+            value: Any = getattr(info, name)
+            parts: tuple[Any, ...] = value if is_tuple(value) else (value,)
+            for part in parts:
                 yield from _custom_types(part, seen)
 
 

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar, Unpack
 
 from httpkit._core import documents, models, redaction
 from httpkit._core.documents import MISSING, Document, RawJSON
-from httpkit._core.types import Params, is_mapping
+from httpkit._core.types import Params, is_list, is_mapping
 from httpkit._diagnostics.errors import ConfigurationError, PartialFailureError, describe
 from httpkit._messages.response import Response, decoding
 from httpkit._policy.options import ItemOptions
@@ -163,7 +163,7 @@ def _words(error: Any) -> str:
     if is_mapping(error):
         found = [str(error[name]) for name in _WORD_NAMES if error.get(name)]
         return ": ".join(found[:1]) or str(dict(error))
-    if isinstance(error, list) and error:
+    if is_list(error) and error:
         return _words(error[0])
     return str(error)
 

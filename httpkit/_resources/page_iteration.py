@@ -70,6 +70,10 @@ def without_credentials(
     return session.with_options(base_url=_NOWHERE, trusted_origins=(), strict=True), left
 
 
+def _no_page(_response: Response) -> None:
+    """Return nothing for the status that ends a list."""
+
+
 def raw_document(response: Response) -> Document:
     """Return the document of a page: its body, which is JSON."""
     return RawJSON(response.content)
@@ -266,8 +270,9 @@ class PageIterator(Generic[T]):
         if self.query.into == "json":
             found = {name: documents.find(self.query.document, name) for name in own}
             return {name: value for name, value in found.items() if value is not MISSING}
-        headers = requests.structures.CaseInsensitiveDict(self.query.options.get("headers") or {})
-        return {name: headers[name] for name in own if headers.get(name) is not None}
+        given: Mapping[str, Any] = self.query.options.get("headers") or {}
+        headers = {name.lower(): value for name, value in given.items() if value is not None}
+        return {name: headers[name.lower()] for name in own if name.lower() in headers}
 
     def _absolute(self, url: str) -> str:
         return urls.join(self.query.session.base_url, url)
@@ -283,7 +288,7 @@ class PageIterator(Generic[T]):
             query.method,
             request.url,
             self._params(request),
-            on_status={} if ending is None else {ending: lambda _: None},
+            on_status={} if ending is None else {ending: _no_page},
             raise_for_status=not query.parses_errors,
             **options,
         )
@@ -310,9 +315,9 @@ class PageIterator(Generic[T]):
         return without_credentials(query.session, query.options)
 
     def _body(self, request: PageRequest) -> dict[str, Any]:
-        document = self.query.document
+        document: Any = self.query.document
         if self.query.into == "json":
-            document = {} if document is None else document
+            document = dict[str, Any]() if document is None else document
             for path, value in request.params.items():
                 document = placed(document, path.split("."), value)
         return {} if document is None else {"json": document}

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from urllib.parse import urldefrag
 
 from httpkit._core import models, redaction, urls
@@ -265,4 +265,4 @@ class _Decode:
             raise models.MismatchError(f"{type(error).__name__}: {error}") from error
         if isinstance(document, (str, bytes)) or is_mapping(document):
             return document
-        return list(document) if isinstance(document, Iterable) else document
+        return list(cast("Iterable[Any]", document)) if isinstance(document, Iterable) else document

@@ -120,6 +120,9 @@ def strategies_that_cannot_be() -> None:
 
 def resources_are_typed(blog: Blog) -> None:
     Resource("posts", "Post")  # type: ignore[call-overload]
+    blog.posts.get(1, on_status={})  # type: ignore[call-overload]
+    blog.posts.get(1, path={})  # type: ignore[call-overload]
+    Resource("posts", items="data")  # type: ignore[call-overload]
     blog.posts.list(userId=1)  # type: ignore[call-overload]
     blog.posts.get()  # type: ignore[call-overload]
     _ = blog.posts.get(1).titel  # type: ignore[attr-defined]

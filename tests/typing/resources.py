@@ -1,6 +1,7 @@
 """Read by type checkers and never run: a resource knows its model."""
 # pyright: strict, reportUnnecessaryTypeIgnoreComment=true
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypedDict, assert_type
 
@@ -10,14 +11,18 @@ import httpkit
 from httpkit import (
     CursorPages,
     Fetched,
+    ItemResult,
     LinkPages,
     NextURLPages,
     NumberedPages,
     OffsetPages,
     Page,
+    PageContext,
+    Pager,
     Pages,
     Resource,
     Response,
+    Singleton,
 )
 
 
@@ -166,7 +171,75 @@ def pages_are_typed(api: httpkit.Session) -> None:
         assert_type(page.next_url, str | None)
 
 
+class Repos(Resource[Post]):
+    """A collection with a singleton in it."""
+
+    owner = Singleton("owner", User)
+    notes = Resource("notes", Film, envelope="note", item_path="../notes/{id}")
+
+
+class Hub(httpkit.Session):
+    """An SDK with singletons."""
+
+    user = Singleton("user", User, envelope="user")
+    settings = Singleton("settings")
+    repos = Repos("repos", Post)
+
+
+class LetterPages:
+    """A pager of one's own."""
+
+    own = ("letter",)
+
+    def begin(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Begin with a."""
+        return {"letter": "a", **given}
+
+    def following(self, page: PageContext) -> Mapping[str, Any] | None:
+        """Go on while there are items."""
+        return {"letter": "b"} if page.count else None
+
+
+def singletons_are_typed(hub: Hub) -> None:
+    assert_type(hub.user, Singleton[User])
+    assert_type(hub.user.get(), User)
+    assert_type(hub.user.get(model=Post), Post)
+    assert_type(hub.user.update({"name": "Ada"}), User)
+    assert_type(hub.user.fetch().item, User)
+    assert_type(hub.settings.get(), dict[str, Any])
+    assert_type(hub.repos(1).owner.get(), User)
+    assert_type(hub.repos(1).notes.get(1), Film)
+
+
+def a_model_of_a_call_is_typed(blog: Blog) -> None:
+    assert_type(blog.posts.get(1, model=User), User)
+    assert_type(blog.posts.get(1, None, model=User), User | None)
+    assert_type(blog.posts.list(model=User), Pages[User])
+    assert_type(blog.posts.fetch(1, model=User), Fetched[User])
+    assert_type(blog.posts.bulk("PATCH", [{}]), list[ItemResult[Post]])
+    blog.posts.delete(1, missing_ok=True)
+
+
+def more_lists_are_typed(api: httpkit.Session) -> None:
+    pager: Pager = LetterPages()
+    assert_type(api.paginate("users", pager, model=User), Pages[User])
+    found = api.paginate("s", CursorPages("next", into="json"), method="POST", json={}, model=Post)
+    assert_type(found, Pages[Post])
+    assert_type(api.paginate("s", decode=Response.json), Pages[dict[str, Any]])
+    assert_type(api.paginate_graphql("query", at="films", model=Film), Pages[Film])
+    assert_type(api.paginate_graphql("query", {"n": 1}, at="films"), Pages[dict[str, Any]])
+    for page in found.pages():
+        assert_type(page.next_token, str | None)
+
+
+def operations_are_typed(api: httpkit.Session) -> None:
+    assert_type(api.poll(api.post("jobs"), model=Post), Post)
+    assert_type(api.poll("jobs/1", done={"ready"}, deadline=None, model=User), User)
+
+
 def options_of_a_call(blog: Blog) -> None:
+    blog.posts.get(1, retry=httpkit.RetryPolicy(), cookies={"a": "b"}, verify=False, cert="c.pem")
+    blog.posts.update(1, {}, allow_redirects=False, proxies={"https": "http://proxy"})
     blog.posts.get(1, params={"full": True}, headers={"A": "b"}, timeout=5, deadline=None)
     blog.posts.create(Post("Hello"), idempotency_key=True, auth=httpkit.NO_AUTH)
     blog.posts.list(timeout=(5, 60), max_body=None)
@@ -181,6 +254,7 @@ def a_clone_keeps_its_class(blog: Blog) -> None:
 def bodies_decode_into_models(blog: Blog) -> None:
     response = blog.get("posts")
     assert_type(response.decode(Post), Post)
+    assert_type(response.decode(Post, at="data"), Post)
     assert_type(response.decode(list[Post]), list[Post])
     assert_type(response.decode(User), User)
     assert_type(response.decode(first_word), str)
