@@ -39,7 +39,8 @@ class Release:
 
 
 class Issues(httpkit.Resource[Issue]):
-    comments = httpkit.Resource("comments")
+    # Comments are listed below their issue, and live beside the issues.
+    comments = httpkit.Resource("comments", item_path="../comments/{id}")
 
 
 class Repos(httpkit.Resource[Repo]):

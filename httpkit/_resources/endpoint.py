@@ -264,6 +264,8 @@ class Endpoint(Generic[T]):
         /, *, id: object = NOT_GIVEN, **options: Unpack[_CallOptions],
     ) -> object:  # fmt: skip
         check_known(cast("dict[str, Any]", options), _Known)
+        if self.form and "params" in options:
+            options["params"] = forms.filters(options["params"])
         path = None if id is NOT_GIVEN else {"id": checked_id(id)}
         response = self._owner().request(
             method, url, path=path, on_status=on_status or {}, raise_for_status=True, **options

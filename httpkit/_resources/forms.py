@@ -38,6 +38,16 @@ def fields(document: object) -> list[tuple[str, str]]:
         raise ConfigurationError("a form cannot be nested this deep") from error
 
 
+def filters(params: Any) -> Any:
+    """Return query parameters with brackets for those that are mappings ("created[gte]")."""
+    if not is_mapping(params) or not any(map(is_mapping, params.values())):
+        return params
+    pairs: list[tuple[str, Any]] = []
+    for name, value in params.items():
+        pairs.extend(fields({name: value}) if is_mapping(value) else [(name, value)])
+    return pairs
+
+
 def _pairs(name: str, value: Any) -> Iterator[tuple[str, str]]:
     value = models.encode(value)
     if is_mapping(value):

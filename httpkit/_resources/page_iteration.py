@@ -3,6 +3,7 @@
 Rule: nothing here knows how a server counts; a pager does. Nothing here sends; a session does.
 """
 
+import enum
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -228,6 +229,13 @@ class PageIterator(Generic[T]):
             if wrong is not None:
                 raise wrong
             request = following
+
+    def first_url_sent(self) -> str:
+        """Return the URL of the first request, with the session's parameters."""
+        request = self._first(None)
+        params = {**by_name(self._session_params()), **self._params(request)}
+        given = {name: value for name, value in params.items() if value is not None}
+        return urls.with_query(self._absolute(request.url), given)
 
     def _first(self, start: str | None) -> PageRequest:
         query = self.query
@@ -576,6 +584,14 @@ def _fingerprint(query: ListQuery[Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def first_url(query: ListQuery[Any]) -> str:
+    """Return the URL that a list is first asked for at, credentials masked."""
+    try:
+        return redaction.redact_url(PageIterator(query).first_url_sent())
+    except (requests.RequestException, ValueError):  # the first request says what is wrong
+        return list_url(query)
+
+
 def list_url(query: ListQuery[Any]) -> str:
     """Return what tells a list from others: its URL and parameters, credentials masked."""
     own = query.query_names
@@ -607,13 +623,25 @@ def by_name(params: Any) -> dict[str, Any]:
         for name, value in pairs:
             key = name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
             is_many = hasattr(value, "__iter__") and not isinstance(value, (str, bytes))
-            values = list(value) if is_many else value
+            if is_mapping(value):
+                raise ConfigurationError(f"params={key!r}: a mapping cannot be in a query")
+            values = [_plain(one) for one in value] if is_many else _plain(value)
             if key in found:
                 values = [*_as_list(found[key]), *_as_list(values)]
             found[key] = values
+    except ConfigurationError:
+        raise
     except (TypeError, ValueError) as error:
         raise ConfigurationError(f"params={type(params).__name__} must be pairs") from error
     return found
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as it is sent: true, ISO 8601, an Enum's value."""
+    plain = value.value if isinstance(value, enum.Enum) else value
+    if isinstance(plain, bool):
+        return "true" if plain else "false"
+    return plain.isoformat() if hasattr(plain, "isoformat") else plain
 
 
 def _as_list(value: Any) -> list[Any]:

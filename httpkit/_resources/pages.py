@@ -18,6 +18,7 @@ from httpkit._resources.page_iteration import (
     PageClient,
     PageIterator,
     by_name,
+    first_url,
     list_url,
     placed,
     raw_document,
@@ -133,8 +134,12 @@ class Pages(Generic[T]):
         read_token(self._query, start)
         return Pages(self._query, start=start, limit=self._limit)
 
-    def to_pandas(self) -> "pd.DataFrame":
+    def to_pandas(self, *, flatten: bool = False) -> "pd.DataFrame":
         """Return all items as a data frame, a column for each field of the model.
+
+        Args:
+            flatten: Whether the fields of nested objects are columns of their own
+                ("owner.name").
 
         Raises:
             ConfigurationError: pandas is not installed; nothing was sent.
@@ -143,11 +148,14 @@ class Pages(Generic[T]):
             import pandas as pd  # type: ignore[import-not-found,import-untyped,unused-ignore]
         except ImportError as error:
             raise ConfigurationError("to_pandas() needs pandas: pip install pandas") from error
-        rows, columns = self._table()
+        rows, columns = self._table(flatten=flatten)
         return pd.DataFrame(rows, columns=columns)
 
-    def to_polars(self) -> "pl.DataFrame":
+    def to_polars(self, *, flatten: bool = False) -> "pl.DataFrame":
         """Return all items as a data frame, a column for each field of the model.
+
+        Args:
+            flatten: As for `to_pandas`.
 
         Raises:
             ConfigurationError: polars is not installed; nothing was sent.
@@ -156,13 +164,19 @@ class Pages(Generic[T]):
             import polars as pl  # type: ignore[import-not-found,unused-ignore]
         except ImportError as error:
             raise ConfigurationError("to_polars() needs polars: pip install polars") from error
-        rows, columns = self._table()
+        rows, columns = self._table(flatten=flatten)
         # All rows are looked at: a column that is null in the first hundred has a type, too.
         return pl.DataFrame(rows, schema=columns, infer_schema_length=None)
 
-    def _table(self) -> tuple[list[Any], list[str] | None]:
+    def _table(self, *, flatten: bool) -> tuple[list[Any], list[str] | None]:
         columns = list(models.field_names(self._query.model))
-        return [models.row(item) for item in self], columns or None
+        rows = [models.row(item) for item in self]
+        if flatten and rows:
+            rows = [_flat(row) if is_mapping(row) else row for row in rows]
+            names = dict.fromkeys(name for row in rows if is_mapping(row) for name in row)
+            columns = list(names)
+            rows = [{**dict.fromkeys(names), **row} if is_mapping(row) else row for row in rows]
+        return rows, columns or None
 
     def __repr__(self) -> str:
         query = self._query
@@ -177,7 +191,7 @@ class Pages(Generic[T]):
 
     def _facts(self) -> Iterator[tuple[str, object]]:
         query = self._query
-        yield "list", list_url(query)
+        yield "list", first_url(query)
         model: object = query.model
         yield "items", getattr(model, "__name__", repr(model))
         if query.items_at:
@@ -188,6 +202,18 @@ class Pages(Generic[T]):
         if self._limit is not None:
             yield "at most", f"{self._limit} items"
         yield "fetched", "nothing yet: each loop asks anew; .first(5) asks for the first items"
+
+
+def _flat(row: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Return the fields of a row with those of nested objects, by their paths."""
+    fields: dict[str, Any] = {}
+    for name, value in row.items():
+        inner = models.row(value)
+        if is_mapping(inner) and inner:
+            fields |= _flat(inner, f"{before}{name}.")
+        else:
+            fields[f"{before}{name}"] = value
+    return fields
 
 
 def list_query(

@@ -72,7 +72,7 @@ class Resource(BulkMethods[T]):
         envelope: The name of the member that an item is sent and received in ("product"). None:
             items are the documents.
         form: Whether items are sent as forms, with brackets for what is nested
-            ("metadata[order]"), and not as JSON.
+            ("metadata[order]"), and not as JSON; nested filters in `params=` likewise.
         update_method: What `update` sends; some APIs want "POST".
 
     Raises:
@@ -183,7 +183,7 @@ class Resource(BulkMethods[T]):
             self._pager or LinkPages(),
             items_at=self.items_at,
             model=model or self.model,
-            params=params,
+            params=forms.filters(params) if self.form else params,
             options=options,
         )
         return Pages(query)

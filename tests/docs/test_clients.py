@@ -110,6 +110,15 @@ def test_an_issue_is_created_commented_and_closed(hub, github):
     ]
 
 
+def test_a_comment_is_edited_beside_the_issues(hub, github):
+    comments = github.repos(NAME).issues(7).comments
+
+    with pytest.raises(httpkit.NotFoundError):  # the fake has no such route; GitHub has
+        comments.update(1, {"body": "Edited."})
+
+    assert asked(hub) == [f"PATCH /repos/{NAME}/issues/comments/1"]
+
+
 def test_an_asset_is_downloaded_from_the_storage_without_the_token(hub, github, tmp_path):
     release = github.repos(NAME).releases.get("latest")
 

@@ -119,6 +119,24 @@ def test_what_was_sent_comes_back_without_its_envelope(serve, reply):
     assert created == Product("Hat")
 
 
+def test_nested_filters_of_a_form_have_brackets(serve, reply):
+    api, server = serve(reply([]))
+    charges = api.resource("charges", form=True)
+
+    list(charges.list(params={"created": {"gte": 5, "lt": 9}, "limit": 2}))
+
+    assert lines(server) == ["GET /charges?created%5Bgte%5D=5&created%5Blt%5D=9&limit=2"]
+
+
+def test_a_nested_filter_is_refused_where_nothing_says_how_it_is_written(serve, reply):
+    api, server = serve(reply([]))
+
+    with pytest.raises(httpkit.ConfigurationError, match="filter"):
+        api.paginate("things", params={"filter": {"a": 1}})
+
+    assert server.requests == []
+
+
 # Singletons
 
 

@@ -324,3 +324,23 @@ def test_decoded_items_become_models(serve):
         return [{"id": int(line)} for line in response.text.split()[1:]]
 
     assert list(api.paginate("list", decode=decode, model=lambda row: row["id"] * 2)) == [2, 4]
+
+
+def test_the_card_shows_the_url_that_is_sent(serve):
+    api, server = serve([], params={"tenant": "acme", "on": True})
+    found = api.paginate("list", NumberedPages(), params={"done": False})
+
+    list(found)
+    target = server.requests[0].split(b" ", 2)[1].decode()
+
+    assert target == "/list?tenant=acme&on=true&done=false&page=1"
+    assert f"{server.url}{target}".replace("&", "&amp;") in found._repr_html_()
+
+
+@pytest.mark.parametrize("name", ["to_pandas", "to_polars"])
+def test_nested_fields_may_be_columns(serve, name):
+    api, _ = serve([{"id": 1, "owner": {"name": "Ada", "at": {"x": 1}}}, {"id": 2, "tags": []}])
+
+    frame = getattr(api.paginate("list"), name)(flatten=True)
+
+    assert list(frame.columns) == ["id", "owner.name", "owner.at.x", "tags"]
