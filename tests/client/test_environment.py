@@ -9,6 +9,7 @@ import requests.utils
 
 import httpkit
 from httpkit._client import environment
+from tests.support.platforms import ON_WINDOWS
 
 PROXY = "http://127.0.0.1:9"
 
@@ -119,6 +120,32 @@ def test_a_netrc_that_appears_changes_and_goes_counts_at_once(tmp_path, monkeypa
 
     expected = [requests.auth._basic_auth_str("me", word) for word in ("passw0rd-1", "passw0rd-2")]
     assert found == [None, *expected, None]
+
+
+@pytest.mark.parametrize("name", [".netrc", "_netrc"])
+def test_both_names_of_netrc_are_read_in_the_home_directory(tmp_path, monkeypatch, name):
+    monkeypatch.delenv("NETRC")
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    netrc(tmp_path / name, "passw0rd")
+
+    with httpkit.Session("https://api.test") as api:
+        assert signed(api) == requests.auth._basic_auth_str("me", "passw0rd")
+
+
+@pytest.mark.skipif(not ON_WINDOWS, reason="only Windows has a registry")
+def test_a_proxy_of_the_registry_counts_at_once(api):
+    winreg = pytest.importorskip("winreg")
+    settings = r"Software\Microsoft\Windows\CurrentVersion\Internet Settings"
+    with winreg.CreateKey(winreg.HKEY_CURRENT_USER, settings) as key:
+        found = [proxies_of(api)]
+        winreg.SetValueEx(key, "ProxyServer", 0, winreg.REG_SZ, PROXY.removeprefix("http://"))
+        for is_on in (1, 0):
+            winreg.SetValueEx(key, "ProxyEnable", 0, winreg.REG_DWORD, is_on)
+            found.append(proxies_of(api))
+        winreg.DeleteValue(key, "ProxyServer")
+
+    assert [proxies.get("http") for proxies in found] == [None, PROXY, None]
 
 
 def test_a_replaced_netrc_reader_is_asked(monkeypatch):

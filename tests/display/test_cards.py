@@ -14,7 +14,7 @@ import requests
 
 import httpkit
 from httpkit._display import html
-from tests.support.gallery import BODIES, Blog, Post, Seen, answer, gallery, png, raised
+from tests.support.gallery import BODIES, Blog, Post, Seen, formatted, gallery, png, raised
 
 # Never given to a session: a value that one test has hidden is hidden in the next. In a table of
 # cases it stands for a secret of the case's own.
@@ -74,10 +74,10 @@ def stripped(card):
 
 @pytest.fixture
 def shown(raw_server):
-    """Return the card of an answer to one GET."""
+    """Return the card of a response to one GET."""
 
     def call(body=b"", kind="application/json", status="200 OK", path="x", **fields):
-        server = raw_server(answer(body, kind, status, **fields))
+        server = raw_server(formatted(body, kind, status, **fields))
         with httpkit.Session(server.url, retry=None, raise_for_status=False) as api:
             return api.get(path)._repr_html_()
 
@@ -253,7 +253,7 @@ def test_a_card_that_fails_names_the_class():
 
 
 def test_a_broken_body_has_a_card(raw_server):
-    server = raw_server(answer(b"no gzip", status="500 Oops", Content_Encoding="gzip"))
+    server = raw_server(formatted(b"no gzip", status="500 Oops", Content_Encoding="gzip"))
 
     with httpkit.Session(server.url, retry=None) as api:
         error = raised(lambda: api.get("x"))
@@ -263,7 +263,7 @@ def test_a_broken_body_has_a_card(raw_server):
 
 
 def test_a_large_error_body_says_where_it_was_cut(raw_server):
-    server = raw_server(answer(b"x" * (3 << 20), "text/plain", "500 Oops"))
+    server = raw_server(formatted(b"x" * (3 << 20), "text/plain", "500 Oops"))
 
     with httpkit.Session(server.url, retry=None, raise_for_status=False) as api:
         card = api.get("x")._repr_html_()
@@ -318,7 +318,7 @@ def test_hostile_words_are_shown_as_words(shown, place):
 def test_hostile_words_of_an_error_are_shown_as_words(raw_server, place):
     place = {"body": b"{}", "kind": "application/json", **place}
     place["status"] = place.get("status", "500 x").replace("200", "500")
-    server = raw_server(answer(**place))
+    server = raw_server(formatted(**place))
     with httpkit.Session(server.url, retry=None) as api:
         error = raised(lambda: api.get("x"))
 
@@ -449,7 +449,7 @@ def test_pages_mask_the_filters_that_are_credentials(sandbox, canary):
 
 
 def test_an_error_shows_no_credential_of_its_cause_or_notes(raw_server, canary):
-    server = raw_server(answer(b'{"detail": "no"}', status="404 Not Found"))
+    server = raw_server(formatted(b'{"detail": "no"}', status="404 Not Found"))
     with httpkit.Session(server.url, retry=None) as api:
         error = raised(lambda: api.get("x", params={"api_key": canary}))
     error.add_note(f"password={canary}")
@@ -512,7 +512,7 @@ LARGE = {
 
 @pytest.mark.parametrize("body", LARGE.values(), ids=LARGE)
 def test_a_large_document_makes_a_small_card_in_no_time(raw_server, body):
-    server = raw_server(answer(body))
+    server = raw_server(formatted(body))
     with httpkit.Session(server.url) as api:
         response = api.get("x")
 
@@ -660,7 +660,7 @@ def pretty(thing):
 
 
 def test_a_response_says_on_one_line_what_it_is(shown, raw_server, canary):
-    body = answer(b"{}", X_Request_Id="r\t1", status=f"299 {HOSTILE}")
+    body = formatted(b"{}", X_Request_Id="r\t1", status=f"299 {HOSTILE}")
     with httpkit.Session(raw_server(None, body).url) as api:
         response = api.get("x", params={"token": canary})
 

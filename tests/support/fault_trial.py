@@ -5,7 +5,6 @@ As a command it plays a flood in a process of its own:
 """
 # ruff: noqa: T201 -- what it prints is what the command is for
 
-import resource
 import sys
 import tempfile
 import time
@@ -165,6 +164,8 @@ def _is_kept(fault: Fault, outcome: Outcome) -> bool:
 
 def peak() -> int:
     """Return the most bytes of memory that this process ever had."""
+    import resource  # not on Windows
+
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
 
 

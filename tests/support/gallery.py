@@ -62,8 +62,8 @@ BODIES: dict[str, tuple[bytes, str]] = {
 }
 
 
-def answer(body: bytes, kind: str = "application/json", status: str = "200 OK", **fields: str):
-    """Return the bytes of an answer."""
+def formatted(body: bytes, kind: str = "application/json", status: str = "200 OK", **fields: str):
+    """Return the bytes of a response."""
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}"]
     lines += [f"Content-Type: {kind}"] if kind else []
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in fields.items()]
@@ -85,7 +85,7 @@ def gallery(sandbox: Sandbox, raw_server: Any, folder: Path) -> Iterator[dict[st
     with Blog(sandbox.url, headers={"X-Who": "me"}, cookies={"sid": "1"}) as blog:
         things: dict[str, Any] = {"a session": blog, "a list": blog.get("posts")}
         for name, (body, kind) in BODIES.items():
-            things[name] = blog.get(f"{raw_server(answer(body, kind)).url}/x")
+            things[name] = blog.get(f"{raw_server(formatted(body, kind)).url}/x")
         things["a stream"] = blog.get("bytes/3000", stream=True)
         things["a redirect"] = blog.get("redirect/chain/2")
         calls: dict[str, Callable[[], object]] = {

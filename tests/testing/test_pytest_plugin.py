@@ -78,7 +78,7 @@ def test_bare():
 """
 
 
-def test_the_fixtures_give_what_they_say(tmp_path):
+def test_each_fixture_gives_its_object(tmp_path):
     ran = run(FIXTURES, tmp_path)
 
     assert (ran.returncode, ran.stderr) == (0, ""), ran.stdout

@@ -151,7 +151,7 @@ def test_closing_twice_is_harmless():
     [("/slow?seconds=3600", [b""]), ("/drip?seconds=3600&bytes=1", [b"", b"HTTP/1.1 200"])],
     ids=["slow", "drip"],
 )
-def test_closing_hangs_up_on_a_pending_answer_at_once(target, sent):
+def test_closing_ends_a_pending_response_at_once(target, sent):
     go_on = b"HTTP/1.1 100 Continue\r\n\r\n"
     with Sandbox() as sandbox, connected(sandbox) as wire:
         wire.sendall(f"GET {target} HTTP/1.1\r\nExpect: 100-continue\r\n\r\n".encode())
@@ -186,7 +186,7 @@ def test_a_client_that_hangs_up_within_its_body_is_not_reported(capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_client_that_hangs_up_within_the_answer_is_not_reported(capfd):
+def test_a_client_that_hangs_up_within_the_response_is_not_reported(capfd):
     with Sandbox() as sandbox:
         with connected(sandbox) as wire:
             wire.sendall(b"GET /bytes/60000000 HTTP/1.1\r\n\r\n")
@@ -210,7 +210,7 @@ def test_an_object_that_is_not_json_is_refused_before_the_start():
 # What was seen
 
 
-def test_what_was_seen_holds_the_request_as_it_arrived(sandbox, client):
+def test_requests_holds_each_request_as_it_arrived(sandbox, client):
     url = sandbox.other_url + "/echo/a%2Fb"
 
     client.post(url, params={"q": ["1", "é"], "e": ""}, data=b"\xff", headers={"X-One": "1"})
@@ -241,20 +241,20 @@ def test_a_repeated_header_is_joined(sandbox, wire):
     assert sandbox.requests[0].headers["X-A"] == "1, 2"
 
 
-def test_a_seen_body_decodes_as_json(sandbox, client):
+def test_a_request_body_decodes_as_json(sandbox, client):
     client.put(sandbox.url + "/echo", json={"a": [1]})
 
     assert sandbox.requests[0].json == {"a": [1]}
 
 
-def test_an_empty_seen_body_is_not_json(sandbox, client):
+def test_an_empty_request_body_is_not_json(sandbox, client):
     client.get(sandbox.url + "/echo")
 
     with pytest.raises(ValueError, match="Expecting value"):
         _ = sandbox.requests[0].json
 
 
-def test_the_list_of_what_was_seen_is_a_copy(sandbox, client):
+def test_the_list_of_requests_is_a_copy(sandbox, client):
     client.get(sandbox.url + "/empty")
 
     sandbox.requests.clear()
@@ -273,14 +273,14 @@ def test_no_repr_shows_a_secret(sandbox, client):
     assert "s3cret" not in repr(seen.headers)
 
 
-def test_a_seen_request_cannot_be_changed():
+def test_a_recorded_request_cannot_be_changed():
     seen = SeenRequest("GET", "/", {}, {}, b"", 80)
 
     with pytest.raises(AttributeError):
         seen.path = "/other"
 
 
-def test_clearing_forgets_requests_counts_keys_and_changes(sandbox, client):
+def test_clear_drops_requests_counts_keys_and_changes(sandbox, client):
     keyed = {"Idempotency-Key": "k"}
     client.post(sandbox.url + "/posts", json={"title": "one"}, headers=keyed)
     client.delete(sandbox.url + "/posts/1")
@@ -746,7 +746,9 @@ class TestToken:
         ],
         ids=["nobody", "wrong secret", "wrong grant", "no refresh token"],
     )
-    def test_a_wrong_request_is_refused_as_the_rfc_says(self, sandbox, client, form, status, error):
+    def test_a_wrong_token_request_is_refused_as_by_rfc_6749(
+        self, sandbox, client, form, status, error
+    ):
         refused = client.post(sandbox.url + "/token", data={**self.GRANT, **form})
 
         assert (refused.status_code, refused.json()["error"]) == (status, error)
@@ -879,11 +881,11 @@ def test_a_line_break_in_the_query_adds_no_header(sandbox, client):
 def test_a_flaky_route_recovers_after_two_failures(sandbox, client):
     url = sandbox.url + "/flaky/k?retry_after=0"
 
-    answers = [client.post(url, data="12345") for _ in range(3)]
+    found = [client.post(url, data="12345") for _ in range(3)]
 
-    assert [response.status_code for response in answers] == [503, 503, 200]
-    assert answers[0].headers["Retry-After"] == "0"
-    assert answers[2].json() == {"key": "k", "attempts": 3, "received": 5}
+    assert [response.status_code for response in found] == [503, 503, 200]
+    assert found[0].headers["Retry-After"] == "0"
+    assert found[2].json() == {"key": "k", "attempts": 3, "received": 5}
 
 
 def test_a_flaky_route_counts_each_key_alone(sandbox, client):
@@ -940,10 +942,10 @@ def test_a_malformed_number_is_400_and_keeps_the_connection(sandbox, client, tar
     assert "Connection" not in refused.headers
 
 
-# Slow and broken answers
+# Slow and broken responses
 
 
-def test_a_slow_answer_is_an_answer(sandbox, client):
+def test_a_slow_response_is_complete(sandbox, client):
     slow = client.get(sandbox.url + "/slow?seconds=0.001")
 
     assert slow.json() == {"seconds": 0.001}
@@ -994,7 +996,7 @@ def test_a_truncated_body_ends_at_half_its_length(sandbox, client):
 
 
 @pytest.mark.parametrize("to", ["/posts/1", "http://example.test/?a=b%2Fc#d", "//x", "/é"])
-def test_a_redirect_goes_where_it_is_told(sandbox, client, to):
+def test_a_redirect_goes_to_the_requested_url(sandbox, client, to):
     url = f"{sandbox.url}/redirect?status=307&to={quote(to, safe='')}"
 
     response = client.get(url, allow_redirects=False)
@@ -1106,7 +1108,7 @@ def test_an_unknown_charset_is_400(sandbox, client, charset):
     ],
     ids=["html", "invalid-json", "gzip"],
 )
-def test_a_fixed_answer_is_200(sandbox, client, path, content_type, text):
+def test_a_fixed_response_is_200(sandbox, client, path, content_type, text):
     response = client.get(sandbox.url + path)
 
     assert (response.status_code, response.text) == (200, text)
@@ -1468,7 +1470,7 @@ def test_one_connection_serves_many_requests(sandbox, client):
     assert [pools[key].num_connections for key in pools.keys()] == [1]  # noqa: SIM118 - not a dict
 
 
-def test_an_answer_is_not_held_back_by_delayed_acknowledgements(sandbox):
+def test_a_response_is_not_delayed_by_delayed_acknowledgements(sandbox):
     connection = http.client.HTTPConnection("127.0.0.1", port_of(sandbox.url), timeout=LONG)
     before = time.monotonic()
 

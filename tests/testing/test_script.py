@@ -33,7 +33,7 @@ def _left_as_found():
 # ---- what comes back
 
 
-def test_answers_come_in_their_order(api, waits):
+def test_responses_come_in_their_order(api, waits):
     with Script(503, Reply(status=429, headers={"Retry-After": "7"}), Reply(json={"id": 1})):
         response = api.get("users/1")
 
@@ -219,7 +219,7 @@ def test_an_attempt_shows_no_secret():
 # ---- too many, too few, for somebody else
 
 
-def test_a_request_after_the_last_answer_fails_the_test_at_once(api):
+def test_a_request_after_the_last_response_fails_the_test_at_once(api):
     with (
         pytest.raises(AssertionError, match="has 1 responses, but got 2 requests") as caught,
         Script(503) as script,
@@ -241,7 +241,7 @@ def test_one_that_is_swallowed_fails_the_test_at_the_end(api):
         careless()
 
 
-def test_an_answer_that_nobody_asked_for_fails_the_test(api):
+def test_an_unused_response_fails_the_test(api):
     with (
         pytest.raises(AssertionError, match="has 2 responses, but got 1 requests"),
         Script(200, 200),
@@ -299,12 +299,12 @@ def test_scripts_and_the_mocks_of_responses_stand_within_each_other(api):
             assert [api.get(path).status_code for path in ("b", "c")] == [202, 203]
 
 
-def test_nothing_may_be_sent_where_there_is_no_answer(api):
+def test_an_empty_script_allows_no_request(api):
     with pytest.raises(AssertionError, match="0 responses, but got 1 requests"), Script():
         api.get("x")
 
 
-def test_threads_share_the_answers_of_a_script(api):
+def test_threads_share_the_responses_of_a_script(api):
     with Script(*[200] * 40) as script, ThreadPoolExecutor(8) as pool:
         statuses = list(pool.map(lambda n: api.put("x", data=str(n)).status_code, range(40)))
 
@@ -352,7 +352,7 @@ def test_a_script_that_is_left_meanwhile_refuses():
         api.get("x")
 
 
-def test_a_script_can_be_told_again_but_not_within_itself(api):
+def test_a_script_can_be_entered_again_but_not_within_itself(api):
     script = Script()
     with script:
         pass
