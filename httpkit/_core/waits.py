@@ -71,8 +71,11 @@ def thread(ending: threading.Thread) -> None:
 
 def result(future: "futures.Future[T]") -> BaseException | None:
     """Wait for a future; return its exception, None when it has a result."""
-    if _needs_slices():
-        wait(lambda seconds: bool(futures.wait([future], seconds).done), None)
+    while _needs_slices():
+        try:
+            return future.exception(_SLICE)
+        except TimeoutError:
+            continue
     return future.exception()
 
 

@@ -11,6 +11,7 @@ import pytest
 import httpkit
 from httpkit._core import filenames
 from httpkit._transfers import destination
+from tests.support.platforms import not_on_windows
 
 
 def in_ascii(code, *arguments):
@@ -141,6 +142,7 @@ refused(api.upload, "tus", b"x", resumable="tus", state=place)
     assert "(in ascii, the file system's encoding)" in lines[0]
 
 
+@not_on_windows("its names are UTF-16")
 def test_a_path_that_was_not_decoded_is_used_and_shown(sandbox, tmp_path):
     code = """
 os.mkdir(folder + "/d\\udcff")
@@ -158,6 +160,7 @@ refused(api.upload, "echo", folder + "/\\udcff")
     assert shown.count("\\udcff") == 5
 
 
+@not_on_windows("its names are UTF-16")
 def test_errors_about_a_path_that_was_not_decoded_can_be_encoded(sandbox, tmp_path):
     place = tmp_path / "e\udcff"
 
