@@ -30,7 +30,13 @@ from httpkit._diagnostics.errors import ConfigurationError
 from httpkit._messages.call import CallOptions
 from httpkit._policy.auth import Strategy
 from httpkit._policy.limits import Budget, HostThrottle, RateLimit, RateLimiter
-from httpkit._policy.options import SessionOptions, StatusTable, check_known, fields_of
+from httpkit._policy.options import (
+    ErrorReason,
+    SessionOptions,
+    StatusTable,
+    check_known,
+    fields_of,
+)
 from httpkit._policy.retry import RetryPolicy
 from httpkit._transport.adapter import Adapter
 
@@ -56,6 +62,7 @@ class ConfiguredSession(modes.Boundary):
     redirect_body: bool = False
     secret_headers: Sequence[str] = ()
     shown: Sequence[str] = ()
+    error_reason: ErrorReason | None = None
     strict: bool = True
 
     _class_keywords: Mapping[str, Any] = {}
@@ -80,7 +87,8 @@ class ConfiguredSession(modes.Boundary):
         inherited = settings.merged(inherited, theirs)
         cls._class_keywords = inherited
         for name, value in given.items():
-            setattr(cls, name, value)
+            # A function is called with the response alone, as it is of a session's own.
+            setattr(cls, name, staticmethod(value) if name == "error_reason" and value else value)
 
     def __init__(
         self,
@@ -105,6 +113,7 @@ class ConfiguredSession(modes.Boundary):
         redirect_body: bool | NotGiven = NOT_GIVEN,
         secret_headers: Sequence[str] | NotGiven = NOT_GIVEN,
         shown: Sequence[str] | NotGiven = NOT_GIVEN,
+        error_reason: ErrorReason | NotGiven | None = NOT_GIVEN,
         strict: bool | NotGiven = NOT_GIVEN,
     ) -> None:
         super().__init__()
@@ -122,6 +131,7 @@ class ConfiguredSession(modes.Boundary):
             "redirect_body": redirect_body,
             "secret_headers": secret_headers,
             "shown": shown,
+            "error_reason": error_reason,
             "strict": strict,
         }
         self._configure({n: value for n, value in given.items() if value is not NOT_GIVEN})
@@ -353,7 +363,7 @@ def _own_retries(adapter: Any) -> int:
 _SETTINGS = (
     "retry", "deadline", "max_body", "redirect_body", "allow_http_auth", "base_url", "timeout",
     "on_status", "raise_for_status", "rate_limit", "trusted_origins", "secret_headers",
-    "shown", "strict",
+    "shown", "error_reason", "strict",
 )  # fmt: skip
 _DEFAULTS = [(name, vars(ConfiguredSession)[name]) for name in _SETTINGS]
 # What a session of ours holds beside what requests pickles.

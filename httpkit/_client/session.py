@@ -91,6 +91,8 @@ class Session(ApiMethods, TransferMethods):
         redirect_body: Whether a request body may follow a redirect to another origin.
         secret_headers: Names of further headers, parameters and fields to mask.
         shown: Names of further headers and parameters to show in messages, logs and reprs.
+        error_reason: Called with an error response; returns what it says, for `.detail` and the
+            message, or None to look for it as usual. What it raises becomes a note.
         strict: False gives requests' own defaults: no timeout, deadline, retry, limits or
             raising, and its rules for redirects, netrc and credentials.
 
@@ -406,6 +408,8 @@ class Session(ApiMethods, TransferMethods):
         is_ours = type(response) is Response
         if is_ours or is_response(response):  # else it is a mock's
             response.__dict__["elapsed_total"] = CLOCK.monotonic() - started
+            if response.status_code >= 400 and self.error_reason is not None:
+                response.__dict__["_error_reason"] = self.error_reason
         # A class that overrides send, a cache say, sets a class of its own on what we return.
         if (is_ours and not response.history) or type(self).send is not Session.send:
             return response  # type: ignore[no-any-return]  # `request` adopts it

@@ -120,6 +120,11 @@ def _check_shown(name: str, values: Any) -> None:
             raise ConfigurationError(f"{name} cannot name {value!r}: it holds credentials")
 
 
+def _check_callable(name: str, value: object) -> None:
+    if value is not None and not callable(value) and not isinstance(value, staticmethod):
+        raise ConfigurationError(f"{name}={value!r} cannot be called")
+
+
 def _check_verify(_: str, verify: object) -> None:
     if verify is not None:
         trust.as_verify(verify)
@@ -162,6 +167,7 @@ _CHECKS: Mapping[str, Callable[[str, Any], None]] = {
     "trusted_origins": _check_origins,
     "secret_headers": _check_names,
     "shown": _check_shown,
+    "error_reason": _check_callable,
     "raise_for_status": _check_flag,
     "allow_http_auth": _check_flag,
     "redirect_body": _check_flag,

@@ -107,6 +107,23 @@ def read(response: requests.Response) -> tuple[str | None, Problem | None]:
     return one_line(_without_markup(words[:_LONGEST_EXAMINED]), _LONGEST_DETAIL) or None, problem
 
 
+def ask(response: requests.Response) -> tuple[str | None, str | None]:
+    """Return what the session's `error_reason` says of a response, and why it says nothing."""
+    function = response.__dict__.pop("_error_reason", None)  # it may ask for the error itself
+    if function is None:
+        return None, None
+    try:
+        reason = function(response)
+    except Exception as error:  # noqa: BLE001  # an error while an error is made would hide it
+        what = f"{type(error).__name__}: {error}"
+        return None, f"error_reason raised {one_line(what, _LONGEST_DETAIL)}"
+    finally:
+        response.__dict__["_error_reason"] = function
+    if reason is not None and not isinstance(reason, str):
+        return None, f"error_reason returned {type(reason).__name__}: a str or None is wanted"
+    return one_line(reason or "", _LONGEST_DETAIL) or None, None
+
+
 def repeats_status(detail: str, response: requests.Response) -> bool:
     """Say whether words repeat the status and its reason phrase, and nothing more."""
     return _normal(detail) in _spoken(response)

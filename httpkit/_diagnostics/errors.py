@@ -350,6 +350,8 @@ def from_response(response: requests.Response, kind: type[E_]) -> E_:
     """Describe an error response as an error of this kind; it is not raised here."""
     remember_credentials(response.request)
     detail, problem = error_reasons.read(response)
+    told, failure = error_reasons.ask(response)
+    detail = told or detail
     error = build(kind, "", response)
     if error is None:
         raise TypeError(f"{kind.__name__} must take one argument, the message")
@@ -362,6 +364,8 @@ def from_response(response: requests.Response, kind: type[E_]) -> E_:
     error.attempts = getattr(response, "attempts", 1)
     error.stop_reason = getattr(response, "stop_reason", None)
     error.args = (_sentence(response, detail, error.request_id),)
+    if failure is not None:
+        add_note(error, failure)
     return error
 
 

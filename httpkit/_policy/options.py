@@ -30,6 +30,8 @@ from httpkit._policy.retry import RetryPolicy
 
 T = TypeVar("T")
 Table: TypeAlias = Mapping[Any, Callable[[Response], T]] | StatusDispatch[T]
+ErrorReason: TypeAlias = Callable[[Response], str | None]
+"""Returns what an error response says, in words; None leaves it to httpkit."""
 StatusTable: TypeAlias = Mapping[Any, Callable[..., Any]] | StatusDispatch[Any] | None
 
 
@@ -56,6 +58,7 @@ class SessionOptions(TypedDict, total=False):
     redirect_body: bool
     secret_headers: Sequence[str]
     shown: Sequence[str]
+    error_reason: ErrorReason | None
     strict: bool
 
 

@@ -89,6 +89,7 @@ SETTINGS = {
     "redirect_body": (True, False, True),
     "secret_headers": (("X-Shade-One",), ("X-Shade-Two",), ("X-Shade-Three",)),
     "shown": (("X-Show-One",), ("X-Show-Two",), ("X-Show-Three",)),
+    "error_reason": (repr, str, ascii),
     "strict": (False, True, False),
 }
 REQUESTS_OWN = ("auth", "headers", "params", "cookies", "proxies", "verify", "cert")

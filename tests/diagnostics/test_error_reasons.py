@@ -1,6 +1,8 @@
 """The server's own words: error bodies as public APIs document them, and what is read of them."""
 
 import json
+import pickle
+import re
 import time
 
 import pytest
@@ -423,3 +425,75 @@ def test_a_message_does_not_repeat_its_status(body):
 )
 def test_nothing_is_said_twice(body, words):
     assert read(body) == words
+
+
+# A function of the session's
+
+
+def failing(make, url):
+    with make(url) as api, pytest.raises(httpkit.StatusError) as caught:
+        api.get("status/418")
+    return caught.value
+
+
+def own_words(response):
+    return f"teapot {response.status_code}"
+
+
+class Keyword(httpkit.Session, error_reason=own_words):
+    pass
+
+
+class Static(httpkit.Session):
+    error_reason = staticmethod(own_words)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda url: httpkit.Session(url, error_reason=own_words), Keyword, Static],
+    ids=["keyword", "class keyword", "static method"],
+)  # fmt: skip
+def test_a_function_of_the_session_gives_the_reason(sandbox, make):
+    error = failing(make, sandbox.url)
+
+    assert error.detail == "teapot 418"
+    assert str(error).endswith("/status/418: teapot 418")
+    assert pickle.loads(pickle.dumps(error)).detail == "teapot 418"
+
+
+def test_a_function_that_returns_none_leaves_the_reason_to_the_body(sandbox):
+    error = failing(lambda url: httpkit.Session(url, error_reason=lambda _: None), sandbox.url)
+    usual = failing(httpkit.Session, sandbox.url)
+
+    assert error.detail == usual.detail
+
+
+@pytest.mark.parametrize(
+    ("function", "note"),
+    [
+        (lambda r: r.json()["no"]["such"], "error_reason raised "),
+        (lambda r: 5, "error_reason returned int"),
+        (
+            lambda r: r.raise_for_status(),
+            "error_reason raised Client",
+        ),
+        (lambda r: 1 / 0, "error_reason raised ZeroDivisionError: division by zero"),
+    ],
+    ids=["a missing key", "a number", "the error itself", "a bug"],
+)
+def test_a_function_that_fails_becomes_a_note(sandbox, function, note):
+    error = failing(lambda url: httpkit.Session(url, error_reason=function), sandbox.url)
+
+    assert re.search(note, "".join(error.__notes__))
+
+
+def test_the_words_of_a_function_are_redacted_and_short(sandbox):
+    words = "bad token=s3cr3t-value\r\n" + "x" * 1000
+    error = failing(lambda url: httpkit.Session(url, error_reason=lambda _: words), sandbox.url)
+
+    assert error.detail.startswith("bad token=*** xxx")
+    assert len(error.detail) == 300
+
+
+def test_a_reason_that_cannot_be_called_is_refused():
+    with pytest.raises(httpkit.ConfigurationError, match="error_reason=5 cannot be called"):
+        httpkit.Session(error_reason=5)

@@ -44,6 +44,8 @@ class Blog(
     allow_http_auth=True,
     redirect_body=True,
     secret_headers=["X-Hush"],
+    shown=["X-Region"],
+    error_reason=lambda response: response.json()["why"],
     strict=False,
 ):
     """All class keywords."""
