@@ -259,6 +259,67 @@ def pycurl(url: str, secure: str) -> Calls:
     )
 
 
+def curl_cffi(url: str, secure: str) -> Calls:
+    from curl_cffi import requests as library
+
+    return over_requests(library.Session(verify=os.environ["CURL_CA_BUNDLE"]), url, secure)
+
+
+def geventhttpclient(url: str, secure: str) -> Calls:
+    from geventhttpclient import HTTPClient
+
+    bundle = {"ca_certs": os.environ["CURL_CA_BUNDLE"]}
+    clients = {
+        url: HTTPClient.from_url(url, concurrency=64),
+        secure: HTTPClient.from_url(secure, concurrency=64, ssl_options=bundle),
+    }
+    sent = {"Content-Type": "application/json", **SIGNED}
+
+    def ask(place: str, method: str = "GET", body: bytes = b"", fields: Any = None) -> Any:
+        origin = url if place.startswith(url) else secure
+        answer = clients[origin].request(method, place.removeprefix(origin), body, fields or {})
+        return answer.status_code, answer.read()
+
+    return calls(
+        url,
+        secure,
+        lambda place: json.loads(ask(place)[1]),
+        lambda place: json.loads(ask(place, "POST", json.dumps(SENT).encode(), sent)[1]),
+        lambda place: None if ask(place)[0] == 404 else 1,
+    )
+
+
+def primp(url: str, secure: str) -> Calls:
+    import primp as library
+
+    client = library.Client()
+    return calls(
+        url,
+        secure,
+        lambda place: client.get(place).json(),
+        lambda place: client.post(place, json=SENT, headers=SIGNED).json(),
+        lambda place: None if client.get(place).status_code == 404 else 1,
+    )
+
+
+def pyreqwest(url: str, secure: str) -> Calls:
+    from pyreqwest.client import SyncClientBuilder
+
+    bundle = Path(os.environ["CURL_CA_BUNDLE"]).read_bytes()
+    client = SyncClientBuilder().add_root_certificate_pem(bundle).build()
+
+    def get(place: str) -> Any:
+        return client.get(place).build().send()
+
+    return calls(
+        url,
+        secure,
+        lambda place: get(place).json(),
+        lambda place: client.post(place).headers(SIGNED).body_json(SENT).build().send().json(),
+        lambda place: None if get(place).status == 404 else 1,
+    )
+
+
 def api_client(url: str, secure: str) -> Calls:
     from apiclient import APIClient, JsonRequestFormatter, JsonResponseHandler
     from apiclient.exceptions import ClientError
@@ -350,6 +411,10 @@ class Contender:
 CONTENDERS = {
     "bare socket": Contender(bare_socket, has_threads=False),
     "pycurl": Contender(pycurl, "pycurl"),
+    "curl_cffi": Contender(curl_cffi, "curl_cffi"),
+    "geventhttpclient": Contender(geventhttpclient, "geventhttpclient", has_threads=False),
+    "primp": Contender(primp, "primp"),
+    "pyreqwest": Contender(pyreqwest, "pyreqwest"),
     "aiohttp": Contender(aiohttp, "aiohttp", has_threads=False),
     "urllib3": Contender(urllib3, "urllib3"),
     "requests": Contender(requests, "requests"),
