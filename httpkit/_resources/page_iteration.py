@@ -617,22 +617,22 @@ def by_name(params: Any) -> dict[str, Any]:
     Raises:
         ConfigurationError: They are neither pairs nor a mapping.
     """
+    nested: list[str] = []
     try:
         pairs = params.items() if hasattr(params, "items") else params or ()
         found: dict[str, Any] = {}
         for name, value in pairs:
             key = name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
             is_many = hasattr(value, "__iter__") and not isinstance(value, (str, bytes))
-            if is_mapping(value):
-                raise ConfigurationError(f"params={key!r}: a mapping cannot be in a query")
             values = [_plain(one) for one in value] if is_many else _plain(value)
+            nested.extend([key] if is_mapping(value) else [])
             if key in found:
                 values = [*_as_list(found[key]), *_as_list(values)]
             found[key] = values
-    except ConfigurationError:
-        raise
     except (TypeError, ValueError) as error:
         raise ConfigurationError(f"params={type(params).__name__} must be pairs") from error
+    if nested:
+        raise ConfigurationError(f"params={nested[0]!r}: a mapping cannot be in a query")
     return found
 
 
