@@ -10,7 +10,7 @@ import pytest
 import requests
 from fake_github import ASSET, FakeGitHub, invalid, secondary_limit
 from fake_payments import DECLINED, KEY, FakePayments, busy
-from fake_server import Answer
+from fake_server import Response
 from github import Asset, GitHub, Issue, Repo
 from payments import CardError, Customer, Intent, Payments
 
@@ -212,7 +212,7 @@ def test_a_limit_that_is_full_again_in_twenty_minutes_is_an_error_that_says_so(
 
 
 def test_a_403_for_want_of_rights_is_not_repeated(hub, github, waits):
-    hub.next = [Answer(403, {"message": "Resource not accessible by personal access token"})]
+    hub.next = [Response(403, {"message": "Resource not accessible by personal access token"})]
 
     with pytest.raises(httpkit.ForbiddenError, match="not accessible"):
         github.repos(NAME).issues.create({"title": "t"})
@@ -222,7 +222,7 @@ def test_a_403_for_want_of_rights_is_not_repeated(hub, github, waits):
 
 def test_an_issue_whose_answer_was_lost_is_not_created_twice(hub, github):
     def create_and_hang_up(seen):
-        hub.answer(seen)
+        hub.respond(seen)
 
     hub.next = [create_and_hang_up]
 
@@ -336,7 +336,7 @@ def test_the_key_of_another_order_is_refused(payments):
 
 
 @pytest.mark.parametrize(
-    "again", [busy(), Answer(429, {}), Answer(500, {})], ids=["409", "429", "500"]
+    "again", [busy(), Response(429, {}), Response(500, {})], ids=["409", "429", "500"]
 )
 def test_a_server_that_is_still_at_it_is_asked_again(bank, payments, waits, again):
     bank.next = [again]

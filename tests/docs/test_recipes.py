@@ -10,7 +10,7 @@ import pytest
 import requests
 import trustme
 from fake_proxy import PASSWORD, USER, FakeProxy
-from fake_server import Answer, FakeServer
+from fake_server import FakeServer, Response
 from fake_services import FakeLogin, FakeReceiver, FakeShop
 
 import httpkit
@@ -182,8 +182,8 @@ class SecureServer(FakeServer):
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self.url = self.url.replace("http://", "https://")
 
-    def answer(self, seen):
-        return Answer(200, {"path": seen.path})
+    def respond(self, seen):
+        return Response(200, {"path": seen.path})
 
 
 @pytest.fixture

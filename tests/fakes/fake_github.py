@@ -4,7 +4,7 @@ import re
 import time
 from urllib.parse import urlencode
 
-from fake_server import Answer, FakeServer
+from fake_server import FakeServer, Response
 
 DOCS = "https://docs.github.com/rest"
 FULL_NAME = "octocat/hello-world"
@@ -15,11 +15,13 @@ ASSET = b"a release, zipped" * 100
 class FakeStorage(FakeServer):
     """Where GitHub redirects for the bytes of an asset: another origin, with signed URLs."""
 
-    def answer(self, seen):
+    def respond(self, seen):
         if "authorization" in seen.headers:  # so does Azure's storage answer
-            return Answer(400, b"<?xml version='1.0'?><Error><Code>InvalidArgument</Code></Error>")
+            return Response(
+                400, b"<?xml version='1.0'?><Error><Code>InvalidArgument</Code></Error>"
+            )
         name = "attachment; filename=hello-world.zip"
-        return Answer(200, ASSET, {"Content-Disposition": name, "ETag": '"0x8DB"'})
+        return Response(200, ASSET, {"Content-Disposition": name, "ETag": '"0x8DB"'})
 
 
 class FakeGitHub(FakeServer):
@@ -42,7 +44,7 @@ class FakeGitHub(FakeServer):
         super().__exit__()
         self.storage.__exit__()
 
-    def answer(self, seen):
+    def respond(self, seen):
         answer = self._routed(seen)
         self.remaining = max(0, self.remaining - 1)
         answer.headers |= {
@@ -67,10 +69,10 @@ class FakeGitHub(FakeServer):
         return problem(404, "Not Found")
 
     def _own(self, seen):
-        return Answer(200, [repo("octocat/hello-world"), repo("octocat/spoon-knife")])
+        return Response(200, [repo("octocat/hello-world"), repo("octocat/spoon-knife")])
 
     def _repo(self, seen):
-        return Answer(200, repo(FULL_NAME))
+        return Response(200, repo(FULL_NAME))
 
     def _repos_of(self, seen, org):
         return self._page(seen, [repo(f"{org}/{name}") for name in ("one", "two", "three")])
@@ -94,7 +96,7 @@ class FakeGitHub(FakeServer):
         link = ", ".join(
             f'<{place}?{urlencode({**query, "page": page})}>; rel="{rel}"' for page, rel in links
         )
-        return Answer(
+        return Response(
             200, items[(number - 1) * size : number * size], {"Link": link} if link else {}
         )
 
@@ -103,11 +105,11 @@ class FakeGitHub(FakeServer):
             return invalid({"resource": "Issue", "field": "title", "code": "missing_field"})
         issue = self._issue(len(self.issues) + 1, seen.json["title"], seen.json.get("body"))
         self.issues.append(issue)
-        return Answer(201, issue, {"Location": issue["url"]})
+        return Response(201, issue, {"Location": issue["url"]})
 
     def _one(self, seen, number):
         found = next((i for i in self.issues if i["number"] == int(number)), None)
-        return problem(404, "Not Found") if found is None else Answer(200, found)
+        return problem(404, "Not Found") if found is None else Response(200, found)
 
     def _change(self, seen, number):
         answer = self._one(seen, number)
@@ -120,16 +122,16 @@ class FakeGitHub(FakeServer):
     def _comment(self, seen, number):
         comment = {"id": len(self.comments) + 1, "node_id": "MDEy", "user": USER, **seen.json}
         self.comments.append((int(number), comment))
-        return Answer(201, comment)
+        return Response(201, comment)
 
     def _release_by(self, seen, id):
         found = self.releases.get(id)
-        return Answer(200, found) if found else problem(404, "Not Found")
+        return Response(200, found) if found else problem(404, "Not Found")
 
     def _asset(self, seen):
         if seen.headers.get("accept") != "application/octet-stream":
-            return Answer(200, self._release()["assets"][0])
-        return Answer(302, b"", {"Location": f"{self.storage.url}/asset?sp=r&sig=s1gn4ture"})
+            return Response(200, self._release()["assets"][0])
+        return Response(302, b"", {"Location": f"{self.storage.url}/asset?sp=r&sig=s1gn4ture"})
 
     def _issue(self, number, title, body=None):
         return {
@@ -174,7 +176,7 @@ def repo(full_name):
 
 def problem(status, message, **more):
     body = {"message": message, **more, "documentation_url": DOCS, "status": str(status)}
-    return Answer(status, body)
+    return Response(status, body)
 
 
 def invalid(*errors):

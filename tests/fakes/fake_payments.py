@@ -5,7 +5,7 @@ import re
 from base64 import b64encode
 from urllib.parse import parse_qsl
 
-from fake_server import Answer, FakeServer
+from fake_server import FakeServer, Response
 
 KEY = "sk_test_4eC39HqLyjWDarjtT1zdp7dc"
 DECLINED = "pm_card_chargeDeclined"
@@ -22,7 +22,7 @@ class FakePayments(FakeServer):
         self._answered = {}
         self._request_ids = itertools.count(1)
 
-    def answer(self, seen):
+    def respond(self, seen):
         answer = self._keyed(seen)
         answer.headers = {
             **answer.headers,
@@ -35,7 +35,7 @@ class FakePayments(FakeServer):
         return answer
 
     def _keyed(self, seen):
-        """Answer a repetition of a request as the first time: that is what a key is for."""
+        """Response a repetition of a request as the first time: that is what a key is for."""
         if seen.headers.get("authorization") != f"Basic {b64encode(f'{KEY}:'.encode()).decode()}":
             return error(401, "invalid_request_error", "Invalid API Key provided: sk_test_****zdp7")
         key = seen.headers.get("idempotency-key")
@@ -53,7 +53,7 @@ class FakePayments(FakeServer):
             answer = self._routed(seen)
             self._answered[key] = (sent, answer)
             return answer
-        return Answer(answer.status, answer.body, {"Idempotent-Replayed": "true"})
+        return Response(answer.status, answer.body, {"Idempotent-Replayed": "true"})
 
     def _routed(self, seen):
         for method, pattern, act in self._routes:
@@ -70,15 +70,17 @@ class FakePayments(FakeServer):
         if after is not None:
             rows = rows[[row["id"] for row in rows].index(after) + 1 :]
         page = {"object": "list", "url": "/v1/customers", "has_more": len(rows) > size}
-        return Answer(200, {**page, "data": rows[:size]})
+        return Response(200, {**page, "data": rows[:size]})
 
     def _create_customer(self, seen):
         made = customer(len(self.customers) + 1) | nested(seen)
         self.customers[made["id"]] = made
-        return Answer(200, made)
+        return Response(200, made)
 
     def _customer(self, seen, id):
-        return Answer(200, self.customers[id]) if id in self.customers else missing("customer", id)
+        return (
+            Response(200, self.customers[id]) if id in self.customers else missing("customer", id)
+        )
 
     def _change_customer(self, seen, id):
         answer = self._customer(seen, id)
@@ -91,7 +93,7 @@ class FakePayments(FakeServer):
     def _delete_customer(self, seen, id):
         if self.customers.pop(id, None) is None:
             return missing("customer", id)
-        return Answer(200, {"id": id, "object": "customer", "deleted": True})
+        return Response(200, {"id": id, "object": "customer", "deleted": True})
 
     def _pay(self, seen):
         order = nested(seen)
@@ -112,7 +114,7 @@ class FakePayments(FakeServer):
             **order, "amount": int(order["amount"]),
         }  # fmt: skip
         self.intents[made["id"]] = made
-        return Answer(200, made)
+        return Response(200, made)
 
     def _intent(self, seen, id):
         if id not in self.intents:
@@ -120,13 +122,13 @@ class FakePayments(FakeServer):
         found = dict(self.intents[id])
         if "customer" in seen.query.get("expand[]", []):
             found["customer"] = self.customers[found["customer"]]
-        return Answer(200, found)
+        return Response(200, found)
 
     def _capture(self, seen, id):
         if id not in self.intents:
             return missing("payment_intent", id)
         self.intents[id]["status"] = "succeeded"
-        return Answer(200, self.intents[id])
+        return Response(200, self.intents[id])
 
     _routes = (
         ("GET", "/v1/customers", _list),
@@ -164,7 +166,7 @@ def nested(seen):
 
 
 def error(status, kind, message, **more):
-    return Answer(status, {"error": {"type": kind, "message": message, **more}})
+    return Response(status, {"error": {"type": kind, "message": message, **more}})
 
 
 def missing(what, id):

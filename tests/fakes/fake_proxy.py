@@ -7,7 +7,7 @@ from base64 import b64encode
 from contextlib import suppress
 from urllib.parse import urlsplit
 
-from fake_server import FakeServer, Seen
+from fake_server import FakeServer, SeenRequest
 
 USER, PASSWORD = "ada", "pr0xy:pass/word"
 # Fields of one connection, which do not travel on (RFC 9110 section 7.6.1).
@@ -24,7 +24,7 @@ class FakeProxy(FakeServer):
     def serve(self, handler):
         fields = {name.lower(): value for name, value in handler.headers.items()}
         body = handler.rfile.read(int(fields.get("content-length", 0)))
-        self.requests.append(Seen(handler.command, handler.path, {}, fields, body))
+        self.requests.append(SeenRequest(handler.command, handler.path, {}, fields, body))
         handler.close_connection = True
         given = fields.get("proxy-authorization")
         if given != f"Basic {b64encode(f'{USER}:{PASSWORD}'.encode()).decode()}":

@@ -1,6 +1,6 @@
-"""What the fakes share: a server on loopback that notes what it sees, and stops by itself.
+"""What the fakes share: a server on loopback that records its requests, and stops by itself.
 
-Rule: standard library only and nothing from httpkit, so that a fake can judge it from outside.
+Rule: standard library only and nothing from httpkit, so that httpkit is tested from outside.
 """
 
 import json
@@ -13,8 +13,8 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 
 @dataclass
-class Seen:
-    """A request, as it arrived."""
+class SeenRequest:
+    """A request as it was received."""
 
     method: str
     path: str
@@ -32,8 +32,8 @@ class Seen:
 
 
 @dataclass
-class Answer:
-    """What goes back; a body that is no bytes is sent as JSON."""
+class Response:
+    """A response; a body that is not bytes is sent as JSON."""
 
     status: int = 200
     body: object = b""
@@ -45,11 +45,11 @@ class Answer:
 
 
 class FakeServer:
-    """A server; a subclass answers. Answers in `next` come first, None there hangs up."""
+    """A server; a subclass responds. Responses in `next` come first; None hangs up."""
 
     def __init__(self):
-        self.requests: list[Seen] = []
-        self.next: list[Answer | Callable[[Seen], None] | None] = []
+        self.requests: list[SeenRequest] = []
+        self.next: list[Response | Callable[[SeenRequest], None] | None] = []
         fake = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -84,7 +84,7 @@ class FakeServer:
     def serve(self, handler):
         target = urlsplit(handler.path)
         length = int(handler.headers.get("Content-Length", 0))
-        seen = Seen(
+        seen = SeenRequest(
             handler.command,
             target.path,
             parse_qs(target.query, keep_blank_values=True),
@@ -92,7 +92,7 @@ class FakeServer:
             handler.rfile.read(length),
         )
         self.requests.append(seen)
-        answer = self._scripted(seen) if self.next else self.answer(seen)
+        answer = self._scripted(seen) if self.next else self.respond(seen)
         if answer is None:
             handler.close_connection = True
             return
@@ -110,6 +110,6 @@ class FakeServer:
         scripted = self.next.pop(0)
         return scripted(seen) if callable(scripted) else scripted
 
-    def answer(self, seen: Seen) -> Answer | None:
-        """Answer a request; None hangs up."""
+    def respond(self, seen: SeenRequest) -> Response | None:
+        """Response a request; None hangs up."""
         raise NotImplementedError

@@ -7,9 +7,9 @@ import json
 from http.cookies import SimpleCookie
 from urllib.parse import urlencode
 
-from fake_server import Answer, FakeServer
+from fake_server import FakeServer, Response
 
-FORBIDDEN = Answer(403, b"<title>403 Forbidden</title>", {"Content-Type": "text/html"})
+FORBIDDEN = Response(403, b"<title>403 Forbidden</title>", {"Content-Type": "text/html"})
 FEED = """<?xml version="1.0" encoding="iso-8859-1"?>
 <feed><entry id="1">caf\xe9</entry><entry id="2">tea</entry></feed>""".encode("latin-1")
 SECRET = b"whsec-of-the-test"
@@ -22,7 +22,7 @@ class FakeShop(FakeServer):
         super().__init__()
         self.logins = 0
 
-    def answer(self, seen):
+    def respond(self, seen):
         cookies = SimpleCookie(seen.headers.get("cookie", ""))
         routes = {
             ("GET", "/login"): self._form,
@@ -32,27 +32,27 @@ class FakeShop(FakeServer):
             ("POST", "/rpc"): self._rpc,
         }
         act = routes.get((seen.method, seen.path))
-        return Answer(404, {}) if act is None else act(seen, cookies)
+        return Response(404, {}) if act is None else act(seen, cookies)
 
     def _form(self, seen, cookies):
         field = {"Set-Cookie": "csrftoken=first-0001; Path=/; SameSite=Lax"}
-        return Answer(200, b"<form method=post>", {"Content-Type": "text/html", **field})
+        return Response(200, b"<form method=post>", {"Content-Type": "text/html", **field})
 
     def _login(self, seen, cookies):
         if not self._is_echoed(seen, cookies):
             return FORBIDDEN
         if (seen.form.get("username"), seen.form.get("password")) != ("ada", "sandbox-password"):
-            return Answer(401, {"detail": "Wrong name or password."})
+            return Response(401, {"detail": "Wrong name or password."})
         self.logins += 1
         cookie = "sessionid=s3ss10n; Path=/; HttpOnly; SameSite=Lax"
-        return Answer(200, {"user": "ada"}, {"Set-Cookie": cookie})
+        return Response(200, {"user": "ada"}, {"Set-Cookie": cookie})
 
     def _order(self, seen, cookies):
         if not self._is_echoed(seen, cookies):
             return FORBIDDEN
         if "sessionid" not in cookies:
-            return Answer(401, {"detail": "Authentication credentials were not provided."})
-        return Answer(201, {"id": 1, **seen.json})
+            return Response(401, {"detail": "Authentication credentials were not provided."})
+        return Response(201, {"id": 1, **seen.json})
 
     def _is_echoed(self, seen, cookies):
         return "csrftoken" in cookies and (
@@ -60,15 +60,15 @@ class FakeShop(FakeServer):
         )
 
     def _feed(self, seen, cookies):
-        return Answer(200, FEED, {"Content-Type": "application/xml"})
+        return Response(200, FEED, {"Content-Type": "application/xml"})
 
     def _rpc(self, seen, cookies):
         asked = seen.json
         if isinstance(asked, list):
             answers = [self._called(call) for call in reversed(asked)]  # any order will do
-            return Answer(200, [answer for answer in answers if answer])
+            return Response(200, [answer for answer in answers if answer])
         answer = self._called(asked)
-        return Answer(200, answer) if answer else Answer(204)
+        return Response(200, answer) if answer else Response(204)
 
     def _called(self, call):
         told = {"jsonrpc": "2.0", "id": call.get("id")}
@@ -88,7 +88,7 @@ class FakeLogin(FakeServer):
         self._refresh = iter(f"refresh-token-{n}" for n in range(1, 99))
         self._valid = None
 
-    def answer(self, seen):
+    def respond(self, seen):
         return self._authorize(seen) if seen.path == "/authorize" else self._token(seen)
 
     def _authorize(self, seen):
@@ -96,17 +96,17 @@ class FakeLogin(FakeServer):
         code = f"code-{len(self._challenges)}"
         self._challenges[code] = asked["code_challenge"]
         there = urlencode({"code": code, "state": asked["state"]})
-        return Answer(302, b"", {"Location": f"{asked['redirect_uri']}?{there}"})
+        return Response(302, b"", {"Location": f"{asked['redirect_uri']}?{there}"})
 
     def _token(self, seen):
         who = f"Basic {base64.b64encode(b'my-app:app-secret').decode()}"
         if seen.headers.get("authorization") != who:
-            return Answer(401, {"error": "invalid_client"})
+            return Response(401, {"error": "invalid_client"})
         if not self._is_granted(seen.form):
-            return Answer(400, {"error": "invalid_grant"})
+            return Response(400, {"error": "invalid_grant"})
         self._valid = next(self._refresh)
         token = {"access_token": "sandbox-token", "token_type": "Bearer", "expires_in": 3600}
-        return Answer(200, {**token, "refresh_token": self._valid})
+        return Response(200, {**token, "refresh_token": self._valid})
 
     def _is_granted(self, form):
         if form["grant_type"] == "refresh_token":
@@ -124,14 +124,14 @@ class FakeReceiver(FakeServer):
         self.received = {}
         self.is_busy = True
 
-    def answer(self, seen):
+    def respond(self, seen):
         name, sent_at = (seen.headers.get(f"webhook-{part}", "") for part in ("id", "timestamp"))
         signed = f"{name}.{sent_at}.".encode() + seen.body
         right = base64.b64encode(hmac.digest(SECRET, signed, "sha256")).decode()
         if seen.headers.get("webhook-signature") != f"v1,{right}":
-            return Answer(400, {"detail": "the signature is wrong"})
+            return Response(400, {"detail": "the signature is wrong"})
         if self.is_busy:
             self.is_busy = False
-            return Answer(500, {})
+            return Response(500, {})
         self.received.setdefault(name, json.loads(seen.body))
-        return Answer(204)
+        return Response(204)

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from fake_server import Answer, FakeServer
+from fake_server import FakeServer, Response
 
 # Imports no package that is absent, whoever asks, and tells what came of each statement.
 PROGRAM = """
@@ -71,8 +71,8 @@ DONE = {
 class Encoded(FakeServer):
     """Sends what the path names as its coding, asked for or not."""
 
-    def answer(self, seen):
-        return Answer(200, b"encoded", {"Content-Encoding": seen.path.removeprefix("/")})
+    def respond(self, seen):
+        return Response(200, b"encoded", {"Content-Encoding": seen.path.removeprefix("/")})
 
 
 @pytest.fixture(scope="module")

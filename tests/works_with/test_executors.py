@@ -6,7 +6,7 @@ from multiprocessing import get_context
 
 import pytest
 import requests
-from fake_server import Answer, FakeServer
+from fake_server import FakeServer, Response
 
 import httpkit
 from tests.support.interop import require
@@ -29,11 +29,11 @@ class Counting(FakeServer):
             self.callers.add(handler.client_address)
         super().serve(handler)
 
-    def answer(self, seen):
+    def respond(self, seen):
         with self.lock:
             times = sum(other.path == seen.path for other in self.requests)
         is_fine = times > 2 or not seen.path.startswith("/flaky/")
-        return Answer(200 if is_fine else 503, {"path": seen.path})
+        return Response(200 if is_fine else 503, {"path": seen.path})
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@
 from urllib.parse import urlencode
 
 import pytest
-from fake_server import Answer, FakeServer
+from fake_server import FakeServer, Response
 
 import httpkit
 from httpkit._policy.auth import Strategy
@@ -59,7 +59,7 @@ class Signed(FakeServer):
         self.failures = 0
         self.verdicts = []
 
-    def answer(self, seen):
+    def respond(self, seen):
         url = f"{self.url}{seen.path}?{urlencode(seen.query, doseq=True)}".removesuffix("?")
         headers = {
             "Authorization": seen.headers.get("authorization", ""),
@@ -68,8 +68,8 @@ class Signed(FakeServer):
         is_valid, _ = self.endpoint.validate_request(url, seen.method, seen.body.decode(), headers)
         self.verdicts.append(is_valid)
         if len(self.verdicts) <= self.failures:
-            return Answer(503)
-        return Answer(200 if is_valid else 401, {"ok": is_valid})
+            return Response(503)
+        return Response(200 if is_valid else 401, {"ok": is_valid})
 
 
 @pytest.fixture
