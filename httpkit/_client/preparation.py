@@ -97,7 +97,8 @@ def prepare(request: requests.Request, owner: Owner, asked: Call) -> PreparedReq
     prepared.headers = headers
     if (jar := _cookies(request, owner, is_same_origin=is_same_origin)) is not None:
         prepared.prepare_cookies(jar)
-    prepared.prepare_body(request.data, request.files, request.json)
+    data = settings.format_data(request.data) if request.data else request.data
+    prepared.prepare_body(data, request.files, request.json)
     if signer is not NO_AUTH:
         prepared.prepare_auth(signer)
     if headers.unchecked:  # since the body

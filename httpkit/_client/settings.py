@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, cast
 from urllib.parse import urlencode
 
 from requests.exceptions import InvalidHeader
 
-from httpkit._core import disclosure, header_fields, urls
+from httpkit._core import disclosure, header_fields, urls, values
 from httpkit._core.types import (
     is_list,
     is_mapping,
@@ -106,10 +106,10 @@ def _check_origins(_: str, origins: Any) -> None:
         urls.check_base(str(place))
 
 
-def _check_names(name: str, values: Any) -> None:
-    if isinstance(values, str) or not isinstance(values, Sequence):
-        raise ConfigurationError(f"{name}={values!r} must be a sequence of str")
-    if not all(isinstance(value, str) for value in cast("Sequence[object]", values)):
+def _check_names(name: str, names: Any) -> None:
+    if isinstance(names, str) or not isinstance(names, Sequence):
+        raise ConfigurationError(f"{name}={names!r} must be a sequence of str")
+    if not all(isinstance(each, str) for each in cast("Sequence[object]", names)):
         raise ConfigurationError(f"{name} must be a sequence of str")
 
 
@@ -177,23 +177,41 @@ _CHECKS: Mapping[str, Callable[[str, Any], None]] = {
 
 
 def format_params(params: Any) -> Any:
-    """Write booleans as "true" and "false", as JSON does; requests writes "True"."""
+    """Write the values of parameters as JSON has them; requests writes "True".
+
+    Raises:
+        ConfigurationError: They are not pairs, or a value cannot be a parameter.
+    """
     if params is None or isinstance(params, (str, bytes)):
         return params
     try:
         if hasattr(params, "items"):
-            return {name: _spell(value) for name, value in params.items()}
-        return [(name, _spell(value)) for name, value in params]
+            return {name: _format("params", name, value) for name, value in params.items()}
+        return [(name, _format("params", name, value)) for name, value in params]
     except (TypeError, ValueError) as error:
+        if isinstance(error, ConfigurationError):
+            raise
         raise ConfigurationError(f"params={type(params).__name__} must be pairs") from error
 
 
-def _spell(value: Any) -> Any:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (list, tuple, set)):
-        return [_spell(item) for item in cast("Iterable[Any]", value)]
-    return value
+def format_data(data: Any) -> Any:
+    """Write the values of a form as JSON has them; other bodies stay as they are.
+
+    Raises:
+        ConfigurationError: A value cannot be a field of a form.
+    """
+    if is_mapping(data):
+        return {name: _format("data", name, value) for name, value in data.items()}
+    if is_list(data) and all(is_tuple(pair) and len(pair) == 2 for pair in data):
+        return [(name, _format("data", name, value)) for name, value in data]
+    return data
+
+
+def _format(where: str, name: object, value: Any) -> Any:
+    try:
+        return values.format_values(value)
+    except TypeError as error:
+        raise ConfigurationError(f"{where}: {name!r} {error}") from error
 
 
 def merge_params(session: Any, call: Any) -> Any:

@@ -11,7 +11,7 @@ import sys
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from requests.exceptions import InvalidJSONError
 
@@ -356,11 +356,24 @@ def encode(item: Any, *, omit_unset: bool = False) -> Any:
 
 def _to_builtins(item: Any) -> Any:
     if dump := getattr(item, "model_dump", None):
+        if _hides_secret(item):
+            raise TypeError("it holds a secret that hides itself: pass get_secret_value()")
         return dump(mode="json", by_alias=_has_aliases(type(item)))
     import msgspec
 
     # Bytes are left for JSON to refuse: base64 would be a guess.
     return msgspec.to_builtins(item, builtin_types=(bytes, bytearray, memoryview))
+
+
+def _hides_secret(item: Any) -> bool:
+    """Say whether a pydantic model would send asterisks for a SecretStr."""
+    if hasattr(item, "get_secret_value"):
+        return True
+    if is_mapping(item):
+        return any(map(_hides_secret, item.values()))
+    if isinstance(item, (list, tuple, set)):
+        return any(map(_hides_secret, cast("list[Any]", item)))
+    return hasattr(item, "model_dump") and any(map(_hides_secret, vars(item).values()))
 
 
 def _has_aliases(kind: Any) -> bool:

@@ -24,7 +24,7 @@ from requests.exceptions import InvalidURL, MissingSchema
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
-from httpkit._core import disclosure, redaction
+from httpkit._core import disclosure, redaction, values
 from httpkit._core.patterns import pattern
 
 Origin = tuple[str, str, int]
@@ -192,7 +192,7 @@ def _refuse_climbing(url: str) -> None:
         raise InvalidURL(f"the URL {shown(url)} climbs out of the base_url")
 
 
-def fill(template: str, values: Mapping[str, object] | None) -> str:
+def fill(template: str, path: Mapping[str, object] | None) -> str:
     """Put percent-encoded values into the `{name}` placeholders of a URL's path.
 
     Nothing is safe in a value: "a/b" becomes "a%2Fb", one segment. In one of a `{+name}`
@@ -201,33 +201,33 @@ def fill(template: str, values: Mapping[str, object] | None) -> str:
 
     Args:
         template: The URL, relative or absolute.
-        values: One value a placeholder. None: a relative URL must have no placeholder.
+        path: One value a placeholder. None: a relative URL must have no placeholder.
 
     Raises:
         InvalidURL: A value is missing, unused, None, empty, "." or "..", or has such a segment.
     """
-    if values is None and "{" not in template:
+    if path is None and "{" not in template:
         return template
-    path, query_onwards = _split_path(template)
-    names = {name for _, name in _PLACEHOLDER.findall(path)}
-    if values is None:
+    before, query_onwards = _split_path(template)
+    names = {name for _, name in _PLACEHOLDER.findall(before)}
+    if path is None:
         if names and not is_absolute(template):
             raise InvalidURL(f"the URL {shown(template)} needs {_path_hint(names)}")
         return template
-    if not isinstance(values, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
-        raise InvalidURL(f"path={values!r} must map placeholders to values")
-    if missing := names - set(values):
+    if not isinstance(path, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
+        raise InvalidURL(f"path={path!r} must map placeholders to values")
+    if missing := names - set(path):
         raise InvalidURL(f"the URL {shown(template)} needs {_path_hint(missing)}")
-    if unused := set(values) - names:
+    if unused := set(path) - names:
         raise InvalidURL(
             f"the URL {shown(template)} has no place for {', '.join(sorted(map(str, unused)))}"
         )
 
     def filled(found: re.Match[str]) -> str:
         is_several, name = found.groups()
-        return (_segments if is_several else _segment)(name, values[name])
+        return (_segments if is_several else _segment)(name, path[name])
 
-    return _PLACEHOLDER.sub(filled, path) + query_onwards
+    return _PLACEHOLDER.sub(filled, before) + query_onwards
 
 
 def _path_hint(names: Collection[str]) -> str:
@@ -251,10 +251,13 @@ def _segments(name: str, value: object) -> str:
 
 def _segment(name: str, value: object) -> str:
     try:
+        value = values.format_id(value) if value is not None else None
         text = value.decode("utf-8") if isinstance(value, bytes) else str(value)
         encoded = quote(text, safe="")
     except UnicodeError as error:
         raise InvalidURL(f"the path value {name}={value!r} is no text") from error
+    except TypeError as error:  # its repr may be a secret
+        raise InvalidURL(f"the path value {name} {error}") from error
     # Encoding does not protect a dot segment: "%2E%2E" is ".." (RFC 3986 section 6.2.2.2).
     if value is None or not text or text in _DOT_SEGMENTS:
         raise InvalidURL(f"the path value {name}={value!r} cannot be a segment of a URL")

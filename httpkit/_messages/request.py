@@ -15,7 +15,7 @@ from requests.cookies import RequestsCookieJar
 from requests.exceptions import UnrewindableBodyError
 from requests.structures import CaseInsensitiveDict
 
-from httpkit._core import curl, header_fields, redaction, upstream
+from httpkit._core import curl, header_fields, models, redaction, upstream
 from httpkit._core.patterns import pattern
 from httpkit._core.types import Hook, is_mapping, is_tuple
 from httpkit._diagnostics.errors import ConfigurationError
@@ -373,10 +373,22 @@ def _fields_of_requests(headers: Any) -> Collection[tuple[str, Any]]:
 
 def _as_json(value: Any) -> bytes:
     try:
-        text: str | bytes = upstream.json_module().dumps(value, allow_nan=False)
+        text: str | bytes = upstream.json_module().dumps(
+            value, allow_nan=False, default=_json_default
+        )
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise requests.exceptions.InvalidJSONError(f"json= cannot be sent: {error}") from error
     return text if isinstance(text, bytes) else text.encode("utf-8")
+
+
+def _json_default(value: Any) -> Any:
+    """Return what JSON can say of an object within a document, such as a model or a time."""
+    if is_mapping(value):
+        return dict(value)
+    encoded = models.encode(value)
+    if encoded is value:
+        raise TypeError(f"{type(value).__name__} cannot be sent as JSON")
+    return encoded
 
 
 def _prepared_plainly(url: Any, params: Any) -> str | None:

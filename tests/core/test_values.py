@@ -1,0 +1,188 @@
+"""One text for a value in query, form, path and JSON, and what is refused before it is sent."""
+
+import datetime as dt
+import enum
+import json
+from dataclasses import dataclass
+from decimal import Decimal
+from uuid import UUID
+
+import pydantic
+import pytest
+import requests
+
+import httpkit
+
+
+class Color(enum.Enum):
+    RED = "red"
+
+
+class Level(enum.IntEnum):
+    HIGH = 3
+
+
+class Word(enum.StrEnum):
+    ONE = "one"
+
+
+@dataclass
+class Point:
+    x: int
+    at: dt.datetime
+
+
+NOON = dt.datetime(2026, 11, 30, 12, 0, tzinfo=dt.UTC)
+TEXTS = {
+    "true": (True, "true"),
+    "false": (False, "false"),
+    "enum": (Color.RED, "red"),
+    "int enum": (Level.HIGH, "3"),
+    "str enum": (Word.ONE, "one"),
+    "moment": (NOON, "2026-11-30T12:00:00Z"),
+    "local time": (dt.datetime(2026, 11, 30, 12, 0), "2026-11-30T12:00:00"),  # noqa: DTZ001  # without a zone
+    "offset": (NOON.astimezone(dt.timezone(dt.timedelta(hours=2))), "2026-11-30T14:00:00+02:00"),
+    "date": (dt.date(2026, 11, 30), "2026-11-30"),
+    "time": (dt.time(8, 30), "08:30:00"),
+    "decimal": (Decimal("1.10"), "1.10"),
+    "uuid": (UUID(int=7), "00000000-0000-0000-0000-000000000007"),
+    "integer": (7, "7"),
+    "float": (0.5, "0.5"),
+    "text": ("a b", "a b"),
+}
+SPELLED = pytest.mark.parametrize(("value", "text"), TEXTS.values(), ids=TEXTS)
+
+
+@pytest.fixture
+def sent(sandbox):
+    """Call with a request; return what the server saw of it."""
+
+    def send(method, url="echo", **options):
+        with httpkit.Session(sandbox.url) as api:
+            api.request(method, url, raise_for_status=False, **options)
+        return sandbox.requests[-1]
+
+    return send
+
+
+@SPELLED
+def test_a_parameter_has_the_text_of_a_value(sent, value, text):
+    assert sent("GET", params={"v": value}).query == {"v": [text]}
+
+
+@SPELLED
+def test_parameters_as_pairs_have_the_text_of_a_value(sent, value, text):
+    assert sent("GET", params=[("v", [value, value])]).query == {"v": [text, text]}
+
+
+@SPELLED
+def test_a_field_of_a_form_has_the_text_of_a_value(sent, value, text):
+    bodies = [sent("POST", data=data).body.decode() for data in ({"v": value}, [("v", value)])]
+
+    assert [requests.compat.unquote_plus(body) for body in bodies] == [f"v={text}"] * 2
+
+
+@SPELLED
+def test_a_path_has_the_text_of_a_value(sent, value, text):
+    path = sent("GET", "echo/{v}", path={"v": value}).path
+
+    assert requests.compat.unquote(path.rpartition("/")[2]) == text
+
+
+@SPELLED
+def test_json_has_the_same_text_at_any_depth(sent, value, text):
+    body = json.loads(sent("POST", json={"a": [{"v": value}]}).body)
+
+    found = body["a"][0]["v"]
+    assert found == (value if type(value) in {bool, int, float} else found)
+    assert (json.dumps(found) if not isinstance(found, str) else found) == text
+
+
+def test_a_model_within_a_document_is_encoded(sent):
+    class Named(pydantic.BaseModel):
+        name: str
+        price: Decimal
+
+    document = {"points": [Point(1, NOON)], "one": {"of": Named(name="a", price="1.10")}}
+
+    body = json.loads(sent("POST", json=document).body)
+
+    assert body == {
+        "points": [{"x": 1, "at": "2026-11-30T12:00:00Z"}],
+        "one": {"of": {"name": "a", "price": "1.10"}},
+    }
+
+
+def test_variables_of_graphql_are_encoded_at_any_depth(sandbox):
+    with httpkit.Session(sandbox.url) as api:
+        api.graphql("query($f: F) { echo }", {"f": {"since": NOON, "point": Point(1, NOON)}})
+
+    variables = json.loads(sandbox.requests[-1].body)["variables"]
+    assert variables["f"]["since"] == "2026-11-30T12:00:00Z"
+    assert variables["f"]["point"]["x"] == 1
+
+
+REFUSED = {
+    "nested mapping": ({"a": 1}, "nested mapping"),
+    "nested list": ([["a"]], "list within a list"),
+    "secret": (pydantic.SecretStr("hunter2-word"), "get_secret_value"),
+}
+REFUSALS = pytest.mark.parametrize(("value", "why"), REFUSED.values(), ids=REFUSED)
+
+
+@REFUSALS
+@pytest.mark.parametrize("where", ["params", "data"])
+def test_what_has_no_text_is_refused_before_anything_is_sent(sandbox, value, why, where):
+    with (
+        httpkit.Session(sandbox.url) as api,
+        pytest.raises(httpkit.ConfigurationError, match=f"{where}: 'filter' .*{why}") as caught,
+    ):
+        api.post("echo", **{where: {"filter": value}})
+
+    assert sandbox.requests == []
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{"a": 1}, ["a"], object(), pydantic.SecretStr("hunter2-word"), ("a",)],
+    ids=["mapping", "list", "object", "secret", "tuple"],
+)
+def test_what_names_nothing_is_refused_in_a_path(sandbox, value):
+    with (
+        httpkit.Session(sandbox.url) as api,
+        pytest.raises(ValueError, match="the path value id") as caught,
+    ):
+        api.get("posts/{id}", path={"id": value})
+
+    assert sandbox.requests == []
+    assert "hunter2" not in str(caught.value)
+
+
+class Account(pydantic.BaseModel):
+    keys: list[pydantic.SecretStr]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        object(),
+        b"x",
+        {"a": object()},
+        pydantic.SecretStr("hunter2-word"),
+        Account(keys=["hunter2"]),
+    ],
+    ids=["object", "bytes", "deep", "secret", "secret in a model"],
+)
+def test_what_json_cannot_say_is_refused(sandbox, value):
+    with httpkit.Session(sandbox.url) as api, pytest.raises(requests.exceptions.InvalidJSONError):
+        api.post("echo", json={"v": value})
+
+    assert sandbox.requests == []
+
+
+def test_requests_own_spelling_stays_without_strictness(sandbox):
+    with httpkit.Session(sandbox.url, strict=False) as api:
+        api.get("echo", params={"v": True})
+
+    assert sandbox.requests[-1].query == {"v": ["True"]}
