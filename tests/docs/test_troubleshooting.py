@@ -20,6 +20,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pydantic
 import pytest
 import requests
 import trustme
@@ -1118,6 +1119,18 @@ REFUSED = {
     "idempotency_header=… is no header name": (
         lambda _: httpkit.RetryPolicy(idempotency_header="a b")
     ),
+    "hides its secret: pass get_secret_value()": lambda w: w.get(
+        "echo", params={"a": pydantic.SecretStr("abcdefgh")}
+    ),
+    "it holds a secret that hides itself: pass get_secret_value()": lambda w: w.api().post(
+        "echo",
+        json=pydantic.create_model("M", s=pydantic.SecretStr)(s=pydantic.SecretStr("abcdefgh")),
+    ),
+    "is a nested mapping: name its members, or use form=True": lambda w: w.get(
+        "echo", params={"a": {}}
+    ),
+    "is a list within a list": lambda w: w.get("echo", params={"a": [[]]}),
+    "is a …, which names nothing in a URL": lambda w: w.get("posts/{id}", path={"id": object()}),
     "the reference … cannot be resolved": lambda w: w.get("echo").urljoin("ftp://a.test/"),
     "wait= returned no number of seconds: …": lambda w: w.api(
         retry=httpkit.RetryPolicy(wait=lambda _: -1)
@@ -1299,6 +1312,8 @@ COMPOSED = {
     ),
     "the name has no address": "… the name has no address",
     "…: …": "page … of …: …",
+    "…: … …": "is a nested mapping: name its members, or use form=True",
+    "the path value … …": "is a …, which names nothing in a URL",
 }
 
 
