@@ -47,7 +47,7 @@ python_maximum_signature_line_length = 80
 _FOREIGN = {
     "py:class": [
         "T", "D", "AuthBase", "Buffer", "CookieJar", "Executor", "Path", "PathLike", "os.PathLike",
-        "DataFrame", "PreparedRequest", "Pattern",
+        "DataFrame", "Document", "PreparedRequest", "Pattern",
     ],
     "py:exc": [
         "RequestException", "InvalidURL", "ReadTimeout", "ContentDecodingError",

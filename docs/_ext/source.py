@@ -35,9 +35,17 @@ def is_module(name: str) -> bool:
 
 
 @cache
-def aliases(module: str) -> dict[str, str]:
-    """Return the type aliases that a module defines or imports from another of ours."""
+def aliases(module: str, above: frozenset[str] = frozenset()) -> dict[str, str]:
+    """Return the type aliases that a module defines or imports from another of ours.
+
+    Args:
+        module: Its dotted name.
+        above: The modules that import it, which may be imported by it for type checkers.
+    """
     found: dict[str, str] = {}
+    if module in above:
+        return found
+    above |= {module}
     body = module_of(module).body
     for_types = [inner for branch in body if isinstance(branch, ast.If) for inner in branch.body]
     for node in [*body, *for_types]:  # if TYPE_CHECKING: imports, too
@@ -45,9 +53,9 @@ def aliases(module: str) -> dict[str, str]:
             for imported in node.names:
                 local = imported.asname or imported.name
                 if is_module(f"{node.module}.{imported.name}"):
-                    theirs = aliases(f"{node.module}.{imported.name}")
+                    theirs = aliases(f"{node.module}.{imported.name}", above)
                     found |= {f"{local}.{name}": theirs[name] for name in theirs}
-                elif imported.name in (theirs := aliases(node.module or "")):
+                elif imported.name in (theirs := aliases(node.module or "", above)):
                     found[local] = theirs[imported.name]
         if isinstance(node, ast.AnnAssign) and ast.unparse(node.annotation) == "TypeAlias":
             found[ast.unparse(node.target)] = unquoted(node.value)
@@ -142,12 +150,16 @@ def types_of(obj: Any) -> dict[str, str]:
     )
 
 
+def _class_nodes(kind: type) -> list[ast.ClassDef]:
+    return [node for node in find_nodes(kind)[1] if isinstance(node, ast.ClassDef)]
+
+
 def class_default(kind: type, name: str) -> str:
     """Return the value that a class body gives an attribute; "..." without one."""
-    for node in find_nodes(kind)[1]:
-        for item in getattr(node, "body", []):
-            if isinstance(item, ast.AnnAssign) and ast.unparse(item.target) == name and item.value:
-                return ast.unparse(item.value)
+    bodies = (node.body for base in kind.__mro__ for node in _class_nodes(base))
+    for item in (item for body in bodies for item in body):
+        if isinstance(item, ast.AnnAssign) and ast.unparse(item.target) == name and item.value:
+            return ast.unparse(item.value)
     return "..."
 
 
