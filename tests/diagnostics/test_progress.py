@@ -12,6 +12,7 @@ from tqdm.std import tqdm
 
 import httpkit
 from tests.support.interop import require
+from tests.support.platforms import not_on_windows
 
 CODE = """
 import sys, tempfile
@@ -163,6 +164,17 @@ def test_a_stderr_that_cannot_be_written_to_is_no_matter(
     assert (got.size, results) == (300_000, ["0", "1", "2"])
 
 
+def test_a_download_without_a_stderr_is_silent(sandbox):
+    code = f"import sys; sys.stderr = None\n{CODE}"  # as pythonw and PyInstaller set it
+
+    done = subprocess.run(
+        [sys.executable, "-c", code, sandbox.url], stdout=subprocess.PIPE, check=True, timeout=30
+    )
+
+    assert done.stdout == b""
+
+
+@not_on_windows("its shell closes no stream")
 def test_a_process_without_a_stderr_downloads_in_silence(sandbox):
     command = ["sh", "-c", 'exec "$@" 2>&-', "sh", sys.executable, "-c", CODE, sandbox.url]
 

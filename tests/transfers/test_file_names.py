@@ -11,7 +11,7 @@ import pytest
 import httpkit
 from httpkit._core import filenames
 from httpkit._transfers import destination
-from tests.support.platforms import not_on_windows
+from tests.support.platforms import ON_WINDOWS, not_on_windows
 
 
 def in_ascii(code, *arguments):
@@ -20,6 +20,8 @@ def in_ascii(code, *arguments):
         **os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0",
         "PYTHONIOENCODING": "ascii:strict", "HTTPKIT_PROGRESS": "on",
     }  # fmt: skip
+    if ON_WINDOWS:
+        pytest.skip("its names are never ASCII")
     command = [sys.executable, "-W", "error", "-c", PREAMBLE + code, *map(str, arguments)]
     done = subprocess.run(command, env=environment, capture_output=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr.decode()
@@ -109,6 +111,7 @@ def test_a_name_that_the_system_can_encode_is_kept(sandbox, tmp_path, name):
 
 
 @pytest.mark.parametrize(("allowed", "used"), [(143, 128), (255, 240), (4096, 240), (0, 240)])
+@not_on_windows("it has no pathconf")
 def test_a_name_is_no_longer_than_the_file_system_allows(monkeypatch, tmp_path, allowed, used):
     monkeypatch.setattr(os, "pathconf", lambda *_: allowed)
 
@@ -281,6 +284,7 @@ def test_a_log_to_a_closed_stderr_is_no_matter(sandbox, monkeypatch):
         assert api.get("echo").ok
 
 
+@not_on_windows("its shell closes no stream")
 def test_a_log_without_a_stderr_goes_nowhere(sandbox):
     code = (
         "import sys, httpkit; assert sys.stderr is None; httpkit.log_requests();"

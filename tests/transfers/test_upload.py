@@ -274,6 +274,7 @@ def test_a_name_never_ends_its_quotes(api, sandbox, where):
     assert not re.search(r"[\r\n]", dispositions)
 
 
+@not_on_windows("its names are UTF-16")
 def test_a_file_whose_name_is_no_text_is_sent(api, sandbox, tmp_path):
     file = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.bin"))
     file.write_bytes(SMALL)
