@@ -1,4 +1,4 @@
-"""Under which name a file may be saved, sent and shown.
+"""Names under which files are saved, sent and printed.
 
 Rule: text in, text out. A server chooses a name, never a folder (RFC 6266 section 4.3).
 """
@@ -7,7 +7,8 @@ import re
 import sys
 import unicodedata
 from contextlib import suppress
-from urllib.parse import quote, unquote, urlsplit
+from pathlib import PureWindowsPath
+from urllib.parse import quote, unquote, unquote_to_bytes, urlsplit
 
 # 255 bytes is the most that common file systems take; ".part.json" needs 10 of them.
 MOST_BYTES = 240
@@ -18,18 +19,41 @@ _RESERVED = frozenset(
     | {f"{port}{digit}" for port in ("com", "lpt") for digit in "0123456789¹²³"}
 )
 _FORBIDDEN = re.compile(r'[<>:"|?*]')
-_PARAMETER = re.compile(r""";\s*([\w!#$&+.^`|~-]+\*?)\s*=\s*("(?:[^"\\]|\\.)*"|[^;]*)""", re.DOTALL)
+_PARAMETER = re.compile(r""";\s*([\w!#$&+.^`|~*-]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;]*)""", re.DOTALL)
 
 
 def from_disposition(header: str | None) -> str | None:
     """Return the name in a Content-Disposition; None when it has none.
 
     `filename*` beats `filename` (RFC 6266 section 4.3); one that does not decode is ignored.
+    Continuations (RFC 2231 section 3) and encoded words (RFC 2047) belong to mail, and are sent
+    by servers all the same.
     """
     if not header:
         return None
     found = {name.lower(): value for name, value in reversed(_PARAMETER.findall(f";{header}"))}
-    return _extended(found.get("filename*")) or _plain(found.get("filename"))
+    return _extended(found.get("filename*")) or _continued(found) or _plain(found.get("filename"))
+
+
+def _continued(found: dict[str, str]) -> str | None:
+    """Join `filename*0*=UTF-8''a; filename*1=b` (RFC 2231 sections 3 and 4.1)."""
+    charset, octets = "utf-8", b""
+    for number in range(len(found)):
+        encoded = found.get(f"filename*{number}*")
+        plain = found.get(f"filename*{number}")
+        if encoded is None and plain is None:
+            break
+        if encoded is None:
+            octets += (_unquoted(plain or "")).encode("latin-1", "replace")
+            continue
+        text = encoded.strip().strip('"')
+        if number == 0 and text.count("'") >= 2:
+            charset, _, text = text.split("'", 2)
+        octets += unquote_to_bytes(text)
+    try:
+        return octets.decode(charset or "utf-8") or None
+    except (LookupError, UnicodeError):
+        return None
 
 
 def _extended(value: str | None) -> str | None:
@@ -45,14 +69,29 @@ def _extended(value: str | None) -> str | None:
 
 
 def _plain(value: str | None) -> str | None:
-    text = (value or "").strip()
-    if text.startswith('"'):
-        # Browsers send backslashes in names as they are, so only quotes are unescaped.
-        text = text[1:].removesuffix('"').replace('\\"', '"')
+    text = _unquoted(value or "")
     with suppress(UnicodeError):
         # http.client reads header fields as Latin-1; most servers mean UTF-8.
         text = text.encode("latin-1").decode("utf-8")
-    return text or None
+    return (_decoded_words(text) if "=?" in text else text) or None
+
+
+def _unquoted(value: str) -> str:
+    text = value.strip()
+    if text.startswith('"'):
+        # Browsers send backslashes in names as they are, so only quotes are unescaped.
+        text = text[1:].removesuffix('"').replace('\\"', '"')
+    return text
+
+
+def _decoded_words(text: str) -> str:
+    """Decode encoded words such as `=?UTF-8?Q?caf=C3=A9?=`; what is invalid stays as it is."""
+    import email.header  # it is seldom needed
+
+    try:
+        return str(email.header.make_header(email.header.decode_header(text)))
+    except (ValueError, LookupError, email.errors.HeaderParseError):
+        return text
 
 
 def from_url(url: str) -> str | None:
@@ -80,6 +119,21 @@ def safe(name: str | None, most_bytes: int = MOST_BYTES) -> str:
     if shown.partition(".")[0].strip().lower() in _RESERVED:
         shown = f"_{shown}"
     return _shorten(_encodable(shown), most_bytes) or _FALLBACK
+
+
+def windows_problem(path: str) -> str | None:
+    """Return why Windows cannot have a path; None when it can."""
+    parsed = PureWindowsPath(path)
+    for part in parsed.parts[bool(parsed.anchor) :]:
+        if part in {".", ".."}:
+            continue
+        if _FORBIDDEN.search(part) or any(ord(character) < 32 for character in part):
+            return f"{part!a} holds a character that Windows does not allow in names"
+        if part.partition(".")[0].strip().lower() in _RESERVED:
+            return f"{part!a} is the name of a device on Windows"
+        if part.endswith((".", " ")):
+            return f"{part!a} ends with a dot or a space, which Windows removes"
+    return None
 
 
 def sendable(name: str) -> str:

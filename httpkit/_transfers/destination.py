@@ -13,7 +13,7 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 
 from httpkit._core import interrupts
-from httpkit._core.filenames import MOST_BYTES, printable
+from httpkit._core.filenames import MOST_BYTES, printable, windows_problem
 from httpkit._diagnostics.errors import ConfigurationError, TransferError
 
 # Bytes a name needs besides itself: " (12)" or ".part.new.json", and one to spare.
@@ -35,6 +35,8 @@ def named_by(dest: object) -> tuple[pathlib.Path | None, pathlib.Path]:
     if dest is None or hasattr(dest, "write"):
         return None, pathlib.Path()
     text = text_of("dest", dest)
+    if os.name == "nt" and (problem := windows_problem(text)):
+        raise ConfigurationError(f"dest={text!a} cannot be used: {problem}")
     path = pathlib.Path(text)
     with translated(path):
         if stat.S_ISDIR(_mode(path)):

@@ -301,3 +301,42 @@ def test_only_the_characters_that_an_encoding_lacks_are_percent_encoded(monkeypa
     monkeypatch.setattr(sys, "getfilesystemencoding", lambda: "latin-1")
 
     assert filenames.safe("café 日.txt") == "café %E6%97%A5.txt"
+
+
+# ---- names in the forms of mail
+
+
+@pytest.mark.parametrize(
+    ("field", "name"),
+    [
+        ('attachment; filename="=?UTF-8?B?Y2Fmw6kudHh0?="', "café.txt"),
+        ('attachment; filename="=?iso-8859-1?Q?caf=E9.txt?="', "café.txt"),
+        ("attachment; filename==?UTF-8?Q?a_b?=", "a b"),
+        ('attachment; filename="=?UTF-8?B?Y2Fm?= =?UTF-8?B?w6k=?="', "café"),
+        ('attachment; filename="=?x-none?B?Y2Fm?="', "=_x-none_B_Y2Fm_="),
+        ("attachment; filename*0*=UTF-8''caf; filename*1*=%C3%A9; filename*2=.txt", "café.txt"),
+        ('attachment; filename*0="long "; filename*1="name.txt"', "long name.txt"),
+        ("attachment; filename*0*=UTF-8''..%2F..%2Fx; filename*1=y", "xy"),
+        ("attachment; filename*1=b; filename=a", "a"),
+        ("attachment; filename*0*=none''%E9; filename=a", "a"),
+    ],
+)
+def test_names_in_the_forms_of_mail_are_decoded(field, name):
+    from httpkit._core import filenames
+
+    assert filenames.safe(filenames.from_disposition(field)) == name
+
+
+@pytest.mark.parametrize(
+    ("path", "is_valid"),
+    [
+        ("file.bin", True), (r"C:\Users\me\file.bin", True), (r"..\a\.hidden", True), ("C:a", True),
+        ("ab:c.txt", False), (r"C:\x\what?.txt", False), ("nul", False), (r"C:\aux.txt\a", False),
+        ("COM1.log", False), ("name.", False), ("name ", False), ("tab\t", False),
+        (r"\\server\share\a.txt", True),
+    ],
+)  # fmt: skip
+def test_a_path_that_windows_cannot_have_is_known(path, is_valid):
+    from httpkit._core import filenames
+
+    assert (filenames.windows_problem(path) is None) is is_valid
