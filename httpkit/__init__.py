@@ -88,6 +88,7 @@ if TYPE_CHECKING:
     from httpkit._resources.resource import Resource
     from httpkit._resources.singleton import Singleton
     from httpkit._transfers.download import Download
+    from httpkit._transfers.event_stream import EventStream
 
 __all__ = [
     "NO_AUTH",
@@ -109,6 +110,7 @@ __all__ = [
     "DecodeError",
     "Download",
     "Event",
+    "EventStream",
     "Fetched",
     "ForbiddenError",
     "GatewayTimeoutError",
@@ -178,6 +180,7 @@ __all__ = [
 # does so is imported above.
 _MODULES = {
     "_transfers.download": ("Download",),
+    "_transfers.event_stream": ("EventStream",),
     "_oauth.grants": ("ClientCredentialsAuth", "RefreshTokenAuth", "TokenAuth"),
     "_resources.pages": ("Pages",),
     "_resources.pagination": (

@@ -18,10 +18,12 @@ from httpkit._policy.options import FetchOptions, UploadOptions
 if TYPE_CHECKING:
     from httpkit._diagnostics import progress
     from httpkit._transfers import download as downloads
+    from httpkit._transfers import event_stream as event_streams
     from httpkit._transfers import upload as uploads
 else:
     progress = ImportedLater("httpkit._diagnostics.progress")
     downloads = ImportedLater("httpkit._transfers.download")
+    event_streams = ImportedLater("httpkit._transfers.event_stream")
     uploads = ImportedLater("httpkit._transfers.upload")
 
 
@@ -147,6 +149,48 @@ class TransferMethods(Verbs):
 
         whole = self._whole_url(first, options.get("path"))
         return fetch.fetch(ask, whole, dest, settings, is_stable=not callable(url))
+
+    def events(
+        self, url: str | bytes, *, max_stalls: int = 5, **options: Unpack[FetchOptions]
+    ) -> event_streams.EventStream:
+        """Receive server-sent events, over as many connections as it takes.
+
+        After a lost or quiet connection it waits as long as the server said (3 seconds unless it
+        did) and reconnects with Last-Event-ID; a 204 ends the stream (WHATWG HTML, section 9.2).
+
+        Args:
+            url: As for `request`.
+            max_stalls: Connections in a row that are lost without an event before giving up,
+                0 or more.
+            **options: Keywords of `request`: headers (a Last-Event-ID resumes an earlier
+                stream), params, path, auth, timeout, ...; a connection is quiet after the read
+                timeout.
+
+        Returns:
+            An iterator over events. `close()`, or the end of its `with` block, ends it.
+
+        Raises:
+            StatusError: While iterating: the server refuses.
+            TransferError: While iterating: the response is not an event stream.
+            RequestException: While iterating: the server cannot be reached, or goes on losing
+                connections.
+            ValueError: An argument cannot work; nothing was sent.
+        """
+        from httpkit._diagnostics.checks import check_count
+        from httpkit._transfers.event_stream import EventStream
+
+        check_count("max_stalls", max_stalls)
+        asked: dict[str, Any] = {**options, "stream": True, "raise_for_status": True}
+        given = dict(asked.pop("headers", None) or {})
+        ids = [given.pop(name) for name in list(given) if name.lower() == "last-event-id"]
+        last_id = "".join(one.decode("latin-1") if isinstance(one, bytes) else one for one in ids)
+
+        def ask(fields: dict[str, str]) -> Response:
+            response: Response = self.request("GET", url, headers={**fields, **given}, **asked)
+            return response
+
+        whole = self._whole_url(url, options.get("path"))
+        return EventStream(ask, whole, max_stalls, last_id)
 
     def upload(
         self,

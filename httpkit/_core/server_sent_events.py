@@ -18,6 +18,7 @@ P = TypeVar("P", bound=Sized)
 Bound: TypeAlias = Callable[[int], None]
 """Is told how much waits for the end of a line or an event; raises when that is too much."""
 
+_FIELDS = frozenset({"", "data", "event", "id", "retry"})  # "" is a comment's
 # Digits only, as the rules say; so many that they are no time are ignored too.
 _RETRY = pattern("[0-9]{1,15}")
 
@@ -101,20 +102,37 @@ def _joined(splits: Iterable[list[P]], join: Callable[[list[P]], P], bound: Boun
         yield join(pending)
 
 
-class _Builder:
-    """The event that is being received, and what outlives it: the last id and the delay."""
+@dataclass(slots=True)
+class StreamState:
+    """What outlives an event, and a connection.
 
-    def __init__(self, bound: Bound) -> None:
+    Attributes:
+        last_id: The id of the last event that was complete, for Last-Event-ID; may be empty.
+        retry: Seconds after which to reconnect, as far as the server has said; None when not.
+        has_fields: Whether there was a line of an event stream at all.
+    """
+
+    last_id: str = ""
+    retry: float | None = None
+    has_fields: bool = False
+
+
+class _Builder:
+    """The event that is being received."""
+
+    def __init__(self, bound: Bound, state: StreamState) -> None:
         self._bound = bound
+        self._state = state
         self._data: list[str] = []
         self._size = 0
         self._kind = ""
-        self._id = ""
-        self._retry: float | None = None
+        self._id = state.last_id
 
     def add(self, line: str) -> None:
         name, _, value = line.partition(":")
         value = value.removeprefix(" ")
+        if name in _FIELDS:
+            self._state.has_fields = True
         if name == "data":
             self._data.append(value)
             self._size += len(value) + 1
@@ -124,20 +142,36 @@ class _Builder:
         elif name == "id" and "\x00" not in value:
             self._id = value
         elif name == "retry" and _RETRY.fullmatch(value):
-            self._retry = int(value) / 1000
+            self._state.retry = int(value) / 1000
 
     def finish(self) -> Event | None:
         """Return the event that an empty line ends; None when it has no data."""
+        self._state.last_id = self._id
         data, kind = self._data, self._kind
         self._data, self._kind, self._size = [], "", 0
         if not data:
             return None
-        return Event("\n".join(data), kind or "message", self._id, self._retry)
+        return Event("\n".join(data), kind or "message", self._id, self._state.retry)
 
 
-def parse(blocks: Iterable[bytes], bound: Bound = _unbounded) -> Iterator[Event]:
-    """Return the events of a stream; one that breaks off is dropped, as the rules say."""
-    builder = _Builder(bound)
+def parse(
+    blocks: Iterable[bytes],
+    bound: Bound = _unbounded,
+    *,
+    state: StreamState | None = None,
+    is_framed: bool = False,
+) -> Iterator[Event]:
+    """Return the events of a stream.
+
+    Args:
+        blocks: The stream.
+        bound: Raises when an event or a line of one is too large.
+        state: What earlier connections left, and what this one leaves.
+        is_framed: Whether a stream that ends without an error is whole: its last event is given
+            without the blank line, which several gateways cut. Else it is dropped, as the rules
+            say.
+    """
+    builder = _Builder(bound, StreamState() if state is None else state)
     is_first = True
     for line in split_lines(blocks, bound=bound):
         text = line.removeprefix("\ufeff") if is_first else line
@@ -146,3 +180,5 @@ def parse(blocks: Iterable[bytes], bound: Bound = _unbounded) -> Iterator[Event]
             builder.add(text)
         elif event := builder.finish():
             yield event
+    if is_framed and (event := builder.finish()):
+        yield event

@@ -358,11 +358,15 @@ class Response(requests.Response):
     def events(self) -> Iterator[Event]:
         """Return the server-sent events as they arrive.
 
+        A last event without its blank line is given where Content-Length or chunks prove the body
+        whole, and dropped where only the end of the connection ends it.
+
         Raises:
+            DecodeError: The body is not an event stream.
             BodyTooLargeError: An event, or a line of one, is larger than `max_body`.
             RequestException: As `blocks`.
         """
-        return server_sent_events.parse(self.blocks(), self._bound("line or event"))
+        return events_of(self, server_sent_events.StreamState())
 
     def mismatch(self, model: object, why: str) -> errors.DecodeError:
         """Return the error that says why this body is not of a model."""
@@ -589,6 +593,34 @@ def receive(
             raise error
         response.__dict__["_is_cut"] = True
     upstream.keep_content(response, body)
+
+
+def events_of(response: Response, state: server_sent_events.StreamState) -> Iterator[Event]:
+    """Return the server-sent events of a stream that earlier responses began.
+
+    Raises:
+        DecodeError: The body is not an event stream.
+    """
+    state.has_fields = False
+    is_empty = True
+
+    def watched() -> Iterator[bytes]:
+        nonlocal is_empty
+        for block in response.blocks():
+            is_empty = is_empty and not block
+            yield block
+
+    is_framed = "content-length" in response.headers or "transfer-encoding" in response.headers
+    yield from server_sent_events.parse(
+        watched(),
+        response._bound("line or event"),  # noqa: SLF001  # of this module
+        state=state,
+        is_framed=is_framed,
+    )
+    kind = response.headers.get("content-type", "no content type")
+    if not (is_empty or state.has_fields or kind.lower().startswith("text/event-stream")):
+        what = errors.describe(response.request, response.url)
+        raise response.decode_error(f"the response to {what} is not an event stream: {kind}")
 
 
 def must_be_streamed(raw: urllib3.BaseHTTPResponse) -> bool:

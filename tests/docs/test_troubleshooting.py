@@ -573,6 +573,7 @@ DOWNLOADS = {
     "the server sent …, not …": lambda w: of_type(w, content_type="image/*"),
     "the server sent … first, and … now": another_type,
     "the server sent … bytes without another validator, but the file has …: …": another_size,
+    "the response to … is not an event stream: …": lambda w: list(w.body(b"[]").get("").events()),
     "… was replaced by another program: call again": removed_part,
     "… bytes arrived in … seconds, fewer than min_speed=… a second": too_slow,
     "the file has … bytes, over max_size=…": lambda w: of_type(w, max_size=4),

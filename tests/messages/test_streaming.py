@@ -430,7 +430,6 @@ def test_a_line_that_cannot_be_decoded_is_named(body_of, bad, model):
         ("blocks", [b'{"number": 1}\n']),
         ("lines", ['{"number": 1}']),
         ("json_lines", [{"number": 1}]),
-        ("events", []),
     ],
 )
 def test_a_body_in_memory_is_read_as_often_as_one_likes(sandbox, read, parts):
@@ -753,3 +752,54 @@ def test_an_error_about_a_line_ends_its_stream_and_pickles_at_once(raw_server, r
         twin = pickle.loads(pickle.dumps(caught.value))
 
     assert str(twin) == str(caught.value)
+
+
+# What is not an event stream, and a last event without its blank line
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [(b'{"a": 1}', "application/json"), (b"<html>log in", "text/html"), (b"[]", None)],
+)
+def test_a_body_that_is_not_an_event_stream_raises(body_of, body, kind):
+    response = body_of(body, **({"content_type": kind} if kind else {}))
+
+    with pytest.raises(httpkit.DecodeError, match="not an event stream"):
+        list(response.events())
+
+
+@pytest.mark.parametrize("kind", ["text/event-stream", "text/plain"])
+def test_an_event_stream_of_any_type_without_events_is_empty(body_of, kind):
+    assert list(body_of(b": hello\n\n", content_type=kind).events()) == []
+    assert list(body_of(b"", content_type=kind).events()) == []
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "events"),
+    [
+        (b"content-length: 8", b"data: 1\n", [Event("1")]),
+        (b"transfer-encoding: chunked", b"8\r\ndata: 1\n\r\n0\r\n\r\n", [Event("1")]),
+        (b"connection: close", b"data: 1\n", []),
+    ],
+    ids=["length", "chunked", "close"],
+)
+def test_the_last_event_is_given_where_the_body_is_known_to_be_whole(
+    raw_server, head, body, events
+):
+    sent = b"HTTP/1.1 200 OK\r\n" + head + b"\r\ncontent-type: text/event-stream\r\n\r\n" + body
+    server = raw_server(sent)
+
+    with httpkit.Session(timeout=5) as api, api.get(server.url, stream=True) as response:
+        assert list(response.events()) == events
+
+
+def test_a_last_event_that_was_cut_raises(raw_server):
+    head = b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\ncontent-type: text/event-stream\r\n\r\n"
+    server = raw_server(head + b"data: 1\n")
+
+    with (
+        httpkit.Session(timeout=5) as api,
+        api.get(server.url, stream=True) as response,
+        pytest.raises(requests.RequestException),
+    ):
+        list(response.events())
