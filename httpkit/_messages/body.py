@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -145,11 +146,11 @@ class ReadableBody:
         """Move to an offset.
 
         Raises:
-            OSError: It is relative to an end that is not known.
+            UnsupportedOperation: It is relative to an end that is not known.
         """
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._offset}.get(whence, self.len)
         if base is None:
-            raise OSError("the size of the body is not known")
+            raise io.UnsupportedOperation("the size of the body is not known")
         self.close()
         self._offset = base + offset
         return self._offset
