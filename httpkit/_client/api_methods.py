@@ -44,7 +44,7 @@ class ApiMethods(Verbs):
             return  # nobody has a resource then
         from httpkit._resources.endpoint import Endpoint
 
-        ours = [kind for kind in cls.__mro__ if kind.__module__.startswith("httpkit.")]
+        ours = [kind for kind in cls.__mro__ if kind.__module__.partition(".")[0] == "httpkit"]
         taken = {*Verbs.__attrs__, *(dir(ours[0]) if ours else ())}
         for name, value in vars(cls).items():
             if isinstance(value, Endpoint) and name in taken:

@@ -29,6 +29,7 @@ from httpkit._client.transfer_methods import TransferMethods
 from httpkit._core import header_fields, redaction, upstream, urls
 from httpkit._core.clock import CLOCK
 from httpkit._core.deadline import Deadline
+from httpkit._core.public import public
 from httpkit._core.types import (
     NOT_GIVEN,
     Auth,
@@ -57,6 +58,7 @@ from httpkit._policy.retry import RetryPolicy, as_policy
 T = TypeVar("T")
 
 
+@public
 class Session(ApiMethods, TransferMethods):
     """A requests.Session with base URL, credentials, safe retries and typed errors built in.
 

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from httpkit._core import models
 from httpkit._core.patterns import pattern
+from httpkit._core.public import public
 
 P = TypeVar("P", bound=Sized)
 Bound: TypeAlias = Callable[[int], None]
@@ -23,6 +24,7 @@ _FIELDS = frozenset({"", "data", "event", "id", "retry"})  # "" is a comment's
 _RETRY = pattern("[0-9]{1,15}")
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class Event:
     """One server-sent event.

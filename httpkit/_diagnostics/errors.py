@@ -31,6 +31,7 @@ import requests
 from httpkit._core import curl, disclosure, header_fields, hints, rate_limit_fields, redaction
 from httpkit._core.clock import CLOCK
 from httpkit._core.patterns import pattern
+from httpkit._core.public import public
 from httpkit._core.types import as_text, is_list, is_mapping
 from httpkit._diagnostics import error_reasons
 from httpkit._diagnostics.error_reasons import Problem
@@ -333,6 +334,14 @@ class TokenError(HTTPKitError):
     status_code: int = 0
     retry_after: float | None = None
 
+
+def _make_public(root: type[HTTPKitError]) -> None:
+    public(root)
+    for error in root.__subclasses__():
+        _make_public(error)
+
+
+_make_public(HTTPKitError)
 
 E_ = TypeVar("E_", bound=StatusError)
 

@@ -28,6 +28,7 @@ import requests
 from httpkit._core import redaction, upstream
 from httpkit._core.clock import CLOCK
 from httpkit._core.filenames import printable
+from httpkit._core.public import public
 from httpkit._core.types import RequestsResponse
 from httpkit._diagnostics.errors import ConfigurationError, HTTPKitError
 
@@ -244,6 +245,7 @@ def resume(what: str, url: str, *, done: int, wait: float, cause: BaseException 
 # ---- To see it
 
 
+@public
 class RequestLog(logging.Handler):
     """What `log_requests` returns: in a `with`, it shows the log until the end of the block."""
 

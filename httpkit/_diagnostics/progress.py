@@ -17,12 +17,14 @@ from html import escape
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from httpkit._core.filenames import printable
+from httpkit._core.public import public
 from httpkit._diagnostics.errors import ConfigurationError
 
 # People cannot read faster, and drawing must not cost throughput.
 _SHORTEST_INTERVAL = 0.1
 
 
+@public
 @dataclass(slots=True)
 class Progress:
     """How far a transfer is, in bytes, or a mapping, in items.

@@ -39,6 +39,7 @@ from httpkit._core import (
     upstream,
     urls,
 )
+from httpkit._core.public import public
 from httpkit._core.server_sent_events import Event
 from httpkit._core.types import RequestsResponse
 from httpkit._diagnostics import error_reasons, errors
@@ -58,6 +59,7 @@ _LARGEST_DRAIN = 1 << 16
 _MOST_DRAIN_BLOCKS = 16
 
 
+@public
 class Response(requests.Response):
     """A requests.Response that says how it came about and decodes into models.
 

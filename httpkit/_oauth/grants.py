@@ -25,6 +25,7 @@ from httpkit._client.session import Session
 from httpkit._core import redaction, urls
 from httpkit._core.clock import CLOCK
 from httpkit._core.deadline import Deadline
+from httpkit._core.public import public
 from httpkit._core.redaction import causes
 from httpkit._core.types import TokenTransport, is_mapping, is_tuple
 from httpkit._diagnostics import log_records
@@ -147,6 +148,7 @@ def _fields(strategy: Any) -> tuple[Field[Any], ...]:
     return fields(strategy)
 
 
+@public
 @dataclass(frozen=True, repr=False)
 class TokenAuth(_CachedTokenAuth):
     """A bearer token that a function of yours fetches, for any grant (RFC 6749 section 4.5).
@@ -266,6 +268,7 @@ class _ResponseHook:
         return _ResponseHook, (None,)
 
 
+@public
 @dataclass(frozen=True, repr=False)
 class ClientCredentialsAuth(_GrantAuth):
     """A service's own access to an API (RFC 6749 section 4.4), as a bearer token.
@@ -327,6 +330,7 @@ class ClientCredentialsAuth(_GrantAuth):
         return self._exchange(grant, _hidden(self.client_secret, _SECRET), token_transport, within)
 
 
+@public
 @dataclass(frozen=True, repr=False)
 class RefreshTokenAuth(_GrantAuth):
     """A user's permission that was given before (RFC 6749 section 6), as a bearer token.

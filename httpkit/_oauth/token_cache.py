@@ -20,6 +20,7 @@ import requests
 from httpkit._core import forks, rate_limit_fields, redaction, waits
 from httpkit._core.clock import CLOCK
 from httpkit._core.deadline import Deadline
+from httpkit._core.public import public
 from httpkit._core.types import is_mapping
 from httpkit._diagnostics import error_reasons, errors
 from httpkit._diagnostics.errors import ConfigurationError, DeadlineExceededError, TokenError
@@ -40,6 +41,7 @@ _ERROR_CODE = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]{1,100}")
 _SECONDS = re.compile(r"[+-]?\d{1,400}(\.\d{0,400})?")
 
 
+@public
 @dataclass(frozen=True, slots=True, repr=False)
 class TokenSet:
     """What an authorization server granted (RFC 6749 section 5.1).

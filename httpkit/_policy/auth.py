@@ -20,6 +20,7 @@ from requests.auth import AuthBase, HTTPBasicAuth
 
 from httpkit._core import redaction
 from httpkit._core.patterns import pattern
+from httpkit._core.public import public
 from httpkit._core.types import as_text, is_tuple
 from httpkit._diagnostics.errors import ConfigurationError
 
@@ -124,6 +125,7 @@ def shown(secret: Secret) -> str:
     return "<callable>" if callable(secret) else redaction.MASK
 
 
+@public
 class Strategy(AuthBase):
     """The base of httpkit's strategies.
 
@@ -182,6 +184,7 @@ def _in_base64(user: str, password: str, encoding: str = "utf-8") -> str:
     return b64encode(f"{user}:{password}".encode(encoding)).decode("ascii")
 
 
+@public
 @dataclass(frozen=True, repr=False)
 class CombinedAuth(Strategy):
     """Several strategies, applied in order; made by `a & b`."""
@@ -240,6 +243,7 @@ NO_AUTH: Strategy = _NoAuth()
 """Sign nothing on this call, whatever the session's auth is."""
 
 
+@public
 @dataclass(frozen=True, repr=False)
 class BasicAuth(Strategy):
     """User and password (RFC 7617), in UTF-8.
@@ -313,6 +317,7 @@ def _check_basic_user(user: object) -> None:
         raise ConfigurationError("a user name cannot contain a colon (RFC 7617 section 2)")
 
 
+@public
 @dataclass(frozen=True, repr=False)
 class BearerAuth(Strategy):
     """A bearer token in the Authorization header (RFC 6750).
@@ -358,6 +363,7 @@ class BearerAuth(Strategy):
 Where: TypeAlias = Literal["header", "query", "cookie"]
 
 
+@public
 @dataclass(frozen=True, repr=False)
 class APIKeyAuth(Strategy):
     """An API key in a header, in the query or in a cookie.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, NoReturn, TypeVar, cast
 
 from httpkit._core.patterns import pattern
+from httpkit._core.public import public
 from httpkit._diagnostics import errors
 from httpkit._diagnostics.errors import ConfigurationError
 from httpkit._messages.response import Response
@@ -28,6 +29,7 @@ class _Rule:
     handler: Callable[[Response], Any]
 
 
+@public
 class StatusDispatch(Generic[T]):
     """A table from status to what is done with the response.
 

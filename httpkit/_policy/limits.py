@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from httpkit._core import forks, interrupts
 from httpkit._core.patterns import pattern
+from httpkit._core.public import public
 from httpkit._diagnostics.errors import ConfigurationError
 
 # After botocore's standard mode: a lost connection costs more than an error status. A call that
@@ -99,6 +100,7 @@ class HostThrottle(_Shared):
         return HostThrottle, ()
 
 
+@public
 @runtime_checkable
 class Limiter(Protocol):
     """What a limiter of pyrate-limiter's kind has, one that processes share for instance."""

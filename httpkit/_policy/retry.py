@@ -28,6 +28,7 @@ from requests.exceptions import (
 from httpkit._core import header_fields, interrupts, rate_limit_fields, redaction
 from httpkit._core.clock import CLOCK
 from httpkit._core.deadline import Deadline
+from httpkit._core.public import public
 from httpkit._core.redaction import causes
 from httpkit._core.types import ImportedLater, RequestsResponse
 from httpkit._diagnostics import errors, log_records
@@ -53,6 +54,7 @@ _OVERLOAD_STATUSES = frozenset({429, 503})
 _OVERLOAD_BACKOFF = 1.0
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class RetryEvent:
     """What `on_retry` is told before each wait.
@@ -74,6 +76,7 @@ class RetryEvent:
     error: Exception | None
 
 
+@public
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class RetryPolicy:
     """When a request is sent again, and after how long.

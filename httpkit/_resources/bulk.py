@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar, Unpack
 
 from httpkit._core import documents, models, redaction
 from httpkit._core.documents import MISSING, Document, RawJSON
+from httpkit._core.public import public
 from httpkit._core.types import Params, is_list, is_mapping
 from httpkit._diagnostics.errors import ConfigurationError, PartialFailureError, describe
 from httpkit._messages.response import Response, decoding
@@ -27,6 +28,7 @@ _LONGEST_REASON = 300
 _SINGLE = (Mapping, str, bytes, bytearray, memoryview)
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class ItemResult(Generic[T]):
     """What became of one item of a request for many.

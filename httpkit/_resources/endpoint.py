@@ -14,6 +14,7 @@ from typing import Any, Generic, Self, TypedDict, TypeVar, Unpack, cast, overloa
 import requests
 
 from httpkit._core import documents, models, redaction, types, urls
+from httpkit._core.public import public
 from httpkit._core.types import NOT_GIVEN, Data, Params
 from httpkit._diagnostics.errors import (
     ConfigurationError,
@@ -81,6 +82,7 @@ class _CallOptions(_SendOptions, total=False):
     json: object
 
 
+@public
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Fetched(Generic[T]):
     """An item with the response that it came in.

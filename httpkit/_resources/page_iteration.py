@@ -16,6 +16,7 @@ import requests
 
 from httpkit._core import disclosure, documents, header_fields, models, redaction, types, urls
 from httpkit._core.documents import MISSING, Document, RawJSON
+from httpkit._core.public import public
 from httpkit._core.types import is_list, is_mapping
 from httpkit._diagnostics.errors import ConfigurationError, PaginationError, add_note
 from httpkit._messages.response import Response, adopt, decoding, settled
@@ -91,6 +92,7 @@ def policy_for_reading(policy: RetryPolicy | int | None, method: str) -> RetryPo
     return replace(known, methods={*known.methods, method})
 
 
+@public
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Page(Generic[T]):
     """One page of a list.

@@ -7,6 +7,7 @@ from urllib.parse import urldefrag
 
 from httpkit._core import models, redaction, urls
 from httpkit._core.documents import Document
+from httpkit._core.public import public
 from httpkit._core.types import ImportedLater, Params, is_mapping
 from httpkit._diagnostics.checks import check_count
 from httpkit._diagnostics.errors import ConfigurationError
@@ -37,6 +38,7 @@ T = TypeVar("T")
 _AT_ITS_END = "the list is at its end: its last page has no next_url"
 
 
+@public
 class Pages(Generic[T]):
     """The items of a list, page by page, fetched when they are asked for.
 

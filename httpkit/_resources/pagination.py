@@ -17,6 +17,7 @@ import requests
 from httpkit._core import documents, header_fields, urls
 from httpkit._core.documents import MISSING, Document, RawJSON
 from httpkit._core.models import MismatchError
+from httpkit._core.public import public
 from httpkit._core.types import is_list, is_mapping
 from httpkit._diagnostics.checks import check_count
 from httpkit._diagnostics.errors import ConfigurationError, PaginationError
@@ -27,6 +28,7 @@ Into: TypeAlias = Literal["query", "json", "header"]
 _INTO = ("query", "json", "header")
 
 
+@public
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class PageContext:
     """One page, as a pager sees it.
@@ -133,6 +135,7 @@ _RANGE = re.compile(r"(?:[\w-]+[ =])?(?:\d+-\d+|\*)/(\d+|\*)", re.ASCII)
 _NO = frozenset({"false", "0", "no", ""})
 
 
+@public
 @runtime_checkable
 class Pager(Protocol):
     """What a pager has; one of your own needs no base class.
@@ -218,6 +221,7 @@ class _LinkedPages:
         raise NotImplementedError
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class LinkPages(_LinkedPages):
     """The next page is in the Link header field (RFC 8288): GitHub, GitLab, Sentry, json-server.
@@ -256,6 +260,7 @@ def _is_same(here: str, anchor: str) -> bool:
 _EXPRESSION = re.compile(r"\{[^{}]*\}")
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class NextURLPages(_LinkedPages):
     """The next page's URL is in the body: Django REST framework, JSON:API, HAL, OData, FHIR.
@@ -354,6 +359,7 @@ def _describe(found: Any) -> str:
     return "true" if found is True else f"a {type(found).__name__}"
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class CursorPages:
     """Each page holds a cursor that the request for the next one sends back.
@@ -419,6 +425,7 @@ class CursorPages:
 _NOT_FOUND = 404
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class NumberedPages:
     """Pages have numbers: WordPress, Spring, Laravel, Algolia.
@@ -499,6 +506,7 @@ class NumberedPages:
 _FIRST_NUMBER = re.compile(r"\d{1,18}", re.ASCII)
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class OffsetPages:
     """Each request says how many items to skip, and how many to return.

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Self, TypeVar, Unpack, cast, overload
 
 from httpkit._core import models, urls
+from httpkit._core.public import public
 from httpkit._core.types import NOT_GIVEN, Params
 from httpkit._diagnostics.errors import ConfigurationError
 from httpkit._messages.response import Response
@@ -48,6 +49,7 @@ _OF_ITEM = re.compile(r"\{id\}(?=[/:]|\Z)")
 _UP = "../"
 
 
+@public
 class Resource(BulkMethods[T]):
     """A collection, as a class attribute of a Session or made by `session.resource()`.
 

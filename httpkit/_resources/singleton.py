@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar, Unpack, cast, overload
 
 from httpkit._core import models
+from httpkit._core.public import public
 from httpkit._core.types import NOT_GIVEN, Params
 from httpkit._messages.response import Response
 from httpkit._policy.options import ItemOptions, check_known
@@ -19,6 +20,7 @@ T = TypeVar("T")
 M = TypeVar("M")
 
 
+@public
 class Singleton(Endpoint[T]):
     """A single thing, as a class attribute of a Session or nested in a resource.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
 from httpkit._core.filenames import printable
+from httpkit._core.public import public
 from httpkit._diagnostics.checks import check_count
 from httpkit._diagnostics.errors import BodyTooLargeError, ConfigurationError, TransferError
 from httpkit._diagnostics.progress import ProgressLike, check_progress
@@ -33,6 +34,7 @@ _IF_EXISTS = ("replace", "error", "skip", "rename", "update")
 _VERIFY = ("auto", "require", "off")
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class Download:
     """A finished download; it works wherever a path does.

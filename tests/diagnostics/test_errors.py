@@ -54,7 +54,7 @@ def all_errors(root=httpkit.HTTPKitError):
 OWN_ERRORS = [
     pytest.param(error, id=error.__name__)
     for error in dict.fromkeys(all_errors())
-    if error.__module__ == "httpkit._diagnostics.errors"
+    if error.__module__ == "httpkit"
 ]
 
 
@@ -910,7 +910,7 @@ def test_a_traceback_of_a_pickled_error_can_be_printed(refused):
 
     printed = "".join(traceback.format_exception(twin))
 
-    assert printed.startswith("httpkit._diagnostics.errors.NotFoundError: 404 Not Found for GET ")
+    assert printed.startswith("httpkit.NotFoundError: 404 Not Found for GET ")
 
 
 def test_the_table_of_statuses_names_no_status_that_is_no_error():

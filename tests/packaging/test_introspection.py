@@ -149,6 +149,14 @@ def test_an_autospecced_request_takes_the_arguments_of_requests_in_their_order()
     assert [*ours][: len(theirs)] == [*theirs]
 
 
+@pytest.mark.parametrize(
+    "kind", [held for held in public(httpkit).values() if inspect.isclass(held)]
+)
+def test_a_public_class_belongs_to_the_public_module(kind):
+    assert kind.__module__ == "httpkit"
+    assert getattr(httpkit, kind.__name__) is kind
+
+
 # ---- annotations
 
 HINTS = """
