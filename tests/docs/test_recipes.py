@@ -152,6 +152,76 @@ def test_a_code_becomes_tokens_and_each_refresh_token_is_used_once(recipe, fakes
     }
 
 
+GRANTED = {"access_token": "sandbox-token", "token_type": "Bearer", "expires_in": 3600}
+
+
+class FakeGrants(FakeServer):
+    """An authorization server that grants what is in `next`, and keeps the forms."""
+
+    def respond(self, seen):
+        raise AssertionError(seen)
+
+
+def hosts_of(server, sandbox):
+    return {
+        "https://login.example.com": server.url,
+        "https://api.example.com/v1": f"{sandbox.url}/bearer",
+    }
+
+
+def test_a_device_login_waits_for_the_user(recipe, fakes, sandbox, capsys):
+    login = fakes(FakeGrants)
+    device = {
+        "device_code": "device-code-1", "user_code": "WDJB-MJHT", "interval": 0,
+        "verification_uri": "https://login.example.com/device",
+    }  # fmt: skip
+    login.next = [
+        Response(200, device),
+        Response(400, {"error": "authorization_pending"}),
+        Response(200, GRANTED),
+    ]
+
+    recipe("OAuth 2.0 device login", hosts_of(login, sandbox))
+
+    assert "enter WDJB-MJHT" in capsys.readouterr().out
+    assert [seen.path for seen in login.requests] == ["/device", "/token", "/token"]
+    assert login.requests[2].form["device_code"] == "device-code-1"
+
+
+def test_a_service_account_signs_its_assertion(recipe, fakes, sandbox):
+    jwt = require("joserfc.jwt")
+    login = fakes(FakeGrants)
+    login.next = [Response(200, GRANTED)]
+
+    names = recipe("OAuth 2.0 JWT bearer", hosts_of(login, sandbox))
+
+    form = login.requests[0].form
+    assert form["grant_type"] == "urn:ietf:params:oauth:grant-type:jwt-bearer"
+    assert jwt.decode(form["assertion"], names["key"]).claims["iss"] == "my-service"
+
+
+def test_a_token_is_exchanged_for_another(recipe, fakes, sandbox):
+    login = fakes(FakeGrants)
+    login.next = [Response(200, {"access_token": "sandbox-token", "token_type": "Bearer"})]
+
+    recipe("OAuth 2.0 token exchange", hosts_of(login, sandbox))
+
+    assert login.requests[0].form["subject_token"] == "token-of-the-caller"
+    assert login.requests[0].headers["authorization"].startswith("Basic ")
+
+
+def test_slack_rotates_its_tokens(recipe, fakes, sandbox):
+    login = fakes(FakeGrants)
+    slack = {"ok": True, "token_type": "bot", "refresh_token": "xoxe-1-second"}
+    login.next = [Response(200, {**GRANTED, **slack})]
+
+    names = recipe("Slack token rotation", hosts_of(login, sandbox))
+
+    assert login.requests[0].form["refresh_token"] == "xoxe-1-first"
+    assert login.requests[0].form["client_secret"] == "app-secret"
+    assert names["stored"] == {"refresh_token": "xoxe-1-second"}
+
+
 def test_a_proxy_gets_its_password_and_the_server_does_not(recipe, fakes, sandbox):
     proxy = fakes(FakeProxy)
     hosts = {

@@ -79,6 +79,14 @@ class FakeShop(FakeServer):
         return told if "id" in call else None
 
 
+DEVICE = {
+    "device_code": "device-code-1",
+    "user_code": "WDJB-MJHT",
+    "interval": 0,
+    "verification_uri": "https://login.example.com/device",
+}
+
+
 class FakeLogin(FakeServer):
     """An authorization server (RFC 6749, RFC 7636) whose user always agrees."""
 
@@ -89,7 +97,12 @@ class FakeLogin(FakeServer):
         self._valid = None
 
     def respond(self, seen):
-        return self._authorize(seen) if seen.path == "/authorize" else self._token(seen)
+        if seen.path == "/device":
+            return Response(200, DEVICE)
+        if seen.path == "/authorize":
+            return self._authorize(seen)
+        is_other = seen.form.get("grant_type", "").startswith("urn:") or "oauth.v2" in seen.path
+        return Response(200, self._token_set()) if is_other else self._token(seen)
 
     def _authorize(self, seen):
         asked = {name: values[0] for name, values in seen.query.items()}
@@ -104,9 +117,12 @@ class FakeLogin(FakeServer):
             return Response(401, {"error": "invalid_client"})
         if not self._is_granted(seen.form):
             return Response(400, {"error": "invalid_grant"})
+        return Response(200, self._token_set())
+
+    def _token_set(self):
         self._valid = next(self._refresh)
         token = {"access_token": "sandbox-token", "token_type": "Bearer", "expires_in": 3600}
-        return Response(200, {**token, "refresh_token": self._valid})
+        return {**token, "refresh_token": self._valid}
 
     def _is_granted(self, form):
         if form["grant_type"] == "refresh_token":
