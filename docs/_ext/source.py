@@ -27,6 +27,7 @@ def module_of(module: str) -> ast.Module:
     return ast.parse(Path(import_module(module).__file__ or "").read_text("utf-8"))
 
 
+@cache
 def is_module(name: str) -> bool:
     """Say whether a dotted name is a module."""
     with suppress(ModuleNotFoundError):  # its parent is a module, not a package
@@ -35,30 +36,52 @@ def is_module(name: str) -> bool:
 
 
 @cache
-def aliases(module: str, above: frozenset[str] = frozenset()) -> dict[str, str]:
-    """Return the type aliases that a module defines or imports from another of ours.
+def own_aliases(module: str) -> dict[str, str]:
+    """Return the type aliases that a module defines."""
+    return {
+        ast.unparse(node.target): unquoted(node.value)
+        for node in module_of(module).body
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.annotation) == "TypeAlias"
+    }
 
-    Args:
-        module: Its dotted name.
-        above: The modules that import it, which may be imported by it for type checkers.
-    """
-    found: dict[str, str] = {}
-    if module in above:
-        return found
-    above |= {module}
+
+@cache
+def imported(module: str) -> dict[str, tuple[str, str]]:
+    """Return the local names that a module imports from ours: each a module and a name there."""
     body = module_of(module).body
     for_types = [inner for branch in body if isinstance(branch, ast.If) for inner in branch.body]
-    for node in [*body, *for_types]:  # if TYPE_CHECKING: imports, too
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("httpkit."):
-            for imported in node.names:
-                local = imported.asname or imported.name
-                if is_module(f"{node.module}.{imported.name}"):
-                    theirs = aliases(f"{node.module}.{imported.name}", above)
-                    found |= {f"{local}.{name}": theirs[name] for name in theirs}
-                elif imported.name in (theirs := aliases(node.module or "", above)):
-                    found[local] = theirs[imported.name]
-        if isinstance(node, ast.AnnAssign) and ast.unparse(node.annotation) == "TypeAlias":
-            found[ast.unparse(node.target)] = unquoted(node.value)
+    return {
+        name.asname or name.name: (node.module or "", name.name)
+        for node in [*body, *for_types]  # if TYPE_CHECKING: imports, too
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("httpkit.")
+        for name in node.names
+    }
+
+
+def find_alias(module: str, name: str, depth: int = 5) -> str | None:
+    """Return what a type alias stands for, which a module defines or imports; None without."""
+    if name in own_aliases(module):
+        return own_aliases(module)[name]
+    if depth and name in imported(module):
+        source, original = imported(module)[name]
+        return (
+            None if is_module(f"{source}.{original}") else find_alias(source, original, depth - 1)
+        )
+    return None
+
+
+@cache
+def aliases(module: str) -> dict[str, str]:
+    """Return the type aliases that a module can name, as `Timeout` or `types.Timeout`."""
+    found = dict(own_aliases(module))
+    for local, (source, original) in imported(module).items():
+        inner = f"{source}.{original}"
+        if is_module(inner):
+            names = [*own_aliases(inner), *imported(inner)]
+            values = {f"{local}.{name}": find_alias(inner, name) for name in names}
+        else:
+            values = {local: find_alias(source, original)}
+        found |= {name: value for name, value in values.items() if value is not None}
     return found
 
 
