@@ -28,7 +28,7 @@ _MODEL_MARKS = ("__dataclass_fields__", "__attrs_attrs__", "__struct_fields__")
 _VALUE_MODULES = frozenset({"builtins", "datetime", "decimal", "uuid", "typing", "types"})
 # The end of msgspec's message, such as "- at `$[6].userId`".
 _ITEM = pattern(r"- at `\$\[(\d+)\]")
-# A message names the members of a document that is not as expected; a few tell enough.
+# A message names the members of an unexpected document; a few are enough.
 _MOST_NAMES, _LONGEST_NAME = 8, 40
 
 
@@ -45,7 +45,7 @@ class MismatchError(ValueError):
     """The document is not JSON, or not of the model.
 
     Attributes:
-        item: The place of the item in question in its array, from 0; None when there is none.
+        item: The index of the invalid item in its array, from 0; None for no item.
     """
 
     def __init__(self, message: str, *, item: int | None = None) -> None:
@@ -216,9 +216,9 @@ def parsed(body: bytes) -> Any:
     """Return what `json.loads` makes of a body, in half the time; UNPARSED if it has to be asked.
 
     msgspec refuses what the standard library lets pass: NaN, infinity, half of a surrogate pair,
-    text that is no UTF-8. It builds the same of everything else.
+    text that is not UTF-8. It builds the same of everything else.
     """
-    if json.loads is not _standard_loads:  # somebody put another in its place
+    if json.loads is not _standard_loads:  # somebody replaced it
         return UNPARSED
     if len(body) < _WORTH_AN_IMPORT and "msgspec" not in sys.modules:
         return UNPARSED
@@ -226,7 +226,7 @@ def parsed(body: bytes) -> Any:
 
     try:
         return msgspec.json.decode(body)
-    except (ValueError, RecursionError):  # said better, or allowed, by the standard library
+    except (ValueError, RecursionError):  # explained better, or allowed, by the standard library
         return UNPARSED
 
 
@@ -290,13 +290,13 @@ def _call(model: Callable[[Any], T], value: Any) -> T:
         raise MismatchError(f"{type(error).__name__}: {error}") from error
 
 
-def _validate(kind: Any, value: Any) -> Any:
+def _validate(cls: Any, value: Any) -> Any:
     """Build, within a generic, a class that msgspec does not know: msgspec's dec_hook."""
-    if kind is object:
+    if cls is object:
         return value
-    if validate := getattr(kind, "model_validate", None):
+    if validate := getattr(cls, "model_validate", None):
         return validate(value)
-    raise NotImplementedError(f"{kind!r} is no model")
+    raise NotImplementedError(f"{cls!r} is not a model")
 
 
 def _decode_native(body: bytes, model: object) -> Any:
@@ -325,12 +325,12 @@ def _is_native(model: object) -> bool:
         return False
     if not isinstance(model, type):
         return False
-    kind: Any = model
+    cls: Any = model
     return (
         any(hasattr(model, mark) for mark in _MODEL_MARKS)
         or _is_typeddict(model)
         or issubclass(model, enum.Enum)
-        or hasattr(kind, "_fields")  # NamedTuple
+        or hasattr(cls, "_fields")  # NamedTuple
         or model.__module__ in _VALUE_MODULES
     )
 
@@ -376,25 +376,25 @@ def _hides_secret(item: Any) -> bool:
     return hasattr(item, "model_dump") and any(map(_hides_secret, vars(item).values()))
 
 
-def _has_aliases(kind: Any) -> bool:
+def _has_aliases(cls: Any) -> bool:
     """Say whether a pydantic class is sent by its aliases: it is read by them."""
-    return getattr(kind, "model_config", {}).get("serialize_by_alias") is not False
+    return getattr(cls, "model_config", {}).get("serialize_by_alias") is not False
 
 
 def _unset_fields(item: object) -> set[str]:
     """Return the encoded names of the fields that are None because nobody set them."""
     import dataclasses
 
-    kind: Any = type(item)
-    if dataclasses.is_dataclass(kind):
-        nullable = [(f.name, f.name) for f in dataclasses.fields(kind) if f.default is None]
-    elif hasattr(kind, "__struct_fields__"):
-        nullable = _nullable_struct_fields(kind)
-    elif hasattr(kind, "__attrs_attrs__"):
-        nullable = [(a.name, a.name) for a in kind.__attrs_attrs__ if a.default is None]
+    cls: Any = type(item)
+    if dataclasses.is_dataclass(cls):
+        nullable = [(f.name, f.name) for f in dataclasses.fields(cls) if f.default is None]
+    elif hasattr(cls, "__struct_fields__"):
+        nullable = _nullable_struct_fields(cls)
+    elif hasattr(cls, "__attrs_attrs__"):
+        nullable = [(a.name, a.name) for a in cls.__attrs_attrs__ if a.default is None]
     else:
-        fields: Mapping[str, Any] = getattr(kind, "model_fields", {})
-        by_alias = _has_aliases(kind)
+        fields: Mapping[str, Any] = getattr(cls, "model_fields", {})
+        by_alias = _has_aliases(cls)
         nullable = [
             (name, (field.serialization_alias if by_alias else None) or name)
             for name, field in fields.items()
@@ -403,10 +403,10 @@ def _unset_fields(item: object) -> set[str]:
     return {encoded for name, encoded in nullable if getattr(item, name) is None}
 
 
-def _nullable_struct_fields(kind: Any) -> list[tuple[str, str]]:
+def _nullable_struct_fields(cls: Any) -> list[tuple[str, str]]:
     import msgspec
 
-    fields = msgspec.structs.fields(kind)
+    fields = msgspec.structs.fields(cls)
     return [(field.name, field.encode_name) for field in fields if field.default is None]
 
 
@@ -466,7 +466,7 @@ def decode_list(body: bytes, model: Callable[..., T]) -> list[T]:
     """Decode a JSON array of models; see `decode`.
 
     Raises:
-        MismatchError: It is no array, or an item is not of the model: it has the item's place.
+        MismatchError: It is not an array, or an item is not of the model: it has the item's index.
     """
     if (validator := _pydantic_validator(model)) is not None:
         entries = raw_entries(body)
@@ -474,11 +474,11 @@ def decode_list(body: bytes, model: Callable[..., T]) -> list[T]:
             entries = _entries(body)  # raises
         return _each(entries, lambda entry: _validate_json(validator, bytes(entry)))
     if _is_native(model) and not _has_converters(model):
-        kind: Any = model
+        cls: Any = model
         try:
-            items: list[T] = _decode_native(body, list[kind])
+            items: list[T] = _decode_native(body, list[cls])
         except MismatchError as error:
-            raise _placed(error, body) from error
+            raise _indexed(error, body) from error
         return items
     return build_list(_entries(body), model)
 
@@ -502,12 +502,12 @@ def _entries(body: bytes) -> list[Any]:
     try:
         entries: list[Any] = _decode_native(body, list[Any])
     except MismatchError as error:
-        raise _placed(error, body) from error
+        raise _indexed(error, body) from error
     return entries
 
 
-def _placed(error: MismatchError, body: bytes) -> MismatchError:
-    """Return the error with the place of its item; of an object, with the names of its members."""
+def _indexed(error: MismatchError, body: bytes) -> MismatchError:
+    """Return the error with the index of its item; of an object, with the names of its members."""
     import msgspec
 
     if found := _ITEM.search(str(error)):
@@ -526,16 +526,16 @@ def row(item: object) -> Any:
     return dict(item) if is_mapping(item) else item
 
 
-def field_names(kind: object) -> Sequence[str]:
-    """Return the names of a model's fields; none for what is no class of fields."""
-    if _is_typeddict(kind):
-        return list(getattr(kind, "__annotations__", {}))
+def field_names(cls: object) -> Sequence[str]:
+    """Return the names of a model's fields; none for anything else."""
+    if _is_typeddict(cls):
+        return list(getattr(cls, "__annotations__", {}))
     import dataclasses
 
-    if dataclasses.is_dataclass(kind):
-        return [field.name for field in dataclasses.fields(kind)]
+    if dataclasses.is_dataclass(cls):
+        return [field.name for field in dataclasses.fields(cls)]
     for mark in ("__struct_fields__", "model_fields", "_fields"):
-        if names := getattr(kind, mark, None):
+        if names := getattr(cls, mark, None):
             return list(names)
-    attributes: Any = getattr(kind, "__attrs_attrs__", ())
+    attributes: Any = getattr(cls, "__attrs_attrs__", ())
     return [attribute.name for attribute in attributes]

@@ -213,7 +213,7 @@ class BulkMethods(Endpoint[T]):
             ConfigurationError: It is one item, or text; nothing was sent.
             PartialFailureError: Some items failed (207); its `results` has each of them.
             StatusError: The server refuses.
-            DecodeError: The response is no list of the model.
+            DecodeError: The response is not a list of the model.
         """
         body, response = self._send_many("POST", "", items, params, options)
         if response is None:
@@ -222,8 +222,8 @@ class BulkMethods(Endpoint[T]):
             return require_all(response, self._results(response))
         if not response.content:
             return [self._build(response, item) for item in body]
-        with decoding(response, self._kind):
-            return models.decode_list(within(response, self.items_at, self._kind), self._kind)
+        with decoding(response, self._wanted):
+            return models.decode_list(within(response, self.items_at, self._wanted), self._wanted)
 
     def bulk(
         self, method: str, items: Iterable[object], *, url: str = "", params: Params = None,
@@ -269,7 +269,7 @@ class BulkMethods(Endpoint[T]):
         return body, self._call(method, target, json=sent, params=params, **options)
 
     def _results(self, response: Response) -> list[ItemResult[T]]:
-        return read(response, self.items_at, self.item_at or self.envelope, self._kind)
+        return read(response, self.items_at, self.item_at or self.envelope, self._wanted)
 
 
 def _check_many(items: object) -> None:

@@ -238,7 +238,7 @@ class Endpoint(Generic[T]):
         return self._caller
 
     @property
-    def _kind(self) -> Callable[..., T]:
+    def _wanted(self) -> Callable[..., T]:
         return cast("Callable[..., T]", self.model or dict)
 
     def _send(
@@ -338,8 +338,7 @@ class Endpoint(Generic[T]):
     @overload
     def _decode(self, response: Response, model: Callable[..., M] | None) -> M | T: ...
     def _decode(self, response: Response, model: Callable[..., Any] | None = None) -> Any:
-        kind = model or self._kind
-        return response.decode(kind, at=self.item_at or self.envelope)
+        return response.decode(model or self._wanted, at=self.item_at or self.envelope)
 
     def _build(self, response: Response, sent: object) -> T:
         """Return what was sent as a model: the server took it and sent nothing back."""

@@ -49,8 +49,8 @@ def payload(
     sent: dict[str, Any] = {"query": query}
     if variables is not None:
         if not is_mapping(variables):
-            kind = type(cast("object", variables)).__name__
-            raise ConfigurationError(f"variables must map names to values, not be {kind}")
+            name = type(cast("object", variables)).__name__
+            raise ConfigurationError(f"variables must map names to values, not be {name}")
         sent["variables"] = {name: models.encode(value) for name, value in variables.items()}
     if operation_name is not None:
         sent["operationName"] = operation_name
@@ -69,16 +69,16 @@ def policy_for(query: str, policy: RetryPolicy | None) -> RetryPolicy | None:
 @lru_cache(maxsize=128)
 def is_read_only(query: str) -> bool:
     """Say whether a document holds queries, and fragments, alone."""
-    kinds: set[str] = set()
+    definitions: set[str] = set()
     depth, is_between = 0, True
     for part in _LEXEME.findall(query):
         if part[0] in '"#':
             continue
-        if is_between:  # a definition begins with its kind, and a query may with its "{"
-            kinds.add("query" if part == "{" else part)
+        if is_between:  # a definition begins with its type, a query perhaps with its "{"
+            definitions.add("query" if part == "{" else part)
         depth += (part in "{([") - (part in "})]")
         is_between = part == "}" and depth == 0
-    return "query" in kinds and kinds <= {"query", "fragment"}
+    return "query" in definitions and definitions <= {"query", "fragment"}
 
 
 def read(response: Response, model: Callable[..., T] | None) -> Any:
@@ -87,7 +87,7 @@ def read(response: Response, model: Callable[..., T] | None) -> Any:
     Raises:
         GraphQLError: The server reports errors, whatever the status.
         StatusError: The status is an error, and says more than the body.
-        DecodeError: It is no GraphQL response, or its data is not of the model.
+        DecodeError: It is not a GraphQL response, or its data is not of the model.
     """
     document, why = _document(response)
     reported = _reported(document)
@@ -111,8 +111,8 @@ def _document(response: Response) -> tuple[Mapping[str, Any], str]:
     try:
         document = cast("dict[str, Any]", models.decode(response.content, dict))
     except models.MismatchError as error:
-        kind = response.headers.get("content-type", "no content type")
-        return {}, f"{error} ({kind})"
+        media_type = response.headers.get("content-type", "no content type")
+        return {}, f"{error} ({media_type})"
     except BodyTooLargeError:  # an error's body, which was cut
         return {}, "its body is too large"
     return document, ""

@@ -52,7 +52,7 @@ _STATUS_AT = ("status", "state")
 _STATUS_FIELDS = ("azure-asyncoperation", "operation-location")
 # A new operation may not be found for a moment; later a 404 means that it is gone.
 _GRACE = 60.0
-# The server, or a gateway before it, is busy; the operation goes on.
+# The server, or a gateway before it, is busy; the operation continues.
 _BUSY = frozenset({429, 502, 503, 504})
 _GONE = frozenset({404, 410})
 # Their URL is the resource's, which can be asked for its state.
@@ -93,7 +93,7 @@ class PollOptions:
                 raise ConfigurationError(f"{name}={words!r} must be a collection of words")
 
     def judge(self, word: str) -> bool | None:
-        """Return whether a status means success; None while the operation goes on."""
+        """Return whether a status means success; None while the operation continues."""
         lowered = word.strip().lower()
         if lowered in {str(each).lower() for each in self.done}:
             return True
@@ -108,7 +108,7 @@ class Operation:
         session: Sends the requests.
         options: How it is waited for.
         url: Where its state is.
-        start: The response that started it; None when it is gone on with by its URL.
+        start: The response that started it; None when only its URL is known.
         final_url: Where its result is; None: in the state.
         has_status: Whether the state has a status: it came from a field that promises one.
         is_seen: Whether the server knew the operation once.
@@ -309,7 +309,7 @@ def check_model(model: object, *, may_be_unresolved: bool = False) -> bool:
     """Judge a model before anything is sent.
 
     Args:
-        model: None is none.
+        model: None for no model.
         may_be_unresolved: Whether it is judged again before the first request, so that a name
             in it need not be defined yet.
 
@@ -340,8 +340,8 @@ def decode_result(response: Response | None, model: Callable[..., Any] | None) -
     document = _document(response)
     is_google = _at(document, "done") is True and _at(document, "response") is not None
     at = "response" if is_google else None
-    kind: Any = object if model is None else model
-    return response.decode(kind, at=at)
+    wanted: Any = object if model is None else model
+    return response.decode(wanted, at=at)
 
 
 def _started(response: Response, base: str | None) -> str:

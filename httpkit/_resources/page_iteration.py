@@ -25,7 +25,7 @@ from httpkit._resources.pagination import PageContext, Pager
 
 T = TypeVar("T")
 
-# A server that goes on and on without an item is broken; some have over a hundred pages that a
+# A server that never ends and sends no item is broken; some have over a hundred pages that a
 # filter has emptied (DynamoDB and search engines behind cursors).
 _MOST_EMPTY_PAGES = 1000
 # The options of a call that must not follow a link to another origin.
@@ -102,10 +102,10 @@ class Page(Generic[T]):
         response: The response that held it.
         number: Its number in this iteration, from 1.
         next_url: The URL of the page after it: what `Pages.resume` takes, in this run or in a
-            later one. None: it is the last, cut by a limit, or not told apart by its URL.
+            later one. None: it is the last, cut by a limit, or has the URL of the others.
         next_token: What `Pages.resume` takes, for any list: the next URL, or, where the pages
-            are told apart by a document or a header field, what is sent there. None: it is the
-            last, or cut by a limit.
+            have one URL, what the document or the header field takes. None: it is the last, or
+            cut by a limit.
     """
 
     items: list[T]
@@ -208,7 +208,7 @@ class PageIterator(Generic[T]):
         self.pager = self.query.pager
 
     def pages(self, start: str | None) -> Iterator[Page[T]]:
-        """Return the pages, from the first or from where a page or an error said."""
+        """Return the pages, from the first or from a URL or token of `Pages.resume`."""
         request: PageRequest | None = self._first(start)
         while request is not None:
             self.number += 1
@@ -577,7 +577,7 @@ def read_token(query: ListQuery[Any], at: str) -> dict[str, Any] | None:
 
 
 def _fingerprint(query: ListQuery[Any]) -> str:
-    """Return what tells a list from others that have its URL: a hash of its document."""
+    """Return what identifies a list among those with its URL: a hash of its document."""
     document = query.document
     for path in query.pager.own if query.into == "json" else ():
         with suppress(ConfigurationError):
@@ -595,7 +595,7 @@ def first_url(query: ListQuery[Any]) -> str:
 
 
 def list_url(query: ListQuery[Any]) -> str:
-    """Return what tells a list from others: its URL and parameters, credentials masked."""
+    """Return what identifies a list: its URL and parameters, credentials masked."""
     own = query.query_names
     url = _without(urls.join(query.session.base_url, query.url), own)
     params = {n: v for n, v in query.params.items() if n not in own}

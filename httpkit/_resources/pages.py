@@ -114,8 +114,8 @@ class Pages(Generic[T]):
 
         Args:
             at: The error that ended a loop, for the page that failed; or what
-                `Page.next_token` or `Page.next_url` said, now or in an earlier run. Only what
-                this list gave: it gets the credentials of the call.
+                `Page.next_token` or `Page.next_url` were, now or in an earlier run. Only
+                pass what this list gave: it gets the credentials of the call.
 
         Raises:
             ConfigurationError: It says nothing about a page, the list is at its end, or it is
@@ -240,7 +240,7 @@ def list_query(
         options: Keywords of each request, and `method`, `json` and `decode`.
 
     Raises:
-        ConfigurationError: The pager is none, or a path or the parameters are invalid.
+        ConfigurationError: The pager is not one, or a path or the parameters are invalid.
         InvalidURL: A placeholder of the URL has no value.
     """
     check_pager(pager)

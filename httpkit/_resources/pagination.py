@@ -126,7 +126,7 @@ class PageContext:
         return PaginationError(why, response=self.response)
 
 
-# More is no count of anything, and int() would take long.
+# A longer number is not a count, and int() would take long.
 _MOST_DIGITS = 18
 _COUNT = re.compile(rf"(\d{{1,{_MOST_DIGITS}}})(?:\.0{{1,{_MOST_DIGITS}}})?", re.ASCII)
 _BELOW_ZERO = re.compile(r"-\d[\d.]*", re.ASCII)
@@ -421,7 +421,7 @@ class CursorPages:
         return None
 
 
-# How servers that count items answer to a page beyond the last (Django REST framework).
+# The status of a page beyond the last where servers count items (Django REST framework).
 _NOT_FOUND = 404
 
 

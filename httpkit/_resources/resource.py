@@ -78,8 +78,8 @@ class Resource(BulkMethods[T]):
         update_method: What `update` sends; some APIs want "POST".
 
     Raises:
-        ConfigurationError: The path is empty, the model is none, the pages are no pager, or an
-            item's path has no place for its id; or a subclass nests a resource under a name
+        ConfigurationError: The path is empty, the model is not one, `pages` is not a pager, or an
+            item's path has no placeholder for its id; or a subclass nests a resource under a name
             that every resource has.
     """
 
@@ -357,7 +357,7 @@ class Resource(BulkMethods[T]):
     ) -> None:  # fmt: skip
         """Remove an item (DELETE).
 
-        A 404 after a retry of a request that may have arrived is no error: it was deleted.
+        A 404 after a retry of a request that may have arrived is success: it was deleted.
 
         Args:
             id: As for `get`.
