@@ -400,7 +400,7 @@ def test_an_id_is_text_a_number_or_a_date(serve, reply, id, segment):
     ],
     ids=["get", "delete", "call", "request"],
 )
-def test_anything_else_is_no_id(serve, reply, call, id):
+def test_anything_else_is_not_an_id(serve, reply, call, id):
     api, server = serve(reply({}))
 
     with pytest.raises(httpkit.ConfigurationError, match="id="):

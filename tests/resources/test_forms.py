@@ -60,7 +60,7 @@ def shop(sandbox):
     ],
     ids=lambda value: repr(value)[:40] if not isinstance(value, list) else "",
 )
-def test_a_document_is_spelled_with_brackets(document, expected):
+def test_nested_values_of_a_form_have_brackets(document, expected):
     assert fields(document) == expected
 
 

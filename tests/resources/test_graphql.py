@@ -64,7 +64,7 @@ def test_the_options_of_a_request_pass_through(sandbox, api):
     [("",), ("  ",), (None,), (b"{a}",), ("{a}", [1]), ("{a}", "x")],
     ids=["empty", "blank", "None", "bytes", "a list of variables", "text for variables"],
 )
-def test_what_is_no_operation_is_refused_before_it_is_sent(sandbox, api, arguments):
+def test_an_invalid_operation_is_refused_before_it_is_sent(sandbox, api, arguments):
     with pytest.raises(httpkit.ConfigurationError):
         api.graphql(*arguments)
 
@@ -146,7 +146,7 @@ def test_an_error_status_without_graphql_errors_is_raised_whatever_the_session_s
         ("graphql?data=0", "no GraphQL response: it has no data"),
     ],
 )
-def test_what_is_no_graphql_response_is_a_decode_error(api, path, words):
+def test_a_response_that_is_not_graphql_is_a_decode_error(api, path, words):
     with pytest.raises(httpkit.DecodeError, match=words) as caught:
         api.graphql("{a}", url=path)
 

@@ -229,7 +229,7 @@ def test_a_link_to_the_next_page_is_followed(listed, page, field):
         '<?page=2>; rel="next"; results="false"',
     ],
 )
-def test_what_is_no_link_to_the_next_page_ends_the_list(listed, page, field):
+def test_a_field_without_a_next_link_ends_the_list(listed, page, field):
     found, server = listed(page([1], link=field), page([2]))
 
     assert ids(found) == [1]
@@ -464,7 +464,7 @@ def test_more_without_a_cursor_is_an_error_and_not_the_end(listed, page):
     assert got == [[1]]
 
 
-def test_an_object_is_no_cursor(listed, page):
+def test_an_object_in_place_of_a_cursor_is_an_error(listed, page):
     found, _ = listed(cursor_page(page, {"a": 1}), pages=CursorPages("meta.next"), items_at="data")
 
     with pytest.raises(httpkit.PaginationError, match=r"page 1 of list: at 'meta\.next'"):
@@ -562,7 +562,7 @@ def test_a_short_page_is_not_taken_for_the_last(listed, page):
 @pytest.mark.parametrize(
     "pages", [NumberedPages(total="n"), NumberedPages(total_items="n"), OffsetPages(total="n")]
 )
-def test_a_total_that_is_no_number_is_an_error(listed, page, pages, total):
+def test_a_total_that_is_not_a_number_is_an_error(listed, page, pages, total):
     found, _ = listed(page({"data": [{"id": 1}], "n": total}), pages=pages, items_at="data")
 
     with pytest.raises(httpkit.PaginationError, match="page 1 of list: at 'n'"):
@@ -639,14 +639,14 @@ def test_the_status_of_the_end_is_an_error_on_the_first_page(listed, page):
 @pytest.mark.parametrize(
     "pages", [NumberedPages(end_status=404), OffsetPages(limit=1, end_status=404)], ids=repr
 )
-def test_the_status_of_the_end_ends_a_list_that_is_gone_on_with(listed, page, pages):
+def test_the_end_status_ends_a_resumed_list(listed, page, pages):
     found, _ = listed(page([1]), page({}, "404 Not Found"), pages=pages)
     (last,) = found.pages()
 
     assert list(found.resume(last.next_url)) == []
 
 
-def test_going_on_at_the_beginning_is_no_way_past_its_error(listed, page):
+def test_resuming_at_the_first_page_raises_its_error_again(listed, page):
     found, _ = listed(
         page({}, "404 Not Found"), pages=NumberedPages(end_status=404), params={"q": "a"}
     )
@@ -696,7 +696,7 @@ def test_a_page_that_is_missing_is_not_the_end_at_once(listed, page, first):
 @pytest.mark.parametrize(
     "pages", [NumberedPages(total="n"), NumberedPages(total="n", total_items="count")], ids=repr
 )
-def test_a_404_is_no_end_where_the_number_of_pages_is_known(listed, page, pages):
+def test_a_404_is_an_error_where_the_number_of_pages_is_known(listed, page, pages):
     answers = [page({"n": 9, "data": [{"id": 1}]}), page({}, "404 Not Found")]
     found, _ = listed(*answers, pages=pages, items_at="data")
 
@@ -791,7 +791,7 @@ def test_the_sessions_own_page_does_not_hold_the_list_back(listed, page, pages):
 
 @pytest.mark.parametrize("page_number", ["x", -1, 1.5, "", "1" * 40], ids=repr)
 @pytest.mark.parametrize("pages", [NumberedPages(), OffsetPages("page")], ids=repr)
-def test_a_beginning_that_is_no_number_is_refused_before_anything_is_sent(
+def test_a_first_page_that_is_not_a_number_is_refused_before_anything_is_sent(
     sandbox, api, pages, page_number
 ):
     with pytest.raises(httpkit.ConfigurationError, match="page="):
@@ -915,7 +915,7 @@ def test_options_hold_for_every_page(listed, page):
     ],
     ids=["itself", "two before", "nothing but rel", "the first", "in another order"],
 )
-def test_links_that_run_in_a_circle_are_an_error_after_the_items(listed, page, links, count):
+def test_a_pagination_loop_is_an_error_after_the_items(listed, page, links, count):
     answers = [page([n], link=link) for n, link in enumerate(links, 1)]
     found, server = listed(*answers)
     got = []
@@ -926,7 +926,7 @@ def test_links_that_run_in_a_circle_are_an_error_after_the_items(listed, page, l
     assert len(got) == len(server.requests) == count
 
 
-def test_a_link_back_to_the_filtered_beginning_is_a_circle(listed, page):
+def test_a_link_back_to_the_filtered_first_page_is_a_loop(listed, page):
     found, server = listed(page([1], link="<?q=a>; rel=next"), params={"q": "a"})
 
     with pytest.raises(httpkit.PaginationError, match="pagination loop"):
@@ -955,7 +955,7 @@ def test_empty_pages_are_passed_over(listed, page, make_response):
 
 
 @responses.activate
-def test_a_list_that_goes_on_without_an_item_is_an_error():
+def test_endless_empty_pages_are_an_error():
     count = itertools.count(2)
     bodies = itertools.chain(['[{"id": 1}]'] * 5, itertools.repeat("[]"))
     responses.add_callback(
@@ -1081,7 +1081,7 @@ def test_the_credentials_of_a_call_stay_at_the_origin_it_is_pointed_to(raw_serve
     assert b"Authorization" not in third.requests[0]
 
 
-def test_credentials_do_not_come_back_when_a_list_returns_home(raw_server, page):
+def test_credentials_are_not_sent_again_when_a_list_returns(raw_server, page):
     away = raw_server(lambda c: c.sendall(page([2], link=f"<{home.url}/back>; rel=next")))
     home = raw_server(page([1], link=f"<{away.url}/list>; rel=next"), page([3]))
 
@@ -1093,7 +1093,7 @@ def test_credentials_do_not_come_back_when_a_list_returns_home(raw_server, page)
     assert secrets_in(home.requests[1]) == []
 
 
-def test_a_page_that_a_redirect_brought_from_elsewhere_sends_no_credentials_home(raw_server, page):
+def test_a_page_of_another_origin_by_redirect_ends_credentials(raw_server, page):
     away = raw_server(lambda c: c.sendall(page([1], link=f"<{home.url}/back>; rel=next")))
     home = raw_server(page([], "302 Found", location=f"{away.url}/list"), page([2]))
 
@@ -1189,7 +1189,7 @@ def test_a_signature_of_any_name_that_a_server_repeats_goes_no_further(raw_serve
 )
 @pytest.mark.parametrize("keep_params", [True, False])
 @pytest.mark.parametrize("echo", ["?page=2&api_key=secret-key-1", "?page=2"])
-def test_a_key_of_the_call_goes_with_every_page_at_home_and_with_no_other(
+def test_a_key_of_the_call_goes_with_pages_of_its_origin_only(
     raw_server, page, url, options, keep_params, echo
 ):
     away = raw_server(page([3]))
@@ -1220,7 +1220,7 @@ def test_a_key_that_the_server_put_into_its_links_stays_there(listed, page):
     assert targets(server)[1:] == ["/list?page=2&sig=abc", "/list?page=3&sig=abc"]
 
 
-def test_an_error_holds_no_key_and_the_list_goes_on_with_it(listed, page):
+def test_an_error_holds_no_key_and_resumes_the_list(listed, page):
     found, server = listed(
         page([1]), None, page([2]), page([]), pages=NumberedPages(), url="list?api_key=secret-key-1"
     )
@@ -1237,7 +1237,7 @@ def test_an_error_holds_no_key_and_the_list_goes_on_with_it(listed, page):
 # When a page fails
 
 
-def test_a_failing_page_is_named_and_the_list_goes_on_with_it(listed, page):
+def test_a_failing_page_is_named_and_resumed(listed, page):
     found, server = listed(
         page([1], link="<?page=2>; rel=next"),
         page({}, "500 Oops"),
@@ -1281,7 +1281,7 @@ def test_a_failing_page_is_named_and_the_list_goes_on_with_it(listed, page):
     ],
     ids=["hung up", "cut", "html", "not JSON", "bad redirect", "no Location", "304"],
 )
-def test_the_list_goes_on_after_any_error(listed, page, bad, error):
+def test_a_list_is_resumed_after_any_error(listed, page, bad, error):
     found, _ = listed(
         page([1]), bad, page([2]), page([]), pages=NumberedPages(), settings={"retry": None}
     )
@@ -1372,12 +1372,12 @@ def test_an_error_that_takes_no_notes_is_raised_all_the_same(listed, page):
 
 
 @pytest.mark.parametrize("at", ["", 3, requests.ConnectionError(), httpkit.DecodeError()])
-def test_there_is_no_going_on_from_nowhere(api, at):
+def test_a_list_cannot_be_resumed_from_nothing(api, at):
     with pytest.raises(httpkit.ConfigurationError, match="names no page"):
         api.paginate("things").resume(at)
 
 
-def test_going_on_elsewhere_takes_no_credentials_along(raw_server, page):
+def test_resuming_at_another_origin_sends_no_credentials(raw_server, page):
     away = raw_server(page([2]))
 
     with httpkit.Session("http://127.0.0.1:9", retry=None, **SECRETS) as api:
@@ -1447,7 +1447,7 @@ def test_a_validator_that_quotes_a_secret_shows_none(listed, page):
 
 
 @pytest.mark.parametrize("body", [{"users": []}, "text"], ids=["object", "text"])
-def test_a_page_that_is_no_list_is_an_error_for_a_callable_too(listed, page, body):
+def test_a_page_that_is_not_a_list_is_an_error_for_a_callable_too(listed, page, body):
     found, _ = listed(page(body), model=lambda item: item)
 
     with pytest.raises(httpkit.DecodeError, match=r"Expected `array`.*\(page 1"):
@@ -1517,14 +1517,14 @@ def test_no_page_is_asked_for_beyond_the_items_that_are_wanted(
 
 @pytest.mark.parametrize("count", [-1, 1.5, "3", None, True], ids=repr)
 @pytest.mark.parametrize("name", ["first", "limit"])
-def test_a_count_that_is_none_is_refused(sandbox, api, name, count):
+def test_an_invalid_count_is_refused(sandbox, api, name, count):
     with pytest.raises(httpkit.ConfigurationError, match="whole number"):
         getattr(api.paginate("things"), name)(count)
 
     assert sandbox.requests == []
 
 
-def test_a_page_has_its_items_and_its_answer(api):
+def test_a_page_has_its_items_and_its_response(api):
     found = api.paginate("things", model=Thing, params={"_limit": 10})
 
     pages = list(found.pages())
@@ -1538,7 +1538,7 @@ def test_a_page_has_its_items_and_its_answer(api):
     assert [page.next_url is None for page in pages] == [False, False, True]
 
 
-def test_a_page_cut_by_a_limit_leads_nowhere(api):
+def test_a_page_cut_by_a_limit_has_no_next_page(api):
     found = api.paginate("things", params={"_limit": 10})
 
     cut, whole = (list(found.limit(n).pages())[-1] for n in (15, 20))
@@ -1547,7 +1547,7 @@ def test_a_page_cut_by_a_limit_leads_nowhere(api):
     assert (len(whole.items), ids(found.resume(whole.next_url))) == (10, ALL[20:])
 
 
-def test_a_limit_and_going_on_go_together(api):
+def test_a_list_with_a_limit_is_resumed(api):
     found = api.paginate("things", params={"_limit": 10})
     second = next(found.pages()).next_url
 
@@ -1575,7 +1575,7 @@ def test_a_note_shows_no_secret(listed, page):
     ]
 
 
-def test_a_list_travels_to_another_process(api):
+def test_a_list_pickles(api):
     found = pickle.loads(pickle.dumps(api.paginate("things", model=Thing).limit(3)))
 
     assert ids(found) == [1, 2, 3]

@@ -484,7 +484,7 @@ def test_more_threads_than_requests_would_keep_connections_for_connect_once(sand
 # ---- progress
 
 
-def test_a_callable_is_told_of_items(api):
+def test_a_progress_callable_counts_items(api):
     told = []
 
     list(api.map(abs, range(7), progress=lambda p: told.append((p.done, p.total))))

@@ -287,7 +287,7 @@ def test_create_returns_what_was_sent_when_nothing_comes_back(resource, make_res
     assert len(server.requests) == 1
 
 
-def test_what_was_sent_and_is_no_model_is_an_error_that_says_it_was_accepted(
+def test_what_was_sent_and_does_not_match_the_model_is_an_error_that_says_accepted(
     resource, make_response
 ):
     posts, _ = resource(make_response("204 No Content"))
@@ -361,7 +361,7 @@ def test_an_item_without_a_body_is_a_decode_error_that_says_so(
         pytest.param(lambda posts: list(posts.list()), id="list"),
     ],
 )
-def test_a_redirect_without_a_target_is_no_success(resource, make_response, status, call):
+def test_a_redirect_without_a_target_is_an_error(resource, make_response, status, call):
     posts, _ = resource(make_response(status, b'{"title": "looks like a post"}'))
 
     with pytest.raises(httpkit.RedirectError, match="leads nowhere"):
@@ -657,14 +657,14 @@ def test_an_item_of_a_list_of_another_shape_is_named_by_its_place(
     [b"{}", b"null", b"[1]", b"<html>", b'{"title": NaN}', b'{"title": "\xff"}', b"[" * 100_000],
     ids=["empty", "null", "list", "html", "NaN", "invalid utf-8", "deep"],
 )
-def test_every_answer_of_another_shape_is_a_decode_error(resource, make_response, call, body):
+def test_a_response_of_another_shape_is_a_decode_error(resource, make_response, call, body):
     posts, _ = resource(make_response(body=body))
 
     with pytest.raises(httpkit.DecodeError):
         call(posts)
 
 
-def test_without_a_model_an_item_that_is_no_object_is_a_decode_error(resource, make_response):
+def test_without_a_model_an_item_that_is_not_an_object_is_a_decode_error(resource, make_response):
     posts, _ = resource(make_response(body=b"[1]"), model=None)
 
     with pytest.raises(httpkit.DecodeError):
@@ -973,7 +973,7 @@ def test_a_list_follows_link_fields_by_itself(sandbox, blog):
     assert [request.query.get("_page") for request in sandbox.requests] == [None, ["2"]]
 
 
-def test_a_resource_has_its_own_way_to_page(sandbox, blog):
+def test_a_resource_has_its_own_pager(sandbox, blog):
     pages = httpkit.CursorPages("next_cursor", "_cursor", more="has_more")
     posts = blog.resource("wrapped/posts", Post, items_at="items", pages=pages)
 
@@ -981,7 +981,7 @@ def test_a_resource_has_its_own_way_to_page(sandbox, blog):
     assert len(sandbox.requests) == 3
 
 
-def test_a_list_of_a_resource_goes_on_after_an_error(resource, make_response):
+def test_a_list_of_a_resource_is_resumed_after_an_error(resource, make_response):
     posts, server = resource(
         make_response(body=b'[{"title": "a"}]', link="<?page=2>; rel=next"),
         make_response("500 Oops"),
@@ -1317,7 +1317,9 @@ def test_the_list_that_comes_back_may_be_within_its_document(resource, make_resp
 
 
 @pytest.mark.parametrize("body", [b'{"created": 1}', b"[1]", b"<html>"], ids=ascii)
-def test_an_answer_that_is_no_list_of_the_model_is_a_decode_error(resource, make_response, body):
+def test_a_response_that_is_not_a_list_of_the_model_is_a_decode_error(
+    resource, make_response, body
+):
     posts, _ = resource(make_response("207 Multi-Status", body))
 
     with pytest.raises(httpkit.DecodeError):
@@ -1366,7 +1368,7 @@ CHANGES = [
 ]
 
 
-def test_fetch_returns_the_item_with_its_answer(blog):
+def test_fetch_returns_the_item_with_its_response(blog):
     found = blog.posts.fetch(1)
 
     assert found.item == blog.posts.get(1)
@@ -1411,7 +1413,7 @@ def test_a_change_asks_for_no_version_by_itself(sandbox, blog, call):
 
 @pytest.mark.parametrize("etag", ["", " ", 5, b'"a"'], ids=repr)
 @pytest.mark.parametrize("call", CHANGES)
-def test_a_version_that_is_none_is_refused(sandbox, blog, call, etag):
+def test_an_invalid_version_is_refused(sandbox, blog, call, etag):
     with pytest.raises(httpkit.ConfigurationError, match="if_match"):
         call(blog.posts, if_match=etag)
 
