@@ -13,7 +13,7 @@ from typing import Any, Generic, Self, TypedDict, TypeVar, Unpack, cast, overloa
 
 import requests
 
-from httpkit._core import documents, models, redaction, types, urls
+from httpkit._core import documents, models, redaction, types, urls, values
 from httpkit._core.public import public
 from httpkit._core.types import NOT_GIVEN, Data, Params
 from httpkit._diagnostics.errors import (
@@ -390,10 +390,8 @@ def checked_id(id: object) -> object:
         ConfigurationError: It is not a str, an integer, a UUID, a date or an Enum of those.
     """
     plain = id.value if isinstance(id, Enum) else id
-    if isinstance(plain, (str, bytes, uuid.UUID)):
-        return plain
-    if isinstance(plain, dt.date):
-        return plain.isoformat()
+    if isinstance(plain, (str, bytes, uuid.UUID, dt.date)):
+        return values.format_id(plain)
     if not isinstance(plain, bool):
         with suppress(TypeError):
             return operator.index(cast("Any", plain))

@@ -3,7 +3,6 @@
 Rule: nothing here knows how a server counts; a pager does. Nothing here sends; a session does.
 """
 
-import enum
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +13,16 @@ from urllib.parse import urldefrag, urlencode
 
 import requests
 
-from httpkit._core import disclosure, documents, header_fields, models, redaction, types, urls
+from httpkit._core import (
+    disclosure,
+    documents,
+    header_fields,
+    models,
+    redaction,
+    types,
+    urls,
+    values,
+)
 from httpkit._core.documents import MISSING, Document, RawJSON
 from httpkit._core.public import public
 from httpkit._core.types import is_list, is_mapping
@@ -259,10 +267,10 @@ class PageIterator(Generic[T]):
         return request
 
     def _resumed(self, start: str, first: PageRequest) -> PageRequest:
-        values = read_token(self.query, start)
-        if values is None:
+        params = read_token(self.query, start)
+        if params is None:
             return self._request_for(start)
-        return PageRequest(first.url, self.pager.begin({**first.params, **values}))
+        return PageRequest(first.url, self.pager.begin({**first.params, **params}))
 
     def _request_for(self, url: str) -> PageRequest:
         """Return the request for a page that a caller or an earlier iteration named."""
@@ -270,8 +278,8 @@ class PageIterator(Generic[T]):
         if self.query.into != "query":
             return PageRequest(url, self.pager.begin(self._given(own)))
         params = self.query.params
-        values = {name: _as_list(value) for name, value in params.items() if name in own}
-        given = {name: str(several[-1]) for name, several in values.items() if several}
+        listed = {name: _as_list(value) for name, value in params.items() if name in own}
+        given = {name: str(several[-1]) for name, several in listed.items() if several}
         given |= {name: value for name, value in urls.query_of(url) if name in own}
         return PageRequest(_without(url, own), self.pager.begin(given))
 
@@ -617,33 +625,29 @@ def by_name(params: Any) -> dict[str, Any]:
     """Return parameters by name, with their values as a list where there may be several.
 
     Raises:
-        ConfigurationError: They are neither pairs nor a mapping.
+        ConfigurationError: They are neither pairs nor a mapping, or a value cannot be in a query.
     """
-    nested: list[str] = []
+    found: dict[str, Any] = {}
     try:
-        pairs = params.items() if hasattr(params, "items") else params or ()
-        found: dict[str, Any] = {}
-        for name, value in pairs:
+        for name, value in params.items() if hasattr(params, "items") else params or ():
             key = name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
-            is_many = hasattr(value, "__iter__") and not isinstance(value, (str, bytes))
-            values = [_plain(one) for one in value] if is_many else _plain(value)
-            nested.extend([key] if is_mapping(value) else [])
+            formatted = _formatted(key, value)
             if key in found:
-                values = [*_as_list(found[key]), *_as_list(values)]
-            found[key] = values
+                formatted = [*_as_list(found[key]), *_as_list(formatted)]
+            found[key] = formatted
     except (TypeError, ValueError) as error:
+        if isinstance(error, ConfigurationError):
+            raise
         raise ConfigurationError(f"params={type(params).__name__} must be pairs") from error
-    if nested:
-        raise ConfigurationError(f"params={nested[0]!r}: a mapping cannot be in a query")
     return found
 
 
-def _plain(value: Any) -> Any:
-    """Return a value as it is sent: true, ISO 8601, an Enum's value."""
-    plain = value.value if isinstance(value, enum.Enum) else value
-    if isinstance(plain, bool):
-        return "true" if plain else "false"
-    return plain.isoformat() if hasattr(plain, "isoformat") else plain
+def _formatted(name: str, value: Any) -> Any:
+    is_iterable = hasattr(value, "__iter__") and not isinstance(value, (str, bytes))
+    try:
+        return values.format_values([*value] if is_iterable and not is_mapping(value) else value)
+    except TypeError as error:
+        raise ConfigurationError(f"params: {name!r} {error}") from error
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -1315,6 +1315,7 @@ COMPOSED = {
     "dest=… cannot be used: …": "… holds a character that a path cannot contain",  # Windows'
     "…: …": "page … of …: …",
     "…: … …": "is a nested mapping: name its members, or use form=True",
+    "params: … …": "is a nested mapping: name its members, or use form=True",
     "the path value … …": "is a …, which names nothing in a URL",
 }
 

@@ -374,7 +374,7 @@ def test_an_envelope_names_many_as_lists_do(serve, reply):
         (Number(), "7"),
         (UUID(int=7), str(UUID(int=7))),
         (date(2026, 11, 30), "2026-11-30"),
-        (datetime(2026, 11, 30, 12, tzinfo=UTC), "2026-11-30T12%3A00%3A00%2B00%3A00"),
+        (datetime(2026, 11, 30, 12, tzinfo=UTC), "2026-11-30T12%3A00%3A00Z"),
         (Colour.RED, "red"),
         (Colour.SEVEN, "7"),
     ],
