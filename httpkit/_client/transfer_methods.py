@@ -1,4 +1,4 @@
-"""Files down and up: what a caller may say of a transfer."""
+"""Downloads, uploads and event streams of a session."""
 
 from __future__ import annotations  # names of modules that are imported when they are needed
 
@@ -61,18 +61,18 @@ class TransferMethods(Verbs):
 
         The bytes go into `<name>.part` beside the file. A call that is cut short, by the
         network or by the end of the process, leaves them there, and the next call with the
-        same destination goes on, if the server still has the same version.
+        same destination resumes, if the server still has the same version.
 
         Args:
             url: As for `request`, or a callable that returns it, which is asked at every
                 attempt: for signatures that expire.
             dest: A path, an existing folder (the server names the file), a file object, or
                 None for the current folder.
-            if_exists: "replace", "error", "skip" (ask nothing), "rename" ("name (1).txt") or
+            if_exists: "replace", "error", "skip" (without a request), "rename" ("name (1).txt") or
                 "update" (only what changed since the file's time, which `mtime` makes the
                 server's). None: replace a file that the caller named, refuse one that the
                 server named.
-            resume: Whether to go on from a part file of the same version. "force" goes on
+            resume: Whether to resume from a part file of the same version. "force" resumes
                 also without a validator, trusting the size and the bytes that overlap.
             checksum: "sha256:<hex>", or another algorithm of hashlib; None checks none.
             verify: What to do with the server's Repr-Digest, Content-Digest (RFC 9530) and
@@ -102,7 +102,7 @@ class TransferMethods(Verbs):
 
         Raises:
             IncompleteError: It stopped early; what arrived is kept, and the message says how
-                to go on.
+                to resume.
             ChecksumError: What arrived, twice, is not what was promised; it was discarded.
             TransferError: The file exists, cannot be written, or is not what was expected.
             BodyTooLargeError: It is larger than `max_size`.
@@ -231,13 +231,13 @@ class TransferMethods(Verbs):
             size: Bytes of the source, where it cannot say; of a file, how many of it to send.
                 None: all. An iterable without a size is sent in chunks.
             checksum: "sha256:<hex>" of the source, or another algorithm of hashlib: the last
-                bytes leave only if it is right, and the server is told (Content-Digest, RFC
+                bytes are sent only if it is right, and the server gets it (Content-Digest, RFC
                 9530). None checks none.
             progress: As for `download`.
-            resumable: Send so that the upload goes on where it was cut: "content-range"
+            resumable: Send so that the upload resumes where it was interrupted: "content-range"
                 (Google, YouTube, OneDrive), "tus" (1.0) or "ietf" (the draft of Resumable
                 Uploads for HTTP, interop version 8). None: in one request.
-            state: A small file that lets another process go on, while `resumable`; it holds
+            state: A small file that lets another process resume, with `resumable`; it holds
                 the upload's address, which is a credential. It is removed at the end. None:
                 within this call only.
             chunk_size: Bytes per request of a resumable upload; for "content-range" a multiple
@@ -249,15 +249,15 @@ class TransferMethods(Verbs):
                 `deadline` is off unless it is given.
 
         Returns:
-            The answer to the last request.
+            The response to the last request.
 
         Raises:
             TransferError: The source cannot be read, or is not what it was; or the server does
                 not keep to the protocol.
             ChecksumError: The source is not what `checksum` was made of.
-            IncompleteError: A resumable upload stopped early; the message says how to go on.
+            IncompleteError: A resumable upload stopped early; the message says how to resume.
             StatusError: The server refuses.
-            RequestException: There is no answer.
+            RequestException: There is no response.
             ValueError: An argument cannot work; nothing was sent.
         """
         from httpkit._transfers import upload

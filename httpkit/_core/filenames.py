@@ -114,11 +114,11 @@ def safe(name: str | None, most_bytes: int = MOST_BYTES) -> str:
         most_bytes: The longest name, in bytes; it keeps its extension.
     """
     base = re.split(r"[/\\]", name or "")[-1]
-    shown = "".join(c for c in unicodedata.normalize("NFC", base) if _is_visible(c))
-    shown = _FORBIDDEN.sub("_", shown).strip().rstrip(". ").lstrip(".").strip()
-    if shown.partition(".")[0].strip().lower() in _RESERVED:
-        shown = f"_{shown}"
-    return _shorten(_encodable(shown), most_bytes) or _FALLBACK
+    clean = "".join(c for c in unicodedata.normalize("NFC", base) if _is_visible(c))
+    clean = _FORBIDDEN.sub("_", clean).strip().rstrip(". ").lstrip(".").strip()
+    if clean.partition(".")[0].strip().lower() in _RESERVED:
+        clean = f"_{clean}"
+    return _shorten(_encodable(clean), most_bytes) or _FALLBACK
 
 
 def windows_problem(path: str) -> str | None:

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 class SourceError(Exception):
-    """A body broke off while it was sent; it carries the error that says why.
+    """A source failed while it was sent; it carries the error that says why.
 
-    It is no OSError, because urllib3 would take that for the connection's and send again. The
+    It is not an OSError: urllib3 would take that for the connection's and retry. The
     error it carries is marked as `of_source`: it may be a ConnectionError, but not of ours.
     """
 

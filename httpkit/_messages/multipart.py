@@ -131,11 +131,11 @@ def _name_of(file: Any) -> str | None:
 
 
 def _with_sendable_name(spec: Any) -> Any:
-    is_spelled_out = is_tuple(spec) or is_list(spec)
-    name: Any = next(iter(spec), None) if is_spelled_out else _name_of(spec)
+    is_sequence = is_tuple(spec) or is_list(spec)
+    name: Any = next(iter(spec), None) if is_sequence else _name_of(spec)
     if not isinstance(name, str) or (sent := sendable(name)) == name:
         return spec
-    return (sent, *spec[1:]) if is_spelled_out else (sent, spec)
+    return (sent, *spec[1:]) if is_sequence else (sent, spec)
 
 
 def streamed(data: Any, files: Any) -> ReplayableBody | None:
@@ -150,7 +150,7 @@ def streamed(data: Any, files: Any) -> ReplayableBody | None:
 
 
 def _is_open(content: Any) -> bool:
-    """Say whether something is a binary file that can be read a second time."""
+    """Return whether something is a binary file that can be read a second time."""
     is_binary = "b" in str(getattr(content, "mode", "b")) and not hasattr(content, "encoding")
     return (
         hasattr(content, "read") and is_binary and FileSource(content).not_replayable_reason is None

@@ -1,4 +1,4 @@
-"""Where bytes to be sent come from, as often as it takes.
+"""Sources of the bytes that are sent, which can be read again for every attempt.
 
 Rule: an iteration gives the same bytes as the one before it, or an error; never fewer.
 """
@@ -55,7 +55,7 @@ class Source(Protocol):
         ...
 
     def blocks(self, start: int = 0) -> Iterator[bytes]:
-        """Give the bytes from a position to the end, each time anew.
+        """Give the bytes from an offset to the end, each time anew.
 
         Raises:
             TransferError: They are not what they were, or cannot be read.
@@ -83,9 +83,9 @@ class BytesSource:
         return [sha256(self._content).hexdigest()]
 
     def blocks(self, start: int = 0) -> Iterator[bytes]:
-        """Give the bytes from a position to the end."""
-        for position in range(start, self.size, BLOCK):
-            yield self._content[position : position + BLOCK]
+        """Give the bytes from an offset to the end."""
+        for offset in range(start, self.size, BLOCK):
+            yield self._content[offset : offset + BLOCK]
 
 
 class PathSource:
@@ -96,7 +96,7 @@ class PathSource:
         size: The first bytes of it to send; None: all, and it must not grow meanwhile.
 
     Raises:
-        TransferError: It cannot be read, is no file, or has less than `size` bytes.
+        TransferError: It cannot be read, is not a regular file, or has less than `size` bytes.
     """
 
     not_replayable_reason: str | None = None
@@ -128,7 +128,7 @@ class PathSource:
         return [self._stat.st_size, self._stat.st_mtime_ns]
 
     def blocks(self, start: int = 0) -> Iterator[bytes]:
-        """Give the bytes from a position to the end.
+        """Give the bytes from an offset to the end.
 
         Raises:
             TransferError: The file is another one, or of another size, than at first.
@@ -199,7 +199,7 @@ def _read(file: Any, size: int, what: object) -> bytes:
 
 
 class FileSource:
-    """A file object, from where it stands.
+    """A file object, from its current position.
 
     Args:
         file: Opened in binary mode.
@@ -224,7 +224,7 @@ class FileSource:
         if self._start is None:
             self.not_replayable_reason = f"the source ({type(file).__name__}) can be read only once"
             return
-        there, self._noted = self._there(), _noted(file)
+        there, self._file_facts = self._remaining(), _file_facts(file)
         if size is not None and size > there:
             raise TransferError(f"{self._what} has {there} bytes, not size={size}")
         self._may_grow = size is not None
@@ -240,14 +240,14 @@ class FileSource:
 
     @property
     def fingerprint(self) -> list[int | str]:
-        """When the file was written, and where it begins; of what is no file, its sum."""
-        return [self._start or 0, *(_noted(self._file) or [_sum(self)])]
+        """When the file was written, and where it begins; of what is not a file, its digest."""
+        return [self._start or 0, *(_file_facts(self._file) or [_sum(self)])]
 
     @property
     def _what(self) -> str:
         return printable(self.name or type(self._file).__name__)
 
-    def _there(self) -> int:
+    def _remaining(self) -> int:
         with _readable(self._what):
             end = self._file.seek(0, os.SEEK_END)
             end = self._file.tell() if end is None else end  # mmap's returns nothing
@@ -258,14 +258,14 @@ class FileSource:
         if self._may_grow or self._start is None:
             return
         with _readable(self._what):
-            place = self._file.tell()
-            is_same = self._there() == self.size and _noted(self._file) == self._noted
-            self._file.seek(place)
+            offset = self._file.tell()
+            is_same = self._remaining() == self.size and _file_facts(self._file) == self._file_facts
+            self._file.seek(offset)
         if not is_same:
             raise TransferError(f"{self._what} changed while it was sent")
 
     def blocks(self, start: int = 0) -> Iterator[bytes]:
-        """Give the bytes from a position to the end.
+        """Give the bytes from an offset to the end.
 
         Raises:
             TransferError: It was read before and cannot go back, or is not what it was.
@@ -280,7 +280,7 @@ class FileSource:
         if self.size is not None:
             blocks = self._counted(self.size - start)
             # What has no date may have been written to; a span of it is not looked at.
-            is_dated = bool(_noted(self._file)) or start > 0
+            is_dated = bool(_file_facts(self._file)) or start > 0
             yield from blocks if is_dated else self._repeat_check.checked(blocks)
             return
         while block := _read(self._file, BLOCK, self._what):
@@ -297,8 +297,8 @@ class FileSource:
             yield block
 
 
-def _noted(file: Any) -> list[int | str]:
-    """Return what changes when somebody writes a file; nothing for what is none."""
+def _file_facts(file: Any) -> list[int | str]:
+    """Return what changes when somebody writes a file; nothing for what is not a file."""
     try:
         stat = os.fstat(file.fileno())
     except (OSError, ValueError, AttributeError):
@@ -338,11 +338,11 @@ class IterableSource:
 
     @property
     def fingerprint(self) -> list[int | str]:
-        """The sum of the blocks."""
+        """The digest of the blocks."""
         return [_sum(self)]
 
     def blocks(self, start: int = 0) -> Iterator[bytes]:
-        """Give the bytes from a position to the end.
+        """Give the bytes from an offset to the end.
 
         Raises:
             TransferError: It was read before, fails, gives more or less than `size`, or not
@@ -364,8 +364,8 @@ class IterableSource:
             blocks = self._source() if callable(self._source) else self._source
             for block in blocks:
                 view = memoryview(cast("bytes", block)).cast("B")
-                for position in range(0, len(view), BLOCK):
-                    yield bytes(view[position : position + BLOCK])
+                for offset in range(0, len(view), BLOCK):
+                    yield bytes(view[offset : offset + BLOCK])
         except TransferError:
             raise
         except Exception as error:
@@ -376,7 +376,7 @@ class IterableSource:
 
 
 class _RepeatCheck:
-    """How much an iterable gave, and a sum of it: the next time it must give the same."""
+    """The size and the checksum of what an iterable gave: it must give the same again."""
 
     def __init__(self) -> None:
         self._size = self._sum = 0
@@ -452,7 +452,7 @@ def _exactly(blocks: Iterator[bytes], size: int | None, what: str) -> Iterator[b
 
 
 class ChecksummedSource:
-    """A source whose bytes must add up to a checksum before the last of them leaves."""
+    """A source whose bytes must have a checksum before the last of them is sent."""
 
     def __init__(self, source: Source, expected: checksums.Expected) -> None:
         self.source = source
@@ -467,7 +467,7 @@ class ChecksummedSource:
         return self.source.fingerprint
 
     def blocks(self, start: int = 0) -> Iterator[bytes]:
-        """Give the bytes from a position to the end.
+        """Give the bytes from an offset to the end.
 
         Raises:
             ChecksumError: The bytes are not those that the checksum was made of.
@@ -486,7 +486,7 @@ class ChecksummedSource:
 
 
 class Slice:
-    """The bytes of a source from a position up to another."""
+    """The bytes of a source from an offset up to another."""
 
     def __init__(self, source: Source, start: int, stop: int) -> None:
         self._source = source
@@ -501,7 +501,7 @@ class Slice:
         return self._source.fingerprint
 
     def blocks(self, start: int = 0) -> Iterator[bytes]:
-        """Give the bytes from a position to the end."""
+        """Give the bytes from an offset to the end."""
         blocks: Any = self._source.blocks(self._start + start)
         left = self.size - start
         try:

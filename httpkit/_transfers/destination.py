@@ -27,7 +27,7 @@ def named_by(dest: object) -> tuple[pathlib.Path | None, pathlib.Path]:
         dest: A path, a folder, a file object, or None for the current folder.
 
     Raises:
-        ConfigurationError: It is none of them, an invalid path, or a file opened as text.
+        ConfigurationError: It is something else, an invalid path, or a file opened as text.
         TransferError: The folder does not exist, or the path cannot be used.
     """
     if isinstance(dest, io.TextIOBase):
@@ -63,10 +63,10 @@ def text_of(name: str, path: object) -> str:
     if not isinstance(text, str):
         raise ConfigurationError(f"{name}={path!r} must be a path, as text")
     try:
-        is_spelled = b"\0" not in os.fsencode(text)
+        is_valid = b"\0" not in os.fsencode(text)
     except UnicodeEncodeError:
-        is_spelled = False
-    if not is_spelled:
+        is_valid = False
+    if not is_valid:
         encoding = sys.getfilesystemencoding()
         raise ConfigurationError(
             f"{name}={text!a} holds a character that a path cannot contain (in {encoding}, the file"
@@ -76,10 +76,10 @@ def text_of(name: str, path: object) -> str:
 
 
 def is_there(path: pathlib.Path) -> bool:
-    """Say whether there is a file to be replaced, kept or renamed.
+    """Return whether there is a file to be replaced, kept or renamed.
 
     Raises:
-        TransferError: What is there is no file, or the path cannot be used.
+        TransferError: The path leads to something else, or cannot be used.
     """
     with translated(path):
         mode = _mode(path)

@@ -31,8 +31,9 @@ from httpkit._messages import checksums
 from httpkit._messages.reading import adaptive_reads
 from httpkit._messages.response import arriving, must_be_streamed, translated_all
 from httpkit._policy import retry
-from httpkit._transfers import codings, destination, plan
+from httpkit._transfers import codings, destination, existing, plan
 from httpkit._transfers.admission import Admission, Existing, Restart, admit_rest, admit_whole
+from httpkit._transfers.attempts import CappedError, Tally, cause_of
 from httpkit._transfers.body_writer import BodyWriter, WrongSizeError
 from httpkit._transfers.download import Destination, Download, DownloadOptions
 from httpkit._transfers.part_file import PartFile
@@ -52,10 +53,6 @@ _WITH_A_FILE = frozenset({200, 203, 206})
 
 Ask: TypeAlias = Callable[[dict[str, str]], requests.Response]
 """Sends the GET with these fields added; 206, 304 and 416 are returned, other errors raised."""
-
-
-class _CappedError(Exception):
-    """It ends an attempt: a 206 ended as it announced, but before the end of the file."""
 
 
 def fetch(
@@ -83,7 +80,7 @@ def fetch(
         if options.if_exists == "error":
             raise destination.taken(target)
         if options.if_exists == "skip":
-            return existing_file(target, options)
+            return existing.check(target, options)
         if options.if_exists == "rename":
             target = destination.free_name(target)
     transfer = Fetch(ask, url, folder, options, is_stable=is_stable)
@@ -95,31 +92,6 @@ def fetch(
         return transfer.run()
     finally:
         transfer.close()
-
-
-def existing_file(path: pathlib.Path, options: DownloadOptions, attempts: int = 0) -> Download:
-    """Return a file that is there already, after the checks that the caller asked for.
-
-    Raises:
-        ChecksumError: It has another checksum.
-        TransferError: It has another size, or cannot be read.
-        BodyTooLargeError: It is larger than `max_size`.
-    """
-    size = _stat(path).st_size
-    options.check_total(size)
-    digests: dict[str, str] = {}
-    if options.checksum:
-        expected = checksums.parse(options.checksum)
-        with destination.translated(path), path.open("rb") as file:
-            digests = checksums.of_file(file, [expected])
-    return Download(
-        path, size=size, attempts=attempts, digests=digests, verified=bool(digests), skipped=True
-    )
-
-
-def _stat(path: pathlib.Path) -> os.stat_result:
-    with destination.translated(path):
-        return path.stat()
 
 
 class Fetch:
@@ -152,7 +124,7 @@ class Fetch:
         self._is_finished = self._may_have_segments = False
         self._overlap = OVERLAP
         self._resumed_from = 0
-        self._tally = _Tally(options.max_stalls)
+        self._tally = Tally(options.max_stalls)
         self._started = time.monotonic()
 
     def open_file(self, target: pathlib.Path) -> None:
@@ -190,8 +162,8 @@ class Fetch:
         while (cause := self._attempt()) is not None:
             size = self._sink.size if self._sink else 0
             if self._tally.is_enough(cause, size):
-                raise self._given_up(cause) from _cause_of(cause)
-            if not (isinstance(cause, _CappedError) and not self._tally.stalls):
+                raise self._given_up(cause) from cause_of(cause)
+            if not (isinstance(cause, CappedError) and not self._tally.stalls):
                 self._pause(cause)
         return self._skipped or self._finish()
 
@@ -202,7 +174,7 @@ class Fetch:
             self._request()
         except (ChecksumError, Restart) as error:
             return self._reject(error)
-        except (_CappedError, TooSlowError) as error:
+        except (CappedError, TooSlowError) as error:
             return error
         except errors.StatusError as error:
             self._note_kept(error)
@@ -244,7 +216,7 @@ class Fetch:
             return plan.rest_of_file(self._sink.version, size, self._overlap, until)
         target = self._target
         is_update = self._options.if_exists == "update" and target and destination.is_there(target)
-        return plan.whole_file(_stat(target).st_mtime if target and is_update else None)
+        return plan.whole_file(existing.stat_of(target).st_mtime if target and is_update else None)
 
     def _resumable_size(self) -> int:
         sink = self._sink
@@ -272,7 +244,7 @@ class Fetch:
     def _unchanged(self) -> Download:
         if self._target is None or not destination.is_there(self._target):
             raise TransferError("the server says 304 (not modified), but there is no file")
-        return existing_file(self._target, self._options, self._tally.attempts)
+        return existing.check(self._target, self._options, self._tally.attempts)
 
     def _open_named_by(self, response: requests.Response) -> bool:
         """Open the file the server names; return False when its part needs another request."""
@@ -284,7 +256,7 @@ class Fetch:
             if self._options.if_exists == "rename":
                 target = destination.free_name(target)
             elif self._keeps(target, response):
-                self._skipped = existing_file(target, self._options, self._tally.attempts)
+                self._skipped = existing.check(target, self._options, self._tally.attempts)
                 return False
         self.open_file(target)
         return not self._resumed_from
@@ -300,10 +272,13 @@ class Fetch:
             return True
         if choice == "update":
             modified = timestamp(response.headers.get("last-modified"))
-            return modified is not None and _stat(target).st_mtime >= modified
+            return modified is not None and existing.stat_of(target).st_mtime >= modified
         if choice == "error":
             raise destination.taken(target)
-        if choice is None and FileVersion.of(response, None).total != _stat(target).st_size:
+        if (
+            choice is None
+            and FileVersion.of(response, None).total != existing.stat_of(target).st_size
+        ):
             raise destination.taken(target)
         return False  # one of the same size may be the same file: they are compared at the end
 
@@ -320,11 +295,11 @@ class Fetch:
         )
         oldest = max(0, sink.size - OVERLAP) if isinstance(sink, FileObject) else 0
         start = step.start if step.is_range else None
-        existing = Existing(self._known, sink.size, oldest, start)
+        before = Existing(self._known, sink.size, oldest, start)
         if is_part:
-            admission = admit_rest(existing, found, content_range(response))
+            admission = admit_rest(before, found, content_range(response))
         else:
-            admission = admit_whole(existing, found)
+            admission = admit_whole(before, found)
         self._options.check_type(admission.version.content_type)
         self._options.check_total(admission.version.total)
         return admission
@@ -392,7 +367,7 @@ class Fetch:
             if admission.end is None or size < admission.end:
                 raise requests.exceptions.ChunkedEncodingError(message)
             self._overlap = min(OVERLAP, (admission.end - admission.offset) // 2)
-            raise _CappedError(message)
+            raise CappedError(message)
         if expected is not None and size != expected:
             raise WrongSizeError(TransferError(f"the file has {size} bytes, not {expected}"))
 
@@ -506,45 +481,6 @@ class Fetch:
         if self._options.mtime and modified is not None:
             with destination.translated(target):
                 os.utime(target, (modified, modified))
-
-
-class _Tally:
-    """Counts attempts, and those in a row that brought nothing new.
-
-    Attributes:
-        attempts: How many requests there were.
-        stalls: How many in a row brought no new byte: getting as far as before brings none.
-    """
-
-    def __init__(self, max_stalls: int) -> None:
-        self.attempts = 0
-        self.stalls = 0
-        self._max_stalls = max_stalls
-        self._best = self._restarts = self._mismatches = 0
-
-    def is_enough(self, cause: Exception, size: int) -> bool:
-        """Count a failed attempt; return whether it was the last.
-
-        Args:
-            cause: Why it failed.
-            size: Bytes that are there now.
-        """
-        if isinstance(cause, ChecksumError):
-            self._mismatches += 1
-            return self._mismatches > 1
-        if isinstance(cause, Restart):
-            self._restarts += 1
-            self._best = 0
-            self.stalls += 1
-            return self._restarts > max(1, self._max_stalls)
-        is_stall = size <= self._best or isinstance(cause, TooSlowError)
-        self._best = max(self._best, size)
-        self.stalls = self.stalls + 1 if is_stall else 0
-        return self.stalls > self._max_stalls
-
-
-def _cause_of(cause: Exception) -> BaseException | None:
-    return cause.__cause__ if isinstance(cause, ChecksumError) else cause
 
 
 def _has_end(response: requests.Response) -> bool:

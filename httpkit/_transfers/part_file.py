@@ -12,17 +12,17 @@ import os
 import pathlib
 import shutil
 import stat
-import threading
 import uuid
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from hashlib import blake2b
-from typing import Any, Self
+from typing import Self
 
 from httpkit._core.filenames import printable
-from httpkit._core.header_fields import is_value
 from httpkit._core.validators import FileVersion
 from httpkit._diagnostics.errors import TransferError
+from httpkit._transfers import sidecar
+from httpkit._transfers.bytes_file import DEFAULT_MODE, FLAGS, BytesFile
 from httpkit._transfers.destination import cannot_write, translated
 from httpkit._transfers.file_locks import (
     close_locked,
@@ -36,9 +36,6 @@ from httpkit._transfers.file_locks import (
 _LONGEST_NAME = 241
 # Characters of a whole path on Windows, unless it was set up for longer ones.
 _LONGEST_WINDOWS_PATH = 259 - 14
-# No link is followed: in a shared folder it could lead to somebody else's file.
-FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
-_DEFAULT_MODE = 0o666
 
 
 class PartFile:
@@ -53,12 +50,12 @@ class PartFile:
         self.is_private = is_private
         self._target = target
         self._lock = lock
-        self._sidecar = target.with_name(f"{stem}.part.json")
+        self._sidecar_path = target.with_name(f"{stem}.part.json")
         self.mode = _mode_of(target)
         self._is_replaced = False  # what was kept does not fit the server's file
         self._is_wrong = False  # what was kept has the wrong digest
         self._kept = BytesFile(
-            target.with_name(f"{stem}.part"), FLAGS, self.mode, _read_version(lock)
+            target.with_name(f"{stem}.part"), FLAGS, self.mode, sidecar.read(lock)
         )
         self._new: BytesFile | None = None
         self._current = self._kept
@@ -79,10 +76,10 @@ class PartFile:
             if lock is None:
                 stem = f"{target.name[:50]}.{uuid.uuid4().hex[:8]}"
                 private = target.with_name(f"{stem}.part.json")
-                lock = os.open(private, FLAGS | os.O_EXCL, _DEFAULT_MODE)
-            sidecar = target.with_name(f"{stem}.part.json")
+                lock = os.open(private, FLAGS | os.O_EXCL, DEFAULT_MODE)
+            sidecar_path = target.with_name(f"{stem}.part.json")
             is_removed = os.fstat(lock).st_size == 0
-            stack.callback(close_locked, lock, sidecar, is_removed=is_removed)
+            stack.callback(close_locked, lock, sidecar_path, is_removed=is_removed)
             part = cls(target, stem, lock, is_private=is_private)
             stack.pop_all()
             return part
@@ -217,8 +214,8 @@ class PartFile:
         for other in (self._kept, self._new):
             if other is not None and other is not current:
                 other.discard()
-        remove(self._new_sidecar)
-        close_locked(self._lock, self._sidecar, is_removed=True)
+        remove(self._new_sidecar_path)
+        close_locked(self._lock, self._sidecar_path, is_removed=True)
         self._lock = -1
         return True
 
@@ -244,19 +241,19 @@ class PartFile:
             with translated(self._kept.path):
                 self._kept.close() if is_kept else self._kept.discard()
         finally:
-            close_locked(lock, self._sidecar, is_removed=not is_kept)
+            close_locked(lock, self._sidecar_path, is_removed=not is_kept)
 
     def _close_replacement(self) -> None:
         new = self._new
         if new is None:
-            remove(self._new_sidecar)
+            remove(self._new_sidecar_path)
             return
         if self._is_worth_keeping(new) and (self._is_newer(new) or not self._kept.size):
             with translated(new.path):
                 new.close()
             return
         new.discard()
-        remove(self._new_sidecar)
+        remove(self._new_sidecar_path)
         self._new = None
 
     def _is_worth_keeping(self, one: "BytesFile") -> bool:
@@ -272,7 +269,7 @@ class PartFile:
         return is_other or self._is_replaced or new.size > self._kept.size
 
     @property
-    def _new_sidecar(self) -> pathlib.Path:
+    def _new_sidecar_path(self) -> pathlib.Path:
         return self._kept.path.with_name(f"{self._kept.path.name}.new.json")
 
     def _create_replacement(self) -> "BytesFile":
@@ -283,7 +280,7 @@ class PartFile:
     def _open_replacement(self) -> None:
         """Open what an earlier run left of a replacement, if a download can resume there."""
         try:
-            version = _parsed(self._new_sidecar.read_bytes())
+            version = sidecar.parse(self._new_sidecar_path.read_bytes())
         except OSError:
             return
         self._new = self._create_replacement()
@@ -293,111 +290,22 @@ class PartFile:
     def _save(self, version: FileVersion) -> None:
         text = json.dumps(asdict(version)).encode() + b"\n"
         if self._current is self._kept:
-            with translated(self._sidecar):
-                _overwrite(self._lock, text)
+            with translated(self._sidecar_path):
+                sidecar.overwrite(self._lock, text)
         else:
-            with translated(self._new_sidecar):
-                descriptor = os.open(self._new_sidecar, FLAGS, _DEFAULT_MODE)
+            with translated(self._new_sidecar_path):
+                descriptor = os.open(self._new_sidecar_path, FLAGS, DEFAULT_MODE)
                 try:
-                    _overwrite(descriptor, text)
+                    sidecar.overwrite(descriptor, text)
                 finally:
                     os.close(descriptor)
         self._current.version = version
 
 
-class BytesFile:
-    """One file of bytes, opened for appending.
-
-    Attributes:
-        path: Beside the final name, so that renaming it is atomic.
-        version: What its bytes belong to; None when that is not known.
-        descriptor: Of the open file; -1 when it is closed.
-    """
-
-    def __init__(
-        self, path: pathlib.Path, flags: int, mode: int | None, version: FileVersion | None
-    ) -> None:
-        self.path = path
-        self.version = version
-        wanted = _DEFAULT_MODE if mode is None else mode | stat.S_IRUSR | stat.S_IWUSR
-        self.descriptor = os.open(path, flags | os.O_APPEND, wanted)
-        self._final_size = 0
-        # Where there is no pread, one reads while the other does not write.
-        self._turn = threading.Lock()
-        if mode is not None:
-            self.set_mode(wanted & os.fstat(self.descriptor).st_mode)
-
-    @property
-    def size(self) -> int:
-        """How many bytes there are."""
-        return os.fstat(self.descriptor).st_size if self.descriptor >= 0 else self._final_size
-
-    def write(self, block: bytes) -> None:
-        """Append bytes."""
-        view = memoryview(block)
-        try:
-            with self._turn:
-                while view:
-                    view = view[os.write(self.descriptor, view) :]
-        except OSError as error:
-            raise cannot_write(self.path, error) from error
-
-    def read_at(self, offset: int, size: int) -> bytes:
-        """Return bytes from an offset."""
-        with translated(self.path):
-            if hasattr(os, "pread"):
-                return os.pread(self.descriptor, size, offset)
-            with self._turn:
-                os.lseek(self.descriptor, offset, os.SEEK_SET)
-                return os.read(self.descriptor, size)
-
-    def truncate(self) -> None:
-        """Drop all bytes."""
-        with translated(self.path):
-            os.ftruncate(self.descriptor, 0)
-
-    def set_mode(self, mode: int | None) -> None:
-        """Give the file the permissions of the one it replaces; Windows has none of this kind."""
-        if mode is not None and os.name == "posix":
-            os.fchmod(self.descriptor, mode & 0o777)
-
-    def check_unchanged(self) -> None:
-        """Refuse a file that another program put in the place of this one.
-
-        Raises:
-            TransferError: There is another one, or none.
-        """
-        if not is_same_file(self.descriptor, self.path):
-            raise TransferError(
-                f"{printable(self.path)} was replaced by another program: call again"
-            )
-
-    def close(self) -> None:
-        """Close the file."""
-        if self.descriptor >= 0:
-            self._final_size = self.size
-            descriptor, self.descriptor = self.descriptor, -1
-            os.close(descriptor)
-
-    def discard(self) -> None:
-        """Close and remove the file, unless its path leads to another one by now."""
-        is_own = self.descriptor >= 0 and is_same_file(self.descriptor, self.path)
-        with suppress(OSError):
-            self.close()
-        self._final_size = 0
-        if is_own:
-            remove(self.path)
-
-    def remove(self) -> None:
-        """Remove the closed file."""
-        self._final_size = 0
-        remove(self.path)
-
-
 def _open_locked(path: pathlib.Path) -> int | None:
     """Open and lock a file; None when another process has it."""
     while True:
-        descriptor = retry_while_held(lambda: os.open(path, FLAGS, _DEFAULT_MODE))
+        descriptor = retry_while_held(lambda: os.open(path, FLAGS, DEFAULT_MODE))
         if not try_lock(descriptor):
             os.close(descriptor)
             return None
@@ -405,43 +313,6 @@ def _open_locked(path: pathlib.Path) -> int | None:
         if is_same_file(descriptor, path):
             return descriptor
         os.close(descriptor)
-
-
-def _overwrite(descriptor: int, text: bytes) -> None:
-    """Write a short file so that a killed process leaves the old text or the new one."""
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    os.write(descriptor, text)  # one line: what follows it is not read
-    os.ftruncate(descriptor, len(text))
-
-
-def _read_version(descriptor: int) -> FileVersion | None:
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    return _parsed(os.read(descriptor, 1 << 16))
-
-
-def _parsed(text: bytes) -> FileVersion | None:
-    """Return the version in a sidecar; None when it is damaged."""
-    try:
-        values: Any = json.loads(text.partition(b"\n")[0])
-        values["digests"] = tuple(map(tuple, values.get("digests", ())))
-        version = FileVersion(**values)
-    except (ValueError, TypeError, AttributeError, RecursionError):
-        return None
-    return version if _is_valid(version) else None
-
-
-def _is_valid(version: FileVersion) -> bool:
-    texts: tuple[Any, ...] = (
-        version.validator, version.etag, version.modified, version.content_type, version.source,
-        *(text for digest in version.digests for text in digest),
-    )  # fmt: skip
-    total: Any = version.total
-    return (
-        all(text is None or (isinstance(text, str) and is_value(text)) for text in texts)
-        and all(len(digest) == 3 for digest in version.digests)
-        and (total is None or (type(total) is int and total >= 0))
-        and isinstance(version.is_decoded, bool)  # pyright: ignore[reportUnnecessaryIsInstance]  # it was read from a file
-    )
 
 
 def _mode_of(target: pathlib.Path) -> int | None:

@@ -20,9 +20,10 @@ from httpkit._core.validators import FileVersion, content_range
 from httpkit._diagnostics.errors import HTTPKitError
 from httpkit._messages.response import arriving, translated_all
 from httpkit._policy import retry
+from httpkit._transfers.bytes_file import FLAGS, BytesFile
 from httpkit._transfers.destination import translated
 from httpkit._transfers.file_locks import remove
-from httpkit._transfers.part_file import FLAGS, BytesFile, PartFile
+from httpkit._transfers.part_file import PartFile
 from httpkit._transfers.sinks import OVERLAP
 from httpkit._transfers.speed_limits import RateLimiter, SpeedCheck, TooSlowError, block_size
 

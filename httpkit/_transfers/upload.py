@@ -1,4 +1,4 @@
-"""From a file to a request: of any size, in flat memory, and the same bytes each time."""
+"""From a file to a request: of any size, with flat memory, and the same bytes each time."""
 
 import mimetypes
 import os
@@ -59,7 +59,7 @@ _UNKNOWN_TYPE = "application/octet-stream"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UploadSettings:
-    """What a caller wants of an upload; `Session.upload` explains each."""
+    """The options of an upload; `Session.upload` explains each."""
 
     method: str | None = None
     field: str | None = None
@@ -82,7 +82,7 @@ class UploadSettings:
         check_speeds(None, self.max_rate)
         if self.resumable is not None and self.resumable not in PROTOCOLS:
             raise ConfigurationError(f"resumable={self.resumable!r} must be one of {PROTOCOLS}")
-        self._check_company()
+        self._check_combinations()
         if self.content_type is not None and not is_media_type(self.content_type):
             raise ConfigurationError(
                 f"content_type={self.content_type!r} is not a valid media type"
@@ -93,7 +93,7 @@ class UploadSettings:
             object.__setattr__(self, "filename", sendable(self.filename))
         check_progress(self.progress)
 
-    def _check_company(self) -> None:
+    def _check_combinations(self) -> None:
         """Refuse what would have no effect."""
         without = {
             "state=, chunk_size=": "resumable=",
@@ -114,7 +114,7 @@ class UploadSettings:
 
 
 def is_media_type(text: object) -> bool:
-    """Say whether a text may be sent as a Content-Type."""
+    """Return whether a text may be sent as a Content-Type."""
     is_one = isinstance(text, str) and _MEDIA_TYPE.fullmatch(text)
     return bool(is_one) and header_fields.is_value(cast("str", text))
 

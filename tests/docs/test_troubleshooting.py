@@ -1288,7 +1288,7 @@ INNER = {
     "UnsupportedModelError",  # becomes a ConfigurationError
     "UnresolvedModelError",  # likewise
     "MismatchError",  # why an answer is not of a model: the words after the colon
-    "_CappedError",  # why a download goes on: within "... bytes arrived in ..."
+    "CappedError",  # why a download goes on: within "... bytes arrived in ..."
     "NotImplementedError",
     "TimeoutError",  # becomes a "Read timed out"
     "NewConnectionError",
