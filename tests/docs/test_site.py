@@ -3,6 +3,8 @@
 import inspect
 import json
 import re
+import subprocess
+import sys
 import textwrap
 from pathlib import Path
 
@@ -208,3 +210,12 @@ def test_the_notebook_runs_and_shows_no_secret():
     assert shown.count("text/html") > 4  # the cards
     assert '"stderr"' not in shown
     assert "sandbox-token" not in shown
+
+
+@pytest.mark.parametrize("script", ["api", "layers"])
+def test_a_generated_page_is_up_to_date(script):
+    command = [sys.executable, str(DOCS / "_ext" / f"{script}.py"), "--check"]
+
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert ran.returncode == 0, f"run: python docs/_ext/{script}.py {ran.stderr}"
