@@ -97,7 +97,7 @@ def attempt(
     except BaseException as error:
         note.failed(error)
         raise
-    note.answered(response)
+    note.responded(response)
     return response
 
 

@@ -1,9 +1,9 @@
-"""What a forked child makes anew: locks, and what other threads were about to do.
+"""What a forked child replaces: locks, and the state that other threads left behind.
 
-Only the thread that forked is in the child. A lock that another one held stays held there for
-ever, and what another one waited for or was fetching never comes.
+Only the thread that forked exists in the child. A lock that another thread held is never released
+there, and what another thread was fetching never arrives.
 
-Rule: to renew takes no lock that an earlier thread may hold.
+Rule: `reset_after_fork` acquires no lock that an earlier thread may hold.
 """
 
 import os
@@ -13,9 +13,9 @@ from weakref import WeakSet
 
 
 class Resettable(Protocol):
-    """What threads share, and a forked child cannot use as it is."""
+    """An object that threads share, and that a forked child must reset."""
 
-    def renew(self) -> None:
+    def reset_after_fork(self) -> None:
         """Replace the locks, and forget what other threads were doing."""
         ...
 
@@ -23,20 +23,20 @@ class Resettable(Protocol):
 _watched: "WeakSet[Resettable]" = WeakSet()
 
 
-def call_after_fork(renew: Callable[[], object]) -> None:
+def call_after_fork(reset: Callable[[], object]) -> None:
     """Call a function in every child that is forked from now on."""
     if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
-        os.register_at_fork(after_in_child=renew)
+        os.register_at_fork(after_in_child=reset)
 
 
-def watch(thing: Resettable) -> None:
-    """Renew a thing in every child that is forked while it lives."""
-    _watched.add(thing)
+def watch(shared: Resettable) -> None:
+    """Reset an object in every child that is forked while it exists."""
+    _watched.add(shared)
 
 
 def _reset_all() -> None:
-    for thing in list(_watched):
-        thing.renew()
+    for shared in list(_watched):
+        shared.reset_after_fork()
 
 
 call_after_fork(_reset_all)

@@ -1,12 +1,11 @@
-"""What must not be read by people: names and values of credentials, and how to hide them.
+"""Masks credentials in everything that people read: URLs, headers, bodies, messages, errors.
 
-Rule: text in, text out. Names are judged first and values are masked last, both in the text as it
-was: a value that is masked never takes away the name by which another secret is known. Every
-output takes this one way, `_mask`.
+Rule: text in, text out. Names are judged first (see `disclosure`) and known values are masked
+last, both in the original text: a masked value never hides the name by which another secret is
+recognised. Every output goes through `_mask`.
 
-The one piece of state is what must be hidden: the bounded list of values that auth strategies
-hold, so that a token is masked wherever a server or a library repeats it, and the names that
-`secret_headers` adds.
+The only state is the values to mask: a bounded list of those that auth strategies hold, so that a
+token is masked wherever a server or a library repeats it, and those given to `add`.
 """
 
 from __future__ import annotations
@@ -192,10 +191,10 @@ def _is_json(text: str) -> bool:
 
 
 def _mask(text: str, named: Iterable[Slice]) -> str:
-    """Mask what names have told, and the remembered values: both as the text was before.
+    """Mask what names say is secret, and the remembered values, both in the original text.
 
     Args:
-        text: What is to be shown.
+        text: To be shown.
         named: The parts of it that names say are secret.
     """
     pieces: list[str] = []
@@ -313,7 +312,7 @@ def redact_json(text: str) -> str:
     except (ValueError, RecursionError):
         return redact_text(text)
     shown = redact_document(document)
-    if shown == document:  # as it was spelled; a key that is there twice hides what came first
+    if shown == document:  # unchanged; of a repeated key, JSON keeps the last
         return redact_text(text)
     return json.dumps(shown)
 
@@ -509,7 +508,7 @@ def _scrub_one(error: BaseException, urls: Mapping[str, str]) -> None:
     if isinstance(url := error.__dict__.get("url"), str):
         error.__dict__["url"] = redact_url(url)
     if type(error).__module__.startswith("urllib3"):
-        # Connections and answers: they hold locks and would keep the error from pickling.
+        # Connections and responses hold locks and would keep the error from pickling.
         error.__dict__.update(dict.fromkeys(_LIVE & error.__dict__.keys()))
 
 

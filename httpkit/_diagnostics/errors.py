@@ -47,7 +47,7 @@ class HTTPKitError(requests.RequestException):
 
     Attributes:
         attempts: How often the request was sent, 1 or more; 0 when it was not sent.
-        stop_reason: Why it was not sent again, in words; None when that was no question.
+        stop_reason: Why it was not retried, in words; None where it does not apply.
         next_url: The page of a list to go on with, for `Pages.resume`; None when it was not
             about a page.
         next_token: What names that page in any list, for `Pages.resume`.
@@ -79,7 +79,7 @@ class ConfigurationError(HTTPKitError, ValueError):
 
 
 class StatusError(HTTPKitError, requests.HTTPError):
-    """The server answered with an error status.
+    """The server responded with an error status.
 
     Attributes:
         status_code: The status, 400 or more.
@@ -88,7 +88,7 @@ class StatusError(HTTPKitError, requests.HTTPError):
         request_id: The server's name for this request, for its support; None when not sent.
         retry_after: Seconds the server asks to wait, by Retry-After or, with a 403 or 429, until
             a spent rate limit is full again; None when it does not.
-        response: The answer itself.
+        response: The response itself.
     """
 
     response: requests.Response  # pyright: ignore[reportIncompatibleVariableOverride]  # there is one
@@ -172,7 +172,7 @@ class InternalServerError(ServerError):
 
 
 class BadGatewayError(ServerError):
-    """502: a gateway got no valid answer."""
+    """502: a gateway got no valid response."""
 
 
 class ServiceUnavailableError(ServerError):
@@ -180,7 +180,7 @@ class ServiceUnavailableError(ServerError):
 
 
 class GatewayTimeoutError(ServerError):
-    """504: a gateway got no answer in time."""
+    """504: a gateway got no response in time."""
 
 
 STATUS_ERRORS: Mapping[int, type[StatusError]] = {
@@ -325,7 +325,7 @@ class TokenError(HTTPKitError):
         error: The server's code (RFC 6749 section 5.2), such as "invalid_client" or, for a
             refresh token that is used up, "invalid_grant"; None when it gave none.
         error_description: The server's own words, redacted and capped; None without.
-        status_code: The status of its answer.
+        status_code: The status of its response.
         retry_after: Seconds it asks to wait; None when it does not.
     """
 
@@ -359,8 +359,8 @@ def from_response(response: requests.Response, kind: type[E_]) -> E_:
     """Describe an error response as an error of this kind; it is not raised here."""
     remember_credentials(response.request)
     detail, problem = error_reasons.read(response)
-    told, failure = error_reasons.ask(response)
-    detail = told or detail
+    own, failure = error_reasons.ask(response)
+    detail = own or detail
     error = build(kind, "", response)
     if error is None:
         raise TypeError(f"{kind.__name__} must take one argument, the message")

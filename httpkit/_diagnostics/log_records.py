@@ -1,4 +1,4 @@
-"""What a log says of a request: one record for each attempt, and one for all that comes between.
+"""Log records of a request: one for each attempt, and one for each event in between.
 
     httpkit             has a NullHandler: who wants nothing sees nothing
       httpkit.requests  DEBUG    each attempt, each redirect
@@ -69,8 +69,8 @@ class Note:
         self._request, self._number = request, number
         self._started = CLOCK.monotonic()
 
-    def answered(self, response: requests.Response) -> None:
-        """Log an attempt that was answered."""
+    def responded(self, response: requests.Response) -> None:
+        """Log an attempt that got a response."""
         body = upstream.content_of(response)
         self._end(str(response.status_code), response.status_code, body, None)
 
@@ -100,7 +100,7 @@ def noting(send: Callable[..., requests.Response]) -> Callable[..., requests.Res
         except BaseException as error:
             note.failed(error)
             raise
-        note.answered((response.history or [response])[0])
+        note.responded((response.history or [response])[0])
         return response
 
     return noted
@@ -108,10 +108,10 @@ def noting(send: Callable[..., requests.Response]) -> Callable[..., requests.Res
 
 def _named(failure: BaseException) -> str:
     """Name a failure, and say what is at the bottom of it: what lies above repeats that."""
-    said = [str(failure)]
+    texts = [str(failure)]
     if not isinstance(failure, HTTPKitError):
-        said += map(str, _below(failure))
-    words = next(filter(None, reversed(said)), None)
+        texts += map(str, _below(failure))
+    words = next(filter(None, reversed(texts)), None)
     kind = type(failure).__name__
     return kind if words is None else f"{kind}: {_capped(words)}"
 
@@ -160,7 +160,7 @@ def retry(
     wait: float,
     longest: float,
 ) -> None:
-    """Log that a request is sent again.
+    """Log that a request is retried.
 
     Args:
         request: What is sent.
@@ -184,7 +184,7 @@ def retry(
 
 
 def stop(request: requests.PreparedRequest, *, attempt: int, reason: str) -> None:
-    """Log why a request is not sent again."""
+    """Log why a request is not retried."""
     if RETRIES.isEnabledFor(logging.DEBUG):
         _write(
             RETRIES, logging.DEBUG, "%s %s: not again after attempt %d: %s",
@@ -212,7 +212,7 @@ def renewed(request: requests.PreparedRequest) -> None:
 
 
 def token(request: requests.PreparedRequest, *, expires_in: float | None) -> None:
-    """Log that a token was fetched, and the seconds that it serves; None where nobody said."""
+    """Log that a token was fetched, and its lifetime in seconds; None where it is unknown."""
     if AUTH.isEnabledFor(logging.INFO):
         life = "" if expires_in is None else f", which serves {expires_in:g} s"
         _write(
@@ -227,7 +227,7 @@ def resume(what: str, url: str, *, done: int, wait: float, cause: BaseException 
     Args:
         what: A download or an upload.
         url: Where the file is.
-        done: Bytes that need not be sent again.
+        done: Bytes that are kept.
         wait: Seconds until it goes on.
         cause: What broke it off; None: an earlier call did.
     """

@@ -252,7 +252,7 @@ class _GrantAuth(_CachedTokenAuth):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class _ResponseHook:
-    """A response hook for plain requests that tells a strategy of its token's reception.
+    """A response hook for plain requests that notifies a strategy of a 401.
 
     A pickled response holds its request with its hooks: the strategy stays behind.
     """
@@ -273,9 +273,9 @@ class _ResponseHook:
 class ClientCredentialsAuth(_GrantAuth):
     """A service's own access to an API (RFC 6749 section 4.4), as a bearer token.
 
-    The token is asked for by the first request, by one thread while others wait, and serves
-    all that share this object. It is replaced `min(leeway, expires_in / 2)` seconds before its
-    end, and once when the API answers 401, if the request can be sent again.
+    The first request fetches the token, in one thread while others wait, and all that share this
+    object use it. It is replaced `min(leeway, expires_in / 2)` seconds before its
+    end, and once when the API responds with 401, if the request can be sent again.
 
     Args:
         token_url: The token endpoint: https, or http on this machine.
@@ -321,7 +321,8 @@ class ClientCredentialsAuth(_GrantAuth):
         return cls(token_url, who, auth.secret_from_env(client_secret), **options)
 
     def __repr__(self) -> str:
-        return f"ClientCredentialsAuth({_shown_client(self)}, {auth.shown(self.client_secret)})"
+        secret = auth.describe_secret(self.client_secret)
+        return f"ClientCredentialsAuth({_shown_client(self)}, {secret})"
 
     def _fetch(
         self, token_transport: TokenTransport | None, within: float
@@ -396,7 +397,9 @@ class RefreshTokenAuth(_GrantAuth):
         return cls(token_url, who, auth.secret_from_env(refresh_token), secret, **options)
 
     def __repr__(self) -> str:
-        return f"RefreshTokenAuth({_shown_client(self)}, {auth.shown(self.refresh_token)})"
+        return (
+            f"RefreshTokenAuth({_shown_client(self)}, {auth.describe_secret(self.refresh_token)})"
+        )
 
     def _fetch(
         self, token_transport: TokenTransport | None, within: float
@@ -488,7 +491,7 @@ def _request_token(
 
 
 def _forget_requests(error: BaseException) -> None:
-    """Take requests and answers off an error and what it came from: they hold the secret."""
+    """Take requests and responses off an error and what it came from: they hold the secret."""
     for cause in causes(error):
         if isinstance(cause, requests.RequestException):
             cause.request = cause.response = None

@@ -69,8 +69,8 @@ class TokenSet:
         return cls(**_members(response))
 
     def __repr__(self) -> str:
-        life = "" if self.expires_in is None else f", expires_in={self.expires_in:g}"
-        return f"TokenSet({redaction.MASK}{life})"
+        lifetime = "" if self.expires_in is None else f", expires_in={self.expires_in:g}"
+        return f"TokenSet({redaction.MASK}{lifetime})"
 
 
 def check(tokens: object) -> TokenSet:
@@ -162,7 +162,7 @@ def seconds(value: object) -> float | None:
 
 
 def _refusal(response: Response, document: Mapping[str, Any] | None) -> TokenError:
-    """Describe an answer that is an error, or is no token response at all."""
+    """Describe a response that is an error, or no token response at all."""
     status = response.status_code
     if status < 300 and document is None:
         kind = response.headers.get("content-type", "no content type").partition(";")[0]
@@ -175,8 +175,8 @@ def _refusal(response: Response, document: Mapping[str, Any] | None) -> TokenErr
     error = _error(response, f": {words}" if words else "")
     if isinstance(code, str) and _ERROR_CODE.fullmatch(code):
         error.error = redaction.redact_text(code)
-        told = f": {words}" if words and words != code else ""
-        error.args = _error(response, f" {error.error}{told}").args
+        detail = f": {words}" if words and words != code else ""
+        error.args = _error(response, f" {error.error}{detail}").args
     if document is not None and document.get("error_description"):
         error.error_description = words
     return error
@@ -206,7 +206,7 @@ class _Kept:
     Attributes:
         value: The access token.
         renew_at: From when on it is replaced, on the monotonic clock, if that succeeds.
-        ends_at: When it stops to serve; infinity when the server did not say.
+        ends_at: When it expires; infinity when the server did not say.
         rests_until: Until when a rejection does not count, unless it was accepted before.
     """
 
@@ -246,27 +246,27 @@ class TokenCache:
         self._kept: _Kept | None = None
         self.latest: TokenSet | None = None
         self._was_rejected = False
-        self.renew()
+        self.reset_after_fork()
         forks.watch(self)
 
-    def renew(self) -> None:
+    def reset_after_fork(self) -> None:
         """Forget what other threads hold; in a forked child they do not exist."""
         self._lock = threading.Lock()
-        self._flight: _Fetch | None = None
+        self._running: _Fetch | None = None
 
     def token(
         self,
         fetch: Fetch,
-        tell: Callable[[TokenSet], object] | None = None,
+        notify: Callable[[TokenSet], object] | None = None,
         *,
         leeway: float,
         deadline: Deadline,
     ) -> str:
-        """Return the token, fetched if there is none that serves.
+        """Return the token; fetch one if there is none that is valid.
 
         Args:
             fetch: Called by one thread at a time, without a lock held.
-            tell: Called with new tokens before any thread uses them; None calls nothing.
+            notify: Called with new tokens before any thread uses them; None calls nothing.
             leeway: Seconds before its end at which a token is replaced; at most half its life.
             deadline: Of the call that needs the token.
 
@@ -278,20 +278,20 @@ class TokenCache:
             kept = self._kept
             if kept is not None and CLOCK.monotonic() < kept.renew_at:
                 return kept.value
-            serves = kept is not None and CLOCK.monotonic() < kept.ends_at
+            is_valid = kept is not None and CLOCK.monotonic() < kept.ends_at
             # A token that is replaced early must not cost the call its whole deadline.
-            mine = _Fetch(deadline.remaining() / (2 if serves else 1))
+            mine = _Fetch(deadline.remaining() / (2 if is_valid else 1))
             try:
-                flight = self._join(mine)
-                if flight is mine:
-                    return self._lead(mine, fetch, tell, leeway)
+                running = self._join(mine)
+                if running is mine:
+                    return self._run(mine, fetch, notify, leeway)
             finally:
                 self._finish(mine)
-            if flight is None:
+            if running is None:
                 continue
-            if kept is not None and serves:
+            if kept is not None and is_valid:
                 return kept.value  # another thread is about to replace it
-            if (token := _awaited(flight, deadline)) is not None:
+            if (token := _awaited(running, deadline)) is not None:
                 return token
 
     def reject(self, value: str) -> None:
@@ -309,45 +309,45 @@ class TokenCache:
                 self._kept = replace(kept, rests_until=-math.inf)
 
     def _join(self, mine: _Fetch) -> _Fetch | None:
-        """Return the flight to be on; None when a token has come in between."""
+        """Return the fetch to wait for; None when a token has arrived in between."""
         with self._lock:
             if self._kept is not None and CLOCK.monotonic() < self._kept.renew_at:
                 return None
-            if self._flight is None:
-                self._flight = mine
-            return self._flight
+            if self._running is None:
+                self._running = mine
+            return self._running
 
-    def _finish(self, flight: _Fetch) -> None:
+    def _finish(self, running: _Fetch) -> None:
         with self._lock:
-            if self._flight is flight:
-                self._flight = None
-        flight.done.set()
+            if self._running is running:
+                self._running = None
+        running.done.set()
 
-    def _lead(
+    def _run(
         self,
-        flight: _Fetch,
+        running: _Fetch,
         fetch: Fetch,
-        tell: Callable[[TokenSet], object] | None,
+        notify: Callable[[TokenSet], object] | None,
         leeway: float,
     ) -> str:
         try:
-            tokens, age = fetch(min(flight.time_left, LONGEST_FETCH))
+            tokens, age = fetch(min(running.time_left, LONGEST_FETCH))
         except Exception as error:
             if (kept := self._postponed()) is not None:
                 return kept.value
             if not isinstance(error, requests.RequestException):
                 raise
             # Others may have more time than a short deadline of this call.
-            is_short = flight.time_left < LONGEST_FETCH
+            is_short = running.time_left < LONGEST_FETCH
             is_own = is_short and isinstance(error, DeadlineExceededError)
-            flight.error = None if is_own else _again(error)  # before others write on it
+            running.error = None if is_own else _again(error)  # before others write on it
             raise
         try:
-            if tell is not None:
-                tell(tokens)
+            if notify is not None:
+                notify(tokens)
         finally:  # the server has replaced the old ones in any case
-            flight.token = self._keep(tokens, age, leeway)
-        return flight.token
+            running.token = self._keep(tokens, age, leeway)
+        return running.token
 
     def _postponed(self) -> _Kept | None:
         """Keep a token that could not be replaced early for half of what is left of it."""
@@ -359,14 +359,14 @@ class TokenCache:
             return kept
 
     def _keep(self, tokens: TokenSet, age: float, leeway: float) -> str:
-        life = seconds(tokens.expires_in) or math.inf
+        lifetime = seconds(tokens.expires_in) or math.inf
         now = CLOCK.monotonic()
-        ends_at = now - age + life
+        ends_at = now - age + lifetime
         with self._lock:
             self.latest = tokens
             self._kept = _Kept(
                 value=tokens.access_token,
-                renew_at=ends_at - min(leeway, life / 2),
+                renew_at=ends_at - min(leeway, lifetime / 2),
                 ends_at=ends_at,
                 rests_until=now + _REST if self._was_rejected else -math.inf,
             )
@@ -374,18 +374,18 @@ class TokenCache:
         return tokens.access_token
 
 
-def _awaited(flight: _Fetch, deadline: Deadline) -> str | None:
+def _awaited(running: _Fetch, deadline: Deadline) -> str | None:
     """Return what another thread fetched; None when this one must see for itself."""
-    if flight.leader == threading.get_ident() and not flight.done.is_set():
+    if running.leader == threading.get_ident() and not running.done.is_set():
         raise ConfigurationError(
             "on_refresh made a request that needs the token it is being told of"
         )
     remaining = max(0.0, deadline.remaining())
-    if not waits.event(flight.done, min(remaining, threading.TIMEOUT_MAX)):
+    if not waits.event(running.done, min(remaining, threading.TIMEOUT_MAX)):
         raise DeadlineExceededError("the deadline passed while another thread asked for a token")
-    if flight.error is not None:
-        raise _again(flight.error)
-    return flight.token
+    if running.error is not None:
+        raise _again(running.error)
+    return running.token
 
 
 def _again(error: requests.RequestException) -> requests.RequestException:

@@ -1,4 +1,4 @@
-"""Who is calling: strategies that sign a request.
+"""Authentication: strategies that sign a request.
 
 Every strategy is a `requests.auth.AuthBase`, so it works with plain requests too. It is
 frozen, compares by value, and shows no secret in its repr. Signing twice is the same as
@@ -118,8 +118,8 @@ def _matching(pattern: re.Pattern[str], value: str, what: str) -> str:
     return value
 
 
-def shown(secret: Secret) -> str:
-    """Return what a repr says of a secret: where it comes from, never what it is."""
+def describe_secret(secret: Secret) -> str:
+    """Return a secret for a repr: where it comes from, never its value."""
     if isinstance(secret, EnvironmentSecret):
         return f"${secret.variable}"
     return "<callable>" if callable(secret) else redaction.MASK
@@ -139,14 +139,14 @@ class Strategy(AuthBase):
         return False
 
     def reject(self, request: requests.PreparedRequest) -> None:
-        """Note that the server answered 401 to a request signed here.
+        """Note that the server responded with 401 to a request signed here.
 
         A strategy that keeps a token forgets it, if it is still the one of that request: the
         next signature asks for another.
         """
 
     def accept(self, request: requests.PreparedRequest) -> None:
-        """Note that a request that was signed again after a 401 was not answered 401."""
+        """Note that a request signed again after a 401 got another status."""
 
     def __and__(self, other: object) -> CombinedAuth:
         """Apply both: `BearerAuth(token) & APIKeyAuth(key)`."""
@@ -184,7 +184,6 @@ def _in_base64(user: str, password: str, encoding: str = "utf-8") -> str:
     return b64encode(f"{user}:{password}".encode(encoding)).decode("ascii")
 
 
-@public
 @dataclass(frozen=True, repr=False)
 class CombinedAuth(Strategy):
     """Several strategies, applied in order; made by `a & b`."""
@@ -209,13 +208,13 @@ class CombinedAuth(Strategy):
         return r
 
     def reject(self, request: requests.PreparedRequest) -> None:
-        """Tell each of httpkit's strategies of a 401."""
+        """Notify each of httpkit's strategies of a 401."""
         for part in self.parts:
             if isinstance(part, Strategy):
                 part.reject(request)
 
     def accept(self, request: requests.PreparedRequest) -> None:
-        """Tell each of httpkit's strategies that another signature has helped."""
+        """Notify each of httpkit's strategies that another signature was accepted."""
         for part in self.parts:
             if isinstance(part, Strategy):
                 part.accept(request)
@@ -306,8 +305,8 @@ class BasicAuth(Strategy):
     def __repr__(self) -> str:
         # Where there is no password, the user name is the key.
         is_named = self.password and not callable(self.user)
-        user = repr(self.user) if is_named else shown(self.user)
-        return f"BasicAuth({user}, {shown(self.password)})"
+        user = repr(self.user) if is_named else describe_secret(self.user)
+        return f"BasicAuth({user}, {describe_secret(self.password)})"
 
 
 def _check_basic_user(user: object) -> None:
@@ -334,7 +333,7 @@ class BearerAuth(Strategy):
 
     def __post_init__(self) -> None:
         if not callable(self.token):
-            _matching(_TOKEN, text_of(self.token, "the token"), "the token")
+            self._value()
 
     @classmethod
     def from_env(cls, variable: str) -> Self:
@@ -352,12 +351,17 @@ class BearerAuth(Strategy):
 
     def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
         """Sign the request in place and return it."""
-        token = _matching(_TOKEN, text_of(self.token, "the token"), "the token")
-        r.headers["Authorization"] = f"Bearer {token}"
+        r.headers["Authorization"] = f"Bearer {self._value()}"
         return r
 
+    def _value(self) -> str:
+        token = text_of(self.token, "the token")
+        if token[:7].lower() == "bearer ":
+            raise ConfigurationError('the token must not begin with "Bearer": BearerAuth adds it')
+        return _matching(_TOKEN, token, "the token")
+
     def __repr__(self) -> str:
-        return f"BearerAuth({shown(self.token)})"
+        return f"BearerAuth({describe_secret(self.token)})"
 
 
 Where: TypeAlias = Literal["header", "query", "cookie"]
@@ -415,7 +419,7 @@ class APIKeyAuth(Strategy):
         return _matching(pattern, value, "the API key") if pattern else value
 
     def __repr__(self) -> str:
-        return f"APIKeyAuth({shown(self.key)}, {self.name!r}, {self.where!r})"
+        return f"APIKeyAuth({describe_secret(self.key)}, {self.name!r}, {self.where!r})"
 
 
 def _sign_header(request: requests.PreparedRequest, name: str, value: str) -> None:

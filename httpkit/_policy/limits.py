@@ -36,7 +36,7 @@ class _Shared:
         self._lock = Lock()
         forks.watch(self)
 
-    def renew(self) -> None:
+    def reset_after_fork(self) -> None:
         """Replace the lock: a thread that is not here any more may have held it at the fork."""
         self._lock = Lock()
 
@@ -207,9 +207,9 @@ class RateLimiter(_Shared):
                 lane = self._buckets[host] = self._new_bucket(host)
             return lane.book(now, longest)
 
-    def renew(self) -> None:
+    def reset_after_fork(self) -> None:
         """Replace the lock, and the places, which have locks of their own."""
-        super().renew()
+        super().reset_after_fork()
         self._buckets = {}
 
     def _forget_idle(self, now: float) -> None:

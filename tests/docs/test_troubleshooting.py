@@ -1102,6 +1102,9 @@ REFUSED = {
         lambda w: w.get("echo", auth=httpkit.BasicAuth("a:b", "s3cret-of-mine"))
     ),
     "user and password are both empty": lambda w: w.get("echo", auth=httpkit.BasicAuth("", "")),
+    'the token must not begin with "Bearer": BearerAuth adds it': (
+        lambda _: httpkit.BearerAuth("Bearer abc123")
+    ),
     "where=… is none of …": lambda _: httpkit.APIKeyAuth("key-of-mine", where="body"),
     "token_url=…": lambda _: httpkit.ClientCredentialsAuth("http://a.example/", "me", "s3cret"),
     "client_auth=… must be 'basic' or 'post'": lambda w: client(w, client_auth="header"),

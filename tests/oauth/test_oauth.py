@@ -384,7 +384,7 @@ with Sandbox() as sandbox:
     auth = httpkit.ClientCredentialsAuth(
         sandbox.url + "/token", sandbox.client_id, sandbox.client_secret)
     auth._cache._lock.acquire()  # as another thread may hold it
-    auth._cache._flight = object()
+    auth._cache._running = object()
     child = os.fork()
     if not child:
         with httpkit.Session(sandbox.url + "/bearer", auth=auth, deadline=5) as api:

@@ -157,6 +157,19 @@ def test_a_public_class_belongs_to_the_public_module(kind):
     assert getattr(httpkit, kind.__name__) is kind
 
 
+def test_a_class_that_says_it_is_public_is_found_there():
+    named = {
+        held.__name__
+        for name, module in list(sys.modules.items())
+        if name.startswith("httpkit.")
+        for held in vars(module).values()
+        if inspect.isclass(held) and held.__module__ == "httpkit"
+    }
+
+    assert named
+    assert named <= set(httpkit.__all__)
+
+
 # ---- annotations
 
 HINTS = """

@@ -617,6 +617,19 @@ def test_a_pickled_session_still_signs(sandbox):
         assert woken.get("bearer").status_code == 200
 
 
+@pytest.mark.parametrize("token", ["Bearer abc123", "bearer abc123", " BEARER  abc123 "])
+@pytest.mark.parametrize("is_callable", [False, True], ids=["text", "callable"])
+def test_a_token_that_begins_with_its_scheme_is_refused_with_what_to_do(token, is_callable):
+    def sign():
+        auth = httpkit.BearerAuth((lambda: token) if is_callable else token)
+        auth(requests.Request("GET", "https://api.test/").prepare())
+
+    with pytest.raises(httpkit.ConfigurationError, match="BearerAuth adds it") as caught:
+        sign()
+
+    assert "abc123" not in str(caught.value)
+
+
 # What cannot be sent
 
 
