@@ -786,9 +786,6 @@ LISTS = {
     ),
     "json= has … where the pager puts …": lambda w: w.api().paginate("x", CURSOR, json=[1]),
     "into=… must be one of …": lambda _: httpkit.CursorPages("next", into="body"),
-    "params=…: a mapping cannot be in a query": lambda w: w.api().paginate(
-        "x", params={"filter": {"a": 1}}
-    ),
     "decode=… must be a callable": lambda w: w.api().paginate("x", decode="csv"),
     "paginate_graphql() takes a query, not a mutation": (
         lambda w: w.api().paginate_graphql("mutation { a(after: $after) }", at="a")
