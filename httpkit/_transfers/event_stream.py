@@ -10,6 +10,7 @@ from typing import Self
 import requests
 
 from httpkit._core.clock import CLOCK
+from httpkit._core.public import public
 from httpkit._core.server_sent_events import Event, StreamState
 from httpkit._diagnostics import errors, log_records
 from httpkit._diagnostics.errors import TransferError
@@ -21,6 +22,7 @@ _RETRY = 3.0
 _NO_CONTENT = 204
 
 
+@public
 class EventStream(Iterator[Event]):
     """The events of a URL; it reconnects, and can be left at any time.
 
