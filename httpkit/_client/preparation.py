@@ -67,7 +67,9 @@ def prepare(request: requests.Request, owner: Owner, asked: Call) -> PreparedReq
     home, place = allowed_origins(owner, url), urls.origin(url)
     is_same_origin = place in home
     fields = fields_of(owner.headers)
-    signer = _signer(request, owner, url, place, fields=fields if is_same_origin else None)
+    signer, asks_netrc = _signer(
+        request, owner, url, place, fields=fields if is_same_origin else None
+    )
     hooks = _merge_hooks(request.hooks, owner.hooks)
     is_withheld = not is_same_origin and _holds_credentials(owner, fields)
     credentials = Credentials(
@@ -78,6 +80,7 @@ def prepare(request: requests.Request, owner: Owner, asked: Call) -> PreparedReq
         is_signed=True,
         refreshable=None if signer is NO_AUTH else refreshable(signer),
         token_transport=owner,
+        netrc=_netrc if asks_netrc else None,
         withheld=_why_credentials_withheld(url) if is_withheld else None,
     )
     own_hooks = as_hooks(hooks.get("response")) if hooks else ()
@@ -95,7 +98,7 @@ def prepare(request: requests.Request, owner: Owner, asked: Call) -> PreparedReq
     headers = settings.merge_headers(sent, request.headers)
     headers.check(check_headers)
     prepared.headers = headers
-    if (jar := _cookies(request, owner, is_same_origin=is_same_origin)) is not None:
+    if (jar := _cookies(request, owner, place, is_same_origin=is_same_origin)) is not None:
         prepared.prepare_cookies(jar)
     data = settings.format_data(request.data) if request.data else request.data
     prepared.prepare_body(data, request.files, request.json)
@@ -169,8 +172,10 @@ def _signer(
     place: Origin,
     *,
     fields: Mapping[str, Any] | None,
-) -> Signer:
-    """Return what signs the request; NO_AUTH rather than None, for which requests looks around.
+) -> tuple[Signer, bool]:
+    """Return what signs the request, and whether netrc was asked for it.
+
+    NO_AUTH stands for nothing: for None requests would look around.
 
     Args:
         request: Its own auth comes first.
@@ -181,15 +186,21 @@ def _signer(
     """
     given = owner.auth if request.auth is None and fields is not None else request.auth
     if given:
-        return as_signer(given)
+        return as_signer(given), False
     if fields is not None and "Authorization" in fields:
-        return NO_AUTH
+        return NO_AUTH, False
     if request.headers and any(map(_is_authorization, request.headers)):
-        return NO_AUTH
+        return NO_AUTH, False
     if "@" in url and (user_and_password := upstream.user_and_password(url)):
-        return as_signer(user_and_password)
+        return as_signer(user_and_password), False
     ambient = environment.password(url) if owner.trust_env and _is_private(place) else None
-    return as_signer(ambient) if ambient else NO_AUTH
+    # Where the session's auth was withheld, netrc has no say in what follows.
+    return as_signer(ambient) if ambient else NO_AUTH, owner.trust_env and not owner.auth
+
+
+def _netrc(url: str) -> tuple[str, str] | None:
+    """Return the login that netrc has for a URL's host, if nobody can read it on the way."""
+    return environment.password(url) if is_private(url) else None
 
 
 def _is_authorization(name: object) -> bool:
@@ -198,11 +209,13 @@ def _is_authorization(name: object) -> bool:
 
 
 def _cookies(
-    request: requests.Request, owner: Owner, *, is_same_origin: bool
+    request: requests.Request, owner: Owner, place: Origin, *, is_same_origin: bool
 ) -> RequestsCookieJar | None:
-    held = owner.cookies if is_same_origin else None
-    if is_same_origin and type(held) is not header_fields.Jar:
+    held = owner.cookies
+    if type(held) is not header_fields.Jar:
         held = as_jar(held)
+    if not is_same_origin:
+        held = _set_by(held, place)
     if not request.cookies and (held is None or not _holds_any(held)):
         return None
     jar = RequestsCookieJar()
@@ -211,6 +224,16 @@ def _cookies(
     if (own := _own_cookies(request)) is not None:
         upstream.merge_cookies(jar, own)
     return jar
+
+
+def _set_by(jar: CookieJar, place: Origin) -> RequestsCookieJar | None:
+    """Return the cookies that an origin set itself, which it may have back; None for none."""
+    theirs = header_fields.Jar()
+    for cookie in jar:
+        source = header_fields.set_by(cookie)
+        if source is not None and urls.origin(source) == place:
+            theirs.set_cookie(cookie)
+    return theirs if _holds_any(theirs) else None
 
 
 def _holds_any(jar: CookieJar) -> bool:

@@ -194,6 +194,15 @@ def drop_ignored_cookies(fields: HTTPMessage) -> None:
             fields["Set-Cookie"] = field
 
 
+# The attribute of a cookie that holds the URL whose response set it.
+_SET_BY = "httpkit-set-by"
+
+
+def set_by(cookie: Cookie) -> str | None:
+    """Return the URL whose response set a cookie; None for one of a caller's."""
+    return cookie.get_nonstandard_attr(_SET_BY)
+
+
 class Jar(RequestsCookieJar):
     """Cookies whose repr shows names, not values; otherwise requests' own class.
 
@@ -221,6 +230,14 @@ class Jar(RequestsCookieJar):
         drop_ignored_cookies(fields)
         super().extract_cookies(upstream.CookieFields(fields), request)  # type: ignore[arg-type]  # it reads `info` alone
         self._evict()
+
+    def make_cookies(self, response: Any, request: Any) -> Any:
+        """Return the cookies of a response, which know from which URL they came."""
+        cookies = super().make_cookies(response, request)
+        if self.is_strict:
+            for cookie in cookies:
+                cookie.set_nonstandard_attr(_SET_BY, request.get_full_url().partition("?")[0])
+        return cookies
 
     def _evict(self) -> None:
         """Forget the first cookies of a domain that has too many."""

@@ -281,7 +281,7 @@ def resolve(here: str, reference: str) -> str:
     base = urlunsplit(page._replace(netloc=page.netloc.rpartition("@")[2]))
     try:
         given = urlsplit(reference.strip())
-        target = urljoin(base, reference.strip())
+        target = _with_ascii_host(urljoin(base, reference.strip()))
         parts = urlsplit(target)
         _ = parts.port  # raises for what is no port
         scheme, host, _ = origin(target)
@@ -294,6 +294,17 @@ def resolve(here: str, reference: str) -> str:
     if "@" in parts.netloc:
         raise InvalidURL("holds a user name or password")
     return target
+
+
+def _with_ascii_host(url: str) -> str:
+    """Return a URL with its host as DNS has it (RFC 5891), which requests would percent-encode."""
+    parts = urlsplit(url)
+    userinfo, at, place = parts.netloc.rpartition("@")
+    host, colon, port = place.partition(":")
+    if unquote(host).isascii():  # as nearly always
+        return url
+    encoded = origin(f"https://{unquote(host)}/")[1]
+    return urlunsplit(parts._replace(netloc=f"{userinfo}{at}{encoded}{colon}{port}"))
 
 
 def query_of(url: str) -> list[tuple[str, str]]:

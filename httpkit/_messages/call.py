@@ -46,6 +46,8 @@ class Credentials(NamedTuple):
             another signature would be the same.
         token_transport: The session whose adapters, proxies and certificates a strategy's own
             requests use, such as one for a token; None when there is none.
+        netrc: Returns the login that netrc has for a URL's host, to be asked at each redirect to
+            another one; None where an auth was given, or the environment is not trusted.
         withheld: Why credentials were not sent, for the message of an error; None when they
             were.
     """
@@ -57,6 +59,7 @@ class Credentials(NamedTuple):
     is_signed: bool = False
     refreshable: Refreshable | None = None
     token_transport: TokenTransport | None = None
+    netrc: Callable[[str], tuple[str, str] | None] | None = None
     withheld: str | None = None
 
     def __repr__(self) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
 import requests
+from requests.auth import HTTPDigestAuth
 from requests.cookies import RequestsCookieJar
 from requests.exceptions import InvalidURL
 
@@ -17,6 +18,7 @@ from httpkit._core import header_fields, upstream, urls
 from httpkit._diagnostics import errors
 from httpkit._messages.call import Call, call_of
 from httpkit._messages.request import Body, PreparedRequest
+from httpkit._policy.auth import as_signer
 
 # RFC 9110 sections 15.4.2 to 15.4.4: only POST becomes GET on 301 and 302; 303 asks for GET.
 _TO_GET = {301: frozenset({"POST"}), 302: frozenset({"POST"})}
@@ -74,9 +76,10 @@ def follow(
     _rebuild_body(onward, response, call, is_same=onward.method == request.method, stays=goes_home)
     may_sign = _rebuild_auth(onward, response, session, goes_home=goes_home)
     if not goes_home:
-        call = _leave(onward, call, may_sign=may_sign)
+        call = _with_netrc(_leave(onward, call, may_sign=may_sign), onward, response)
     elif not may_sign:
         call = call._replace(credentials=call.credentials._replace(sign=None))
+    _answer_digest(onward)
     jar = _cookies(onward, response, call, session.cookies)
     onward.headers.pop("Cookie", None)
     onward.prepare_cookies(jar)
@@ -105,6 +108,21 @@ def _leave(request: PreparedRequest, call: Call, *, may_sign: bool) -> Call:
         withheld=held.withheld or (_why(target) if dropped else None),
     )
     return call._replace(credentials=held)
+
+
+def _with_netrc(call: Call, request: PreparedRequest, response: requests.Response) -> Call:
+    """Sign a request for another host with its login of netrc, if it has no other credentials."""
+    target, held = request.url or "", call.credentials
+    is_signed = held.sign is not None or "Authorization" in request.headers
+    is_same_host = urls.origin(target)[1] == urls.origin(response.url)[1]
+    if held.netrc is None or is_signed or is_same_host:
+        return call
+    if (login := held.netrc(target)) is None:
+        return call
+    request.prepare_auth(as_signer(login))
+    return call._replace(
+        credentials=held._replace(allowed_origins=frozenset({urls.origin(target)}))
+    )
 
 
 def _why(target: str) -> str:
@@ -184,6 +202,24 @@ def _rebuild_auth(
     return before == after
 
 
+def _answer_digest(request: PreparedRequest) -> None:
+    """Answer a known Digest challenge for the URL of a redirected request.
+
+    The answer holds the method and the URI (RFC 7616 section 3.4): the one before is for another
+    request. Without a challenge the hook of the auth waits for one.
+    """
+    if not str(request.headers.get("Authorization", "")).lower().startswith("digest "):
+        return
+    del request.headers["Authorization"]
+    signers = [getattr(hook, "__self__", None) for hook in request.hooks.get("response") or ()]
+    for signer in signers:
+        if isinstance(signer, HTTPDigestAuth):
+            answer = signer.build_digest_header(request.method or "GET", request.url or "")
+            if answer is not None:
+                request.headers["Authorization"] = answer
+            return
+
+
 def _keep_body(
     request: PreparedRequest, response: requests.Response, call: Call, *, crosses: bool
 ) -> None:
@@ -219,17 +255,21 @@ def _cookies(
 ) -> RequestsCookieJar:
     """Return what the next request may send.
 
-    A jar knows hosts but not ports: away from the session's home an origin gets back only
-    what it set itself in this chain.
+    Away from the session's origins, an origin gets back what it set itself in this chain, and
+    what another one set there for a whole domain (RFC 6265 sections 5.3 and 5.4).
     """
     jar = header_fields.Jar()
     if call.credentials.uses_session and session_jar is not None:
         upstream.merge_cookies(jar, session_jar)
     else:
-        origin = urls.origin(request.url or "")
+        origin, shared = urls.origin(request.url or ""), header_fields.Jar()
         for past in [*response.history, response]:
-            if urls.origin(past.url) == origin:
+            upstream.extract_cookies(shared, past.request, past.raw)
+            if urls.origin(past.url) == origin:  # a jar does not tell ports apart
                 upstream.extract_cookies(jar, past.request, past.raw)
+        for cookie in shared:
+            if cookie.domain_specified:
+                jar.set_cookie(cookie)
     if call.credentials.cookies is not None:
         upstream.merge_cookies(jar, call.credentials.cookies)
     return jar
