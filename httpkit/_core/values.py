@@ -74,9 +74,9 @@ def format_id(value: Any) -> Any:
 
 def _format_time(value: date | time | timedelta) -> str:
     if isinstance(value, timedelta):
-        import msgspec
+        from httpkit._core.models import encode
 
-        return str(msgspec.to_builtins(value))
+        return str(encode(value))
     text = value.isoformat()
     # As JSON has it; a plus sign is a space to many who read a query.
     return f"{text[:-6]}Z" if text.endswith("+00:00") else text
