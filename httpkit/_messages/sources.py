@@ -17,7 +17,6 @@ from zlib import crc32
 
 from httpkit._core.filenames import printable, sendable
 from httpkit._diagnostics.errors import ConfigurationError, TransferError
-from httpkit._messages import checksums
 
 # One read and one send. Blocks of 1 MiB took 0.7 of curl's time on the loopback, and urllib3's
 # own of 16 KiB 1.7 (2026-11-21).
@@ -356,7 +355,7 @@ class IterableSource:
             if self.not_replayable_reason
             else self._repeat_check.checked(self._given())
         )
-        yield from _from(start, _exactly(blocks, self.size, "the source"))
+        yield from skip_bytes(start, _exactly(blocks, self.size, "the source"))
 
     def _given(self) -> Iterator[bytes]:
         blocks: Any = None
@@ -423,7 +422,8 @@ def _sum(source: Source) -> str:
     return digest.hexdigest()
 
 
-def _from(start: int, blocks: Iterator[bytes]) -> Iterator[bytes]:
+def skip_bytes(start: int, blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Give blocks without their first bytes."""
     for block in blocks:
         if start < len(block):
             yield block[start:]
@@ -449,67 +449,3 @@ def _exactly(blocks: Iterator[bytes], size: int | None, what: str) -> Iterator[b
         raise TransferError(f"{what} ended {left} bytes early: {size} were announced")
     if held:
         yield held
-
-
-class ChecksummedSource:
-    """A source whose bytes must have a checksum before the last of them is sent."""
-
-    def __init__(self, source: Source, expected: checksums.Expected) -> None:
-        self.source = source
-        self._expected = expected
-        self.size: int | None = source.size
-        self.not_replayable_reason: str | None = source.not_replayable_reason
-        self.name: str | None = source.name
-
-    @property
-    def fingerprint(self) -> Sequence[int | str]:
-        """The source's."""
-        return self.source.fingerprint
-
-    def blocks(self, start: int = 0) -> Iterator[bytes]:
-        """Give the bytes from an offset to the end.
-
-        Raises:
-            ChecksumError: The bytes are not those that the checksum was made of.
-        """
-        sums = checksums.Hashers([self._expected.algorithm])
-        held = b""
-        for block in self.source.blocks():
-            sums.update(block)
-            if held:
-                yield from _from(start, iter((held,)))
-            start = max(0, start - len(held))
-            held = block
-        sums.compare([self._expected])
-        if start < len(held):
-            yield held[start:]
-
-
-class Slice:
-    """The bytes of a source from an offset up to another."""
-
-    def __init__(self, source: Source, start: int, stop: int) -> None:
-        self._source = source
-        self._start = start
-        self.size: int = stop - start
-        self.not_replayable_reason: str | None = source.not_replayable_reason
-        self.name: str | None = source.name
-
-    @property
-    def fingerprint(self) -> Sequence[int | str]:
-        """The source's."""
-        return self._source.fingerprint
-
-    def blocks(self, start: int = 0) -> Iterator[bytes]:
-        """Give the bytes from an offset to the end."""
-        blocks: Any = self._source.blocks(self._start + start)
-        left = self.size - start
-        try:
-            while left > 0:
-                block = next(blocks, b"")[:left]
-                if not block:
-                    raise TransferError(f"the source ended {left} bytes early")
-                left -= len(block)
-                yield block
-        finally:
-            blocks.close()

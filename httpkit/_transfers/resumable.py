@@ -22,8 +22,8 @@ from httpkit._diagnostics import errors, log_records
 from httpkit._diagnostics.errors import ConfigurationError, IncompleteError, TransferError
 from httpkit._diagnostics.progress import Reporter
 from httpkit._messages.body import ReplayableBody
+from httpkit._messages.derived_sources import ChecksummedSource, Slice
 from httpkit._messages.response import Response
-from httpkit._messages.sources import ChecksummedSource, Slice
 from httpkit._policy import retry
 from httpkit._transfers import upload
 from httpkit._transfers.upload import Send, UploadSettings, UploadSource

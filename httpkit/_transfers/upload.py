@@ -17,10 +17,10 @@ from httpkit._diagnostics.errors import ConfigurationError
 from httpkit._diagnostics.progress import ProgressLike, Reporter, check_progress
 from httpkit._messages import checksums, multipart
 from httpkit._messages.body import ReplayableBody
+from httpkit._messages.derived_sources import ChecksummedSource
 from httpkit._messages.response import Response
 from httpkit._messages.sources import (
     BytesSource,
-    ChecksummedSource,
     FileSource,
     IterableSource,
     PathSource,
