@@ -27,13 +27,11 @@ from httpkit._resources.endpoint import (
 from httpkit._resources.pages import Pages, list_query
 from httpkit._resources.pagination import LinkPages, check_pager, check_path
 
-__all__ = ["Fetched", "Resource", "ResourceOptions"]
-
 T = TypeVar("T")
 D = TypeVar("D")
 M = TypeVar("M")
 
-# What a card says of the methods for one item; `update` sends what the resource was given.
+# What a card says of the methods for one item; `update` sends `update_method`.
 _OF_ITEMS = (
     ("get(id", "GET"),
     ("replace(id, item", "PUT"),
@@ -122,24 +120,20 @@ class Resource(BulkMethods[T]):
             ConfigurationError: The id is not a str, an integer, a UUID or a date.
             InvalidURL: The id is empty, "." or "..".
         """
-        urls.fill(self._display_template(self.item_path or _ID), {"id": checked_id(id)})
+        urls.fill((self.item_path or _ID).replace(_UP, ""), {"id": checked_id(id)})
         chosen = copy.copy(self)
         chosen._id = id  # noqa: SLF001  # a copy of ourselves
         return chosen
 
     def _methods(self) -> Iterator[tuple[str, object]]:
-        path, item = self._display_path, self._below(self._display_path)
         if self._id is not NOT_GIVEN:
             yield "item", self._id
             return
+        path, item = self._display_path, self._below(self._display_path)
         yield "list()", f"GET {path}"
         yield "create(item)", f"POST {path}"
         for name, method in _OF_ITEMS:
             yield f"{name})", f"{method or self.update_method} {item}"
-
-    @staticmethod
-    def _display_template(path: str) -> str:
-        return path.replace(_UP, "")
 
     def _display_item(self) -> str:
         item = self._below(self._display_path)
@@ -254,16 +248,9 @@ class Resource(BulkMethods[T]):
     ) -> Fetched[Any]:  # fmt: skip
         """Return one item with the response that it came in, which knows its version.
 
-        `posts.replace(1, item, if_match=posts.fetch(1).etag)` changes what nobody else has
-        changed meanwhile.
+        `posts.replace(1, item, if_match=posts.fetch(1).etag)` changes only that version.
 
-        Args:
-            id: As for `get`.
-            params: Query parameters.
-            model: As for `get`.
-            **options: Keywords of `Session.request`.
-
-        Raises: as `get`.
+        Args and errors are those of `get`.
         """
         self._check_model(model)
         response = self._call("GET", self._item(), id=id, params=params, **options)
