@@ -15,6 +15,13 @@ from tests.support.raw_server import RawServer, make_response
 from tests.support.raw_server import Response as RawResponse
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse ids that differ between processes: pytest-xdist compares those of its workers."""
+    unstable = [item.nodeid for item in items if " at 0x" in item.nodeid]
+    if unstable:
+        raise pytest.UsageError(f"ids must not contain an address: {unstable}")
+
+
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
     """A Sandbox of the test's own."""

@@ -49,7 +49,11 @@ def served(raw_server, make_response, authority):
     return make
 
 
-@pytest.mark.parametrize("verify", ["", "  ", 0, 1, b"ca.pem", [], ("ca.pem",), object()], ids=repr)
+@pytest.mark.parametrize(
+    "verify",
+    ["", "  ", 0, 1, b"ca.pem", [], ("ca.pem",), object()],
+    ids=lambda verify: repr(verify).partition(" at ")[0],
+)
 def test_a_verify_of_another_type_is_refused_and_does_not_switch_verification_off(verify, nobody):
     with pytest.raises(httpkit.ConfigurationError, match="verify="):
         httpkit.Session(verify=verify)
