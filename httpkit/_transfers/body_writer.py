@@ -35,6 +35,7 @@ class BodyWriter:
         self._reporter = reporter
         self.limiter = RateLimiter(options.max_rate)
         self._guard = threading.Lock()
+        self._unreported = 0
         self._given = [checksums.parse(options.checksum)] if options.checksum else []
         self._announced: list[checksums.Expected] = []
         self._hashers: checksums.Hashers | None = None
@@ -76,7 +77,8 @@ class BodyWriter:
         """
         check = SpeedCheck(self._options.min_speed)
         for received in blocks:
-            self.fetched += len(received)
+            with self._guard:
+                self.fetched += len(received)
             block = received if until is None else received[: until - offset]
             self._append(block, offset)
             offset += len(block)
@@ -92,11 +94,21 @@ class BodyWriter:
             if self._hashers:
                 self._hashers.update(block)
 
-    def report(self, size: int) -> None:
-        """Report bytes that another thread received."""
+    def count(self, size: int) -> None:
+        """Count bytes that another thread received; `report` reports them."""
         with self._guard:
             self.fetched += size
-            self._reporter.advance(size)
+            self._unreported += size
+
+    def report(self) -> None:
+        """Report what other threads received: bars and callables are called from one thread."""
+        self._advance(0)
+
+    def _advance(self, size: int) -> None:
+        with self._guard:
+            size += self._unreported
+            self._unreported = 0
+        self._reporter.advance(size)
 
     def report_begin(self, total: int | None, *, beside: int) -> None:
         """Report where an attempt begins.
@@ -106,7 +118,8 @@ class BodyWriter:
             beside: Bytes that are there, but not yet in the sink.
         """
         with self._guard:
-            self._reporter.begin(self._sink.size + beside, total)
+            self._unreported = 0
+        self._reporter.begin(self._sink.size + beside, total)
 
     def _append(self, block: bytes, offset: int) -> None:
         sink = self._sink
@@ -123,8 +136,7 @@ class BodyWriter:
         sink.write(fresh)
         if self._hashers:
             self._hashers.update(fresh)
-        with self._guard:
-            self._reporter.advance(len(fresh))
+        self._advance(len(fresh))
 
     def digests(self) -> dict[str, str]:
         """Compare the digests that are known, and return them.

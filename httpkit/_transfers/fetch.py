@@ -342,7 +342,9 @@ class Fetch:
             return self._segments
         assert isinstance(sink, PartFile)  # noqa: S101  # as was just seen
         assert self._writer is not None  # noqa: S101  # it is made with the sink
-        found = Segments(self._ask, sink, version, version.total or 0, self._writer.report)
+        found = Segments(
+            self._ask, sink, version, version.total or 0, self._writer.count, self._writer.report
+        )
         if admission.is_whole:
             remove_segments(sink.path)
         else:

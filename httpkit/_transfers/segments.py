@@ -27,8 +27,8 @@ from httpkit._transfers.part_file import PartFile
 from httpkit._transfers.sinks import OVERLAP
 from httpkit._transfers.speed_limits import RateLimiter, SpeedCheck, TooSlowError, block_size
 
-# Seconds between two looks at Ctrl-C, which does not end a wait on Windows.
-_SLICE = 0.5
+# Seconds between two reports of progress, and looks at Ctrl-C, which ends no wait on Windows.
+_SLICE = 0.1
 _BLOCK = 1 << 20
 
 
@@ -102,7 +102,8 @@ class Segments:
         part: The part file.
         version: What its bytes belong to; it has a validator.
         total: Bytes of the whole.
-        report: Called with the number of bytes that arrived, from any thread.
+        count: Called with the number of bytes that arrived, from any thread.
+        report: Called now and then, from the thread that takes segments.
     """
 
     def __init__(
@@ -111,12 +112,14 @@ class Segments:
         part: PartFile,
         version: FileVersion,
         total: int,
-        report: Callable[[int], None],
+        count: Callable[[int], None],
+        report: Callable[[], None],
     ) -> None:
         self._ask = ask
         self._part = part
         self._version = version
         self._total = total
+        self._count = count
         self._report = report
         self._segments: list[Segment] = []
         self._waiting: list[Segment] = []
@@ -181,7 +184,8 @@ class Segments:
         while self._segments and self._segments[0].start <= offset:
             segment = self._segments[0]
             while not segment.is_done.wait(_SLICE):
-                pass
+                self._report()
+            self._report()
             for block in segment.blocks(offset):
                 yield block
                 offset += len(block)
@@ -237,7 +241,7 @@ class Segments:
                 raise _Abandoned
             blocks = arriving(response.raw, decode=False, size=self._block_size)
             for block in translated_all(response, blocks):
-                self._report(segment.append(block, offset))
+                self._count(segment.append(block, offset))
                 offset += len(block)
                 check.count(len(block))
                 self._limiter.wait(len(block))

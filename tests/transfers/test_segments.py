@@ -287,6 +287,17 @@ def test_an_interrupt_keeps_the_segments(api, dest, range_server):
     assert not part_of(dest).exists()
 
 
+def test_a_callable_for_progress_is_called_from_one_thread(api, dest, range_server):
+    threads = set()
+
+    def note(_progress):
+        threads.add(threading.get_ident())
+
+    api.download(range_server(cut_each_range_once()).url, dest, progress=note, **OPTIONS)
+
+    assert threads == {threading.get_ident()}
+
+
 def test_segments_share_the_rate(api, dest, range_server):
     with FakeClock():
         began = time.monotonic()
