@@ -1,5 +1,6 @@
 """Connections: when one is used again, when it is closed, and when the caller takes it over."""
 
+import errno
 import functools
 import http.client
 import signal
@@ -951,3 +952,35 @@ def test_a_function_that_is_given_its_callers_frame_is_a_handler_in_the_main_thr
     thread.join()
 
     assert found == [True, False]
+
+
+@pytest.mark.parametrize("is_fresh", [True, False], ids=["new", "kept"])
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (BrokenPipeError, errno.EPIPE),
+        (ConnectionResetError, errno.ECONNRESET),
+        (ConnectionAbortedError, errno.ECONNABORTED),  # WinError 10053, what Windows reports
+    ],
+    ids=["pipe", "reset", "aborted"],
+)
+def test_a_response_that_precedes_a_failed_send_is_read(
+    raw_server, make_response, monkeypatch, error, code, is_fresh
+):
+    server = raw_server(KEPT, make_response("413 Content Too Large"))
+    sendall = socket.socket.sendall
+
+    def failing(sock, data):
+        sendall(sock, data)
+        if data.endswith(b"order"):
+            raise error(code, "the server hung up")
+
+    with httpkit.Session(server.url, retry=None, raise_for_status=False) as api:
+        api.get("warm")
+        if is_fresh:
+            api.close()
+        monkeypatch.setattr(socket.socket, "sendall", failing)
+
+        response = api.post("x", data=b"order")
+
+    assert response.status_code == 413
