@@ -1010,8 +1010,8 @@ def part_is_a_folder(folder):
 @pytest.mark.parametrize(
     ("place", "words"),
     [
-        (lambda folder: folder / ("a" * 300), "" if ON_WINDOWS else "too long"),
-        (lambda folder: folder / ("a/" * 3000), "" if ON_WINDOWS else "too long"),
+        (lambda folder: folder / ("a" * 300), "." if ON_WINDOWS else "too long"),
+        (lambda folder: folder / ("a/" * 3000), "." if ON_WINDOWS else "too long"),
         (below_a_file, "does not exist"),
         pytest.param(pipe, "not a regular file", marks=not_on_windows("it has no mkfifo")),
         pytest.param(loop, "symbolic links", marks=not_on_windows("links need a privilege")),

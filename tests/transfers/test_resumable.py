@@ -25,7 +25,7 @@ TOKEN = "t0ken-of-the-session"
 CUT = object()
 
 # What the system says; Windows says only that there is no such file.
-TOO_LONG = "" if ON_WINDOWS else "too long"
+TOO_LONG = "." if ON_WINDOWS else "too long"
 
 
 def noise(seed, size):
