@@ -191,7 +191,7 @@ class ApiMethods(Verbs):
             GraphQLError: The server reports errors; `.data` is what it gave all the same.
             StatusError: The status is an error, and the body reports none; or it is 401, 403,
                 407, 408, 429 or from 500, whatever the body reports.
-            DecodeError: The answer is no GraphQL response, or its data is not of the model.
+            DecodeError: It is not a GraphQL response, or its data is not of the model.
         """
         from httpkit._resources.graphql import ACCEPT, payload, policy_for, read
 

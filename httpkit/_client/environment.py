@@ -1,7 +1,7 @@
 """What the environment says: proxies, certificates, and passwords in netrc.
 
 requests reads all of it for every request, which takes longer the more variables there are.
-Rule: an answer is kept only while what it was read from is what it was.
+Rule: what was read is kept only while its source has not changed.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 A pickle carries the whole state. Two hundred tasks of a pool carry it two hundred times, and
 each process makes one session of them, with the connections that it keeps open. A forked
 child keeps its sessions, but none of the parent's sockets: two processes that read from one
-socket take each other's answers.
+socket take each other's responses.
 """
 
 from __future__ import annotations

@@ -195,7 +195,7 @@ class Session(ApiMethods, TransferMethods):
 
         Raises:
             StatusError: The status is an error that nothing handles.
-            RequestException: There is no answer, or none that can be read.
+            RequestException: There is no response, or none that can be read.
             ValueError: An argument cannot work; nothing was sent.
         """
         asked = (retry, deadline, max_body, redirect_body, allow_http_auth)
@@ -368,7 +368,7 @@ class Session(ApiMethods, TransferMethods):
         if isinstance(request, PreparedRequest) and request.call is not None:
             return request
         mine = PreparedRequest.adopt(request, masks=not self._mode.keeps_foreign)
-        request.__dict__["body_start"] = mine.body_start  # should it be sent again
+        request.__dict__["body_start"] = mine.body_start  # should it be resent
         origin = urls.origin(mine.url or "")
         allowed = preparation.allowed_origins(self, mine.url or "")
         is_same_origin = origin in allowed
@@ -444,7 +444,7 @@ class Session(ApiMethods, TransferMethods):
         if held.sign is None:
             return mine
         # The signature made at prepare serves the first attempt only: it may have expired
-        # by the time the same request is sent again.
+        # by the time the same request is resent.
         request.call = request.call._replace(credentials=held._replace(is_signed=False))
         # requests' own redirects, or a caller's hand, may have led it to another origin.
         if urls.origin(mine.url or "") not in held.allowed_origins:

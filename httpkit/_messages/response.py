@@ -1,4 +1,4 @@
-"""What a caller sees of an answer, and how its body is read."""
+"""What a caller sees of a response, and how its body is read."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Response(requests.Response):
     """A requests.Response that says how it came about and decodes into models.
 
     Attributes:
-        attempts: How often the request was sent for this answer, 1 or more.
+        attempts: How often the request was sent for this response, 1 or more.
         stop_reason: Why it was not sent again, in words; None after a plain success.
         elapsed_total: Seconds from the start of the call to here: all attempts, waits and
             redirects, and the body where it was read into memory.
@@ -112,7 +112,7 @@ class Response(requests.Response):
 
     @property
     def cookies(self) -> RequestsCookieJar:
-        """Return what the server set with this answer."""
+        """Return what the server set with this response."""
         jar: RequestsCookieJar | None = self.__dict__.get("cookies")
         if jar is None:
             jar = self.__dict__["cookies"] = header_fields.Jar()
@@ -353,7 +353,7 @@ class Response(requests.Response):
                 redaction.scrub(error)
                 what = errors.describe(self.request, self.url)
                 raise self.decode_error(
-                    f"line {number} of the answer to {what} cannot be decoded: {error}",
+                    f"line {number} of the response to {what} cannot be decoded: {error}",
                     line[:200].decode("utf-8", "replace"),
                 ) from error
 
@@ -376,7 +376,7 @@ class Response(requests.Response):
             return self._not_json("empty body")
         name = getattr(model, "__name__", repr(model))
         what = errors.describe(self.request, self.url)
-        return self.decode_error(f"the answer to {what} is not a {name}: {why}")
+        return self.decode_error(f"the response to {what} is not a {name}: {why}")
 
     def _not_json(self, why: str, doc: str = "", pos: int = 0) -> errors.DecodeError:
         what = errors.describe(self.request, self.url)
@@ -386,7 +386,7 @@ class Response(requests.Response):
             kind = self.headers.get("content-type", "no content type")
             start = self.content[:40].decode("utf-8", "replace")
             why = f"{why} at position {pos} of {kind}, beginning {start!r}"
-        return self.decode_error(f"the answer to {what} is not JSON: {why}", doc[:200], pos)
+        return self.decode_error(f"the response to {what} is not JSON: {why}", doc[:200], pos)
 
     def decode_error(self, message: str, doc: str = "", pos: int = 0) -> errors.DecodeError:
         """Return an error about this body, redacted; it is not raised here."""
@@ -417,7 +417,7 @@ class Response(requests.Response):
         raise InvalidURL(f"the reference {shown} cannot be resolved")
 
     def to_curl(self, *, secrets: bool = False) -> str:
-        """Return the request that this answers as a curl command, to paste into a POSIX shell.
+        """Return the request of this response as a curl command, to paste into a POSIX shell.
 
         It sends the same method, header fields and body. A body that is streamed, large, or
         kept out of sight is to be put into a file, which a comment names. Proxies and
@@ -512,7 +512,7 @@ _LEADING_NOWHERE = frozenset({301, 302, 303, 307, 308})
 
 
 def settled(response: requests.Response) -> Response:
-    """Return an answer that stands for what was asked for, as one of ours.
+    """Return a final response, as one of ours.
 
     Raises:
         StatusError: It is an error, which a session's table gave back.
@@ -712,7 +712,7 @@ def decoding(
     model: object,
     where: Callable[[models.MismatchError], str] = str,
 ) -> Generator[None, None, None]:
-    """Raise what does not match the model as an error about the answer.
+    """Raise what does not match the model as an error about the response.
 
     Args:
         response: What is decoded.
@@ -753,7 +753,7 @@ def is_handed_over(raw: Any) -> bool:
 
 
 def drain(response: requests.Response, check: Callable[[], None] | None) -> None:
-    """Free the connection of an answer nobody will read, for reuse where that is cheap.
+    """Free the connection of a response nobody will read, for reuse where that is cheap.
 
     The body is not decoded; what fits into 64 KiB is kept as `.content`. A server that
     drips is left alone after a few blocks.

@@ -15,7 +15,7 @@ from httpkit._messages.response import Response
 
 T = TypeVar("T")
 
-# 1xx never is the answer (RFC 9110 section 15.2); others are no statuses (section 15).
+# 1xx is never the final response (RFC 9110 section 15.2); others are no statuses (section 15).
 _FINAL = range(200, 600)
 _CLASS = pattern(r"[2-5]xx", re.IGNORECASE | re.ASCII)
 

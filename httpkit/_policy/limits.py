@@ -201,11 +201,11 @@ class RateLimiter(_Shared):
         if self._limiter is not None:
             return _ask(self._limiter, host, longest)
         with self._lock:
-            lane = self._buckets.get(host)
-            if lane is None:
+            bucket = self._buckets.get(host)
+            if bucket is None:
                 self._forget_idle(now)
-                lane = self._buckets[host] = self._new_bucket(host)
-            return lane.book(now, longest)
+                bucket = self._buckets[host] = self._new_bucket(host)
+            return bucket.book(now, longest)
 
     def reset_after_fork(self) -> None:
         """Replace the lock, and the places, which have locks of their own."""
@@ -216,7 +216,7 @@ class RateLimiter(_Shared):
         if len(self._buckets) >= _MOST_HOSTS:
             since = now - self._rate.seconds
             self._buckets = {
-                host: lane for host, lane in self._buckets.items() if lane.last > since
+                host: bucket for host, bucket in self._buckets.items() if bucket.last > since
             }
 
     def __reduce__(self) -> tuple[type[RateLimiter], tuple[RateLimit]]:

@@ -75,7 +75,7 @@ class _AskOptions(TypedDict, total=False):
 
 
 class _ReadOptions(_AskOptions, total=False):
-    """What every call takes whose answer is read into memory."""
+    """What every call takes whose response is read into memory."""
 
     verify: Verify
     deadline: float | None

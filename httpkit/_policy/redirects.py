@@ -1,4 +1,4 @@
-"""Where a Location may lead, and what may travel there.
+"""Where a Location may lead, and what may be forwarded there.
 
 Rule: a redirect to another origin carries nothing that the caller bound to the first one,
 and what was dropped on the way does not come back.
@@ -59,8 +59,8 @@ def follow(
 
     Args:
         response: The redirect.
-        request: What it answers.
-        call: What the call allows, and where its credentials are at home.
+        request: The request that was redirected.
+        call: What the call allows, and which origins may see its credentials.
         location: The Location, as text.
         session: Its cookies are sent where they belong, and its hooks are asked.
 
@@ -72,10 +72,10 @@ def follow(
     onward = request.copy()
     onward.url = target
     session.rebuild_method(onward, response)
-    goes_home = urls.origin(target) in call.credentials.allowed_origins
-    _rebuild_body(onward, response, call, is_same=onward.method == request.method, stays=goes_home)
-    may_sign = _rebuild_auth(onward, response, session, goes_home=goes_home)
-    if not goes_home:
+    is_allowed = urls.origin(target) in call.credentials.allowed_origins
+    _rebuild_body(onward, response, call, is_same=onward.method == request.method, stays=is_allowed)
+    may_sign = _rebuild_auth(onward, response, session, is_allowed=is_allowed)
+    if not is_allowed:
         call = _with_netrc(_leave(onward, call, may_sign=may_sign), onward, response)
     elif not may_sign:
         call = call._replace(credentials=call.credentials._replace(sign=None))
@@ -155,7 +155,7 @@ def method_after(status: int, method: str) -> str:
 
     Args:
         status: Of the redirect.
-        method: Of the request that it answers.
+        method: Of the request that was redirected.
     """
     if status == 303 and method != "HEAD":
         return "GET"
@@ -165,7 +165,7 @@ def method_after(status: int, method: str) -> str:
 def _rebuild_body(
     request: PreparedRequest, response: requests.Response, call: Call, *, is_same: bool, stays: bool
 ) -> None:
-    """Keep the body where it may be sent again, else drop it and what describes it.
+    """Keep the body where it may be resent, else drop it and what describes it.
 
     Args:
         request: The redirected one.
@@ -185,7 +185,7 @@ def _rebuild_body(
 
 
 def _rebuild_auth(
-    request: PreparedRequest, response: requests.Response, session: Rebuilder, *, goes_home: bool
+    request: PreparedRequest, response: requests.Response, session: Rebuilder, *, is_allowed: bool
 ) -> bool:
     """Ask the session's hooks what becomes of its auth; say whether it may be signed there.
 
@@ -198,14 +198,14 @@ def _rebuild_auth(
     if before is None and after is None:  # signed by another field, or not at all
         is_signed = call_of(request).credentials.sign is not None
         past, target = response.url, request.url or ""
-        return goes_home or (is_signed and not session.should_strip_auth(past, target))
+        return is_allowed or (is_signed and not session.should_strip_auth(past, target))
     return before == after
 
 
 def _answer_digest(request: PreparedRequest) -> None:
     """Answer a known Digest challenge for the URL of a redirected request.
 
-    The answer holds the method and the URI (RFC 7616 section 3.4): the one before is for another
+    It covers the method and the URI (RFC 7616 section 3.4): the one before is for another
     request. Without a challenge the hook of the auth waits for one.
     """
     if not str(request.headers.get("Authorization", "")).lower().startswith("digest "):

@@ -1,4 +1,4 @@
-"""Again? After how long? The only importer of tenacity.
+"""Which requests are retried, and after how long. The only importer of tenacity.
 
 What is repeated follows from one question: may the server have acted already?
 A request that was never sent is repeated whatever its method; one that may have been
@@ -79,7 +79,7 @@ class RetryEvent:
 @public
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class RetryPolicy:
-    """When a request is sent again, and after how long.
+    """When a request is retried, and after how long.
 
     The n-th wait is `min(max_backoff, backoff * 2**(n-1))` seconds times a random factor
     between 0.5 and 1; after 429 and 503 it starts at 1 second. A Retry-After is a floor.
@@ -204,7 +204,7 @@ def as_policy(retry: RetryPolicy | int | None) -> RetryPolicy | None:
     return RetryPolicy(attempts=retry)
 
 
-# The connection broke; any other TLS error (a certificate, a version) comes again.
+# The connection broke; other TLS errors (a certificate, a version) would recur.
 _BROKEN_TLS = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionError)
 
 Failure = Literal["never sent", "maybe sent", "final"]
@@ -259,12 +259,12 @@ def _classify_connection(error: BaseException) -> Failure:
 
 @dataclass(slots=True)
 class RetryState:
-    """One request on its way: how often it was sent, and whether it is sent again.
+    """The attempts of one request: how many there were, and whether there is another.
 
     Attributes:
         policy: None when retries are off.
         request: What is sent.
-        not_replayable_reason: Why the body cannot be sent again; None when it can.
+        not_replayable_reason: Why the body cannot be resent; None when it can.
         deadline: Of the call.
         spend: Takes the price of a retry from the host's budget and returns it, in tokens; None
             when the budget is spent.
@@ -277,7 +277,7 @@ class RetryState:
         is_unsigned: Whether the last attempt failed while it was signed.
         not_renewed_reason: Why a rejected signature was not replaced; None when it was or had no
             need to be.
-        stop_reason: Why it is not sent again; None while that is open.
+        stop_reason: Why it is not retried; None while that is open.
     """
 
     policy: RetryPolicy | None
@@ -455,7 +455,7 @@ def as_outcome(outcome: requests.Response | BaseException) -> requests.Response 
 
 
 def pause_for_all(policy: RetryPolicy, response: requests.Response) -> float:
-    """Return the seconds for which an answer asks everybody to stay away; 0 for most answers.
+    """Return the seconds for which a response asks all threads to wait; 0 for most.
 
     A pause that the policy would not wait for is none: the next request may ask again.
     """
@@ -471,16 +471,16 @@ def _status(outcome: requests.Response | BaseException) -> int | None:
 
 
 def asked_wait(outcome: requests.Response | BaseException) -> float | None:
-    """Return the seconds that an answer asks to wait; None when it does not."""
+    """Return the seconds that a response asks to wait; None when it does not."""
     if isinstance(outcome, RequestsResponse):
         return rate_limit_fields.asked_wait(outcome.status_code, outcome.headers, CLOCK.wall())
     return None
 
 
 def _meaning(outcome: requests.Response | BaseException) -> int | None:
-    """Return the status to judge an answer by; None for an error.
+    """Return the status to judge a response by; None for an error.
 
-    A 403 that says when to come back is a 429: so GitHub answers whoever is over its limits.
+    A 403 that says when to come back is a 429: GitHub sends it to those who are over its limits.
     """
     status = _status(outcome)
     return 429 if status == 403 and asked_wait(outcome) is not None else status

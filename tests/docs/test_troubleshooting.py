@@ -302,9 +302,9 @@ def told_without_extras(url, statement):
 
 
 ANSWERS = {
-    "the answer to … is not JSON: …": lambda w: w.get("html").json(),
-    "the answer to … is not a …: …": lambda w: w.get("posts/1").decode(list[int]),
-    "line … of the answer to … cannot be decoded: …": lambda w: list(
+    "the response to … is not JSON: …": lambda w: w.get("html").json(),
+    "the response to … is not a …: …": lambda w: w.get("posts/1").decode(list[int]),
+    "line … of the response to … cannot be decoded: …": lambda w: list(
         w.body(b'{"a": 1}\n{"a":').get("", stream=True).json_lines()
     ),
     "… and nothing was sent back; what was sent is not a …: …": lambda w: (

@@ -224,7 +224,7 @@ def test_what_is_no_json_is_a_decode_error_that_says_what_it_is(
     with pytest.raises(httpkit.DecodeError) as caught:
         response.json()
 
-    assert f"the answer to GET {response.url} is not JSON: " in str(caught.value)
+    assert f"the response to GET {response.url} is not JSON: " in str(caught.value)
     assert words in str(caught.value)
     assert (caught.value.response, caught.value.request) == (response, response.request)
 
@@ -362,7 +362,7 @@ def test_a_mismatch_names_the_field(got, body, model, path):
         response.decode(model)
 
     assert path in str(caught.value)
-    assert str(caught.value).startswith(f"the answer to GET {response.url} is not a ")
+    assert str(caught.value).startswith(f"the response to GET {response.url} is not a ")
     assert caught.value.response is response
 
 
