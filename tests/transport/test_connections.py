@@ -223,7 +223,8 @@ def pool_after(api):
     ("name", "value"),
     [
         ("assert_hostname", "other.test"), ("blocksize", 1000),
-        ("retries", urllib3.Retry(2)), ("socket_options", [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]),
+        ("retries", urllib3.Retry(2)),
+        ("socket_options", [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]),
         ("source_address", ("127.0.0.1", 0)), ("ssl_context", ssl.create_default_context()),
     ],
 )  # fmt: skip
