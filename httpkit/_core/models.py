@@ -370,7 +370,8 @@ def _hides_secret(item: Any) -> bool:
     if hasattr(item, "get_secret_value"):
         return True
     if is_mapping(item):
-        return any(map(_hides_secret, item.values()))
+        members: list[Any] = [*typing.cast("Mapping[Any, Any]", item).values()]
+        return any(map(_hides_secret, members))
     if isinstance(item, (list, tuple, set)):
         return any(map(_hides_secret, cast("list[Any]", item)))
     return hasattr(item, "model_dump") and any(map(_hides_secret, vars(item).values()))
