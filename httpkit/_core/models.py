@@ -365,16 +365,18 @@ def _to_builtins(item: Any) -> Any:
     return msgspec.to_builtins(item, builtin_types=(bytes, bytearray, memoryview))
 
 
-def _hides_secret(item: Any) -> bool:
+def _hides_secret(item: object) -> bool:
     """Say whether a pydantic model would send asterisks for a SecretStr."""
-    if hasattr(item, "get_secret_value"):
+    if getattr(item, "get_secret_value", None) is not None:
         return True
+    parts: list[Any] = []
     if is_mapping(item):
-        members: list[Any] = [*typing.cast("Mapping[Any, Any]", item).values()]
-        return any(map(_hides_secret, members))
-    if isinstance(item, (list, tuple, set)):
-        return any(map(_hides_secret, cast("list[Any]", item)))
-    return hasattr(item, "model_dump") and any(map(_hides_secret, vars(item).values()))
+        parts.extend(item.values())
+    elif isinstance(item, (list, tuple, set)):
+        parts.extend(cast("list[Any]", item))
+    elif getattr(item, "model_dump", None) is not None:
+        parts.extend(vars(item).values())
+    return any(map(_hides_secret, parts))
 
 
 def _has_aliases(cls: Any) -> bool:
