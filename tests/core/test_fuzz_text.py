@@ -35,7 +35,7 @@ from httpkit._core import (
 )
 from httpkit._diagnostics import errors
 from httpkit._messages import checksums
-from httpkit._oauth import token_cache
+from httpkit._oauth.token_cache import TokenSet
 from httpkit._policy import dispatch, limits
 from httpkit._transfers.part_file import PartFile
 
@@ -442,7 +442,7 @@ def test_any_answer_of_a_token_endpoint_is_a_grant_or_a_token_error(body, status
     response = answer_of(status, {"content-type": "application/json"}, body)
 
     try:
-        granted = token_cache.read(response)
+        granted = TokenSet.from_response(response)
     except httpkit.TokenError as error:
         pickle.loads(pickle.dumps(error))
     else:
