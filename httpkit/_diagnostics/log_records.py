@@ -6,6 +6,7 @@
                         DEBUG    why there is no further retry, and waits for one's own rate
       httpkit.auth      INFO     each token that was fetched, each signature that was replaced
       httpkit.transfers INFO     each time that a download or an upload goes on
+      httpkit.transport WARNING  once, if requests or urllib3 lack a private name that is used
 
 What is raised is not logged as well. An attempt is no news (urllib3 and botocore say DEBUG); a
 retry was dealt with, so nobody need be warned of it (openai says INFO), but a program that stands
