@@ -13,7 +13,7 @@ from requests.models import Request
 
 from httpkit._client import environment, preparation
 from httpkit._client.delivery import Delivery
-from httpkit._core import models, urls
+from httpkit._core import models, upstream, urls
 from httpkit._messages.call import Call, Credentials, call_of
 from httpkit._messages.request import PreparedRequest
 from httpkit._messages.response import receive
@@ -179,7 +179,7 @@ class StrictMode:
             return delivery.follow()
         response = delivery.send_with_retries()
         if not delivery.follows_redirects:
-            response.__dict__["_next"] = delivery.next_request(response)  # what `.next` returns
+            upstream.set_next(response, delivery.next_request(response))
         return response
 
     def read(
@@ -330,7 +330,7 @@ class CompatibleMode(StrictMode):
             following = session.resolve_redirects(
                 response, request, yield_requests=True, **delivery.options
             )
-            response.__dict__["_next"] = next(following, None)
+            upstream.set_next(response, next(following, None))
             return response
         history: list[requests.Response] = [
             response,

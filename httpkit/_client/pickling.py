@@ -19,7 +19,7 @@ from typing import Any, Protocol, cast
 from requests.adapters import HTTPAdapter
 from requests.sessions import Session
 
-from httpkit._core import forks
+from httpkit._core import forks, upstream
 from httpkit._core.header_fields import Jar
 
 # A worker of a pool serves a handful of sessions; each holds connections open.
@@ -207,8 +207,7 @@ def _reset(adapter: HTTPAdapter) -> None:
 
 def _close_idle(manager: Any) -> None:
     """Close the child's copies of idle sockets, past the locks; the parent's stay open."""
-    pools: Iterable[Any] = getattr(getattr(manager, "pools", None), "_container", {}).values()
-    for pool in pools:
+    for pool in upstream.pools_of(manager):
         idle: Iterable[Any] = getattr(getattr(pool, "pool", None), "queue", ())
         for held in [getattr(connection, "sock", None) for connection in idle]:
             if held is not None:

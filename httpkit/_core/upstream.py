@@ -195,3 +195,24 @@ def message_of(raw: object) -> object:
 def connection_of(raw: object) -> object:
     """Return the connection that urllib3's response holds; None when it holds none."""
     return getattr(raw, "_connection", None)
+
+
+def length_left(raw: object) -> int | None:
+    """Return the bytes of the body that were not read yet; None where that is unknown."""
+    return getattr(raw, "length_remaining", None)
+
+
+def next_of(response: requests.Response) -> requests.PreparedRequest | None:
+    """Return the request that a redirect asks for; None if there is none."""
+    return response.__dict__.get("_next")
+
+
+def set_next(response: requests.Response, request: requests.PreparedRequest | None) -> None:
+    """Set the request that a redirect asks for, which `.next` returns."""
+    response.__dict__["_next"] = request
+
+
+def pools_of(manager: object) -> list[Any]:
+    """Return the pools of a manager, without its lock; none where they are kept elsewhere."""
+    kept: Any = getattr(getattr(manager, "pools", None), "_container", {})
+    return list(kept.values())

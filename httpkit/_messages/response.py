@@ -199,7 +199,7 @@ class Response(requests.Response):
     @property
     def next(self) -> requests.PreparedRequest | None:
         """The request that a redirect asks for, unsent; None for other responses."""
-        return self.__dict__.get("_next")
+        return upstream.next_of(self)
 
     @property
     def ok(self) -> bool:
@@ -670,7 +670,7 @@ def _read(
 
 def _is_read_at_once(raw: urllib3.BaseHTTPResponse, most: int | None) -> bool:
     """Say whether a body can be read in one go: its size is known, and its reads keep the time."""
-    size: int | None = getattr(raw, "length_remaining", None)
+    size = upstream.length_left(raw)
     return (
         size is not None
         and (most is None or size <= most)

@@ -204,9 +204,8 @@ class Adapter(HTTPAdapter):
         urllib3 closes a pool when nobody holds it any more; an error that is kept refers to it.
         """
         for manager in (self.poolmanager, *self.proxy_manager.values()):
-            for key in list(manager.pools.keys()):
-                if (pool := manager.pools.get(key)) is not None:
-                    pool.close()
+            for pool in upstream.pools_of(manager):
+                pool.close()
         super().close()
 
     def send(

@@ -36,8 +36,10 @@ UNUSED = {
     ),
     "urllib3": ("_version",),
 }  # fmt: skip
-CASES = [(row.owner, row.names) for row in _upstream.TABLE]
-CASES += [(f"{package} (unused)", names) for package, names in UNUSED.items()]
+ROWS = [(row.owner, row.names) for row in _upstream.TABLE]
+ROWS += [(f"{package} (unused)", names) for package, names in UNUSED.items()]
+# A few names in each test, so that a busy machine does not take it beyond its timeout.
+CASES = [(owner, names[i : i + 3]) for owner, names in ROWS for i in range(0, len(names), 3)]
 
 
 def link(source, target):
