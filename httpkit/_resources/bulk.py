@@ -240,7 +240,7 @@ class BulkMethods(Endpoint[T]):
             **options: Keywords of `Session.request`.
 
         Returns:
-            The results in the order of the response (207 Multi-Status, or a list): a row that
+            The results in the order of the response (207 Multi-Status, or a list); a row that
             failed has no item, and says why.
 
         Raises:

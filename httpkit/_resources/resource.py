@@ -267,7 +267,7 @@ class Resource(BulkMethods[T]):
                 retried safely.
 
         Returns:
-            The server's item: of its body, or of the Location of a 201 without one; what was
+            The server's item, from its body or from the Location of a 201 without one; what was
             sent, when the server sends neither.
 
         Raises:
