@@ -46,7 +46,8 @@ python_maximum_signature_line_length = 80
 # What other packages and the language define: their pages are not asked for at build time.
 _FOREIGN = {
     "py:class": [
-        "T", "D", "M", "RetryCallState", "SSLContext", "ssl.SSLContext", "AuthBase", "Buffer", "CookieJar", "Executor", "Path", "PathLike", "os.PathLike",
+        "T", "D", "M", "RetryCallState", "SSLContext",
+        "ssl.SSLContext", "AuthBase", "Buffer", "CookieJar", "Executor", "Path", "PathLike", "os.PathLike",
         "DataFrame", "Document", "PreparedRequest", "Pattern",
     ],
     "py:exc": [

@@ -345,8 +345,8 @@ class ApiMethods(Verbs):
             progress: As for `map`; it counts requests.
 
         Returns:
-            The result, which is Google's `response`; the final body at a Location; the resource that
-            was made or changed; else the operation's document. None for what was deleted.
+            The result, which is Google's `response`; the final body at a Location; the resource
+            that was made or changed; else the operation's document. None for what was deleted.
 
         Raises:
             OperationFailedError: It failed, with the server's words.
