@@ -47,7 +47,8 @@ python_maximum_signature_line_length = 80
 _FOREIGN = {
     "py:class": [
         "T", "D", "M", "RetryCallState", "SSLContext",
-        "ssl.SSLContext", "AuthBase", "Buffer", "CookieJar", "Executor", "Path", "PathLike", "os.PathLike",
+        "ssl.SSLContext", "AuthBase", "Buffer", "CookieJar", "Executor", "Path",
+        "PathLike", "os.PathLike",
         "DataFrame", "Document", "PreparedRequest", "Pattern",
     ],
     "py:exc": [
