@@ -200,7 +200,7 @@ class ReadableBody:
 
 
 def sign(
-    auth: Callable[[requests.PreparedRequest], requests.PreparedRequest],
+    auth: Callable[..., Any],
     request: requests.PreparedRequest,
     body: ReplayableBody,
 ) -> requests.PreparedRequest:
@@ -212,7 +212,7 @@ def sign(
     readable = ReadableBody(body)
     request.body = readable  # a file, as requests takes it
     try:
-        signed = auth(request)
+        signed: requests.PreparedRequest = auth(request)
     except TypeError as error:
         error.add_note(
             f"{type(auth).__name__} does not read this body: pass the body as bytes, or an auth"

@@ -615,7 +615,7 @@ def events_of(response: Response, state: server_sent_events.StreamState) -> Iter
     is_framed = "content-length" in response.headers or "transfer-encoding" in response.headers
     yield from server_sent_events.parse(
         watched(),
-        response._bound("line or event"),  # noqa: SLF001  # of this module
+        response._bound("line or event"),  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # of this module
         state=state,
         is_framed=is_framed,
     )

@@ -27,7 +27,7 @@ def parse(text: bytes) -> FileVersion | None:
     """Return the version in a sidecar; None when it is damaged."""
     try:
         values: Any = json.loads(text.partition(b"\n")[0])
-        values["digests"] = tuple(map(tuple, values.get("digests", ())))
+        values["digests"] = tuple(tuple(digest) for digest in values.get("digests", ()))
         version = FileVersion(**values)
     except (ValueError, TypeError, AttributeError, RecursionError):
         return None
