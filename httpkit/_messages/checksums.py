@@ -6,9 +6,9 @@ import base64
 import binascii
 import hashlib
 import re
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from threading import Condition, Thread
 from typing import BinaryIO, Protocol
 
 from httpkit._core.patterns import pattern
@@ -196,8 +196,8 @@ class FileHashers(Hashers):
         self._size, self._hashed = size, 0
         self._is_closing = False
         self._failure: Exception | None = None
-        self._grown = Condition()
-        self._thread: Thread | None = None
+        self._grown = threading.Condition()
+        self._thread: threading.Thread | None = None
 
     def update(self, block: bytes) -> None:
         """Note that a block was written."""
@@ -205,7 +205,9 @@ class FileHashers(Hashers):
             self._size += len(block)
             self._grown.notify()
         if self._hashes and self._thread is None and self._size - self._hashed > _BLOCK:
-            self._thread = Thread(target=self._follow, name="httpkit-checksum", daemon=True)
+            self._thread = threading.Thread(
+                target=self._follow, name="httpkit-checksum", daemon=True
+            )
             self._thread.start()
 
     def hexdigests(self) -> dict[str, str]:
