@@ -3,8 +3,8 @@
 Rule: nothing is fetched, neither for building nor for reading.
 """
 
+import runpy
 import sys
-from importlib import metadata
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -14,7 +14,7 @@ sys.path[:0] = [str(HERE.parent), str(HERE / "_ext")]
 project = "httpkit"
 author = "The httpkit maintainers"
 copyright = author  # noqa: A001  # Sphinx's own name
-release = version = metadata.version("requests-httpkit")
+release = version = runpy.run_path(str(HERE.parent / "httpkit/_version.py"))["__version__"]
 
 extensions = [
     "sphinx.ext.autodoc",
