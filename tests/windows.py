@@ -59,7 +59,7 @@ COPIED = ("tests", "docs", "pyproject.toml", "README.md", "CHANGELOG.md", "LICEN
 CORE = (
     "tests/core/test_waits.py", "tests/core/test_clock.py", "tests/testing/test_sandbox.py",
     "tests/transfers/test_download.py", "tests/transfers/test_upload.py",
-    "tests/transfers/test_file_names.py", "tests/client/test_pickling.py",
+    "tests/client/test_pickling.py",
     "tests/client/test_environment.py", "tests/diagnostics/test_progress.py",
     "tests/resources/test_parallel.py", "tests/transport/test_connections.py",
 )  # fmt: skip
