@@ -201,7 +201,7 @@ def password(url: str) -> tuple[str, str] | None:
     stock = getattr(utils, "get_netrc_auth", None)
     if stock is not _STOCK_NETRC or (held := _variables()) is None:
         return _netrc_auth(url)
-    home = tuple(map(held.get, _HOME))
+    home: tuple[Any, ...] = tuple(map(held.get, _HOME))  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]  # undocumented
     paths = _netrc_paths(held.get(_NETRC), home, upstream.netrc_files())
     for path in paths:  # not any(), which takes longer
         if os.access(path, os.F_OK):

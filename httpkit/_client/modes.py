@@ -131,7 +131,7 @@ class StrictMode:
         return environment.proxies_for(request.url or "", explicit, trust_env=session.trust_env)
 
     def rebuild_method(
-        self, _: Host, request: requests.PreparedRequest, response: requests.Response
+        self, _: Host, request: requests.PreparedRequest, response: requests.Response, /
     ) -> None:
         """Set the method of a redirected request."""
         request.method = redirects.method_after(response.status_code, request.method or "GET")
@@ -167,12 +167,12 @@ class StrictMode:
 
     # ---- Sending
 
-    def sends_plainly(self, _: Host, __: PreparedRequest) -> bool:
+    def sends_plainly(self, _: Host, __: PreparedRequest, /) -> bool:
         """Say whether requests' own `send` does all that is asked for."""
         return False
 
     def send(
-        self, _: Host, delivery: Delivery, __: requests.PreparedRequest, *, follows: bool
+        self, _: Host, delivery: Delivery, __: requests.PreparedRequest, /, *, follows: bool
     ) -> requests.Response:
         """Send a request, and what its redirects ask for."""
         if follows:
@@ -362,4 +362,4 @@ def mode_of(holder: Any) -> StrictMode:
 
 def _stock(session: Host) -> requests.Session:
     """Return the session as the class after ours sees it: requests, or a mixin before it."""
-    return cast("requests.Session", super(Boundary, cast("Any", session)))
+    return cast("requests.Session", super(Boundary, cast("Any", session)))  # pyright: ignore[reportUnnecessaryCast]  # mypy wants it

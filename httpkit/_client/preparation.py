@@ -121,6 +121,7 @@ def _as_method(method: Any) -> str:
 
 def _merge_hooks(own: Any, of_session: Any) -> dict[str, Any]:
     """Return a request's own hooks if it has any for a response, else the session's."""
+    merged: dict[str, Any]
     if of_session is None or of_session.get("response") == []:
         merged = own or {}
     elif own is None or own.get("response") == []:

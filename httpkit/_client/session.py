@@ -258,7 +258,12 @@ class Session(ApiMethods, TransferMethods):
         if last is None or any(map(operator.is_not, last[0], asked)):
             named: dict[str, Any] = dict(zip(CallOptions._fields, asked, strict=True))
             settings.check(named)
-            last = asked, CallOptions(**{**named, "retry": as_policy(named["retry"])})
+            last = (
+                asked,
+                CallOptions._make(
+                    as_policy(value) if name == "retry" else value for name, value in named.items()
+                ),
+            )
             self.__dict__["_last_options"] = last
         return last[1]
 

@@ -7,6 +7,7 @@ import sys
 from typing import Any, NamedTuple
 
 from httpkit._core.clock import CLOCK
+from httpkit._core.types import is_tuple
 
 # Seconds. Windows' clock has steps of 15.6 ms before Python 3.13, and waits there end as much too
 # early: a wait that was clipped to the deadline and timed out must find that it passed.
@@ -64,7 +65,8 @@ class Deadline(NamedTuple):  # frozen, and made in a third of a frozen dataclass
             clipped = timeout.clone()
             clipped.total = self.clip(clipped.total)
             return clipped
-        connect, read = timeout if isinstance(timeout, tuple) else (timeout, timeout)
+        pair: tuple[Any, ...] = timeout if is_tuple(timeout) else (timeout, timeout)
+        connect, read = pair
         return self.clip(connect), self.clip(read)
 
 
