@@ -86,11 +86,12 @@ def _unquoted(value: str) -> str:
 
 def _decoded_words(text: str) -> str:
     """Decode encoded words such as `=?UTF-8?Q?caf=C3=A9?=`; what is invalid stays as it is."""
-    import email.header  # it is seldom needed
+    from email.errors import HeaderParseError  # seldom needed
+    from email.header import decode_header, make_header
 
     try:
-        return str(email.header.make_header(email.header.decode_header(text)))
-    except (ValueError, LookupError, email.errors.HeaderParseError):
+        return str(make_header(decode_header(text)))
+    except (ValueError, LookupError, HeaderParseError):
         return text
 
 

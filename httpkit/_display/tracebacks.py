@@ -65,7 +65,7 @@ def _hint(hidden: int) -> Iterator[str]:
 
 def _split(traceback: TracebackType | None) -> tuple[TracebackType | None, int]:
     """Return a traceback without internal frames, and how many were left out."""
-    frames = []
+    frames: list[TracebackType] = []
     while traceback is not None:
         frames.append(traceback)
         traceback = traceback.tb_next
