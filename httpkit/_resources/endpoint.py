@@ -136,10 +136,10 @@ class Endpoint(Generic[T]):
         self._is_model_known = check_model(model, may_be_unresolved=True)
         self.path = path
         self.model = model
-        self.item_at = options.get("item_at")
-        self.envelope = options.get("envelope")
-        self.form = options.get("form", False)
-        self.update_method = options.get("update_method", "PATCH")
+        self.item_at: str | None = options.get("item_at")
+        self.envelope: str | None = options.get("envelope")
+        self.form: bool = options.get("form", False)
+        self.update_method: str = options.get("update_method", "PATCH")
         check_path("item_at", self.item_at)
         check_path("envelope", self.envelope)
         self._caller: PageClient | None = None

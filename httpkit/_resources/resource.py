@@ -101,8 +101,8 @@ class Resource(BulkMethods[T]):
         **options: Unpack[ResourceOptions],
     ) -> None:
         check_known(cast("dict[str, Any]", options), ResourceOptions)
-        self.items_at = options.pop("items_at", None)
-        self.item_path = options.pop("item_path", None)
+        self.items_at: str | None = options.pop("items_at", None)
+        self.item_path: str | None = options.pop("item_path", None)
         self._pager = options.pop("pages", None)
         check_pager(self._pager or LinkPages())
         check_path("items_at", self.items_at)

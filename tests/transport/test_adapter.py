@@ -1212,12 +1212,6 @@ def test_a_dialler_put_into_urllib3_is_used(raw_server, monkeypatch):
     assert asked == ["elsewhere.test"]
 
 
-def test_what_urllib3_lacks_is_noticed():
-    assert connections_module.missing({urllib3.HTTPResponse(): ("read1", "_no_such_thing")}) == [
-        "_no_such_thing"
-    ]
-
-
 def test_nothing_is_lacking_here():
     assert adapter_module.Adapter().poolmanager.pool_classes_by_scheme == {
         "http": connections_module.HTTPConnectionPool,

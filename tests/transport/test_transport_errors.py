@@ -589,9 +589,12 @@ def test_the_password_in_a_url_is_not_shown(nobody):
 
 
 def test_an_error_that_requests_leaves_bare_is_completed():
-    proxies = {"http": "http://"}  # requests.exceptions.InvalidProxyURL, without a request
+    class Bare(HTTPAdapter):
+        def send(self, *args, **options):
+            raise requests.exceptions.InvalidProxyURL  # as requests does, without a request
 
-    with httpkit.Session("http://127.0.0.1/", proxies=proxies) as api:
+    with httpkit.Session("http://127.0.0.1/") as api:
+        api.mount("http://", Bare())
         error = caught_from(lambda: api.get("x"))
 
     assert (error.request.url, error.attempts) == ("http://127.0.0.1/x", 1)
