@@ -507,7 +507,7 @@ class Session(ApiMethods, TransferMethods):
             sender = object.__new__(type(self))
             sender.__dict__.update(self.__dict__, cookies=self._jar())
         elif not isinstance(held, CookieJar):  # names and texts: a response's are added to them
-            self.cookies = self._jar()
+            self.cookies: RequestsCookieJar = self._jar()
         send = super(Session, sender).send
         is_stock = getattr(send, "__func__", None) is requests.sessions.Session.send
         return Transmit(self, send, is_fast=is_stock and type(self).send is Session.send)
