@@ -75,6 +75,11 @@ class Budget(_Shared):
         return Budget, ()
 
 
+# Seconds. A retry waits for the same moment, but reads the clocks a little later than the throttle
+# did: what is left then is no reason for another wait.
+_SHORTEST_HOLD = 0.01
+
+
 class HostThrottle(_Shared):
     """Until when each host asked to be left alone, shared by the threads of a session."""
 
@@ -94,7 +99,8 @@ class HostThrottle(_Shared):
 
     def left(self, host: str, now: float) -> float:
         """Return the seconds that a host is still to be left alone; 0 when it is not."""
-        return max(0.0, self._ends.get(host, now) - now)
+        left = self._ends.get(host, now) - now
+        return left if left > _SHORTEST_HOLD else 0.0
 
     def __reduce__(self) -> tuple[type[HostThrottle], tuple[()]]:
         return HostThrottle, ()
