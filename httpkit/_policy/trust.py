@@ -14,6 +14,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any, TypeAlias
 from urllib.parse import unquote, urlsplit
 
+from requests.exceptions import InvalidProxyURL
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
@@ -83,6 +84,10 @@ def _as_path(value: Any) -> str | None:
 # ---- proxies
 
 
+class ProxyURLError(ConfigurationError, InvalidProxyURL):
+    """A proxy URL that cannot be used; code written for requests catches it as InvalidProxyURL."""
+
+
 def check_proxies(name: str, proxies: Any) -> None:
     """Refuse proxies that are no mapping from schemes to URLs, or a URL that cannot be parsed.
 
@@ -115,7 +120,7 @@ def check_proxy(scheme: str, url: str) -> None:
     """Refuse a proxy URL that cannot be parsed, or whose password is not percent-encoded.
 
     Raises:
-        ConfigurationError: It cannot be used.
+        ProxyURLError: It cannot be used.
     """
     rest = url.partition("://")[2] or url
     authority = re.split(r"[/?#\\]", rest, maxsplit=1)[0]
@@ -126,7 +131,7 @@ def check_proxy(scheme: str, url: str) -> None:
         return
     redaction.remember(*_passwords(userinfo))
     shown = f" {host.rstrip('/')}" if _HOST.fullmatch(host) else ""
-    raise ConfigurationError(
+    raise ProxyURLError(
         f"the proxy{shown} for {scheme!r} has a URL that cannot be parsed: percent-encode the"
         " special characters of its user name and password, as %23 for #"
     )

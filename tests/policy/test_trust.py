@@ -1,5 +1,6 @@
 """verify=, cert= and proxies=: what is taken, what is refused, and what is never mixed."""
 
+import pickle
 import ssl
 from pathlib import Path
 
@@ -273,3 +274,17 @@ def test_a_password_of_netrc_is_in_no_error(monkeypatch, tmp_path, nobody):
         api.get("x")
 
     assert "c4n4ry" not in f"{caught.value!r}{caught.value.__context__!r}"
+
+
+@pytest.mark.parametrize(
+    "url", ["http:/badproxyurl:3128", "http://:8080", "https://", "http:///x:1"]
+)
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_proxy_url_that_cannot_be_used_raises_what_requests_raises(strict, url):
+    with (
+        httpkit.Session("http://127.0.0.1/", strict=strict) as api,
+        pytest.raises(requests.exceptions.InvalidProxyURL) as caught,
+    ):
+        api.get("x", proxies={"http": url})
+
+    assert type(pickle.loads(pickle.dumps(caught.value))) is type(caught.value)
