@@ -35,6 +35,7 @@ _MOST_REASONS = 5
 # {"error": {"details": [{"fieldViolations": [{"description": ...}]}]}}, in an envelope of SOAP.
 _DEEPEST = 8
 _MOST_ELEMENTS = 2000
+_MOST_MEMBERS = 20
 
 Problem = dict[str, Any]
 """The members of a problem document (RFC 9457): type, title, status, detail, instance, others."""
@@ -42,32 +43,39 @@ Problem = dict[str, Any]
 # Names are compared without case, punctuation and namespace: "error_message", "ErrorMessage".
 # Where APIs put the reason, the most telling first.
 _REASONS = (
-    "faultstring", "detail", "errordescription", "hydradescription", "message", "errormessage",
-    "defaultmessage", "errorsummary", "exceptiontext", "diagnostics", "msg", "reason",
-    "description", "error", "odataerror", "fault", "errors", "errormessages", "title", "text",
-    "value",
+    "faultstring", "detail", "errordescription", "hydradescription", "longmessage",
+    "exceptionmessage", "message", "errormessage", "defaultmessage", "errorsummary",
+    "exceptiontext", "diagnostics", "msg", "explanation", "reason", "description", "error",
+    "odataerror", "fault", "errors", "errormessages", "title", "text", "messages", "value",
 )  # fmt: skip
+# Texts that say more than the reason beside them.
+_FURTHER = ("detail", "details", "description", "errorusermsg", "hint", "data")
 # Names for machines, where there are no words.
-_CODES = ("code", "errorcode", "exceptioncode", "type")
+_CODES = ("code", "errorcode", "errcode", "exceptioncode", "type")
 _CODE = pattern(r"[A-Z][A-Z0-9_]+|\w+_\w+|\S*(?:[Ee]rror|[Ee]xception)")
 # Where they put what is wrong in particular, beside a summary.
 _DETAILS = (
     "errors", "details", "detail", "fieldviolations", "violations", "validation", "fielderrors",
     "validationerrors", "invalidparams", "invalidparameters", "errordetails", "oerrordetails",
     "errorcauses", "causes", "rootcause", "errorchain", "issue", "issues", "elements", "fields",
-    "embedded", "failures", "innererror",
+    "embedded", "failures", "innererror", "modelstate", "messageextendedinfo",
+    "additionaldetails", "constraints",
 )  # fmt: skip
 # Where they name what an entry is about.
 _PATHS = (
     "field", "loc", "path", "pointer", "propertypath", "param", "parameter", "expression",
-    "target", "location", "locator", "property", "attribute", "header",
+    "target", "location", "locator", "property", "attribute", "attr", "header", "fieldname",
+    "instancepath", "datapath", "oerrorpath",
 )  # fmt: skip
+# The entries of these are about what they call `name` (RFC 7807 section 3).
+_PARAMETERS = frozenset({"invalidparams", "invalidparameters", "params", "parameters"})
 # Members that wrap an error: they are looked into where nothing else says anything.
 _WRAPPERS = ("error", "fault", "response", "exception", "report")
 _ENVELOPES = ("body", "envelope", "data", "result", "response", "meta", "status")
 # The values of these are maps from the name of a field to what is wrong with it.
 _FIELD_MAPS = frozenset({
     "errors", "fielderrors", "validationerrors", "fields", "messages", "invalidfields",
+    "modelstate", "constraints",
 })  # fmt: skip
 # A map with one of these is an error itself, and no map of fields.
 _OF_AN_ENTRY = frozenset({
@@ -104,7 +112,8 @@ def read(response: requests.Response) -> tuple[str | None, Problem | None]:
     words = _words(document, response) or _excerpt(response, body)
     if not words or _normal(words) in _spoken(response):
         words = _of_header(response.headers) or words
-    return one_line(_without_markup(words[:_LONGEST_EXAMINED]), _LONGEST_DETAIL) or None, problem
+    words = _without_markup(words[:_LONGEST_EXAMINED], _spoken(response))
+    return one_line(words, _LONGEST_DETAIL) or None, problem
 
 
 def ask(response: requests.Response) -> tuple[str | None, str | None]:
@@ -229,20 +238,32 @@ class _Reader:
             for name in _DETAILS
             if name != source and (is_list(entry.get(name)) or is_mapping(entry.get(name)))
         )
+        details += _distinct(_text(entry.get(name)) for name in _FURTHER if name != source)
+        if is_mapping(entry.get("data")) and _is_map_of_entries(entry["data"]):
+            details.append(self._fields(entry["data"], depth + 1))
         words = self._joined(summary, details)
-        words = words or next(filter(None, self._envelopes(entry, depth)), "")
+        if not self._says_more(words):
+            words = next(filter(self._says_more, self._envelopes(entry, depth)), words)
         words = words or _code(entry)
         return _at(_path_of(entry), words) if depth else words
 
+    def _says_more(self, words: str) -> bool:
+        """Say whether words are more than the status."""
+        return bool(words) and _normal(words) not in self._spoken
+
     def _summary(self, entry: Mapping[str, Any], depth: int) -> tuple[str, str]:
         """Return the most telling member, and its name: a text counts before what has parts."""
+        found = "", ""
         for name in _REASONS:
-            if words := _text(entry.get(name)) or self._texts(entry.get(name)):
+            words = _text(entry.get(name)) or self._texts(entry.get(name))
+            if self._says_more(words):
                 return words, name
+            found = found if found[0] else (words, name)
         for name in _REASONS:
-            if words := self._member(name, entry.get(name), depth):
+            words = self._member(name, entry.get(name), depth)
+            if self._says_more(words):
                 return words, name
-        return "", ""
+        return found
 
     def _texts(self, value: object) -> str:
         is_plain = is_list(value) and all(isinstance(item, str) for item in value[:_MOST_REASONS])
@@ -251,6 +272,8 @@ class _Reader:
     def _member(self, name: str, value: object, depth: int) -> str:
         if is_mapping(value) and name in _FIELD_MAPS and not _is_entry(value):
             return self._fields(value, depth + 1)
+        if name in _PARAMETERS and is_list(value):
+            value = [_named(entry) for entry in value[:_MOST_REASONS]]
         words = self.read(value, depth + 1)
         if not words and is_mapping(value) and _may_be_fields(name, value):
             words = self._fields(value, depth + 1)
@@ -261,6 +284,9 @@ class _Reader:
         for name in wrapping:
             if is_mapping(entry.get(name)) or is_list(entry.get(name)):
                 yield self.read(entry[name], depth + 1)
+        for value in list(entry.values())[:_MOST_MEMBERS]:  # {"itemNotFound": {"message": ...}}
+            if _is_entry(value) or (is_mapping(value) and "errors" in value):
+                yield self.read(value, depth + 1)
 
     def _fields(self, complaints: Mapping[Any, Any], depth: int) -> str:
         """Return what is wrong with each field of a map."""
@@ -328,6 +354,15 @@ def _is_entry(value: object) -> bool:
         _key(name) in _OF_AN_ENTRY and isinstance(member, (str, int, Mapping))
         for name, member in value.items()
     )
+
+
+def _is_map_of_entries(value: Mapping[Any, Any]) -> bool:
+    return bool(value) and all(map(_is_entry, value.values()))
+
+
+def _named(entry: object) -> object:
+    """Return an entry whose `name` is what it is about, with that as its path."""
+    return {"path": entry.get("name"), **entry} if is_mapping(entry) else entry
 
 
 def _path_of(entry: Mapping[str, Any]) -> str:
@@ -435,6 +470,8 @@ _HTML = re.compile(rb"<!doctype\s+html|<html|<head>|<h[1-6]\b", re.IGNORECASE)
 _MARKUP = pattern(r"\s*<[!a-z?/]", re.IGNORECASE)
 _TITLE = pattern(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _HEADING = pattern(r"<h([1-3])\b[^>]*>(.*?)</h\1>", re.IGNORECASE | re.DOTALL)
+_PARAGRAPH = pattern(r"<(p|pre)\b[^>]*>(.*?)</\1>", re.IGNORECASE | re.DOTALL)
+_EMPTY_TITLES = frozenset({"error", "errors", "errorpage", "servererror", "httperror", "oops"})
 _INVISIBLE = pattern(r"<(script|style)\b.*?</\1>|<!--.*?-->", re.IGNORECASE | re.DOTALL)
 _TAG = pattern(r"<[^>]*>")
 
@@ -445,19 +482,25 @@ def _unescaped(text: str) -> str:
     return html.unescape(text)
 
 
-def _without_markup(words: str) -> str:
-    """Return the title of a page, or its first heading; other texts as they are."""
-    return _title(words) if _PAGE.match(words) else words
+def _without_markup(words: str, spoken: frozenset[str]) -> str:
+    """Return what a page says; other texts as they are."""
+    return _title(words, spoken) if _PAGE.match(words) else words
 
 
-def _title(page: str) -> str:
-    """Return the title of a page, else its first heading, else its text if that is short."""
-    title, heading = _TITLE.search(page), _HEADING.search(page)
-    found = (title[1] if title else "").strip() or (heading[2] if heading else "")
-    if not found:
-        found = _TAG.sub(" ", _INVISIBLE.sub(" ", page))
-        found = found if len(found) < _LONGEST_DETAIL else ""
-    return _unescaped(_TAG.sub(" ", found)).strip()
+def _title(page: str, spoken: frozenset[str]) -> str:
+    """Return what a page says: its title, heading or first paragraph, or its text if short.
+
+    The first of them that says more than "Error" or the status counts.
+    """
+    visible = _INVISIBLE.sub(" ", page)
+    parts = [part.search(visible) for part in (_TITLE, _HEADING, _PARAGRAPH)]
+    texts = [_unescaped(_TAG.sub(" ", part[part.lastindex or 0])).strip() for part in parts if part]
+    texts = list(filter(None, texts))
+    if not texts:
+        text = _unescaped(_TAG.sub(" ", visible)).strip()
+        return text if len(text) < _LONGEST_DETAIL else ""
+    says_more = (text for text in texts if _normal(text) not in spoken | _EMPTY_TITLES)
+    return next(says_more, texts[0])
 
 
 def _excerpt(response: requests.Response, body: bytes) -> str:
@@ -466,9 +509,10 @@ def _excerpt(response: requests.Response, body: bytes) -> str:
     start = body.removeprefix(codecs.BOM_UTF8)[:_LONGEST_EXAMINED]
     text = _decoded(start, response.encoding).strip()
     if _PAGE.match(text) or ("html" in media_type and _MARKUP.match(text)):
-        return _title(text)
+        return _title(text, _spoken(response))
     is_octets = media_type.startswith("application/octet-stream")
     is_textual = media_type.startswith("text/") or "json" in media_type or "xml" in media_type
+    is_textual = is_textual or "yaml" in media_type
     readable = not media_type or is_textual or (is_octets and body[:1] in {b"{", b"["})
     return text if readable and "\x00" not in text else ""
 

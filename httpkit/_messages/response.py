@@ -384,8 +384,9 @@ class Response(requests.Response):
             why = f"the body is empty ({self.status_code} {self.reason or ''}".rstrip() + ")"
         else:
             kind = self.headers.get("content-type", "no content type")
-            start = self.content[:40].decode("utf-8", "replace")
-            why = f"{why} at position {pos} of {kind}, beginning {start!r}"
+            start = _text_of(self.content[:40], self.encoding)
+            quoted = f"beginning {start!r}" if start else "binary data"
+            why = f"{why} at position {pos} of {kind}, {quoted}"
         return self.decode_error(f"the response to {what} is not JSON: {why}", doc[:200], pos)
 
     def decode_error(self, message: str, doc: str = "", pos: int = 0) -> errors.DecodeError:
@@ -472,6 +473,15 @@ def _known(encoding: str | None) -> str:
     except (LookupError, ValueError):
         return "utf-8"
     return name
+
+
+def _text_of(start: bytes, encoding: str | None) -> str:
+    """Return the beginning of a body as text, less a character that is cut; "" for no text."""
+    for name in ("utf-8", _known(encoding)):  # requests takes text without a charset for Latin-1
+        text = start.decode(name, "replace").rstrip("\ufffd")
+        if all(c != "\ufffd" and (c.isprintable() or c.isspace()) for c in text):
+            return text
+    return ""
 
 
 # Connections and sockets, and what is set anew when a response is restored.

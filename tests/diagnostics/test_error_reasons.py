@@ -224,6 +224,120 @@ JSON = {
             {"propertyPath": "name", "message": "This value should not be blank."}]},
         "An error occurred: name: This value should not be blank.",
     ),
+    "an RFC 7807 extension": (
+        {"type": "https://example.net/validation-error", "title": "Invalid parameters",
+         "invalid-params": [{"name": "age", "reason": "must be a positive integer"}]},
+        "Invalid parameters: age: must be a positive integer",
+    ),
+    "Vonage": (
+        {"title": "Bad Request", "invalid_parameters": [{"name": "to", "reason": "no number"}]},
+        "to: no number",
+    ),
+    "ASP.NET Web API 2": (
+        {"Message": "The request is invalid.",
+         "ModelState": {"order.Name": ["The Name field is required."]}},
+        "The request is invalid: order.Name: The Name field is required.",
+    ),
+    "ASP.NET Web API 2, exception": (
+        {"Message": "An error has occurred.", "ExceptionMessage": "Sequence contains no elements",
+         "ExceptionType": "System.InvalidOperationException", "StackTrace": "   at A.B()"},
+        "Sequence contains no elements",
+    ),
+    "Redfish": (
+        {"error": {"code": "Base.1.8.GeneralError", "message": "A general error has occurred.",
+                   "@Message.ExtendedInfo": [
+                       {"MessageId": "Base.1.8.PropertyValueNotInList", "Severity": "Warning",
+                        "Message": "The value Red is not in the list of acceptable values."}]}},
+        "A general error has occurred: The value Red is not in the list of acceptable values.",
+    ),
+    "Contentful": (
+        {"sys": {"type": "Error", "id": "ValidationFailed"}, "message": "Validation error",
+         "details": {"errors": [{"name": "required", "path": ["fields", "title"],
+                                 "details": "The property is required here"}]}},
+        "Validation error: fields.title: The property is required here",
+    ),
+    "PocketBase": (
+        {"code": 400, "message": "Failed to create record.", "data": {
+            "title": {"code": "validation_required", "message": "Missing required value."}}},
+        "Failed to create record: title: Missing required value.",
+    ),
+    "Box": (
+        {"type": "error", "status": 400, "code": "bad_request", "message": "Bad Request",
+         "context_info": {"errors": [{"reason": "missing_parameter", "name": "parent",
+                                      "message": "'parent' is required"}]}},
+        "'parent' is required",
+    ),
+    "OpenStack Nova": (
+        {"itemNotFound": {"code": 404, "message": "Instance i-1 could not be found."}},
+        "Instance i-1 could not be found.",
+    ),
+    "tRPC": (
+        [{"error": {"json": {"message": "No user", "code": -32004,
+                             "data": {"code": "NOT_FOUND", "path": "user.byId"}}}}],
+        "No user",
+    ),
+    "JSON-RPC": (
+        {"jsonrpc": "2.0", "id": 1,
+         "error": {"code": -32602, "message": "Invalid params", "data": "missing field `id`"}},
+        "Invalid params: missing field `id`",
+    ),
+    "PostgREST": (
+        {"code": "42703", "message": "column a.x does not exist", "details": None,
+         "hint": "Perhaps you meant a.y"},
+        "column a.x does not exist: Perhaps you meant a.y",
+    ),
+    "SparkPost": (
+        {"errors": [{"message": "Invalid data format/type", "code": "1300",
+                     "description": "Error validating domain name syntax"}]},
+        "Invalid data format/type: Error validating domain name syntax",
+    ),
+    "eBay": (
+        {"errors": [{"errorId": 25001, "domain": "API_INVENTORY", "message": "Any System error.",
+                     "longMessage": "Could not serialize field [product.title]"}]},
+        "Could not serialize field [product.title]",
+    ),
+    "Meta": (
+        {"error": {"message": "Invalid parameter", "type": "OAuthException", "code": 100,
+                   "error_user_msg": "The image is too small."}},
+        "Invalid parameter: The image is too small.",
+    ),
+    "Reddit": ({"message": "Bad Request", "reason": "private", "error": 400}, "private"),
+    "Matrix": ({"errcode": "M_UNKNOWN_TOKEN"}, "M_UNKNOWN_TOKEN"),
+    "DHL": (
+        {"title": "Bad request", "detail": "Multiple problems found, see Additional Details",
+         "additionalDetails": ["#/weight: required key [value] not found"]},
+        "Multiple problems found, see Additional Details: #/weight: required key [value] not found",
+    ),
+    "NetSuite": (
+        {"title": "Bad Request", "status": 400, "o:errorDetails": [
+            {"detail": "Invalid value.", "o:errorCode": "INVALID_VALUE", "o:errorPath": "entity"}]},
+        "entity: Invalid value.",
+    ),
+    "Ajv": (
+        {"errors": [{"instancePath": "/name", "schemaPath": "#/type", "keyword": "type",
+                     "params": {"type": "string"}, "message": "must be string"}]},
+        "/name: must be string",
+    ),
+    "class-validator": (
+        {"statusCode": 400, "error": "Bad Request", "message": [
+            {"property": "email", "children": [],
+             "constraints": {"isEmail": "email must be an email"}}]},
+        "email: isEmail: email must be an email",
+    ),
+    "drf-standardized-errors": (
+        {"type": "validation_error", "errors": [
+            {"code": "required", "detail": "This field is required.", "attr": "name"}]},
+        "name: This field is required.",
+    ),
+    "Fitbit": (
+        {"success": False, "errors": [
+            {"errorType": "validation", "fieldName": "date", "message": "Invalid date: 2026-13"}]},
+        "date: Invalid date: 2026-13",
+    ),
+    "a field that is called password": (
+        {"errors": {"password": ["is too short (minimum is 8 characters)"]}},
+        "password: is too short (minimum is 8 characters)",
+    ),
     "a guard before JSON": (b")]}'\n" + b'{"error": {"message": "no such file"}}', "no such file"),
     "UTF-16": ('{"message": "nope"}'.encode("utf-16"), "nope"),
 }  # fmt: skip
@@ -282,6 +396,23 @@ XML = {
         <ows:ExceptionText>unknown service</ows:ExceptionText>
         </ows:Exception></ows:ExceptionReport>""",
         "service: unknown service",
+    ),
+    "Google Cloud Storage": (
+        """<?xml version='1.0' encoding='UTF-8'?><Error><Code>AccessDenied</Code>
+        <Message>Access denied.</Message><Details>Anonymous caller does not have
+        storage.objects.get access.</Details></Error>""",
+        "Access denied: Anonymous caller does not have storage.objects.get access.",
+    ),
+    "SabreDAV": (
+        """<d:error xmlns:d="DAV:" xmlns:s="http://sabredav.org/ns">
+        <s:exception>Sabre\\DAV\\Exception\\NotFound</s:exception>
+        <s:message>File with name a could not be located</s:message></d:error>""",
+        "File with name a could not be located",
+    ),
+    "Tableau": (
+        """<tsResponse xmlns="http://tableau.com/api"><error code="401001">
+        <summary>Signin Error</summary><detail>Error signing in</detail></error></tsResponse>""",
+        "Error signing in",
     ),
     "OAI-PMH": ("<OAI-PMH><error code='badVerb'>Illegal verb</error></OAI-PMH>", "Illegal verb"),
     "several": (
@@ -350,9 +481,24 @@ def test_a_hostile_document_is_read_in_bounded_time(body):
         (b"<!doctype html><title></title><h1>No such <em>page</em></h1>", "No such page"),
         (b"<h2>Service &amp; site are down</h2>", "Service & site are down"),
         (b"<p>no heading</p>", "no heading"),
+        (b"<title>Error</title><body><pre>Cannot GET /users/7</pre>", "Cannot GET /users/7"),
+        (b"<title>400 Bad Request</title><h1>Bad Request</h1><p>No such host.", "400 Bad Request"),
+        (
+            b"<html><title>400 Bad Request</title><h1>Bad Request</h1><p>Cut off</p>",
+            "Cut off",
+        ),
         (b"<style>p {}</style><script>run()</script><p></p>", None),
     ],
-    ids=["title", "heading", "second heading", "neither", "no text"],
+    ids=[
+        "title",
+        "heading",
+        "second heading",
+        "neither",
+        "Express",
+        "no end",
+        "Werkzeug",
+        "no text",
+    ],
 )
 def test_the_reason_of_a_page_is_its_title_or_heading(body, words):
     assert read(body, "text/html") == words
