@@ -6,6 +6,7 @@ Rule: no I/O and no clock here; the time comes as an argument.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -33,6 +34,8 @@ _SPAN = pattern(
     r"(?:milliseconds?|ms|hours?|h|minutes?|min|m|seconds?|secs?|s)\s*)+"
 )
 _SPAN_PART = pattern(r"(\d+(?:\.\d+)?)\s*(m(?:illi)?s|[hms])")
+# ISO 8601, as Java and .NET write a span: "PT1M30S".
+_DURATION = pattern(r"PT(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9}(?:\.\d{1,9})?)S)?")
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "millis": 1e-3}
 # What says in a name how the value is meant; without it the name is that of the field beside it.
 _RESET = pattern(
@@ -87,10 +90,9 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
         if (wait := _number(headers.get(name))) is not None:
             return wait / 1000
     for name in _SECONDS:
-        members = _MEMBER.findall(headers.get(name) or "")
-        waits = [_wait(member, sent, nearness=_NEAR) for member in members]
-        if legible := [wait for wait in waits if wait is not None]:
-            return max(legible)
+        wait = _longest(headers.get(name) or "", sent, nearness=_NEAR)
+        if wait is not None:
+            return wait
     return None
 
 
@@ -122,12 +124,12 @@ def _pairs(fields: Mapping[str, str], sent: float) -> Iterator[tuple[float, floa
         plain = name.replace("rate-limit", "ratelimit")
         if "ratelimit" not in plain or "reset" not in plain:
             continue
-        wait = _wait(value, sent)
+        wait = _longest(value, sent)
         if wait is None:
             continue
         is_short = plain.endswith(("-ms", "milliseconds")) and wait < _LONGEST_SPAN
-        left = fields.get(_RESET.sub("remaining", name))
-        yield wait / 1000 if is_short else wait, _number((left or "").partition(";")[0])
+        left = fields.get(_RESET.sub("remaining", name), "")
+        yield wait / 1000 if is_short else wait, _number(re.split("[;,]", left)[0])
 
 
 def _policies(fields: Mapping[str, str], sent: float) -> Iterator[tuple[float, float | None]]:
@@ -146,6 +148,12 @@ def _policies(fields: Mapping[str, str], sent: float) -> Iterator[tuple[float, f
                 yield wait, _number(found.get("r") or found.get("remaining"))
 
 
+def _longest(value: str, sent: float, *, nearness: float = math.inf) -> float | None:
+    """Return the longest wait of a field that may have been sent twice; see `_wait`."""
+    waits = (_wait(member, sent, nearness=nearness) for member in _MEMBER.findall(value))
+    return max((wait for wait in waits if wait is not None), default=None)
+
+
 def _wait(value: str, sent: float, *, nearness: float = math.inf) -> float | None:
     """Return the seconds from a number, a span or a moment, 0 or more; None for anything else.
 
@@ -154,12 +162,16 @@ def _wait(value: str, sent: float, *, nearness: float = math.inf) -> float | Non
         sent: When that was, in seconds since the epoch.
         nearness: Seconds from then beyond which a large number is no moment, but a long span.
     """
-    text = value.strip()
+    text = value.partition(";")[0].strip().strip('"')
     if (number := _number(text)) is not None:
         wait = _moment(number) - sent
         return number if number < _LONGEST_SPAN or abs(wait) > nearness else max(0.0, wait)
     if _SPAN.fullmatch(text):
         return sum(float(n) * _UNITS[unit] for n, unit in _SPAN_PART.findall(text))
+    if (parts := _DURATION.fullmatch(text)) and any(parts.groups()):
+        return sum(
+            float(n or 0) * unit for n, unit in zip(parts.groups(), (3600, 60, 1), strict=True)
+        )
     due = _date(text)
     return None if due is None else max(0.0, due - sent)
 
@@ -187,7 +199,8 @@ def _date(value: str | None) -> float | None:
         date = parsedate_to_datetime(value or "")
     if date is None:
         with suppress(ValueError, OverflowError):
-            date = datetime.fromisoformat((value or "").strip())
+            # Ruby writes "2026-11-30 12:00:00 UTC".
+            date = datetime.fromisoformat(re.sub(r"\s*(?:UTC|GMT)$", "Z", (value or "").strip()))
     if date is None:
         return None
     # The asctime form has no zone; RFC 9110 section 5.6.7: all are in UTC.

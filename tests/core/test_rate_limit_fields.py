@@ -20,6 +20,12 @@ RETRY_AFTER = {
     "ISO 8601 with an offset": ({"Retry-After": "2026-11-30T10:00:45+02:00"}, 45),
     "span": ({"Retry-After": "1m30s"}, 90),
     "span in words": ({"Retry-After": "20 seconds"}, 20),
+    "an ISO 8601 duration": ({"Retry-After": "PT1M0.5S"}, 60.5),
+    "a duration of nothing": ({"Retry-After": "PT"}, None),
+    "quoted": ({"Retry-After": '"30"'}, 30),
+    "with a parameter": ({"Retry-After": "30; comment=x"}, 30),
+    "Ruby": ({"Retry-After": "2026-11-30 08:00:45 UTC"}, 45),
+    "JavaScript": ({"Retry-After": "Mon Nov 30 2026 08:00:45 GMT+0000"}, 45),
     "moment": ({"Retry-After": str(int(NOW) + 15)}, 15),
     "ages": ({"Retry-After": "99999999999"}, 99_999_999_999),
     "milliseconds": ({"Retry-After-Ms": "250", "Retry-After": "1"}, 0.25),
@@ -101,6 +107,10 @@ LIMITS = {
     "IETF, several policies": ({"RateLimit": '"hour";r=5;t=900, "minute";r=0;t=20'}, 20),
     "a comma in a name": ({"RateLimit": '"a,b";r=0;t=21'}, 21),
     "Zendesk": ({"Zendesk-RateLimit-Search": "total=100; remaining=0; resets=41"}, 41),
+    "sent twice": ({"X-RateLimit-Remaining": "0, 0", "X-RateLimit-Reset": "30, 40"}, 40),
+    "Rails": (
+        {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "2026-11-30 08:00:21 UTC"}, 21,
+    ),
     "several are spent": (
         {
             "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "5",
