@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ssl
 import sys
+from base64 import b64encode
 from collections.abc import Mapping
 from copy import copy
 from http.client import HTTPResponse as StandardResponse
@@ -17,6 +18,7 @@ from weakref import ref
 import requests
 from requests.adapters import HTTPAdapter
 from requests.exceptions import InvalidSchema
+from requests.utils import get_auth_from_url
 from urllib3 import HTTPHeaderDict, poolmanager
 from urllib3.exceptions import (
     ClosedPoolError,
@@ -95,6 +97,17 @@ class Adapter(HTTPAdapter):
             manager.pool_classes_by_scheme = socks_pools()
         return manager
 
+    def proxy_headers(self, proxy: str) -> dict[str, str]:
+        """Return the header fields for a proxy: its user and password.
+
+        In UTF-8 where they are not Latin-1, which is all that requests can send (RFC 7617).
+        """
+        try:
+            return super().proxy_headers(proxy)
+        except UnicodeEncodeError:  # it holds the password
+            credentials = ":".join(get_auth_from_url(proxy)).encode()
+        return {"Proxy-Authorization": f"Basic {b64encode(credentials).decode()}"}
+
     def get_connection_with_tls_context(
         self,
         request: requests.PreparedRequest,
@@ -103,6 +116,8 @@ class Adapter(HTTPAdapter):
         cert: Any = None,
     ) -> Any:
         """Return the pool for a request. Raises: as requests does."""
+        if proxies:  # requests takes "proxy:3128" for the scheme "proxy"
+            proxies = {name: _with_scheme(url) for name, url in proxies.items()}
         if isinstance(verify, ssl.SSLContext) or (is_tuple(cert) and len(cert) == 3):
             return self._pool_with(request, verify, proxies, cert)
         found = None if proxies else _PLAIN_ORIGIN.match(request.url or "")
@@ -126,7 +141,7 @@ class Adapter(HTTPAdapter):
         proxy = upstream.select_proxy(request.url or "", proxies or {})
         manager: Any = self.poolmanager
         if proxy:
-            manager = self.proxy_manager_for(proxy if "://" in proxy else f"http://{proxy}")
+            manager = self.proxy_manager_for(proxy)
         return manager.connection_from_host(**place, pool_kwargs=settings)
 
     def _finds_pools_as_requests(self) -> bool:
@@ -254,6 +269,11 @@ def _is_followed(manager: Any) -> bool:
         and vars(manager).keys().isdisjoint(_LOOKING_UP)  # a test may patch an instance
         and getattr(manager.pools, "dispose_func", None) is dispose
     )
+
+
+def _with_scheme(proxy: Any) -> Any:
+    is_bare = isinstance(proxy, str) and proxy and "/" not in proxy
+    return f"http://{proxy}" if is_bare else proxy
 
 
 def _snapshot(value: Any) -> Any:

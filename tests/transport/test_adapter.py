@@ -1,13 +1,16 @@
 """Responses on raw sockets: strict framing, deadlines on every wait, clean connections."""
 
+import base64
 import gzip
 import io
 import pickle
+import re
 import socket
 import ssl
 import struct
 import threading
 import time
+import traceback
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -1287,3 +1290,32 @@ def test_a_message_whose_connection_was_closed_first_is_closed_without_a_word():
 
     assert message.isclosed()
     assert message.must_close
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize(("user", "password"), [("ada", "grün"), ("ada", "日本語"), ("łucja", "x")])
+def test_a_proxy_gets_a_password_in_any_script(raw_server, scheme, user, password):
+    server = raw_server(b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n")
+    url = server.url.replace("//", f"//{user}:{password}@")
+
+    with (
+        httpkit.Session(f"{scheme}://example.test", proxies={scheme: url}, retry=None) as api,
+        pytest.raises(requests.RequestException) as caught,
+    ):
+        api.get("x")
+
+    (sent,) = re.findall(rb"Proxy-Authorization: Basic (\S+)", server.requests[0], re.IGNORECASE)
+    encodings = ("latin-1", "utf-8") if password.startswith("gr") else ("utf-8",)
+    assert base64.b64decode(sent) in {f"{user}:{password}".encode(e) for e in encodings}
+    assert password == "x" or password not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("name", ["localhost", "u:p@localhost", "u@127.0.0.1"])
+def test_a_proxy_without_a_scheme_is_spoken_to_by_http(raw_server, name):
+    server = raw_server(ANSWER, host="127.0.0.1")
+    proxies = {"http": f"{name}:{server.port}"}
+
+    with httpkit.Session("http://example.test", proxies=proxies) as api:
+        assert api.get("x").text == "hi"
+
+    assert server.requests[0].startswith(b"GET http://example.test/x HTTP/1.1")
