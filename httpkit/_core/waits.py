@@ -5,17 +5,15 @@ handler runs only once the wait has ended. So on Windows the main thread, which 
 waits in slices. Elsewhere every function here is the plain wait.
 """
 
-import errno
+import contextvars
 import math
-import os
 import queue
-import select
-import socket
 import sys
 import threading
 import time
 from collections.abc import Callable
 from concurrent import futures
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from httpkit._core import interrupts
@@ -71,22 +69,74 @@ def thread(ending: threading.Thread) -> None:
 
 def result(future: "futures.Future[T]") -> BaseException | None:
     """Wait for a future; return its exception, None when it has a result."""
-    while _needs_slices():
-        try:
-            return future.exception(_SLICE)
-        except TimeoutError:
-            continue
+    if _needs_slices():
+        # Not `future.exception(_SLICE)`: a signal handler may raise a TimeoutError, too.
+        wait(lambda seconds: bool(futures.wait((future,), seconds).done), None)
     return future.exception()
 
 
-def item(source: "queue.SimpleQueue[T]") -> T:
-    """Wait for the next item of a queue."""
-    while _needs_slices():
-        try:
-            return source.get(timeout=_SLICE)
-        except queue.Empty:
-            continue
-    return source.get()
+def item(get: Callable[..., T], seconds: float | None = None) -> T:
+    """Wait for the next item of a queue.
+
+    Args:
+        get: Its method of that name.
+        seconds: The whole wait; None is no limit.
+
+    Raises:
+        queue.Empty: None came within the seconds; None is no limit.
+    """
+    found: list[T] = []
+
+    def take(slice_: float | None) -> bool:
+        with suppress(queue.Empty):
+            found.append(get(timeout=slice_))
+        return bool(found)
+
+    if not _needs_slices():
+        return get(timeout=seconds)
+    if not wait(take, seconds):
+        raise queue.Empty
+    return found[0]
+
+
+def call(function: Callable[[], T], release: Callable[[], object]) -> T:
+    """Call a function that waits for what cannot be waited for in slices.
+
+    Where waits are sliced it runs in a thread of its own, with the context of this one.
+
+    Args:
+        function: Looks up a name, say, or connects.
+        release: Frees what the function acquired, if it ends after the wait was interrupted.
+
+    Raises:
+        BaseException: As the function raises.
+    """
+    if not _needs_slices():
+        return function()
+    future: futures.Future[T] = futures.Future()
+    running = threading.Thread(
+        target=contextvars.copy_context().run, args=(_run, function, future),
+        name="httpkit-wait", daemon=True,
+    )  # fmt: skip
+    try:
+        running.start()
+        error = result(future)
+    except BaseException:
+        future.add_done_callback(lambda _: release())
+        raise
+    try:
+        if error is not None:
+            raise error
+        return future.result()
+    finally:
+        del error, future  # they refer to this frame
+
+
+def _run(function: Callable[[], T], future: "futures.Future[T]") -> None:
+    try:
+        future.set_result(function())
+    except BaseException as error:  # noqa: BLE001  # it is raised where the result is wanted
+        future.set_exception(error)
 
 
 def socket_call(sock: Any, call: Callable[[Any], int], argument: Any) -> int:
@@ -113,7 +163,8 @@ def socket_call(sock: Any, call: Callable[[Any], int], argument: Any) -> int:
                 return call(argument)
             except TimeoutError as error:
                 interrupts.hide(error)
-                if left <= _SLICE:
+                # With a number it is the system's: the connection is lost.
+                if left <= _SLICE or error.errno is not None:
                     raise
     finally:
         sock.settimeout(limit)
@@ -135,38 +186,3 @@ def send_all(sock: Any, data: Any) -> None:
         sent = 0
         while sent < len(view):
             sent += send(sock, view[sent:])
-
-
-def _error_of(code: int) -> OSError:
-    if sys.platform != "win32":
-        return OSError(code, os.strerror(code))
-    import ctypes
-
-    return OSError(0, ctypes.FormatError(code), None, code)
-
-
-def connect(sock: socket.socket, address: Any, seconds: float | None) -> None:
-    """Connect a socket.
-
-    Raises:
-        TimeoutError: It took longer than the seconds.
-        OSError: As `socket.connect` raises.
-    """
-    if not _needs_slices():
-        sock.settimeout(seconds)
-        sock.connect(address)
-        return
-    sock.settimeout(0)
-    code = sock.connect_ex(address)
-    if code in {errno.EWOULDBLOCK, errno.EINPROGRESS}:
-
-        def is_over(slice_: float | None) -> bool:
-            # Windows reports a refused connection as an exceptional condition.
-            return any(select.select([], [sock], [sock], slice_))
-
-        if not wait(is_over, seconds):
-            raise TimeoutError("timed out")
-        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-    if code:
-        raise _error_of(code)
-    sock.settimeout(seconds)

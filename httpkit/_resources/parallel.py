@@ -117,7 +117,7 @@ class _Fetch:
         if not self._under_way:
             self._fail()
             return None
-        future = next(iter(self._under_way)) if self._plan.ordered else waits.item(self._landed)
+        future = next(iter(self._under_way)) if self._plan.ordered else waits.item(self._landed.get)
         error = waits.result(future)
         number, item = self._under_way.pop(future)
         if error is None:

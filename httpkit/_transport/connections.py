@@ -15,7 +15,8 @@ import select
 import socket
 import ssl
 import sys
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache, cached_property
 from http.client import HTTPConnection as StandardConnection
@@ -111,14 +112,13 @@ class HTTPConnection(stock.HTTPConnection):
         _check_labels(host)
         family = connection_util.allowed_gai_family()
         failure = OSError("the name has no address")
-        create: Callable[..., socket.socket] = connection_util.create_connection
-        if waits.IS_SLICED and create is _CREATE_CONNECTION:
-            create = _create_interruptible
         for *_, place in socket.getaddrinfo(host, self.port, family, socket.SOCK_STREAM):
             limit = exchange.deadline.clip(self.timeout)
             address = str(place[0]), int(place[1])
             try:
-                sock = create(address, limit, self.source_address, self.socket_options)
+                sock = connection_util.create_connection(
+                    address, limit, self.source_address, self.socket_options
+                )
             except OSError as error:
                 interrupts.hide(error)
                 failure = error
@@ -156,7 +156,7 @@ class HTTPConnection(stock.HTTPConnection):
 
     def _connect(self) -> None:
         try:
-            super().connect()
+            waits.call(super().connect, self.close)
         except Exception as error:
             interrupts.hide(error)
             raise
@@ -330,24 +330,6 @@ class HTTPConnection(stock.HTTPConnection):
         return self.host if self.port == self.default_port else f"{self.host}:{self.port}"
 
 
-def _create_interruptible(
-    address: tuple[str, int], seconds: float | None, source: Any, options: Any
-) -> socket.socket:
-    """Connect as urllib3 does; Ctrl-C ends the wait on Windows too."""
-    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        for option in options or ():
-            sock.setsockopt(*option)
-        if source:
-            sock.bind(source)
-        waits.connect(sock, address, seconds)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
 def _poller_of(sock: Any) -> Any:
     """Return a poll object for a socket; None on systems without one."""
     if not hasattr(select, "poll"):
@@ -418,6 +400,28 @@ class HTTPSConnection(HTTPConnection, stock.HTTPSConnection):
 
 class BlockingQueue(queue.LifoQueue[Any]):
     """The idle connections of a pool that blocks."""
+
+    def __init__(self, maxsize: int = 0) -> None:
+        super().__init__(maxsize)
+        # Threads whose wait was interrupted: urllib3 gives back what they never got.
+        self._interrupted: set[int] = set()
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        """Take the last one out. Raises: Empty."""
+        try:
+            return waits.item(super().get, timeout) if block else super().get(block)
+        except queue.Empty:
+            raise
+        except BaseException:
+            self._interrupted.add(threading.get_ident())
+            raise
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        """Add a connection. Raises: Full."""
+        if item is None and threading.get_ident() in self._interrupted:
+            self._interrupted.discard(threading.get_ident())
+            return
+        super().put(item, block, timeout)
 
     def _put(self, item: Any) -> None:
         if item is not None:

@@ -1,9 +1,14 @@
 """Waits in slices, as on Windows: `interrupt_main` wakes no system call on any platform."""
 
 import _thread
+import contextvars
+import errno
+import gc
+import signal
 import socket
 import threading
 import time
+from concurrent import futures
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,8 +16,9 @@ import pytest
 import requests
 
 import httpkit
+from httpkit import Adapter
 from httpkit._core import waits
-from tests.support.sockets import Acceptor
+from tests.support.sockets import Acceptor, Listener
 
 LONGEST = 5.0  # seconds of any wait here, far beyond the second that is promised
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"
@@ -46,15 +52,21 @@ stopped = threading.Event()
 
 @contextmanager
 def interrupted():
-    """Press Ctrl-C in 0.2 seconds; the block must end within a second."""
+    """Press Ctrl-C in 0.2 seconds; the block must end within a second.
+
+    Without garbage collection: what is raised within a finalizer, or in Hypothesis' callback, is
+    lost.
+    """
     timer = threading.Timer(0.2, _thread.interrupt_main)
     before = time.monotonic()
+    gc.disable()
     timer.start()
     try:
         with pytest.raises(KeyboardInterrupt):
             yield
         assert time.monotonic() - before < 1.2
     finally:
+        gc.enable()
         timer.join()
 
 
@@ -117,6 +129,100 @@ def test_ctrl_c_ends_a_wait_within_a_second(serve, call, tmp_path: Path):
 def test_ctrl_c_ends_a_wait_for_a_connection(busy):
     with httpkit.Session(busy, timeout=LONGEST, retry=None) as api, interrupted():
         api.get("x")
+
+
+@pytest.mark.parametrize("path", ["https://127.0.0.1:{0}", "https://other.test"])
+def test_ctrl_c_ends_a_handshake_with_a_server_or_a_proxy(path):
+    with Acceptor(deaf) as server:
+        proxies = {"https": f"http://127.0.0.1:{server.port}"} if "other" in path else {}
+        with (
+            httpkit.Session(path.format(server.port), timeout=LONGEST, retry=None) as api,
+            interrupted(),
+        ):
+            api.get("x", proxies=proxies)
+
+
+def test_ctrl_c_ends_the_lookup_of_a_name(monkeypatch):
+    answered = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: answered.wait(LONGEST) and [])
+    with httpkit.Session("http://name.test", timeout=LONGEST, retry=None) as api, interrupted():
+        api.get("x")
+
+    answered.set()
+
+
+def test_ctrl_c_ends_the_wait_for_a_connection_of_a_full_pool():
+    """urllib3 would give back a connection that it never got, which the pool has no room for."""
+    with (
+        Acceptor(half) as server,
+        httpkit.Session(f"http://127.0.0.1:{server.port}", timeout=LONGEST, retry=None) as api,
+    ):
+        api.mount("http://", Adapter(pool_maxsize=1, pool_block=True))
+        with api.get("x", stream=True), interrupted():
+            api.get("y")
+        api.get("z", stream=True).close()
+
+
+def test_a_connection_that_is_made_after_ctrl_c_is_closed(monkeypatch):
+    left = threading.Event()
+    stock = socket.getaddrinfo
+
+    def late(*arguments):
+        assert left.wait(LONGEST)
+        return stock(*arguments)
+
+    server = Listener(b"")
+    with (
+        Acceptor(server) as acceptor,
+        httpkit.Session(f"http://localhost:{acceptor.port}", timeout=LONGEST, retry=None) as api,
+    ):
+        monkeypatch.setattr(socket, "getaddrinfo", late)
+        with interrupted():
+            api.get("x")
+        left.set()
+
+        assert server.was_left.wait(LONGEST)
+
+
+def test_a_call_in_another_thread_has_the_context_and_raises_the_same():
+    name = contextvars.ContextVar("name", default="other")
+    name.set("own")
+
+    def fail():
+        raise LookupError(name.get(), threading.current_thread() is threading.main_thread())
+
+    with pytest.raises(LookupError) as caught:
+        waits.call(fail, fail)
+
+    assert caught.value.args == ("own", False)
+
+
+def test_a_lost_connection_is_not_waited_for_again():
+    calls = []
+
+    def lost(_: object) -> int:
+        calls.append(1)
+        raise TimeoutError(errno.ETIMEDOUT, "the connection was lost")
+
+    ours, theirs = socket.socketpair()
+    ours.settimeout(LONGEST)
+    with ours, theirs, pytest.raises(TimeoutError, match="lost"):
+        waits.socket_call(ours, lost, None)
+
+    assert len(calls) == 1
+
+
+def test_a_timeout_error_of_a_signal_handler_ends_the_wait_for_a_result(monkeypatch):
+    def alarm(*_: object) -> None:
+        raise TimeoutError("the soft limit")
+
+    before = signal.signal(signal.SIGINT, alarm)
+    try:
+        threading.Timer(0.1, _thread.interrupt_main).start()
+        with pytest.raises(TimeoutError, match="the soft limit"):
+            waits.result(futures.Future())
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_response_that_comes_after_several_slices_is_read(raw_server, monkeypatch):
