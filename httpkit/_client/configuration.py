@@ -15,7 +15,7 @@ from requests.structures import CaseInsensitiveDict
 from urllib3.util import Retry
 
 from httpkit._client import modes, pickling, preparation, settings
-from httpkit._core import disclosure, header_fields, redaction, upstream
+from httpkit._core import disclosure, header_fields, redaction, upstream, urls
 from httpkit._core.types import (
     NOT_GIVEN,
     Auth,
@@ -68,6 +68,8 @@ class ConfiguredSession(modes.Boundary):
     _class_keywords: Mapping[str, Any] = {}
     _last_options: tuple[tuple[Any, ...], CallOptions] | None = None
     _pace: RateLimiter | None = None
+    # The only origins that may see its credentials; None: base_url's and the trusted ones.
+    _bound_origins: frozenset[urls.Origin] | None = None
     _shares_pool: bool = False
     _mode: modes.StrictMode = modes.STRICT
 

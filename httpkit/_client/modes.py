@@ -17,7 +17,7 @@ from httpkit._core import models, upstream, urls
 from httpkit._messages.call import Call, Credentials, call_of
 from httpkit._messages.request import PreparedRequest
 from httpkit._messages.response import receive
-from httpkit._policy import redirects, trust
+from httpkit._policy import forwarding, redirects, trust
 from httpkit._policy.auth import NO_AUTH, Strategy, refreshable, resigner
 from httpkit._policy.options import proxies_of
 from httpkit._version import __version__
@@ -138,8 +138,9 @@ class StrictMode:
 
     def should_strip_auth(self, session: Host, old_url: str, new_url: str) -> bool:
         """Say whether a redirect leaves the origins that may see the credentials."""
-        origins = {urls.origin(old_url), urls.origin(new_url)}
-        return len(origins) > 1 and not origins <= preparation.allowed_origins(session, old_url)
+        allowed = forwarding.allowed_origins(session, old_url)
+        stays = all(forwarding.is_allowed(url, allowed) for url in (old_url, new_url))
+        return not stays and urls.origin(old_url) != urls.origin(new_url)
 
     def rebuild_auth(
         self, session: Host, request: requests.PreparedRequest, response: requests.Response

@@ -6,7 +6,7 @@ session's headers the harmless ones.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import lru_cache
 from http.cookiejar import CookieJar
@@ -24,11 +24,12 @@ from httpkit._core.urls import Origin
 from httpkit._diagnostics.errors import ConfigurationError
 from httpkit._messages.call import NO_CALL, Call, Credentials
 from httpkit._messages.request import PreparedRequest, check_headers
+from httpkit._policy import forwarding
 from httpkit._policy.auth import NO_AUTH, Signer, as_signer, refreshable, resigner
 from httpkit._policy.options import fields_of
 
 
-class Owner(TokenTransport, Protocol):
+class Owner(TokenTransport, forwarding.CredentialHolder, Protocol):
     """What preparing a request needs of a session."""
 
     auth: Auth
@@ -38,16 +39,6 @@ class Owner(TokenTransport, Protocol):
     params: Any
     proxies: Any
     trust_env: bool
-
-    @property
-    def base_url(self) -> str | None:
-        """What relative URLs are appended to."""
-        ...
-
-    @property
-    def trusted_origins(self) -> Sequence[str]:
-        """Further origins that may see the session's credentials."""
-        ...
 
 
 def prepare(request: requests.Request, owner: Owner, asked: Call) -> PreparedRequest:
@@ -64,8 +55,8 @@ def prepare(request: requests.Request, owner: Owner, asked: Call) -> PreparedReq
         TokenError: The authorization server gives no token.
     """
     url = urls.mend(urls.join(owner.base_url, as_text(request.url)))
-    home, place = allowed_origins(owner, url), urls.origin(url)
-    is_same_origin = place in home
+    allowed, place = forwarding.allowed_origins(owner, url), urls.origin(url)
+    is_same_origin = forwarding.is_allowed(url, allowed)
     fields = fields_of(owner.headers)
     signer, asks_netrc = _signer(
         request, owner, url, place, fields=fields if is_same_origin else None
@@ -73,7 +64,7 @@ def prepare(request: requests.Request, owner: Owner, asked: Call) -> PreparedReq
     hooks = _merge_hooks(request.hooks, owner.hooks)
     is_withheld = not is_same_origin and _holds_credentials(owner, fields)
     credentials = Credentials(
-        allowed_origins=home if is_same_origin else frozenset((place,)),
+        allowed_origins=allowed if is_same_origin else frozenset((place,)),
         uses_session=is_same_origin,
         cookies=_own_cookies(request) if request.cookies else None,
         sign=None if signer is NO_AUTH else resigner(signer),
@@ -94,7 +85,7 @@ def prepare(request: requests.Request, owner: Owner, asked: Call) -> PreparedReq
     prepared = PreparedRequest.blank(method, call)
     params = settings.merge_params(owner.params if is_same_origin else None, request.params)
     prepared.prepare_url(url, params)
-    sent = fields if is_same_origin else header_fields.forwardable(fields)
+    sent = forwarding.forwardable(fields, url, allowed)
     headers = settings.merge_headers(sent, request.headers)
     headers.check(check_headers)
     prepared.headers = headers
@@ -159,11 +150,6 @@ def as_text(url: object) -> str:
     if text is None:  # not raised above: a UnicodeError holds the text, secrets included
         raise InvalidURL("the URL is no text in UTF-8")
     return text.lstrip()
-
-
-def allowed_origins(owner: Owner, url: str) -> frozenset[Origin]:
-    """Return the origins that may see the session's credentials on a call to this URL."""
-    return urls.allowed_origins(owner.base_url, url, owner.trusted_origins)
 
 
 def _signer(
@@ -271,7 +257,7 @@ def as_jar(cookies: Any) -> CookieJar:
 
 def _holds_credentials(owner: Owner, fields: Mapping[str, Any]) -> bool:
     held = owner.auth or owner.params or _holds_any(as_jar(owner.cookies))
-    return bool(held) or len(header_fields.forwardable(fields)) < len(fields)
+    return bool(held) or len(forwarding.harmless(fields)) < len(fields)
 
 
 def _why_credentials_withheld(url: str) -> str:

@@ -51,7 +51,7 @@ from httpkit._diagnostics.errors import ConfigurationError, NotFoundError, add_n
 from httpkit._messages.call import NO_CALL, Call, CallOptions, Credentials
 from httpkit._messages.request import PreparedRequest
 from httpkit._messages.response import Response, adopt, is_response
-from httpkit._policy import dispatch
+from httpkit._policy import dispatch, forwarding
 from httpkit._policy.options import JsonOptions, Table, proxies_of
 from httpkit._policy.retry import RetryPolicy, as_policy
 
@@ -374,12 +374,12 @@ class Session(ApiMethods, TransferMethods):
             return request
         mine = PreparedRequest.adopt(request, masks=not self._mode.keeps_foreign)
         request.__dict__["body_start"] = mine.body_start  # should it be resent
-        origin = urls.origin(mine.url or "")
-        allowed = preparation.allowed_origins(self, mine.url or "")
-        is_same_origin = origin in allowed
+        url = mine.url or ""
+        allowed = forwarding.allowed_origins(self, url)
+        is_same_origin = forwarding.is_allowed(url, allowed)
         jar = upstream.jar_of(mine)
         credentials = Credentials(
-            allowed_origins=allowed if is_same_origin else frozenset({origin}),
+            allowed_origins=allowed if is_same_origin else frozenset({urls.origin(url)}),
             uses_session=is_same_origin,
             cookies=jar if isinstance(jar, RequestsCookieJar) else None,
         )
@@ -452,7 +452,7 @@ class Session(ApiMethods, TransferMethods):
         # by the time the same request is resent.
         request.call = request.call._replace(credentials=held._replace(is_signed=False))
         # requests' own redirects, or a caller's hand, may have led it to another origin.
-        if urls.origin(mine.url or "") not in held.allowed_origins:
+        if not forwarding.is_allowed(mine.url or "", held.allowed_origins):
             mine.call = request.call._replace(credentials=held._replace(sign=None))
         return mine
 
@@ -586,10 +586,6 @@ class Session(ApiMethods, TransferMethods):
 
     def _whole_url(self, url: str | bytes, path: Mapping[str, object] | None) -> str:
         return urls.join(self.base_url, self._filled(url, path))
-
-    def _homes_of(self, url: str) -> frozenset[urls.Origin]:
-        """Return the origins that may have what is meant for a URL."""
-        return preparation.allowed_origins(self, url) | {urls.origin(url)}
 
 
 def _is_in_attempt(request: requests.PreparedRequest | None) -> bool:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations  # names of modules that are imported when they are needed
 
+import functools
 import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack, cast
 
 import requests
 
 from httpkit._client.verbs import Verbs
 from httpkit._core.types import ImportedLater
-from httpkit._core.urls import Origin
 from httpkit._diagnostics.errors import ConfigurationError
 from httpkit._messages.response import Response
 from httpkit._policy.options import FetchOptions, UploadOptions
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from httpkit._transfers import download as downloads
     from httpkit._transfers import event_stream as event_streams
     from httpkit._transfers import upload as uploads
+    from httpkit._transfers.upload_protocols import UploadClient
 else:
     progress = ImportedLater("httpkit._diagnostics.progress")
     downloads = ImportedLater("httpkit._transfers.download")
@@ -31,8 +32,7 @@ class TransferMethods(Verbs):
     """The downloads and uploads of a session."""
 
     if TYPE_CHECKING:
-        _whole_url: Callable[..., str]  # Session defines these
-        _homes_of: Callable[[str], frozenset[Origin]]
+        _whole_url: Callable[..., str]  # Session defines it
 
     def download(
         self,
@@ -280,20 +280,15 @@ class TransferMethods(Verbs):
         )
         asked: dict[str, Any] = {"deadline": None, **options}
 
-        def send(method: str, url: str | bytes = url, **changed: Any) -> Response:
-            response: Response = self.request(method, url, **changed)
-            return response
-
         if resumable is None:
-            return upload.upload(send, source, settings, asked)
-        whole = self._whole_url(url, options.get("path"))
+            return upload.upload(functools.partial(self.request, url=url), source, settings, asked)
         return upload_in_steps(
-            send,
-            whole,
+            cast("UploadClient", self),
+            url,
+            self._whole_url(url, options.get("path")),
             source,
             settings,
             asked,
-            allowed_origins=self._homes_of(whole),
             redirect_body=options.get("redirect_body", self.redirect_body),
         )
 

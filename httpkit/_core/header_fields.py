@@ -1,4 +1,4 @@
-"""What header fields mean: which may be forwarded, which can be sent, how they are shown.
+"""What header fields mean: which can be sent, how they are read and shown.
 
 Rule: no I/O and no clock here; the time comes as an argument.
 """
@@ -17,7 +17,6 @@ from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
 
 from httpkit._core import redaction, upstream
-from httpkit._core.disclosure import FORWARDABLE
 from httpkit._core.patterns import pattern
 
 # Describe a body that a redirected GET no longer has (RFC 9110 section 15.4).
@@ -287,11 +286,6 @@ def without_invalid(cookies: Iterable[Cookie]) -> RequestsCookieJar:
         if not cookie.domain or not _CONTROL.search(f"{cookie.name}={cookie.value}"):
             jar.set_cookie(copy(cookie))
     return jar
-
-
-def forwardable(headers: Mapping[str, str | bytes]) -> dict[str, str | bytes]:
-    """Return the fields that may go to a foreign origin."""
-    return {name: value for name, value in headers.items() if name.lower() in FORWARDABLE}
 
 
 def first(headers: Mapping[str, str], names: Iterable[str]) -> str | None:

@@ -18,6 +18,7 @@ from httpkit._core import header_fields, upstream, urls
 from httpkit._diagnostics import errors
 from httpkit._messages.call import Call, call_of
 from httpkit._messages.request import Body, PreparedRequest
+from httpkit._policy import forwarding
 from httpkit._policy.auth import as_signer
 
 # RFC 9110 sections 15.4.2 to 15.4.4: only POST becomes GET on 301 and 302; 303 asks for GET.
@@ -72,7 +73,7 @@ def follow(
     onward = request.copy()
     onward.url = target
     session.rebuild_method(onward, response)
-    is_allowed = urls.origin(target) in call.credentials.allowed_origins
+    is_allowed = forwarding.is_allowed(target, call.credentials.allowed_origins)
     _rebuild_body(onward, response, call, is_same=onward.method == request.method, stays=is_allowed)
     may_sign = _rebuild_auth(onward, response, session, is_allowed=is_allowed)
     if not is_allowed:
@@ -233,13 +234,14 @@ def _keep_body(
 
 
 def _strip(request: PreparedRequest, call: Call, *, keeps_hooks: bool) -> bool:
-    """Take away what must not leave home; say whether there was any.
+    """Take away what must not leave the allowed origins; say whether there was any.
 
     Authorization was judged before.
     """
-    before = len(request.headers)
+    before, allowed = len(request.headers), call.credentials.allowed_origins
     authorization = request.headers.get("Authorization")
-    request.headers = header_fields.Outgoing(header_fields.forwardable(request.headers))
+    fields = forwarding.forwardable(request.headers, request.url or "", allowed)
+    request.headers = header_fields.Outgoing(fields)
     if authorization is not None:
         request.headers["Authorization"] = authorization
     if not keeps_hooks:  # Digest's would answer a stranger's challenge with the password

@@ -23,11 +23,11 @@ from httpkit._diagnostics.errors import (
     describe,
 )
 from httpkit._messages.response import Response, decoding, settled
-from httpkit._policy import retry
+from httpkit._policy import forwarding, retry
 from httpkit._policy.options import ItemOptions, check_known
 from httpkit._resources import forms
 from httpkit._resources.operations import check_model, operation_url
-from httpkit._resources.page_iteration import PageClient, without_credentials
+from httpkit._resources.page_iteration import PageClient
 from httpkit._resources.pagination import Pager, check_path
 
 T = TypeVar("T")
@@ -320,13 +320,10 @@ class Endpoint(Generic[T]):
         """Fetch the item that was created (RFC 9110 section 15.3.2)."""
         try:
             target = urls.resolve(response.url, location)
-            session, sent = self._owner(), dict(options)
+            owner, sent = self._owner(), dict[str, Any](options)
             sent.pop("idempotency_key", None)  # of the creation
-            allowed = urls.allowed_origins(
-                session.base_url, response.request.url or target, session.trusted_origins
-            )
-            if urls.origin(target) not in allowed:
-                session, sent = without_credentials(session, sent)
+            allowed = forwarding.allowed_origins(owner, response.request.url or target)
+            session, sent = forwarding.for_link(owner, sent, target, allowed)
             fetched = session.request("GET", target, on_status={}, raise_for_status=True, **sent)
             return self._decode(settled(fetched))
         except requests.RequestException as error:

@@ -26,7 +26,8 @@ from httpkit._diagnostics.errors import (
 )
 from httpkit._diagnostics.progress import ProgressLike, Reporter, check_progress
 from httpkit._messages.response import Response, adopt, settled
-from httpkit._resources.page_iteration import PageClient, without_credentials
+from httpkit._policy import forwarding
+from httpkit._resources.page_iteration import PageClient
 from httpkit._resources.pagination import check_path
 
 T = TypeVar("T")
@@ -147,21 +148,21 @@ class Operation:
             reporter.finish()
 
     def _begin(self, beginning: object) -> Response | None:
-        base, trusted = self.session.base_url, self.session.trusted_origins
+        base = self.session.base_url
         if isinstance(beginning, types.RequestsResponse):
             self.start = response = settled(beginning)
             self.url = _started(response, base)
             self.has_status = any(name in response.headers for name in _STATUS_FIELDS)
             self.final_url = self._final(response) if self.has_status else None
             given = response.request.url or response.url
-            self.allowed_origins = urls.allowed_origins(base, given, trusted)
+            self.allowed_origins = forwarding.allowed_origins(self.session, given)
             return response
         if not isinstance(beginning, str) or not beginning:
             raise ConfigurationError(
                 f"poll() takes a response or a URL, not {type(beginning).__name__}"
             )
         self.url = urls.join(base, beginning)
-        self.allowed_origins = urls.allowed_origins(base, self.url, trusted)
+        self.allowed_origins = forwarding.allowed_origins(self.session, self.url)
         return None
 
     def _final(self, response: Response) -> str | None:
@@ -199,10 +200,7 @@ class Operation:
         return response
 
     def _get(self, url: str, left: float | None) -> Response:
-        session = self.session
-        options: dict[str, Any] = {}
-        if urls.origin(url) not in self.allowed_origins:
-            session, options = without_credentials(session, {})
+        session, options = forwarding.for_link(self.session, {}, url, self.allowed_origins)
         if left is not None:
             options["deadline"] = left
         return settled(session.request("GET", url, on_status={}, raise_for_status=True, **options))

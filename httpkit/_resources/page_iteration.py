@@ -16,7 +16,6 @@ import requests
 from httpkit._core import (
     disclosure,
     documents,
-    header_fields,
     models,
     redaction,
     types,
@@ -28,6 +27,7 @@ from httpkit._core.public import public
 from httpkit._core.types import is_list, is_mapping
 from httpkit._diagnostics.errors import ConfigurationError, PaginationError, add_note
 from httpkit._messages.response import Response, adopt, decoding, settled
+from httpkit._policy import forwarding
 from httpkit._policy.retry import RetryPolicy, as_policy
 from httpkit._resources.pagination import PageContext, Pager
 
@@ -36,25 +36,11 @@ T = TypeVar("T")
 # A server that never ends and sends no item is broken; some have over a hundred pages that a
 # filter has emptied (DynamoDB and search engines behind cursors).
 _MOST_EMPTY_PAGES = 1000
-# The options of a call that must not follow a link to another origin.
-_OF_ONE_ORIGIN = frozenset({"auth", "cookies", "cert", "idempotency_key"})
-# No origin at all (RFC 6761 section 6.4): for a session with this base URL all are foreign.
-_NOWHERE = "https://nowhere.invalid"
 _NOT_OF_THIS_LIST = "not a page.next_token of this list"
 
 
-class PageClient(Protocol):
+class PageClient(forwarding.CredentialHolder, Protocol):
     """What resources and pages need of a session."""
-
-    @property
-    def base_url(self) -> str | None:
-        """What relative URLs are appended to."""
-        ...
-
-    @property
-    def trusted_origins(self) -> Sequence[str]:
-        """Further origins that may see the session's credentials."""
-        ...
 
     @property
     def retry(self) -> RetryPolicy | int | None:
@@ -65,19 +51,6 @@ class PageClient(Protocol):
     def request(self) -> Callable[..., Any]:
         """Send one request; see `Session.request`."""
         ...
-
-    def with_options(self, *, base_url: str, trusted_origins: Sequence[str], strict: bool) -> Any:
-        """Return a clone with other settings."""
-        ...
-
-
-def without_credentials(
-    session: PageClient, options: Mapping[str, Any]
-) -> tuple[PageClient, dict[str, Any]]:
-    """Return a session and options for a URL that a server gave, at another origin."""
-    left = {name: value for name, value in options.items() if name not in _OF_ONE_ORIGIN}
-    left["headers"] = header_fields.forwardable(left.get("headers") or {})
-    return session.with_options(base_url=_NOWHERE, trusted_origins=(), strict=True), left
 
 
 def _no_page(_response: Response) -> None:
@@ -184,9 +157,8 @@ class PageIterator(Generic[T]):
         query: What is asked for.
         pager: The query's, or what that says for a list that does not begin at its first page.
         first_url: The URL that the caller gave, without the pager's own parameters.
-        allowed_origins: The origins that may see the credentials.
-        is_same_origin: Whether no page came from elsewhere; once one did, no credential is sent,
-            as with redirects.
+        allowed_origins: The origins that may see the credentials; none once a page came from
+            another one, as with redirects.
         is_resumed: Whether its first page is one that an earlier iteration named.
         number: The present page, from 1.
         received: Items so far.
@@ -203,7 +175,6 @@ class PageIterator(Generic[T]):
     pager: Pager = field(init=False)
     first_url: str = ""
     allowed_origins: frozenset[urls.Origin] = frozenset()
-    is_same_origin: bool = True
     is_resumed: bool = False
     number: int = 0
     received: int = 0
@@ -250,10 +221,8 @@ class PageIterator(Generic[T]):
     def _first(self, start: str | None) -> PageRequest:
         query = self.query
         given = self._absolute(query.url)
-        self.allowed_origins = urls.allowed_origins(
-            query.session.base_url, given, query.session.trusted_origins
-        )
-        if urls.origin(given) not in self.allowed_origins:
+        self.allowed_origins = forwarding.allowed_origins(query.session, given)
+        if not forwarding.is_allowed(given, self.allowed_origins):
             self.allowed_origins = frozenset({urls.origin(given)})  # pointed there by the caller
         self.first_url = _without(query.url, query.query_names)
         self.secret_params = _secret_pairs(self.first_url)
@@ -315,22 +284,24 @@ class PageIterator(Generic[T]):
         ours = adopt(response) if query.parses_errors else settled(response)
         if self.number == 1:
             self._note_secrets((ours.history or [ours])[0].request.url or "", request)
-        self.is_same_origin = self.is_same_origin and self._is_allowed(ours.url)
+        self._note_origin(ours.url)
         return ours
 
-    def _is_allowed(self, url: str) -> bool:
-        return urls.origin(url) in self.allowed_origins
+    def _note_origin(self, url: str) -> None:
+        """Note where a page is: after one at another origin, none is asked for with credentials."""
+        if not forwarding.is_allowed(url, self.allowed_origins):
+            self.allowed_origins = frozenset()
 
     def _route(self, request: PageRequest) -> tuple[Any, dict[str, Any]]:
         """Return the session and the options of a request: another origin gets no credentials."""
-        query = self.query
+        query, url = self.query, self._absolute(request.url)
+        self._note_origin(url)
+        if not self.allowed_origins:  # the document stays, too
+            return forwarding.for_link(query.session, query.options, url, self.allowed_origins)
         options = {**query.options, **self._body(request)}
         if query.into == "header" and request.params:
             options["headers"] = {**(options.get("headers") or {}), **_as_text(request.params)}
-        if self.is_same_origin and self._is_allowed(self._absolute(request.url)):
-            return query.session, options
-        self.is_same_origin = False
-        return without_credentials(query.session, query.options)
+        return query.session, options
 
     def _body(self, request: PageRequest) -> dict[str, Any]:
         document: Any = self.query.document
@@ -366,7 +337,7 @@ class PageIterator(Generic[T]):
         params: Mapping[str, Any] = {}
         if request.url == self.first_url:
             params = self.query.params
-        elif self.is_same_origin:
+        elif self.allowed_origins:
             named |= {name for name in self._session_params() if not self._is_kept(name)}
             params = self._kept(named)
         # None keeps the session's parameter of the same name away.

@@ -14,20 +14,24 @@ from urllib.parse import urlsplit
 
 import requests
 
-from httpkit._core import rate_limit_fields, redaction
+from httpkit._core import rate_limit_fields, redaction, urls
 from httpkit._core.clock import CLOCK
 from httpkit._core.filenames import printable
-from httpkit._core.urls import Origin
 from httpkit._diagnostics import errors, log_records
 from httpkit._diagnostics.errors import ConfigurationError, IncompleteError, TransferError
 from httpkit._diagnostics.progress import Reporter
 from httpkit._messages.body import ReplayableBody
 from httpkit._messages.derived_sources import ChecksummedSource, Slice
 from httpkit._messages.response import Response
-from httpkit._policy import retry
+from httpkit._policy import forwarding, retry
 from httpkit._transfers import upload
-from httpkit._transfers.upload import Send, UploadSettings, UploadSource
-from httpkit._transfers.upload_protocols import UPLOAD_PROTOCOLS, Offset, UploadContext
+from httpkit._transfers.upload import UploadSettings, UploadSource
+from httpkit._transfers.upload_protocols import (
+    UPLOAD_PROTOCOLS,
+    Offset,
+    UploadClient,
+    UploadContext,
+)
 from httpkit._transfers.upload_state import UploadState
 
 # What a server adds to a URL so that nobody guesses it.
@@ -55,24 +59,24 @@ class Restart(OutOfSync):
 
 
 def upload_in_steps(
-    send: Send,
+    session: UploadClient,
+    given_url: str | bytes,
     url: str,
     source: UploadSource,
     settings: UploadSettings,
     options: Mapping[str, Any],
     *,
-    allowed_origins: frozenset[Origin],
     redirect_body: bool,
 ) -> Response:
     """Send a file so that an interruption costs only what had not arrived.
 
     Args:
-        send: Sends one request.
-        url: Where uploads begin, absolute.
+        session: Sends the requests.
+        given_url: Where uploads begin, as the caller gave it.
+        url: The same, absolute.
         source: Where the bytes come from; they must be readable a second time.
         settings: All else.
         options: The keywords of `Session.request` that the caller gave.
-        allowed_origins: The origins that may have the body and the credentials.
         redirect_body: Whether others may have the body, if the server names them.
 
     Raises:
@@ -94,14 +98,16 @@ def upload_in_steps(
     content = upload.throttled(content, settings.max_rate)
     name = settings.filename or content.name
     context = UploadContext(
-        send=send,
+        session=session,
+        given_url=given_url,
         options=options,
         settings=settings,
         content=content,
         media_type=settings.content_type or upload.guess_type(name),
         size=content.size or 0,
         url=url,
-        allowed_origins=allowed_origins,
+        # Its own, too: the caller pointed this call's credentials there.
+        allowed_origins=forwarding.allowed_origins(session, url) | {urls.origin(url)},
         redirect_body=redirect_body,
     )
     reporter = Reporter(settings.progress, name or "upload")

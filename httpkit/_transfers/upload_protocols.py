@@ -24,7 +24,8 @@ from httpkit._diagnostics.errors import ConfigurationError, RedirectError, Trans
 from httpkit._messages.body import ReplayableBody
 from httpkit._messages.response import Response
 from httpkit._messages.sources import Source
-from httpkit._transfers.upload import Send, UploadSettings
+from httpkit._policy import forwarding
+from httpkit._transfers.upload import UploadSettings
 
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,18})", re.IGNORECASE)
 _NEXT_RANGE = re.compile(r"([0-9]{1,18})-[0-9]*")
@@ -66,12 +67,22 @@ class UploadProtocol(Protocol):
         ...
 
 
+class UploadClient(forwarding.CredentialHolder, Protocol):
+    """What a resumable upload needs of a session."""
+
+    @property
+    def request(self) -> Callable[..., Any]:
+        """Send one request; see `Session.request`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class UploadContext:
     """What the requests of one upload have in common.
 
     Attributes:
-        send: Sends one request.
+        session: Sends the requests.
+        given_url: Where uploads begin, as the caller gave it.
         options: The caller's, for the first request.
         settings: What the caller wants of the upload.
         content: The bytes.
@@ -82,7 +93,8 @@ class UploadContext:
         redirect_body: Whether others may have the body, without credentials.
     """
 
-    send: Send
+    session: UploadClient
+    given_url: str | bytes
     options: Mapping[str, Any]
     settings: UploadSettings
     content: Source
@@ -101,21 +113,23 @@ class UploadContext:
             "on_status": None,
             "raise_for_status": True,
         }
-        return self.send(self.settings.method or "POST", **{**asked, **changed})
+        method = self.settings.method or "POST"
+        response: Response = self.session.request(method, self.given_url, **{**asked, **changed})
+        return response
 
     def later(self, method: str, url: str, fields: Mapping[str, str], **changed: Any) -> Response:
         """Send another request of the upload, to the URL that the server gave."""
-        asked = {name: v for name, v in self.options.items() if name not in _OF_THE_FIRST}
-        given: dict[str, Any] = dict(self.options.get("headers") or {})
-        if urls.origin(url) not in self.allowed_origins:  # it gets the body, and nothing else
-            given = header_fields.forwardable(given)
-            asked = {name: v for name, v in asked.items() if name not in {"auth", "cookies"}}
-        else:
+        of_all = {name: v for name, v in self.options.items() if name not in _OF_THE_FIRST}
+        session, asked = forwarding.for_link(self.session, of_all, url, self.allowed_origins)
+        if forwarding.is_allowed(url, self.allowed_origins):
             url = _with_userinfo(url, self.url)
         own = {name.lower() for name in (*fields, *header_fields.CONTENT_FIELDS)}
+        given: Mapping[str, Any] = asked.get("headers") or {}
         headers = {**{n: v for n, v in given.items() if n.lower() not in own}, **fields}
         asked |= {"headers": headers, "on_status": None, "raise_for_status": False}
-        return self.send(method, url, **{**asked, "allow_redirects": False, **changed})
+        sent: dict[str, Any] = {**asked, "allow_redirects": False, **changed}
+        response: Response = session.request(method, url, **sent)
+        return response
 
     def check_url(self, url: str) -> None:
         """Refuse a URL that must not have the body.
@@ -123,7 +137,7 @@ class UploadContext:
         Raises:
             RedirectError: It is of another origin, and `redirect_body` is off.
         """
-        if not self.redirect_body and urls.origin(url) not in self.allowed_origins:
+        if not (self.redirect_body or forwarding.is_allowed(url, self.allowed_origins)):
             raise RedirectError(
                 f"the server wants the upload at {urls.format_origin(urls.origin(url))}: pass"
                 " redirect_body=True to send it there, without credentials"
@@ -138,7 +152,7 @@ def _with_userinfo(url: str, first: str) -> str:
 
 
 # What belongs to the request that creates an upload.
-_OF_THE_FIRST = frozenset({"params", "path", "headers", "idempotency_key"})
+_OF_THE_FIRST = frozenset({"params", "path", "idempotency_key"})
 
 
 class _ContentRange:

@@ -76,6 +76,26 @@ def test_the_sandbox_imports_nothing_of_the_package_it_judges():
     assert all(name.startswith("httpkit.testing.sandbox.") for name in names)
 
 
+def names_in(node):
+    """Return the last part of every name in a piece of code."""
+    found = (getattr(part, "attr", getattr(part, "id", "")) for part in ast.walk(node))
+    return {name for name in found if name}
+
+
+def test_one_module_decides_what_other_origins_may_see():
+    deciding = {
+        path.as_posix()
+        for path, tree in TREES.items()
+        if path.parts[0] != "testing"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Compare)
+        and ("FORWARDABLE" in names_in(node) or any("allowed" in name for name in names_in(node)))
+        and not any(isinstance(operator, (ast.Is, ast.IsNot)) for operator in node.ops)
+    }
+
+    assert deciding == {"_policy/forwarding.py"}
+
+
 @pytest.mark.parametrize("dependency", IMPORTERS)
 def test_a_costly_dependency_has_one_importer(dependency):
     importers = {

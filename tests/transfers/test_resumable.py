@@ -465,19 +465,29 @@ def test_an_address_where_the_body_has_no_business_gets_nothing(
     ("of_session", "of_call"),
     [
         ({"auth": httpkit.BearerAuth(TOKEN)}, {}),
+        ({"headers": {"X-API-Key": TOKEN}}, {}),
+        ({"cookies": {"sid": TOKEN}}, {}),
         ({}, {"auth": httpkit.BearerAuth(TOKEN)}),
         ({}, {"headers": {"X-API-Key": TOKEN}}),
         ({}, {"cookies": {"sid": TOKEN}}),
     ],
-    ids=["session auth", "call auth", "call header", "call cookie"],
-)
-def test_credentials_go_to_no_foreign_address(raw_server, path, of_session, of_call):
+    ids=[
+        "session auth", "session header", "session cookie", "call auth", "call header",
+        "call cookie",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("has_base", [True, False], ids=["base URL", "no base URL"])
+@pytest.mark.parametrize("strict", [True, False], ids=["strict", "not strict"])
+def test_credentials_go_to_no_foreign_address(
+    raw_server, path, of_session, of_call, has_base, strict
+):
     elsewhere, keeper = TokenCache(raw_server, "tus"), TokenCache(raw_server, "tus")
     elsewhere.created, elsewhere.total = 1, len(BODY)
     keeper.place = f"{elsewhere.url}/place/{{}}"
 
-    with httpkit.Session(keeper.url, timeout=5, **of_session) as api:
-        api.upload("files", path, resumable="tus", redirect_body=True, **of_call)
+    base = keeper.url if has_base else None
+    with httpkit.Session(base, timeout=5, strict=strict, **of_session) as api:
+        api.upload(f"{keeper.url}/files", path, resumable="tus", redirect_body=True, **of_call)
 
     assert TOKEN in str(keeper.seen[0].fields)
     assert elsewhere.content == BODY
