@@ -74,17 +74,11 @@ if TYPE_CHECKING:
     from httpkit._oauth.token_cache import TokenSet
     from httpkit._resources.bulk import ItemResult
     from httpkit._resources.endpoint import Fetched
+    from httpkit._resources.linked_pages import LinkPages, NextURLPages
+    from httpkit._resources.page_context import PageContext
     from httpkit._resources.page_iteration import Page
     from httpkit._resources.pages import Pages
-    from httpkit._resources.pagination import (
-        CursorPages,
-        LinkPages,
-        NextURLPages,
-        NumberedPages,
-        OffsetPages,
-        PageContext,
-        Pager,
-    )
+    from httpkit._resources.pagination import CursorPages, NumberedPages, OffsetPages, Pager
     from httpkit._resources.resource import Resource
     from httpkit._resources.singleton import Singleton
     from httpkit._transfers.download import Download
@@ -183,15 +177,9 @@ _MODULES = {
     "_transfers.event_stream": ("EventStream",),
     "_oauth.grants": ("ClientCredentialsAuth", "RefreshTokenAuth", "TokenAuth"),
     "_resources.pages": ("Pages",),
-    "_resources.pagination": (
-        "CursorPages",
-        "LinkPages",
-        "NextURLPages",
-        "NumberedPages",
-        "OffsetPages",
-        "PageContext",
-        "Pager",
-    ),
+    "_resources.linked_pages": ("LinkPages", "NextURLPages"),
+    "_resources.page_context": ("PageContext",),
+    "_resources.pagination": ("CursorPages", "NumberedPages", "OffsetPages", "Pager"),
     "_diagnostics.progress": ("Progress",),
     "_resources.resource": ("Resource",),
     "_resources.endpoint": ("Fetched",),

@@ -109,8 +109,8 @@ class ApiMethods(Verbs):
             ConfigurationError: An argument is invalid.
             RequestException: While looping; see `Pages.pages`.
         """
+        from httpkit._resources.linked_pages import LinkPages
         from httpkit._resources.pages import Pages, list_query
-        from httpkit._resources.pagination import LinkPages
 
         given: dict[str, Any] = dict(options)
         check_known(given, ListOptions)
@@ -294,7 +294,7 @@ class ApiMethods(Verbs):
         self,
         operation: requests.Response | str,
         *,
-        status_at: str | None = None,
+        status_at: str | Callable[[httpkit.Response], object] | None = None,
         done: Collection[str] | None = None,
         failed: Collection[str] | None = None,
         model: None = None,
@@ -307,7 +307,7 @@ class ApiMethods(Verbs):
         self,
         operation: requests.Response | str,
         *,
-        status_at: str | None = None,
+        status_at: str | Callable[[httpkit.Response], object] | None = None,
         done: Collection[str] | None = None,
         failed: Collection[str] | None = None,
         model: Callable[..., T],
@@ -319,7 +319,7 @@ class ApiMethods(Verbs):
         self,
         operation: requests.Response | str,
         *,
-        status_at: str | None = None,
+        status_at: str | Callable[[httpkit.Response], object] | None = None,
         done: Collection[str] | None = None,
         failed: Collection[str] | None = None,
         model: Callable[..., Any] | None = None,
@@ -336,8 +336,10 @@ class ApiMethods(Verbs):
 
         Args:
             operation: The response that began it; or its URL, in another process too.
-            status_at: The path of its status ("job.state"); None: the usual ones.
-            done: The statuses that mean success, compared without case; None: the usual ones.
+            status_at: The path of its status ("job.state"), or a callable on the response that
+                returns it; None: the usual paths.
+            done: The statuses that mean success, compared without case, spaces and signs; None:
+                the usual ones.
             failed: The statuses that mean failure; None: the usual ones.
             model: What the result is decoded into; None: what JSON says.
             interval: Seconds between two requests, where the server sends no Retry-After.

@@ -374,9 +374,11 @@ class Response(requests.Response):
         """Return the error that says why this body is not of a model."""
         if not self.content:
             return self._not_json("empty body")
-        name = getattr(model, "__name__", repr(model))
+        name: str = getattr(model, "__name__", repr(model))
         what = errors.describe(self.request, self.url)
-        return self.decode_error(f"the response to {what} is not a {name}: {why}")
+        article = "an" if name[:1].lower() in "aeiou" else "a"
+        wanted = "JSON" if model is object else f"{article} {name}"
+        return self.decode_error(f"the response to {what} is not {wanted}: {why}")
 
     def _not_json(self, why: str, doc: str = "", pos: int = 0) -> errors.DecodeError:
         what = errors.describe(self.request, self.url)

@@ -5,6 +5,7 @@ section 15.3.3), operations with `done` and `response` (google.longrunning), a s
 resource itself.
 """
 
+import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -19,9 +20,11 @@ from httpkit._diagnostics.checks import check_seconds
 from httpkit._diagnostics.errors import (
     ConfigurationError,
     DeadlineExceededError,
+    DecodeError,
     NotFoundError,
     OperationFailedError,
     StatusError,
+    add_note,
     describe,
 )
 from httpkit._diagnostics.progress import ProgressLike, Reporter, check_progress
@@ -40,16 +43,17 @@ FAILED = frozenset({
     "failed", "failure", "error", "errored", "canceled", "cancelled", "aborted", "rejected",
     "expired", "timedout", "timed_out", "timeout", "terminated",
 })  # fmt: skip
-# What a result would not say of itself: with it, a 200 is not the end.
+# What a result would not say of itself: with it, or with a word that ends in "ing", a 200 is not
+# the end. Spaces and signs do not count.
 _PENDING = frozenset({
-    "accepted", "cancelling", "creating", "deleting", "enqueued", "inprogress", "in_progress",
-    "in-progress", "new", "not_started", "notstarted", "pending", "preparing", "processing",
-    "provisioning", "queued", "running", "scheduled", "started", "starting", "submitted",
-    "updating", "validating", "waiting", "working",
+    "accepted", "enqueued", "inprogress", "new", "notready", "notstarted", "pending", "queued",
+    "scheduled", "started", "submitted",
 })  # fmt: skip
+_LONGEST_STATUS = 80  # characters of it in a message
+_NO_LETTER = re.compile(r"[\W_]+")
 # Where an operation has its status; and where the resource has it that is being made (Azure).
 _PROVISIONING = ("properties.provisioningState", "provisioningState")
-_STATUS_AT = ("status", "state")
+_STATUS_AT = ("status", "state", "status.state", "status.phase", "state.status")
 _STATUS_FIELDS = ("azure-asyncoperation", "operation-location")
 # A new operation may not be found for a moment; later a 404 means that it is gone.
 _GRACE = 60.0
@@ -67,15 +71,30 @@ def operation_url(response: requests.Response) -> str | None:
         names.append("location")  # of a 201 it is the new resource
     for name in names:
         if link := response.headers.get(name):
-            return urls.resolve(response.url, link)
+            return _resolved(response, link, name)
     return None
+
+
+def _resolved(response: requests.Response, link: str, name: str) -> str:
+    """Return where a link of a response leads.
+
+    Raises:
+        InvalidURL: It is not an http(s) URL.
+    """
+    try:
+        return urls.resolve(response.url, link)
+    except requests.exceptions.InvalidURL as error:
+        what = describe(response.request, response.url)
+        raise requests.exceptions.InvalidURL(
+            f"the {name} of {what}: it {error}", response=response
+        ) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PollOptions:
     """How an operation is waited for; see `Session.poll`."""
 
-    status_at: str | None = None
+    status_at: str | Callable[[Response], object] | None = None
     done: Collection[str] = DONE
     failed: Collection[str] = FAILED
     interval: float = 1.0
@@ -83,7 +102,8 @@ class PollOptions:
     progress: ProgressLike = None
 
     def __post_init__(self) -> None:
-        check_path("status_at", self.status_at)
+        if not callable(self.status_at):
+            check_path("status_at", self.status_at)
         check_seconds("interval", self.interval)
         if self.deadline is not None:
             check_seconds("deadline", self.deadline, above_zero=True)
@@ -95,10 +115,20 @@ class PollOptions:
 
     def judge(self, word: str) -> bool | None:
         """Return whether a status means success; None while the operation continues."""
-        lowered = word.strip().lower()
-        if lowered in {str(each).lower() for each in self.done}:
+        letters = _letters(word)
+        if letters in map(_letters, self.done):
             return True
-        return False if lowered in {str(each).lower() for each in self.failed} else None
+        return False if letters in map(_letters, self.failed) else None
+
+
+def _letters(word: object) -> str:
+    """Return a status as it is compared: "Timed out", "TIMED_OUT" and "timedOut" are one."""
+    return _NO_LETTER.sub("", str(word)).lower()
+
+
+def _is_pending(word: str) -> bool:
+    letters = _letters(word)
+    return letters in _PENDING or letters.endswith("ing")
 
 
 @dataclass(slots=True, repr=False, eq=False)
@@ -113,6 +143,7 @@ class Operation:
         final_url: Where its result is; None: in the state.
         has_status: Whether the state has a status: it came from a field that promises one.
         is_seen: Whether the server knew the operation once.
+        last_status: The status in the newest state; None: there was none.
         retry_after: Seconds that a busy server asks to wait.
     """
 
@@ -123,6 +154,7 @@ class Operation:
     final_url: str | None = None
     has_status: bool = False
     is_seen: bool = False
+    last_status: str | None = None
     retry_after: float | None = None
     allowed_origins: frozenset[urls.Origin] = field(default_factory=frozenset[urls.Origin])
 
@@ -170,7 +202,7 @@ class Operation:
         location = response.headers.get("location")
         if self._method in {"PUT", "PATCH"}:
             return response.url
-        return urls.resolve(response.url, location) if location else None
+        return _resolved(response, location, "Location") if location else None
 
     @property
     def _method(self) -> str:
@@ -214,23 +246,27 @@ class Operation:
         document = _document(response)
         if (is_done := self._google(response, document)) is not None:
             return is_done
-        is_start = response is self.start
-        if response.status_code in _GONE or (is_start and self._is_immediate(response)):
+        if self._is_result(response):
             return True
-        is_declared, word = self._word(document)
+        is_declared, word = self._word(response, document)
+        self.last_status = word
         verdict = None if word is None else self.options.judge(word)
         if verdict is False:
             raise self._failure(response, word or "")
-        if is_start and operation_url(response) is not None:
+        if response is self.start and operation_url(response) is not None:
             return False
         if verdict is True or response.status_code == requests.codes.no_content:
             return True
-        if response.status_code == requests.codes.accepted or is_declared:
+        if response.status_code == requests.codes.accepted:
             return False
-        return word is None or word.strip().lower() not in _PENDING
+        if is_declared and word is None and document is None:
+            raise self._without_status(response)
+        return not is_declared and (word is None or not _is_pending(word))
 
-    def _is_immediate(self, response: Response) -> bool:
-        """Say whether a first response is already the result."""
+    def _is_result(self, response: Response) -> bool:
+        """Say whether a response needs no status: nothing is left, or it was done at once."""
+        if response.status_code in _GONE or response is not self.start:
+            return response.status_code in _GONE
         is_done = response.status_code != requests.codes.accepted
         is_silent = operation_url(response) is None and self.options.status_at is None
         return is_done and is_silent and self._method not in {"GET", "PUT", "PATCH"}
@@ -245,9 +281,20 @@ class Operation:
             raise self._failure(response, "error")
         return done is True
 
-    def _word(self, document: Any) -> tuple[bool, str | None]:
-        """Return whether the document must have a status, and the status."""
-        if (given := self.options.status_at) is not None:
+    def _without_status(self, response: Response) -> DecodeError:
+        what = describe(response.request, response.url)
+        media_type = response.headers.get("content-type", "no content type")
+        error = response.decode_error(f"the response to {what} has no status: {media_type}")
+        add_note(error, "if that passes, poll() with the URL of the operation goes on waiting")
+        return error
+
+    def _word(self, response: Response, document: Any) -> tuple[bool, str | None]:
+        """Return whether there must be a status, and the status."""
+        given = self.options.status_at
+        if callable(given):
+            found = given(response)
+            return True, None if found is None else str(found)
+        if given is not None:
             return True, _text_at(document, given)
         for path in (*_PROVISIONING, *_STATUS_AT):
             if (word := _text_at(document, path)) is not None:
@@ -257,9 +304,9 @@ class Operation:
     def _failure(self, response: Response, word: str) -> OperationFailedError:
         words, _ = error_reasons.read(response)
         what = describe(response.request, response.url)
-        shown = redaction.redact_text(word[:80])
+        status = redaction.redact_text(word[:_LONGEST_STATUS])
         error = OperationFailedError(
-            f"the operation failed ({shown}): {what}: {words or 'the server gives no reason'}",
+            f"the operation failed ({status}): {what}: {words or 'the server gives no reason'}",
             response=response,
         )
         error.detail, error.url = words, redaction.redact_url(self.url)
@@ -282,22 +329,27 @@ class Operation:
         deadline = self.options.deadline
         if deadline is not None and CLOCK.monotonic() - begun + wait > deadline:
             error = DeadlineExceededError(
-                f"the operation is not done after {deadline:g} seconds:"
+                f"the operation is not done after {deadline:g} seconds ({self._last_status()}):"
                 " poll(error.url) goes on waiting for it"
             )
             error.url = self.url
             raise error
 
+    def _last_status(self) -> str:
+        if self.last_status is None:
+            return f"there was no status at {self.options.status_at or 'status'!r}"
+        return f"its last status was {redaction.redact_text(self.last_status[:_LONGEST_STATUS])!r}"
+
     def _result(self, response: Response) -> Response | None:
         document = _document(response)
         linked = _at(document, "resourceLocation")
         if isinstance(linked, str):
-            return self._get(urls.resolve(response.url, linked), None)
+            return self._get(_resolved(response, linked, "resourceLocation"), None)
         if self._method == "DELETE":
             return None
         location = response.headers.get("location")
         if response is self.start and location and not response.content:
-            return self._get(urls.resolve(response.url, location), None)
+            return self._get(_resolved(response, location, "Location"), None)
         if self.final_url is not None and response is not self.start:
             return self._get(self.final_url, None)
         return response
@@ -336,8 +388,12 @@ def decode_result(response: Response | None, model: Callable[..., Any] | None) -
     if response is None or (model is None and not response.content):
         return None
     document = _document(response)
-    is_google = _at(document, "done") is True and _at(document, "response") is not None
-    at = "response" if is_google else None
+    is_done = isinstance(_at(document, "name"), str) and _at(document, "done") is True
+    result = _at(document, "response") if is_done else None
+    if is_done and result is None and model is not None:
+        what = describe(response.request, response.url)
+        raise response.decode_error(f"the operation is done without a result: {what}")
+    at = None if result is None else "response"
     wanted: Any = object if model is None else model
     return response.decode(wanted, at=at)
 

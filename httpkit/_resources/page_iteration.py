@@ -29,7 +29,8 @@ from httpkit._diagnostics.errors import ConfigurationError, PaginationError, add
 from httpkit._messages.response import Response, adopt, decoding, settled
 from httpkit._policy import forwarding
 from httpkit._policy.retry import RetryPolicy, as_policy
-from httpkit._resources.pagination import PageContext, Pager
+from httpkit._resources.page_context import PageContext
+from httpkit._resources.pagination import Pager
 
 T = TypeVar("T")
 

@@ -2,9 +2,6 @@
 
 Rule: a pager is a value. What an iteration knows (which page, how many items so far) is in the
 `PageContext` that it is given, so that one pager serves any number of iterations at once.
-
-A path in a response is a dotted path into its body ("meta.next", "data.-1.id",
-"@odata.nextLink"), or "header:" and the name of a header field.
 """
 
 import re
@@ -12,127 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
-import requests
-
-from httpkit._core import documents, header_fields, urls
-from httpkit._core.documents import MISSING, Document, RawJSON
-from httpkit._core.models import MismatchError
 from httpkit._core.public import public
-from httpkit._core.types import is_list, is_mapping
 from httpkit._diagnostics.checks import check_count
 from httpkit._diagnostics.errors import ConfigurationError, PaginationError
-from httpkit._messages.response import Response
+from httpkit._resources.page_context import MOST_DIGITS, PageContext
 
-_HEADER = "header:"
 Into: TypeAlias = Literal["query", "json", "header"]
 _INTO = ("query", "json", "header")
-
-
-@public
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class PageContext:
-    """One page, as a pager sees it.
-
-    Attributes:
-        response: The response, its body in memory.
-        params: The pager's own parameters in the request of this page.
-        count: Items on this page, 0 or more.
-        received: Items of this iteration so far, those of this page included.
-        document: The page's document: JSON that is not decoded, or what `decode=` returned.
-        into: Where the pager's parameters go: "query", "json" or "header".
-    """
-
-    response: Response
-    params: Mapping[str, Any]
-    count: int
-    received: int
-    document: Document
-    into: str = "query"
-
-    def find(self, path: str) -> Document:
-        """Return what is at a path of the document; MISSING where that is absent.
-
-        Raises:
-            PaginationError: The path leads into an array by name, or into a single value.
-        """
-        if isinstance(self.document, RawJSON) and not self.document.body.strip():
-            return MISSING  # such as a 204
-        try:
-            return documents.find(self.document, path)
-        except MismatchError as error:
-            if documents.entries_of(self.document) is not None:
-                return MISSING  # the page is the list: it has no members
-            raise self._wrong(f"invalid path {path!r}: {error}") from error
-
-    def text(self, path: str) -> str | None:
-        """Return the text at a path, numbers as they are written; None for nothing or null.
-
-        Raises:
-            PaginationError: There is an object or an array.
-        """
-        if path.startswith(_HEADER):
-            field = self.response.headers.get(path.removeprefix(_HEADER))
-            return None if field is None else header_fields.as_utf8(field)
-        found = self.find(path)
-        try:
-            return None if found is MISSING else documents.text(found)
-        except MismatchError as error:
-            raise self._wrong(f"at {path!r} {error}") from error
-
-    def value(self, path: str) -> Any:
-        """Return the JSON value at a path, of any type; None for nothing or null."""
-        if path.startswith(_HEADER):
-            return self.text(path)
-        found = self.find(path)
-        return None if found is MISSING else documents.parsed(found)
-
-    def number(self, path: str | None) -> int | None:
-        """Return the whole number at a path; None where the server does not know it.
-
-        That is nothing, null, false, a number below 0, or no path. 3.0 is 3: JSON has one
-        type of number. Of a Content-Range ("items 0-1/5", RFC 9110 section 14.4) it is the
-        complete length.
-
-        Raises:
-            PaginationError: There is something else.
-        """
-        text = self.text(path) if path else None
-        if text and (found := _RANGE.fullmatch(text.strip())):
-            text = found[1]
-        if not text or text in {"false", "*"} or _BELOW_ZERO.fullmatch(text):
-            return None
-        if (found := _COUNT.fullmatch(text)) is None:
-            raise self._wrong(f"at {path!r} there is no number")
-        return int(found[1])
-
-    def flag(self, path: str | None) -> bool | None:
-        """Return whether the page says yes at a path; None when it says nothing there."""
-        text = self.text(path) if path else None
-        return None if text is None else text.lower() not in _NO
-
-    def has_more(self, more: str | None, last: str | None) -> bool | None:
-        """Return whether there are more pages; None when the page does not say.
-
-        Args:
-            more: The path of a flag that is true before the last page; None: there is none.
-            last: The path of a flag that is true on the last page; None: there is none.
-        """
-        has_more = self.flag(more)
-        if has_more is None and (is_last := self.flag(last)) is not None:
-            return not is_last
-        return has_more
-
-    def _wrong(self, why: str) -> PaginationError:
-        return PaginationError(why, response=self.response)
-
-
-# A longer number is not a count, and int() would take long.
-_MOST_DIGITS = 18
-_COUNT = re.compile(rf"(\d{{1,{_MOST_DIGITS}}})(?:\.0{{1,{_MOST_DIGITS}}})?", re.ASCII)
-_BELOW_ZERO = re.compile(r"-\d[\d.]*", re.ASCII)
-_RANGE = re.compile(r"(?:[\w-]+[ =])?(?:\d+-\d+|\*)/(\d+|\*)", re.ASCII)
-# How JSON, header fields and forms write no.
-_NO = frozenset({"false", "0", "no", ""})
 
 
 @public
@@ -172,193 +55,6 @@ class Pager(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _LinkedPages:
-    """A pager that follows the server's URLs.
-
-    Attributes:
-        keep_params: Whether the parameters of the first request are added to a next URL that
-            does not name them. By default it is followed as it is.
-        more: The path of a flag that is true before the last page.
-        last: The path of a flag that is true on the last page.
-    """
-
-    keep_params: bool = False
-    more: str | None = None
-    last: str | None = None
-
-    def __post_init__(self) -> None:
-        _check_paths(self, "more", "last")
-
-    @property
-    def own(self) -> tuple[str, ...]:
-        """None: the server's URL has everything."""
-        return ()
-
-    def begin(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return none."""
-        return given
-
-    def following(self, page: PageContext) -> str | None:
-        """Return the URL of the next page.
-
-        Raises:
-            PaginationError: There are more pages, it says, and no URL; or what is there is
-                not a URL.
-        """
-        has_more = page.has_more(self.more, self.last)
-        if has_more is False:
-            return None
-        link = self._link(page)
-        if link is None and has_more:
-            raise PaginationError(
-                f"it has more at {self.more or self.last!r} but no link to the next page",
-                response=page.response,
-            )
-        return link
-
-    def _link(self, page: PageContext) -> str | None:
-        raise NotImplementedError
-
-
-@public
-@dataclass(frozen=True, slots=True)
-class LinkPages(_LinkedPages):
-    """The next page is in the Link header field (RFC 8288): GitHub, GitLab, Sentry, json-server.
-
-    Args:
-        rel: The relation of the link to the next page.
-        keep_params: Whether the parameters of the first request are added to a next URL that
-            does not name them.
-        more: The path of a flag that is true before the last page.
-        last: The path of a flag that is true on the last page.
-    """
-
-    rel: str = "next"
-
-    def _link(self, page: PageContext) -> str | None:
-        here = page.response.url
-        field = header_fields.as_utf8(page.response.headers.get("link", ""))
-        for target, parameters in header_fields.links(field):
-            # Section 3.2: a link with another anchor is not about this page.
-            is_ours = "anchor" not in parameters or _is_same(here, parameters["anchor"])
-            relations = parameters.get("rel", "").lower().split()
-            if is_ours and self.rel.lower() in relations:
-                # Sentry links to a next page that is empty, and says so.
-                return None if parameters.get("results", "").lower() == "false" else target
-        return None
-
-
-def _is_same(here: str, anchor: str) -> bool:
-    try:
-        return urls.resolve(here, anchor) == here
-    except requests.exceptions.InvalidURL:
-        return False
-
-
-# A URI template's expression (RFC 6570): with no values it expands to nothing.
-_EXPRESSION = re.compile(r"\{[^{}]*\}")
-
-
-@public
-@dataclass(frozen=True, slots=True)
-class NextURLPages(_LinkedPages):
-    """The next page's URL is in the body: Django REST framework, JSON:API, HAL, OData, FHIR.
-
-    Args:
-        next: The path of the URL, or of an object with "href" or "url". Nothing, null, false
-            or "" there ends the list. With `rel`, the path of an array of links.
-        rel: The relation of the link in an array of `{"rel": ..., "href": ...}`; "relation" and
-            "url" are known as well, and case does not matter. None: the path names the URL.
-        base: The path of the URL that a relative next URL is appended to (Confluence has
-            "_links.base"). None: it is resolved against the page's own URL.
-        keep_params: Whether the parameters of the first request are added to a next URL that
-            does not name them.
-        more: The path of a flag that is true before the last page.
-        last: The path of a flag that is true on the last page.
-
-    Raises:
-        ConfigurationError: A path is empty.
-    """
-
-    next: str = "next"
-    rel: str | None = None
-    base: str | None = None
-
-    def __post_init__(self) -> None:
-        check_path("next", self.next, is_optional=False)
-        _check_paths(self, "rel", "base", "more", "last")
-
-    def _link(self, page: PageContext) -> str | None:
-        if self.next.startswith(_HEADER):
-            return page.text(self.next) or None
-        found = page.value(self.next)
-        link = self._target(page, found if self.rel is None else self._related(page, found))
-        if link and "{" in link and self._is_templated(page):
-            link = _EXPRESSION.sub("", link)
-        return self._based(page, link) if link else None
-
-    def _target(self, page: PageContext, found: Any) -> str | None:
-        """Return the URL of a link; None at the end of the list."""
-        if found is None or found is False or found == {}:
-            return None
-        if isinstance(found, str):
-            return found or None
-        if is_mapping(found) and not _HREFS.isdisjoint(found):
-            target = next(found[name] for name in ("href", "url") if name in found)
-            if target is not None and found.get("templated") is True:
-                return _EXPRESSION.sub("", str(target))
-            return self._target(page, None if is_mapping(target) and not target else target)
-        raise PaginationError(
-            f"at {self.next!r} there is {_describe(found)}, not the URL of the next page",
-            response=page.response,
-        )
-
-    def _related(self, page: PageContext, links: Any) -> Any:
-        """Return the link with the relation in an array of links; None without one."""
-        if links is None:
-            return None
-        if not is_list(links) or not all(map(is_mapping, links)):
-            raise PaginationError(
-                f"at {self.next!r} there is {_describe(links)}, not an array of links",
-                response=page.response,
-            )
-        for link in links:
-            relations = link.get("rel", link.get("relation"))
-            names = relations if is_list(relations) else str(relations).split()
-            if str(self.rel).lower() in {str(name).lower() for name in names}:
-                return link
-        return None
-
-    def _is_templated(self, page: PageContext) -> bool:
-        """Say whether the URL is a member of a templated link (HAL)."""
-        parent = self.next.rpartition(".")[0]
-        link = page.value(parent) if parent and self.rel is None else None
-        return is_mapping(link) and link.get("templated") is True
-
-    def _based(self, page: PageContext, link: str) -> str:
-        if self.base is None or urls.is_absolute(link) or link.startswith("//"):
-            return link
-        base = page.text(self.base)
-        if not base:
-            raise PaginationError(
-                f"its next URL is relative, and there is no base at {self.base!r}",
-                response=page.response,
-            )
-        return base + link if link[0] in "?#" else f"{base.rstrip('/')}/{link.lstrip('/')}"
-
-
-_HREFS = frozenset({"href", "url"})
-
-
-def _describe(found: Any) -> str:
-    if is_mapping(found):
-        return "an object without href"
-    if is_list(found):
-        return "an array (rel= finds a link in one)"
-    return "true" if found is True else f"a {type(found).__name__}"
-
-
 @public
 @dataclass(frozen=True, slots=True)
 class CursorPages:
@@ -366,7 +62,8 @@ class CursorPages:
 
     Args:
         cursor: The path of the cursor: "meta.next", "data.-1.id" (the last item's), or
-            "header:X-Next-Cursor". Nothing, null, false, 0 or "" there ends the list.
+            "header:X-Next-Cursor". Nothing, null, false, 0 or "" there ends the list; true, and
+            an object or an array that cannot be sent, is an error.
         param: The parameter that takes it: of the query, a header field, or a path in the
             document ("page.cursor"), where it keeps its JSON type.
         more: The path of a flag that is true before the last page; False there ends the list,
@@ -388,7 +85,7 @@ class CursorPages:
     def __post_init__(self) -> None:
         check_path("cursor", self.cursor, is_optional=False)
         check_path("param", self.param, is_optional=False)
-        _check_paths(self, "more", "last")
+        check_paths(self, "more", "last")
         _check_into(self.into)
 
     @property
@@ -404,13 +101,19 @@ class CursorPages:
         """Return the cursor of the page.
 
         Raises:
-            PaginationError: There are more pages, it says, and no cursor.
+            PaginationError: There are more pages, it says, and no cursor; or what is there is
+                not a cursor.
         """
         has_more = page.has_more(self.more, self.last)
         if has_more is False:
             return None
-        is_json = page.into == "json"
-        cursor = page.value(self.cursor) if is_json else page.text(self.cursor)
+        cursor = page.value(self.cursor)
+        if cursor is True or cursor in ({}, []):
+            raise PaginationError(
+                f"at {self.cursor!r} there is {cursor!r}, not a cursor", response=page.response
+            )
+        if page.into != "json":
+            cursor = page.text(self.cursor)  # a number with the digits that it came with
         if cursor and cursor not in ("0", "false"):
             return {self.param: cursor}
         if has_more:
@@ -468,7 +171,7 @@ class NumberedPages:
     def __post_init__(self) -> None:
         check_path("param", self.param, is_optional=False)
         check_count("start", self.start, least=0)
-        _check_paths(self, "total", "total_items", "more", "last")
+        check_paths(self, "total", "total_items", "more", "last")
         _check_into(self.into)
 
     @property
@@ -549,7 +252,7 @@ class OffsetPages:
 
     def __post_init__(self) -> None:
         check_path("param", self.param, is_optional=False)
-        _check_paths(self, "limit_param", "total", "more", "last", "unit")
+        check_paths(self, "limit_param", "total", "more", "last", "unit")
         check_count("limit", self.limit, least=1)
         _check_into(self.into)
 
@@ -599,7 +302,7 @@ class OffsetPages:
 def _numbers(params: Mapping[str, Any]) -> Mapping[str, Any]:
     for name, number in params.items():
         text = str(number)
-        if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
+        if not (text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS):
             raise ConfigurationError(f"{name}={number!r} must be a whole number, 0 or more")
     return {name: int(number) for name, number in params.items()}
 
@@ -626,7 +329,7 @@ def check_path(name: str, path: object, *, is_optional: bool = True) -> None:
         raise ConfigurationError(f"{name}={path!r} must name something")
 
 
-def _check_paths(pager: object, *names: str) -> None:
+def check_paths(pager: object, *names: str) -> None:
     for name in names:
         check_path(name, getattr(pager, name))
 

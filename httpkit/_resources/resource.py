@@ -24,8 +24,9 @@ from httpkit._resources.endpoint import (
     checked_id,
     on_condition,
 )
+from httpkit._resources.linked_pages import LinkPages
 from httpkit._resources.pages import Pages, list_query
-from httpkit._resources.pagination import LinkPages, check_pager, check_path
+from httpkit._resources.pagination import check_pager, check_path
 
 T = TypeVar("T")
 D = TypeVar("D")

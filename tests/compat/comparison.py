@@ -1,8 +1,8 @@
 """Run a project's own test suite plain and on httpkit's session, and compare test by test.
 
-The suite comes from the project's sdist on PyPI and runs against the project that pip installs,
-in a virtual environment of its own. A test that fails plain (it needs the internet, say) is not
-counted. `suites` has the table of projects and the command.
+The suite comes from the project's sdist on PyPI, or from its repository where the sdist has no
+tests, and runs against the project that pip installs, in a virtual environment of its own. A test
+that fails plain (it needs the internet, say) is not counted. `suites` has the table of projects and the command.
 
 Rule: the standard library only, so that any Python can start it.
 """
@@ -60,6 +60,8 @@ class Suite:
         healthy_share: Share of failing or passing tests that must pass plain.
         known: Patterns of tests that may fail on httpkit alone, each with the reason.
         note: What of the project's tests is not run, and why.
+        repository: Where git has its tests, if the sdist has not; "" where it has.
+        tag: The tag of the version there.
     """
 
     project: str
@@ -71,6 +73,8 @@ class Suite:
     healthy_share: float = 0.9
     known: Mapping[str, str] = field(default_factory=dict[str, str])
     note: str = ""
+    repository: str = ""
+    tag: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,19 +247,33 @@ def install(bench: Bench, *, python: str, wheel: Path) -> None:
 
 
 def unpack_suite(bench: Bench) -> None:
-    """Fetch the sdist and drop its source, so that only what is installed can be tested."""
+    """Fetch the suite and drop the project's source, so that only the installed one is tested."""
+    with tempfile.TemporaryDirectory(dir=bench.directory) as unpacked:
+        tree = clone(bench, unpacked) if bench.of.repository else unpack_sdist(bench, unpacked)
+        if bench.of.source:
+            shutil.rmtree(tree / bench.of.source)
+        tree.rename(bench.suite)
+
+
+def unpack_sdist(bench: Bench, directory: str) -> Path:
+    """Fetch the sdist of the version, and return where it is unpacked."""
     sdists = bench.directory / "sdists"
     shutil.rmtree(sdists, ignore_errors=True)
     chosen = ("--no-deps", "--no-binary", bench.of.project, "--dest", sdists)
     requirement = f"{bench.of.project}=={bench.of.version}"
     bench.call("download", [*bench.pip, "download", *chosen, requirement])
     (sdist,) = sdists.glob("*.tar.gz")
-    with tempfile.TemporaryDirectory(dir=bench.directory) as unpacked:
-        shutil.unpack_archive(sdist, unpacked, filter="data")
-        (tree,) = Path(unpacked).iterdir()
-        if bench.of.source:
-            shutil.rmtree(tree / bench.of.source)
-        tree.rename(bench.suite)
+    shutil.unpack_archive(sdist, directory, filter="data")
+    (tree,) = Path(directory).iterdir()
+    return tree
+
+
+def clone(bench: Bench, directory: str) -> Path:
+    """Clone the repository at the tag of the version, and return where."""
+    tree = Path(directory) / "tree"
+    options = ("--quiet", "--depth", "1", "--branch", bench.of.tag)
+    bench.call("clone", ["git", "clone", *options, bench.of.repository, tree])
+    return tree
 
 
 def run_suite(bench: Bench, name: str, *, expression: str | None, swap: Sequence[str] = ()) -> Run:

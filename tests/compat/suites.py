@@ -167,6 +167,40 @@ SUITES = (
             *("aiohttp", "aioresponses", "pytest-asyncio", "grpcio"),
         ),
     ),
+    # Clients of vendors, who make their session in one line. Their sdists have no tests, or some.
+    Suite(
+        project="canvasapi",
+        version="3.4.0",
+        source="canvasapi",
+        requirements=(*PYTEST, "requests-mock"),
+        repository="https://github.com/ucfopen/canvasapi",
+        tag="v3.4.0",
+    ),
+    Suite(
+        project="pyairtable",
+        version="3.4.2",
+        source="pyairtable",
+        requirements=(*PYTEST, "requests-mock", "mock", "click"),
+        options=("-m", "not integration"),
+        repository="https://github.com/gtalarico/pyairtable",
+        tag="3.4.2",
+        note="without those that need an account",
+    ),
+    Suite(
+        project="python-digitalocean",
+        version="1.17.0",
+        source="",
+        tests=("digitalocean/tests",),
+        requirements=(*PYTEST, "responses"),
+        repository="https://github.com/koalalorenzo/python-digitalocean",
+        tag="v1.17.0",
+    ),
+    Suite(
+        project="pushover_complete",
+        version="2.0.0",
+        source="src",
+        requirements=(*PYTEST, "responses", "requests-toolbelt"),
+    ),
 )
 
 

@@ -39,8 +39,19 @@ def collect(pages):
 
 @pytest.mark.parametrize(
     "link",
-    [{"rel": "next"}, ["?page=2"], [], 2, True, 1.5, {"href": 3}],
-    ids=["object without href", "list", "empty list", "number", "true", "fraction", "href number"],
+    [{}, {"rel": "next"}, ["?page=2"], [], 2, 0, True, 1.5, {"href": 3}, {"href": {}}],
+    ids=[
+        "empty object",
+        "object without href",
+        "list",
+        "empty list",
+        "number",
+        "zero",
+        "true",
+        "fraction",
+        "href number",
+        "href object",
+    ],
 )
 def test_a_next_link_of_another_type_is_an_error_after_the_items(serve, link):
     api, server = serve({"items": [1], "next": link})
@@ -254,6 +265,25 @@ def test_every_pager_ends_where_last_is_true(serve, pages):
 
     assert list(api.paginate("list", pages, items_at="items")) == [1]
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("last", ["N", "f", "no", " false ", 0], ids=repr)
+def test_a_flag_may_say_no_in_many_ways(serve, last):
+    api, server = serve({"items": [1], "last": last}, {"items": [2], "last": "Y"})
+
+    assert list(api.paginate("list", NumberedPages(last="last"), items_at="items")) == [1, 2]
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("last", ["page 3 of 9", "none", "2026-11-30", {"page": 9}], ids=repr)
+def test_a_last_flag_that_is_not_a_flag_is_an_error_and_not_the_end(serve, last):
+    api, _ = serve({"items": [1], "last": last})
+
+    found, error = collect(api.paginate("list", NumberedPages(last="last"), items_at="items"))
+
+    assert found == [1]
+    assert isinstance(error, httpkit.PaginationError)
+    assert "page 1 of list: at 'last' there is" in str(error)
 
 
 @pytest.mark.parametrize("pages", [LinkPages(more="more"), NextURLPages(more="more")], ids=repr)

@@ -25,7 +25,7 @@ from typing_extensions import TypedDict
 import httpkit
 from httpkit import CursorPages, LinkPages, NextURLPages, NumberedPages, OffsetPages
 from httpkit._core import documents, header_fields, models, urls
-from httpkit._resources.pagination import PageContext
+from httpkit._resources.page_context import PageContext
 from httpkit.testing import Sandbox
 from tests.support.interop import require
 
@@ -327,8 +327,8 @@ def test_a_next_url_may_be_in_a_header_field(listed, page):
 
 @pytest.mark.parametrize(
     "body",
-    [{}, {"next": None}, {"next": ""}, {"next": False}, {"next": {}}, {"next": {"href": None}}],
-    ids=["missing", "null", "empty", "false", "an empty object", "no href"],
+    [{}, {"next": None}, {"next": ""}, {"next": False}, {"next": {"href": None}}],
+    ids=["missing", "null", "empty", "false", "no href"],
 )
 def test_no_next_url_ends_the_list(listed, page, body):
     found, server = listed(
@@ -339,10 +339,28 @@ def test_no_next_url_ends_the_list(listed, page, body):
     assert len(server.requests) == 1
 
 
-def test_a_list_that_is_the_document_has_no_next_url_in_it(listed, page):
-    found, _ = listed(page([1]), pages=NextURLPages("next"))
+@pytest.mark.parametrize(
+    "pages",
+    [NextURLPages("next"), CursorPages("meta.next"), NumberedPages(total="pages")],
+    ids=["URL", "cursor", "total"],
+)
+def test_an_array_that_has_no_place_for_the_next_page_is_an_error_after_its_items(
+    listed, page, pages
+):
+    found, server = listed(page([1]), pages=pages)
+    got = []
 
-    assert ids(found) == [1]
+    with pytest.raises(httpkit.PaginationError, match=r"page 1 of list: .*an array"):
+        got.extend(ids([item]) for item in found)
+
+    assert got == [[1]]
+    assert len(server.requests) == 1
+
+
+def test_an_empty_array_is_the_end_of_a_list_with_next_urls(listed, page):
+    found, _ = listed(page([]), pages=NextURLPages("next"))
+
+    assert ids(found) == []
 
 
 # Cursors
@@ -359,9 +377,8 @@ def cursor_page(page, cursor, ids=(1,), **members):
         ("a b&c=d/é+==", "a+b%26c%3Dd%2F%C3%A9%2B%3D%3D"),
         (12345678901234567890123, "12345678901234567890123"),
         (-1, "-1"),
-        (True, "true"),
     ],
-    ids=["text", "odd text", "long number", "negative", "true"],
+    ids=["text", "odd text", "long number", "negative"],
 )
 def test_a_cursor_is_sent_as_it_came(listed, page, cursor, sent):
     found, server = listed(
@@ -464,8 +481,19 @@ def test_more_without_a_cursor_is_an_error_and_not_the_end(listed, page):
     assert got == [[1]]
 
 
-def test_an_object_in_place_of_a_cursor_is_an_error(listed, page):
-    found, _ = listed(cursor_page(page, {"a": 1}), pages=CursorPages("meta.next"), items_at="data")
+@pytest.mark.parametrize("cursor", [{"a": 1}, {}, ["c"], [], True], ids=repr)
+def test_what_is_not_a_cursor_is_an_error(listed, page, cursor):
+    found, _ = listed(cursor_page(page, cursor), pages=CursorPages("meta.next"), items_at="data")
+
+    with pytest.raises(httpkit.PaginationError, match=r"page 1 of list: at 'meta\.next'"):
+        list(found)
+
+
+@pytest.mark.parametrize("cursor", [{}, [], True], ids=repr)
+def test_what_is_not_a_cursor_for_a_document_is_an_error(listed, page, cursor):
+    found, _ = listed(
+        cursor_page(page, cursor), pages=CursorPages("meta.next"), items_at="data", json={}
+    )
 
     with pytest.raises(httpkit.PaginationError, match=r"page 1 of list: at 'meta\.next'"):
         list(found)
