@@ -2,7 +2,8 @@
 
 The suite comes from the project's sdist on PyPI, or from its repository where the sdist has no
 tests, and runs against the project that pip installs, in a virtual environment of its own. A test
-that fails plain (it needs the internet, say) is not counted. `suites` has the table of projects and the command.
+that fails plain (it needs the internet, say) is not counted. `suites` has the table of projects
+and the command.
 
 Rule: the standard library only, so that any Python can start it.
 """
