@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from urllib3.exceptions import HTTPError
 from httpkit._core import header_fields, interrupts, upstream
 from httpkit._core.clock import CLOCK
 from httpkit._core.deadline import NO_DEADLINE, Deadline
-from httpkit._diagnostics import errors, log_records
+from httpkit._diagnostics import errors
 from httpkit._messages.body import ReplayableBody, SourceError
 from httpkit._messages.call import call_of
 from httpkit._messages.request import PreparedRequest
@@ -82,31 +81,12 @@ def attempt(
     read: Callable[[requests.Response], None],
     request: PreparedRequest,
     options: Options,
-    number: int,
 ) -> requests.Response:
-    """Send once and read the response; log what came of it.
+    """Send once and read the response.
 
     Raises:
         RequestException: There is no response, or its body cannot be read.
     """
-    if not log_records.REQUESTS.isEnabledFor(logging.DEBUG):
-        return _attempt(transmit, read, request, options)
-    note = log_records.Note(request, number)
-    try:
-        response = _attempt(transmit, read, request, options)
-    except BaseException as error:
-        note.failed(error)
-        raise
-    note.responded(response)
-    return response
-
-
-def _attempt(
-    transmit: Callable[[PreparedRequest, Options], requests.Response],
-    read: Callable[[requests.Response], None],
-    request: PreparedRequest,
-    options: Options,
-) -> requests.Response:
     try:
         response = transmit(request, options)
         if upstream.content_of(response) is False:  # else it came with the head, or a hook

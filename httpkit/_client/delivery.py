@@ -162,6 +162,7 @@ class Delivery:
             keeps_foreign=self.mode.keeps_foreign,
             started=started,
             asks_policy=not self.options["stream"],
+            announce=self._announce,
         )
         try:
             response = retry.send_with_retries(self._attempt, state, self._release)
@@ -193,7 +194,7 @@ class Delivery:
         if credentials.sign and not (credentials.is_signed and state.attempts == 0):
             request = self._sign(state)
         state.attempts += 1
-        response = attempt(self.transmit, self._read, request, self.options, state.attempts)
+        response = attempt(self.transmit, self._read, request, self.options)
         if response.status_code not in _NOTEWORTHY:
             return response
         can_renew = credentials.sign and credentials.refreshable and not state.was_renewed
@@ -232,7 +233,7 @@ class Delivery:
         self._release(response)
         self._wait_for_rate_limit()
         log_records.renewed(renewed)
-        response = attempt(self.transmit, self._read, renewed, self.options, state.attempts)
+        response = attempt(self.transmit, self._read, renewed, self.options)
         if response.status_code != 401:
             refreshable.accept(renewed)
         self._record_retry_after(response)
@@ -305,8 +306,8 @@ class Delivery:
         if seconds is None:
             raise self._no_time(f"its turn at {rate}")
         if seconds:
-            why = f"for its turn at {rate}"
-            log_records.pause(self.request, wait=seconds, why=why, level=logging.DEBUG)
+            if self.rate_limiter.announce(self._host, CLOCK.monotonic(), seconds):
+                log_records.pause(self.request, wait=seconds, why=rate, level=logging.DEBUG)
             CLOCK.sleep(seconds)
         self._wait_for_host()  # another thread may have been told to wait meanwhile
 
@@ -319,8 +320,14 @@ class Delivery:
             if seconds >= self._deadline.remaining():
                 raise self._no_time(f"the {seconds:.2f} s for which {self._host} asked to wait")
             level = logging.WARNING if seconds > policy.max_backoff else logging.INFO
-            log_records.pause(self.request, wait=seconds, why="as the host asked", level=level)
+            if self._announce(seconds, 0.0):
+                why = "the server asked to wait"
+                log_records.pause(self.request, wait=seconds, why=why, level=level)
             CLOCK.sleep(seconds)
+
+    def _announce(self, wait: float, age: float) -> bool:
+        now = CLOCK.monotonic()
+        return self.host_throttle.announce(self._host, now, wait, sent_at=now - age)
 
     def _no_time(self, what: str) -> errors.DeadlineExceededError:
         return errors.DeadlineExceededError(

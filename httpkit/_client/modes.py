@@ -304,6 +304,9 @@ class CompatibleMode(StrictMode):
         yield_requests: bool,
     ) -> Generator[Any, None, None]:
         """Follow redirects as requests does."""
+        if isinstance(request, PreparedRequest) and not yield_requests:
+            request = request.copy()  # requests sends copies of it
+            request.call = call_of(request)._replace(is_hop=True)
         yield from _stock(session).resolve_redirects(
             response, request, yield_requests=yield_requests, **options
         )

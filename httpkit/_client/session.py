@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import operator
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from http.cookiejar import CookieJar
 from typing import Any, TypeVar, Unpack, overload
 
@@ -406,7 +406,10 @@ class Session(ApiMethods, TransferMethods):
         started = CLOCK.monotonic()
         response: Any
         try:
-            response = self._send(request, kwargs)
+            send: Callable[..., Any] = self._send
+            if log_records.REQUESTS.isEnabledFor(logging.DEBUG):
+                send = log_records.logging_call(send)
+            response = send(request, kwargs)
         except requests.RequestException as error:
             redaction.scrub(error, keeps_foreign=self._mode.keeps_foreign)
             if isinstance(error.response, RequestsResponse):
@@ -427,8 +430,6 @@ class Session(ApiMethods, TransferMethods):
         if mode.sends_plainly(self, mine):
             options.setdefault("timeout", self.timeout)
             send: Any = self._transmit().send
-            if log_records.REQUESTS.isEnabledFor(logging.DEBUG):
-                send = log_records.noting(send)
             with raising_source_errors():
                 return send(request, **options)
         follows = options.pop("allow_redirects", True)

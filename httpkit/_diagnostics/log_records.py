@@ -1,16 +1,17 @@
-"""Log records of a request: one for each attempt, and one for each event in between.
+"""Log records: one for each call, and one for each event during a call.
 
-    httpkit             has a NullHandler: who wants nothing sees nothing
-      httpkit.requests  DEBUG    each attempt, each redirect
-      httpkit.retries   INFO     each retry and each pause; WARNING: longer than `max_backoff`
-                        DEBUG    why there is no further retry, and waits for one's own rate
-      httpkit.auth      INFO     each token that was fetched, each signature that was replaced
-      httpkit.transfers INFO     each time that a download or an upload goes on
+    httpkit             has a NullHandler: it prints nothing by default
+      httpkit.requests  DEBUG    each call, each redirect
+      httpkit.retries   INFO     each retry, each wait that a server asked for
+                        WARNING  those longer than `max_backoff`
+                        DEBUG    waits for `rate_limit=`; retries whose wait is logged already
+      httpkit.auth      INFO     each fetched token, each renewal after a 401
+      httpkit.transfers INFO     each time a download or an upload resumes
       httpkit.transport WARNING  once, if requests or urllib3 lack a private name that is used
 
-What is raised is not logged as well. An attempt is no news (urllib3 and botocore say DEBUG); a
-retry was dealt with, so nobody need be warned of it (openai says INFO), but a program that stands
-still for a minute must not do so silently.
+Raised exceptions are not logged at a higher level than their call. A retry needs no warning
+(openai logs it at INFO), but a program that waits for a minute must not do so silently. Threads
+that wait for the same thing (a rate limit, a Retry-After) log one wait.
 
 Rule: nothing gets into a record but numbers and redacted text.
 """
@@ -30,7 +31,7 @@ from httpkit._core import redaction, upstream
 from httpkit._core.clock import CLOCK
 from httpkit._core.filenames import printable
 from httpkit._core.public import public
-from httpkit._core.types import RequestsResponse
+from httpkit._core.types import NOT_GIVEN, NotGiven, RequestsResponse
 from httpkit._diagnostics.errors import ConfigurationError, HTTPKitError
 
 ROOT = logging.getLogger("httpkit")
@@ -44,11 +45,14 @@ ROOT.addHandler(logging.NullHandler())
 # The prefix keeps clear of LogRecord's own, and of those that a factory of the caller's adds.
 FIELDS = (
     "event", "method", "url", "status", "attempt", "seconds", "bytes", "wait", "error", "reason",
+    "detail",
 )  # fmt: skip
 _LONGEST_REASON = 300
 
 
 def _write(logger: logging.Logger, level: int, message: str, *shown: object, **fields: Any) -> None:
+    if fields["detail"] and level < _lowest_detail:
+        return
     extra = {f"httpkit_{name}": fields.get(name) for name in FIELDS}
     logger.log(level, message, *shown, extra=extra, stacklevel=3)
 
@@ -58,53 +62,71 @@ def _place(request: requests.PreparedRequest | None) -> dict[str, str]:
     return {"method": method, "url": redaction.redact_url(getattr(request, "url", None) or "")}
 
 
-class Note:
-    """What is noted of an attempt until it is over; made only where somebody wants to know.
-
-    Args:
-        request: What is sent.
-        number: Which attempt it is, from 1.
-    """
-
-    def __init__(self, request: requests.PreparedRequest, number: int = 1) -> None:
-        self._request, self._number = request, number
-        self._started = CLOCK.monotonic()
-
-    def responded(self, response: requests.Response) -> None:
-        """Log an attempt that got a response."""
-        body = upstream.content_of(response)
-        self._end(str(response.status_code), response.status_code, body, None)
-
-    def failed(self, failure: BaseException) -> None:
-        """Log an attempt that failed."""
-        self._end(_named(failure), None, None, type(failure).__name__)
-
-    def _end(self, outcome: str, status: int | None, body: object, error: str | None) -> None:
-        seconds, place = CLOCK.monotonic() - self._started, _place(self._request)
-        size = len(body) if isinstance(body, bytes) else None
-        _write(
-            REQUESTS, logging.DEBUG, "%s %s: %s in %.3f s%s (attempt %d)",
-            *place.values(), outcome, seconds, "" if size is None else f", {size} bytes",
-            self._number,
-            event="attempt", **place, status=status, attempt=self._number, seconds=seconds,
-            bytes=size, error=error,
-        )  # fmt: skip
+Send = Callable[[requests.PreparedRequest, dict[str, Any]], Any]
 
 
-def noting(send: Callable[..., requests.Response]) -> Callable[..., requests.Response]:
-    """Return requests' own `send` as one that logs, too; redirects within it do so first."""
+def logging_call(send: Send) -> Send:
+    """Return a `send` that logs the call when it ends; a redirect belongs to the call it is of."""
 
-    def noted(request: requests.PreparedRequest, **options: Any) -> requests.Response:
-        note = Note(request)
+    def logged(request: requests.PreparedRequest, options: dict[str, Any]) -> Any:
+        if getattr(getattr(request, "call", None), "is_hop", False):
+            return send(request, options)
+        started = CLOCK.monotonic()
         try:
-            response = send(request, **options)
+            response = send(request, options)
         except BaseException as error:
-            note.failed(error)
+            _log_failure(request, error, CLOCK.monotonic() - started)
             raise
-        note.responded((response.history or [response])[0])
+        if isinstance(response, RequestsResponse):
+            _log_response(request, response, CLOCK.monotonic() - started)
         return response
 
-    return noted
+    return logged
+
+
+def _log_response(
+    request: requests.PreparedRequest, response: requests.Response, seconds: float
+) -> None:
+    known, body = response.__dict__, upstream.content_of(response)
+    attempts, size = known.get("attempts", 1), len(body) if isinstance(body, bytes) else None
+    reason = known.get("stop_reason") if response.status_code >= 400 else None
+    notes = [_count(attempts, "attempt")] if attempts > 1 else []
+    if redirects := len(known.get("history", ())):
+        end = redaction.redact_url(response.url or "")
+        notes.append(f"{_count(redirects, 'redirect')} to {end}")
+    notes += map(_capped, filter(None, (reason, known.get("credentials_withheld"))))
+    _log_call(
+        request, str(response.status_code), seconds, notes, size=size, attempts=attempts,
+        status=response.status_code, reason=reason,
+    )  # fmt: skip
+
+
+def _log_failure(request: requests.PreparedRequest, failure: BaseException, seconds: float) -> None:
+    attempts = getattr(failure, "attempts", None) or 1
+    reason = getattr(failure, "stop_reason", None)
+    notes = [_count(attempts, "attempt")] if attempts > 1 else []
+    _log_call(
+        request, _named(failure), seconds, notes, attempts=attempts, error=type(failure).__name__,
+        reason=reason,
+    )  # fmt: skip
+
+
+def _log_call(
+    request: requests.PreparedRequest, outcome: str, seconds: float, notes: list[str], *,
+    attempts: int, size: int | None = None, status: int | None = None, error: str | None = None,
+    reason: str | None,
+) -> None:  # fmt: skip
+    place = _place(request)
+    _write(
+        REQUESTS, logging.DEBUG, "%s %s: %s in %.3f s%s%s", *place.values(), outcome, seconds,
+        "" if size is None else f", {size} bytes", f" ({'; '.join(notes)})" if notes else "",
+        event="call", **place, status=status, attempt=attempts, seconds=seconds, bytes=size,
+        error=error, reason=None if reason is None else _capped(reason), detail=False,
+    )  # fmt: skip
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _named(failure: BaseException) -> str:
@@ -142,14 +164,14 @@ def redirect(
     *,
     credentials_withheld: str | None,
 ) -> None:
-    """Log where a redirect leads, and why credentials stay behind; None where they do not."""
+    """Log where a redirect leads, and why credentials are withheld; None if they are not."""
     if REQUESTS.isEnabledFor(logging.DEBUG):
         place, there = _place(response.request), " ".join(_place(onward).values())
         _write(
-            REQUESTS, logging.DEBUG, "%s %s: %d leads on to %s%s", *place.values(),
+            REQUESTS, logging.DEBUG, "%s %s: %d redirects to %s%s", *place.values(),
             response.status_code, there,
             f"; {_capped(credentials_withheld)}" if credentials_withheld else "",
-            event="redirect", **place, status=response.status_code, reason=there,
+            event="redirect", **place, status=response.status_code, reason=there, detail=True,
         )  # fmt: skip
 
 
@@ -160,6 +182,7 @@ def retry(
     attempt: int,
     wait: float,
     longest: float,
+    announced: bool | None,
 ) -> None:
     """Log that a request is retried.
 
@@ -169,76 +192,71 @@ def retry(
         attempt: The number of that one, from 1.
         wait: Seconds until the next one.
         longest: Seconds beyond which a wait is a warning.
+        announced: Whether this is the first record of a wait that the server asked for; False if
+            another thread has logged it, None if the server asked for none.
     """
     level = logging.WARNING if wait > longest else logging.INFO
+    is_detail = announced is None and level == logging.INFO
+    if announced is False:
+        level, is_detail = logging.DEBUG, True
     if not RETRIES.isEnabledFor(level):
         return
     status = outcome.status_code if isinstance(outcome, RequestsResponse) else None
     error = type(outcome).__name__ if isinstance(outcome, BaseException) else None
     why = str(status) if isinstance(outcome, RequestsResponse) else _named(outcome)
     _write(
-        RETRIES, level, "%s %s: again in %.2f s, after attempt %d: %s",
+        RETRIES, level, "%s %s: retrying in %.2f s after attempt %d: %s",
         *_place(request).values(), wait, attempt, why,
         event="retry", **_place(request), status=status, attempt=attempt, wait=wait, error=error,
-        reason=why,
+        reason=why, detail=is_detail,
     )  # fmt: skip
-
-
-def stop(request: requests.PreparedRequest, *, attempt: int, reason: str) -> None:
-    """Log why a request is not retried."""
-    if RETRIES.isEnabledFor(logging.DEBUG):
-        _write(
-            RETRIES, logging.DEBUG, "%s %s: not again after attempt %d: %s",
-            *_place(request).values(), attempt, _capped(reason),
-            event="stop", **_place(request), attempt=attempt, reason=_capped(reason),
-        )  # fmt: skip
 
 
 def pause(request: requests.PreparedRequest, *, wait: float, why: str, level: int) -> None:
     """Log that a request waits before it is sent."""
     if RETRIES.isEnabledFor(level):
         _write(
-            RETRIES, level, "%s %s: waits %.2f s %s", *_place(request).values(), wait, why,
-            event="pause", **_place(request), wait=wait, reason=why,
+            RETRIES, level, "%s %s: waiting %.2f s: %s", *_place(request).values(), wait, why,
+            event="pause", **_place(request), wait=wait, reason=why, detail=False,
         )  # fmt: skip
 
 
 def renewed(request: requests.PreparedRequest) -> None:
-    """Log that a rejected signature was replaced."""
+    """Log that a request is signed again after a 401."""
     if AUTH.isEnabledFor(logging.INFO):
         _write(
-            AUTH, logging.INFO, "%s %s: signed anew after 401", *_place(request).values(),
-            event="renewal", **_place(request), status=401,
+            AUTH, logging.INFO, "%s %s: signed again after 401", *_place(request).values(),
+            event="renewal", **_place(request), status=401, detail=True,
         )  # fmt: skip
 
 
 def token(request: requests.PreparedRequest, *, expires_in: float | None) -> None:
     """Log that a token was fetched, and its lifetime in seconds; None where it is unknown."""
     if AUTH.isEnabledFor(logging.INFO):
-        life = "" if expires_in is None else f", which serves {expires_in:g} s"
+        life = "" if expires_in is None else f", expires in {expires_in:g} s"
         _write(
-            AUTH, logging.INFO, "%s %s: a token%s", *_place(request).values(), life,
-            event="token", **_place(request), seconds=expires_in,
+            AUTH, logging.INFO, "%s %s: fetched a token%s", *_place(request).values(), life,
+            event="token", **_place(request), seconds=expires_in, detail=True,
         )  # fmt: skip
 
 
 def resume(what: str, url: str, *, done: int, wait: float, cause: BaseException | None) -> None:
-    """Log that a transfer goes on.
+    """Log that a transfer resumes.
 
     Args:
         what: A download or an upload.
         url: Where the file is.
         done: Bytes that are kept.
-        wait: Seconds until it goes on.
-        cause: What broke it off; None: an earlier call did.
+        wait: Seconds until it resumes.
+        cause: What interrupted it; None if an earlier call was interrupted.
     """
     if TRANSFERS.isEnabledFor(logging.INFO):
         shown = redaction.redact_url(url)
         why = "" if cause is None else _named(cause)
         _write(
-            TRANSFERS, logging.INFO, "%s of %s: goes on at byte %d%s%s", what, shown, done,
-            f" in {wait:.2f} s" if wait else "", f", after: {why}" if why else "",
-            event="resume", url=shown, bytes=done, wait=wait, reason=why or None,
+            TRANSFERS, logging.INFO, "%s of %s: resuming at byte %d%s%s", what, shown, done,
+            f" in {wait:.2f} s" if wait else "", f" after: {why}" if why else "",
+            event="resume", detail=False, url=shown, bytes=done, wait=wait, reason=why or None,
             error=None if cause is None else type(cause).__name__,
         )  # fmt: skip
 
@@ -248,23 +266,27 @@ def resume(what: str, url: str, *, done: int, wait: float, cause: BaseException 
 
 @public
 class RequestLog(logging.Handler):
-    """What `log_requests` returns: in a `with`, it shows the log until the end of the block."""
+    """What `log_requests` returns: in a `with`, it applies until the end of the block."""
 
-    def __init__(self, level: int | str, stream: TextIO | None) -> None:
+    def __init__(
+        self, level: int | str, stream: TextIO | None, *, has_details: bool = True
+    ) -> None:
         try:
             super().__init__(level)
         except (ValueError, TypeError) as error:
-            raise ConfigurationError(f"level={level!r} is no level of logging") from error
+            raise ConfigurationError(f"level={level!r} is not a level of logging") from error
         self.setFormatter(logging.Formatter("%(asctime)s.%(msecs)03d %(message)s", "%H:%M:%S"))
         self.is_scoped: bool = False
         self.superseded: list[RequestLog] = []
         self._stream = stream
+        self.has_details: bool = has_details
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print a record, unless a handler of the root logger prints it at the same place."""
         # A notebook, or a test, puts another in its place; a daemon may have none.
         stream: Any = self._stream or sys.stderr
-        if stream is None or _is_printed_by_root(record, stream):
+        is_hidden = not self.has_details and getattr(record, "httpkit_detail", False)
+        if stream is None or is_hidden or _is_printed_by_root(record, stream):
             return
         try:
             encoding = getattr(stream, "encoding", None) or "utf-8"
@@ -293,22 +315,27 @@ _shown: list[RequestLog] = []
 
 
 def log_requests(
-    level: int | str | None = logging.DEBUG, *, stream: TextIO | None = None
+    level: int | str | NotGiven | None = NOT_GIVEN, *, stream: TextIO | None = None
 ) -> RequestLog:
-    """Print what httpkit logs, at once: each attempt, retry, wait, redirect and token.
+    """Print one line for each call, and one for each wait that a server or a rate asks for.
 
-    A call in a script or a notebook holds until the next one, which replaces it. In a `with`
-    it holds until the end of the block. A program that configures logging needs none of it.
+    Threads that wait for the same thing print one line. Without `with`, it applies until the next
+    call of `log_requests`, which replaces it. A program that configures logging does not need it.
 
     Args:
-        level: What is printed, from `logging.DEBUG` (each attempt) or `logging.INFO` (retries
-            and what else is out of the ordinary) on. None prints nothing.
-        stream: Where to; None: stderr, which in a notebook is the cell's output.
+        level: Print all records from this level of logging on: `"DEBUG"` adds each retry, redirect
+            and token as it happens; `"INFO"` prints those without the calls. None prints nothing.
+        stream: Where to print; None for stderr, which in a notebook is the output of the cell.
 
     Raises:
-        ConfigurationError: The level is none of logging's.
+        ConfigurationError: The level is not one of logging's.
     """
-    log = RequestLog(_OFF if level is None else level, stream)
+    if level is None:
+        level = _OFF
+    has_details = level is not NOT_GIVEN
+    log = RequestLog(
+        logging.DEBUG if level is NOT_GIVEN else level, stream, has_details=has_details
+    )
     with _lock:
         log.superseded = [other for other in _shown if not other.is_scoped]
         _shown[:] = [other for other in _shown if other.is_scoped] + [log]
@@ -317,18 +344,22 @@ def log_requests(
 
 
 _level_before = logging.NOTSET
+# The level from which on the program asked for details by itself: a log of calls adds none to it.
+_lowest_detail = logging.NOTSET
 
 
 def _apply() -> None:
     """Let the log that was begun last print, and no other."""
-    global _level_before  # noqa: PLW0603  # the caller's own, to be put back
+    global _level_before, _lowest_detail  # noqa: PLW0603  # the caller's own, to be put back
     printing = [handler for handler in ROOT.handlers if isinstance(handler, RequestLog)]
     if not printing:
         _level_before = ROOT.level
     for handler in printing:
         ROOT.removeHandler(handler)
     ROOT.setLevel(_level_before)
+    _lowest_detail = logging.NOTSET
     if _shown and _shown[-1].level < _OFF:
+        _lowest_detail = logging.NOTSET if _shown[-1].has_details else ROOT.getEffectiveLevel()
         ROOT.addHandler(_shown[-1])
         ROOT.setLevel(_shown[-1].level)
 

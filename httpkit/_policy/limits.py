@@ -78,6 +78,9 @@ class Budget(_Shared):
 # Seconds. A retry waits for the same moment, but reads the clocks a little later than the throttle
 # did: what is left then is no reason for another wait.
 _SHORTEST_HOLD = 0.01
+# Seconds. Waits that differ by no more are one wait to a reader of the log: servers round what they
+# ask for to seconds.
+_SAME_WAIT = 1.0
 
 
 class HostThrottle(_Shared):
@@ -86,6 +89,7 @@ class HostThrottle(_Shared):
     def __init__(self) -> None:
         super().__init__()
         self._ends: dict[str, float] = {}
+        self._announced: dict[str, tuple[float, float]] = {}
 
     def __bool__(self) -> bool:
         return bool(self._ends)
@@ -101,6 +105,25 @@ class HostThrottle(_Shared):
         """Return the seconds that a host is still to be left alone; 0 when it is not."""
         left = self._ends.get(host, now) - now
         return left if left > _SHORTEST_HOLD else 0.0
+
+    def announce(self, host: str, now: float, seconds: float, *, sent_at: float) -> bool:
+        """Say whether a wait is to be logged: not if other threads are in one of that length.
+
+        Args:
+            host: Which one asked to wait.
+            now: Seconds on the monotonic clock.
+            seconds: How long the wait is.
+            sent_at: When the request was sent that was told to wait: one that was on its way
+                when another was told has no news.
+        """
+        with self._lock:
+            end, longest = self._announced.get(host, (-math.inf, 0.0))
+            is_news = sent_at >= end or seconds > longest + _SAME_WAIT
+            if len(self._announced) >= _MOST_HOSTS:
+                self._announced = {}
+            longest = seconds if is_news else longest
+            self._announced[host] = max(end, now + seconds), longest
+            return is_news
 
     def __reduce__(self) -> tuple[type[HostThrottle], tuple[()]]:
         return HostThrottle, ()
@@ -188,6 +211,7 @@ class RateLimiter(_Shared):
         self._limiter = rate_limit if isinstance(rate_limit, Limiter) else None
         self._rate = Rate(1, 1) if self._limiter else read_rate(rate_limit)
         self._buckets: dict[str, _Bucket] = {}
+        self._announced: dict[str, float] = {}
         if self._limiter is None:
             self._new_bucket = _bucket_factory(self._rate)
 
@@ -212,6 +236,15 @@ class RateLimiter(_Shared):
                 self._forget_idle(now)
                 bucket = self._buckets[host] = self._new_bucket(host)
             return bucket.book(now, longest)
+
+    def announce(self, host: str, now: float, seconds: float) -> bool:
+        """Say whether a wait is to be logged: no thread waited for this host a moment ago."""
+        with self._lock:
+            is_news = now > self._announced.get(host, -math.inf) + _SAME_WAIT
+            if len(self._announced) >= _MOST_HOSTS:
+                self._announced = {}
+            self._announced[host] = max(now + seconds, self._announced.get(host, now))
+            return is_news
 
     def reset_after_fork(self) -> None:
         """Replace the lock, and the places, which have locks of their own."""

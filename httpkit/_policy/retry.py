@@ -271,6 +271,8 @@ class RetryState:
         keeps_foreign: Whether errors of mocks and foreign adapters keep their words.
         started: When the first attempt began, on the monotonic clock.
         asks_policy: Whether `retry_if` of the policy is asked: not for streams.
+        announce: Says whether a wait that the server asked for is to be logged: no other thread
+            has done so. It takes the seconds to wait, and those since the request was sent.
         attempts: How often it was sent.
         tokens_spent: What its retries cost of the host's budget.
         was_renewed: Whether a rejected signature was replaced once already.
@@ -288,6 +290,7 @@ class RetryState:
     keeps_foreign: bool = False
     started: float = 0.0
     asks_policy: bool = True
+    announce: Callable[[float, float], bool] | None = None
     attempts: int = 0
     tokens_spent: int = 0
     was_renewed: bool = False
@@ -340,8 +343,6 @@ class RetryState:
         elif not isinstance(outcome, BaseException):  # pyright: ignore[reportUnnecessaryIsInstance]  # a mock
             return False
         self.stop_reason = self._refusal(outcome, call)
-        if self.stop_reason is not None:
-            log_records.stop(self.request, attempt=self.attempts, reason=self.stop_reason)
         return self.stop_reason is None
 
     def _refusal(
@@ -431,7 +432,12 @@ class RetryState:
             redaction.scrub(outcome, keeps_foreign=self.keeps_foreign)
         longest = self.policy.max_backoff if self.policy else 0.0
         log_records.retry(
-            self.request, outcome, attempt=self.attempts, wait=self._wait, longest=longest
+            self.request,
+            outcome,
+            attempt=self.attempts,
+            wait=self._wait,
+            longest=longest,
+            announced=self._announced(outcome),
         )
         if self.policy and self.policy.on_retry:
             self.policy.on_retry(
@@ -445,6 +451,12 @@ class RetryState:
                 )
             )
         return self._wait
+
+    def _announced(self, outcome: requests.Response | BaseException) -> bool | None:
+        if self.announce is None or not isinstance(outcome, RequestsResponse):
+            return None
+        is_asked = asked_wait(outcome) is not None
+        return self.announce(self._wait, outcome.elapsed.total_seconds()) if is_asked else None
 
 
 def as_outcome(outcome: requests.Response | BaseException) -> requests.Response | BaseException:

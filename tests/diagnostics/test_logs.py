@@ -4,13 +4,16 @@ import io
 import logging
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import pytest
 import requests
 
 import httpkit
+from httpkit._core.clock import CLOCK, Clock
 from httpkit._diagnostics import log_records
-from httpkit.testing import Reply, Script
+from httpkit.testing import FakeClock, Reply, Script, no_waiting
 from tests.support.interop import require
 
 URL = "https://api.example.com"
@@ -50,7 +53,7 @@ def texts(records, logger):
 # ---- what is said
 
 
-def test_each_attempt_is_told(records):
+def test_a_call_is_one_record_whatever_it_took(records):
     with (
         Script(503, requests.ConnectionError("reset"), Reply(json={"id": 1})),
         httpkit.Session(URL) as api,
@@ -58,18 +61,42 @@ def test_each_attempt_is_told(records):
         api.put("users/1?token=s3cr3t", json={})
 
     url = f"{URL}/users/1?token=***"
-    assert field(records, "attempt", "attempt") == [1, 2, 3]
-    assert field(records, "status", "attempt") == [503, None, 200]
-    assert field(records, "error", "attempt") == [None, "ConnectionError", None]
-    assert field(records, "bytes", "attempt") == [0, None, 9]
-    assert field(records, "method", "attempt") == ["PUT"] * 3
-    assert field(records, "url", "attempt") == [url] * 3
-    assert all(0 <= seconds < 60 for seconds in field(records, "seconds", "attempt"))
-    said = texts(records, "requests")
-    assert said[0].startswith(f"PUT {url}: 503 in 0.0")
-    assert said[1].startswith(f"PUT {url}: ConnectionError: reset in ")
-    assert said[2].endswith(" s, 9 bytes (attempt 3)")
-    assert {r.levelno for r in records if r.httpkit_event == "attempt"} == {logging.DEBUG}
+    (call,) = [r for r in records if r.httpkit_event == "call"]
+    assert (call.httpkit_attempt, call.httpkit_status, call.httpkit_error) == (3, 200, None)
+    assert (call.httpkit_method, call.httpkit_url, call.httpkit_bytes) == ("PUT", url, 9)
+    assert 0 <= call.httpkit_seconds < 60
+    assert call.levelno == logging.DEBUG
+    assert call.getMessage().startswith(f"PUT {url}: 200 in ")
+    assert call.getMessage().endswith(" s, 9 bytes (3 attempts)")
+    assert field(records, "status", "retry") == [503, None]
+    assert field(records, "error", "retry") == [None, "ConnectionError"]
+
+
+def test_a_call_that_fails_is_one_record(records):
+    with (
+        Script(500, requests.ReadTimeout("too slow")),
+        httpkit.Session(URL, retry=2) as api,
+        pytest.raises(requests.ReadTimeout),
+    ):
+        api.get("x")
+
+    (call,) = [r for r in records if r.httpkit_event == "call"]
+    assert (call.httpkit_attempt, call.httpkit_status) == (2, None)
+    assert (call.httpkit_error, call.httpkit_reason) == ("ReadTimeout", "all 2 attempts were made")
+    assert call.getMessage().startswith(f"GET {URL}/x: ReadTimeout: too slow in ")
+    assert call.getMessage().endswith(" s (2 attempts)")
+
+
+def test_a_refused_redirect_is_the_end_of_its_call(records):
+    with (
+        Script(Reply(status=302, headers={"Location": "ftp://elsewhere.example/"})),
+        httpkit.Session(URL) as api,
+        pytest.raises(httpkit.RedirectError),
+    ):
+        api.get("x")
+
+    assert field(records, "url", "call") == [f"{URL}/x"]
+    assert field(records, "error", "call") == ["RedirectError"]
 
 
 def test_every_record_has_every_field(records):
@@ -77,19 +104,19 @@ def test_every_record_has_every_field(records):
         api.get("x")
 
     names = {f"httpkit_{name}" for name in log_records.FIELDS}
-    assert len(records) == 3
+    assert len(records) == 2
     assert all(names <= vars(record).keys() for record in records)
 
 
-def test_a_real_answer_is_told_the_short_way_and_the_ordinary_one(sandbox, records):
+def test_calls_are_logged_on_the_fast_path_and_beside_it(sandbox, records):
     with httpkit.Session(sandbox.url) as api:
         for _ in range(2):
             api.get("bytes/100")
         with api.get("bytes/100", stream=True):
             pass
 
-    assert field(records, "bytes", "attempt") == [100, 100, None]
-    assert field(records, "status", "attempt") == [200] * 3
+    assert field(records, "bytes", "call") == [100, 100, None]
+    assert field(records, "status", "call") == [200] * 3
 
 
 @pytest.mark.parametrize(
@@ -108,7 +135,9 @@ def test_a_retry_is_information_and_a_long_wait_a_warning(records, reply, level,
     assert [r.levelno for r in records if r.httpkit_event == "retry"] == [level]
     assert field(records, "wait", "retry") == [wait]
     assert field(records, "attempt", "retry") == [1]
-    assert f"GET {URL}/x: again in {wait:.2f} s, after attempt 1: " in texts(records, "retries")[0]
+    assert (
+        f"GET {URL}/x: retrying in {wait:.2f} s after attempt 1: " in texts(records, "retries")[0]
+    )
 
 
 def test_a_retry_says_what_went_wrong_at_the_bottom(records):
@@ -165,7 +194,7 @@ def test_the_words_of_a_failure_are_shown_without_secrets(records):
     with Script(requests.ReadTimeout(words), 200), httpkit.Session(URL) as api:
         api.get("x")
 
-    assert "cannot read" in texts(records, "requests")[0]
+    assert "cannot read" in texts(records, "retries")[0]
     assert "s3cr3t" not in "".join(f"{vars(record)}" for record in records)
 
 
@@ -184,9 +213,9 @@ def test_the_end_of_retries_says_why(records):
     with Script(500), httpkit.Session(URL) as api, pytest.raises(httpkit.InternalServerError):
         api.post("x")
 
-    (reason,) = field(records, "reason", "stop")
+    (reason,) = field(records, "reason", "call")
     assert reason == "POST is not repeated after 500 without an idempotency key"
-    assert [r.levelno for r in records if r.httpkit_event == "stop"] == [logging.DEBUG]
+    assert f"0 bytes ({reason})" in texts(records, "requests")[0]
 
 
 @pytest.mark.parametrize(("seconds", "level"), [(5, logging.INFO), (50, logging.WARNING)])
@@ -200,16 +229,16 @@ def test_a_pause_that_the_host_asked_for_is_told(records, seconds, level):
 
     assert [r.levelno for r in records if r.httpkit_event == "pause"] == [level]
     assert field(records, "wait", "pause") == [pytest.approx(seconds, abs=4)]
-    assert texts(records, "retries")[-1].endswith(" s as the host asked")
+    assert texts(records, "retries")[-1].endswith(" s: the server asked to wait")
 
 
-def test_a_wait_for_ones_own_rate_is_told_to_who_looks_closely(records):
+def test_a_wait_for_the_rate_limit_is_logged_at_debug(records):
     with Script(200, 200), httpkit.Session(URL, rate_limit="1/min") as api:
         api.get("x")
         api.get("x")
 
     assert [r.levelno for r in records if r.httpkit_event == "pause"] == [logging.DEBUG]
-    assert field(records, "reason", "pause") == ["for its turn at rate_limit='1/min'"]
+    assert field(records, "reason", "pause") == ["rate_limit='1/min'"]
 
 
 def test_a_redirect_says_where_it_leads_and_what_stays_behind(sandbox, records):
@@ -217,11 +246,13 @@ def test_a_redirect_says_where_it_leads_and_what_stays_behind(sandbox, records):
     with httpkit.Session(sandbox.url, auth=auth) as api:
         api.get("redirect", params={"to": f"{sandbox.other_url}/echo?token=s3cr3t-2"})
 
-    (text,) = [t for t in texts(records, "requests") if "leads on" in t]
-    assert f"302 leads on to GET {sandbox.other_url}/echo?token=***; " in text
+    (text,) = [t for t in texts(records, "requests") if "302" in t]
+    assert f"302 redirects to GET {sandbox.other_url}/echo?token=***; " in text
     assert field(records, "status", "redirect") == [302]
     assert field(records, "reason", "redirect") == [f"GET {sandbox.other_url}/echo?token=***"]
-    assert field(records, "status", "attempt") == [302, 200]
+    assert field(records, "status", "call") == [200]
+    last = texts(records, "requests")[-1]
+    assert f"(1 redirect to {sandbox.other_url}/echo?token=***; " in last
 
 
 def test_tokens_and_new_signatures_are_told(sandbox, records):
@@ -234,9 +265,9 @@ def test_tokens_and_new_signatures_are_told(sandbox, records):
         api.get("posts/1")
 
     assert texts(records, "auth") == [
-        f"POST {sandbox.url}/token?expires_in=60: a token, which serves 60 s",
-        f"POST {sandbox.url}/token?expires_in=60: a token, which serves 60 s",
-        f"GET {sandbox.url}/bearer/posts/1: signed anew after 401",
+        f"POST {sandbox.url}/token?expires_in=60: fetched a token, expires in 60 s",
+        f"POST {sandbox.url}/token?expires_in=60: fetched a token, expires in 60 s",
+        f"GET {sandbox.url}/bearer/posts/1: signed again after 401",
     ]
     assert {r.levelno for r in records if r.name == "httpkit.auth"} == {logging.INFO}
 
@@ -248,7 +279,7 @@ def test_a_token_without_an_end_is_told(sandbox, raw_server, make_response, reco
     with httpkit.Session(sandbox.url, auth=auth) as api:
         api.get("status/200")
 
-    assert texts(records, "auth") == [f"POST {server.url}/: a token"]
+    assert texts(records, "auth") == [f"POST {server.url}/: fetched a token"]
 
 
 def test_a_download_that_goes_on_is_told(sandbox, records, tmp_path):
@@ -259,7 +290,7 @@ def test_a_download_that_goes_on_is_told(sandbox, records, tmp_path):
     assert field(records, "bytes", "resume") == [60_000]
     assert field(records, "error", "resume") == ["ChunkedEncodingError"]
     (text,) = texts(records, "transfers")
-    assert text.startswith(f"download of {url}: goes on at byte 60000 in 0.50 s, after: ")
+    assert text.startswith(f"download of {url}: resuming at byte 60000 in 0.50 s after: ")
 
 
 def test_a_download_that_an_earlier_call_began_is_told(sandbox, records, tmp_path):
@@ -269,7 +300,7 @@ def test_a_download_that_an_earlier_call_began_is_told(sandbox, records, tmp_pat
         api.download("bytes/100000", tmp_path / "file", resume="force")
 
     assert texts(records, "transfers")[-1] == (
-        f"download of {sandbox.url}/bytes/100000: goes on at byte 4000"
+        f"download of {sandbox.url}/bytes/100000: resuming at byte 4000"
     )
 
 
@@ -283,20 +314,88 @@ def test_an_upload_that_goes_on_is_told(sandbox, records, tmp_path):
         api.upload("tus/key?drop=40&times=1", b"x" * 100, resumable="tus", state=state)
 
     said = texts(records, "transfers")
-    place = f"upload of {sandbox.url}/tus/key?drop=40&times=1: goes on at byte "
+    place = f"upload of {sandbox.url}/tus/key?drop=40&times=1: resuming at byte "
     assert said == [f"{place}40"]
 
 
-def test_a_lenient_session_is_told_of_too(sandbox, records):
+def test_a_lenient_session_logs_calls_too(sandbox, records):
     with httpkit.Session(sandbox.url, strict=False) as api:
-        api.get("/redirect/chain/1")
+        api.get("/redirect/chain/2")
+        api.get("/redirect/chain/2", deadline=30)
     with (
         httpkit.Session("http://127.0.0.1:9", strict=False) as api,
         pytest.raises(requests.ConnectionError),
     ):
         api.get("x")
 
-    assert sorted(map(str, field(records, "status", "attempt"))) == ["200", "302", "None"]
+    assert field(records, "status", "call") == [200, 200, None]
+
+
+# ---- many threads
+
+
+def logged_waits(records, level=logging.INFO):
+    """Return the messages about waits that a log of this level has."""
+    return [r for r in records if r.name == "httpkit.retries" and r.levelno >= level]
+
+
+def all_at_once(call, threads=32):
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(call, range(threads)))
+
+
+@pytest.fixture
+def _real_clock(waits, monkeypatch):
+    """Let waits pass: a recorded wait moves the clock of every thread."""
+    real = Clock()
+    for name in ("monotonic", "wall", "sleep"):
+        monkeypatch.setattr(CLOCK, name, getattr(real, name))
+
+
+@pytest.mark.usefixtures("_real_clock")
+def test_threads_that_a_server_asks_to_wait_log_one_wait(raw_server, make_response, records):
+    refused = make_response("429 Too Many Requests", retry_after="1")
+    together = Barrier(32)
+
+    def refuse(connection):
+        together.wait(30)  # all of them are on their way when the first is refused
+        connection.sendall(refused)
+
+    server = raw_server(*[refuse] * 32, make_response())
+    with httpkit.Session(server.url) as api:
+        all_at_once(lambda number: api.get(f"items/{number}"))
+
+    assert [wait.httpkit_wait for wait in logged_waits(records)] == [pytest.approx(1, abs=0.2)]
+    assert len(field(records, "url", "call")) == 32
+
+
+@pytest.mark.usefixtures("_real_clock")
+def test_threads_that_find_a_host_paused_log_one_wait(sandbox, records):
+    with httpkit.Session(sandbox.url) as api:
+        api.get("flaky/key", params={"fail": 1, "retry_after": 1}, retry=1, raise_for_status=False)
+        all_at_once(lambda _: api.get("posts/1"))
+
+    assert [wait.httpkit_event for wait in logged_waits(records)] == ["pause"]
+    assert len(field(records, "url", "call")) == 33
+
+
+def test_a_longer_wait_and_another_host_are_logged_again(sandbox, records):
+    clock = FakeClock()
+    with clock, httpkit.Session(sandbox.url) as api:
+        for seconds in (2, 30):
+            api.get(f"flaky/{seconds}", params={"fail": 1, "retry_after": seconds})
+        api.get(f"{sandbox.other_url}/flaky/key", params={"fail": 1, "retry_after": 5})
+
+    assert [round(wait.httpkit_wait) for wait in logged_waits(records)] == [2, 30, 5]
+
+
+@pytest.mark.usefixtures("_real_clock")
+def test_threads_that_wait_for_a_rate_log_one_wait(sandbox, records):
+    with httpkit.Session(sandbox.url, rate_limit=62.5) as api:  # one each 16 ms
+        all_at_once(lambda _: api.get("posts/1"))
+
+    assert field(records, "reason", "pause") == ["rate_limit=62.5"]
+    assert len(field(records, "url", "call")) == 32
 
 
 # ---- when nobody listens
@@ -336,8 +435,9 @@ with Script(503, 500), no_waiting(), httpkit.Session("https://api.example.com") 
     [
         ("", 0),
         ("logging.basicConfig(level='INFO')", 1),
-        ("logging.basicConfig(level='DEBUG')", 4),
-        ("logging.basicConfig(); httpkit.log_requests('DEBUG')", 4),
+        ("logging.basicConfig(level='DEBUG')", 2),
+        ("logging.basicConfig(); httpkit.log_requests('DEBUG')", 2),
+        ("logging.basicConfig(); httpkit.log_requests()", 1),
     ],
 )
 def test_a_program_prints_what_it_asked_for_once(setup, lines):
@@ -385,6 +485,44 @@ def test_an_exception_ends_it_too(capsys):
     say("one")
 
     assert capsys.readouterr().err == ""
+
+
+def test_each_call_prints_one_line(sandbox, capsys):
+    auth = httpkit.ClientCredentialsAuth(
+        f"{sandbox.url}/token", sandbox.client_id, sandbox.client_secret
+    )
+    with no_waiting(), httpkit.Session(sandbox.url) as api, httpkit.log_requests():
+        api.get("flaky/key", params={"fail": 2})
+        api.get("redirect/chain/3")
+        api.get("bearer/posts/1", auth=auth)  # asks for a token first
+
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split()[2].removesuffix(":") for line in lines] == [
+        f"{sandbox.url}/flaky/key?fail=2",
+        f"{sandbox.url}/redirect/chain/3",
+        f"{sandbox.url}/token",
+        f"{sandbox.url}/bearer/posts/1",
+    ]
+    assert "(3 attempts)" in lines[0]
+    assert f"(3 redirects to {sandbox.url}/echo)" in lines[1]
+
+
+def test_a_level_prints_every_record_from_it_on(sandbox, capsys):
+    with no_waiting(), httpkit.Session(sandbox.url) as api, httpkit.log_requests("DEBUG"):
+        api.get("flaky/key", params={"fail": 1})
+
+    first, second = capsys.readouterr().err.splitlines()
+    assert "after attempt 1: 503" in first
+    assert "(2 attempts)" in second
+
+
+def test_a_long_wait_is_printed_when_it_begins(sandbox, capsys):
+    with no_waiting(), httpkit.Session(sandbox.url) as api, httpkit.log_requests():
+        api.get("flaky/key", params={"fail": 1, "retry_after": 50})
+
+    first, second = capsys.readouterr().err.splitlines()
+    assert "retrying in 50.00 s after attempt 1: 503" in first
+    assert "(2 attempts)" in second
 
 
 def test_a_plain_call_holds_until_the_next_one(capsys):
@@ -448,7 +586,7 @@ def test_a_stream_that_breaks_does_not_break_the_program(capsys):
 
 @pytest.mark.parametrize("level", ["LOUD", 1.5, object()], ids=["word", "float", "object"])
 def test_a_level_that_is_none_is_refused(level):
-    with pytest.raises(httpkit.ConfigurationError, match="no level of logging"):
+    with pytest.raises(httpkit.ConfigurationError, match="not a level of logging"):
         httpkit.log_requests(level)
 
 

@@ -1239,7 +1239,7 @@ REFUSED = {
         lambda w: uploaded(w, text_file(w))
     ),
     "the file is closed": lambda w: uploaded(w, closed_file(w)),
-    "level=… is no level of logging": lambda _: httpkit.log_requests("LOUD"),
+    "level=… is not a level of logging": lambda _: httpkit.log_requests("LOUD"),
     "the request is not prepared: it has no method or URL": (lambda _: PreparedRequest().to_curl()),
     "status=… must be a number, 200 to 599": lambda _: Script(100),
     "a Reply has json= or body=, not both": lambda _: Reply(json={}, body=b"{}"),
