@@ -11,7 +11,8 @@ import requests
 import httpkit
 from httpkit._client import preparation
 from httpkit._client.verbs import Verbs
-from httpkit._core.types import ImportedLater, Params
+from httpkit._core.later import ImportedLater
+from httpkit._core.types import Params
 from httpkit._diagnostics.errors import ConfigurationError
 from httpkit._messages.response import adopt
 from httpkit._policy.options import ListOptions, OperationOptions, SessionOptions, check_known

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import requests
@@ -37,7 +36,6 @@ class AdapterHolder(Protocol):
         ...
 
 
-@dataclass(slots=True, eq=False)
 class Transmit:
     """Sends a request once: by the fast path where that can, else by requests' own `send`.
 
@@ -47,9 +45,12 @@ class Transmit:
         is_fast: Whether the fast path may be tried; no longer once it could not be used.
     """
 
-    session: AdapterHolder
-    send: Callable[..., requests.Response]
-    is_fast: bool
+    def __init__(
+        self, session: AdapterHolder, send: Callable[..., requests.Response], *, is_fast: bool
+    ) -> None:
+        self.session = session
+        self.send = send
+        self.is_fast = is_fast
 
     def __call__(self, request: PreparedRequest, options: Options) -> requests.Response:
         """Send the request, which stays as it is, and return the response, its body unread."""
@@ -177,11 +178,11 @@ def _send_closing(
         attempt.hooks = {**attempt.hooks, "response": hooks}
 
 
-@dataclass(frozen=True, slots=True)
 class _Recorder:
     """A hook that notes the response before the caller's hooks get it."""
 
-    received: list[requests.Response]
+    def __init__(self, received: list[requests.Response]) -> None:
+        self.received = received
 
     def __call__(self, response: requests.Response, **_: Any) -> None:
         self.received.append(response)
@@ -191,11 +192,11 @@ def _is_of_digest(hook: object) -> bool:
     return isinstance(getattr(hook, "__self__", None), HTTPDigestAuth)
 
 
-@dataclass(frozen=True, slots=True)
 class _DigestHook:
     """The hook of requests' HTTPDigestAuth, which believes every challenge."""
 
-    hook: Callable[..., Any]
+    def __init__(self, hook: Callable[..., Any]) -> None:
+        self.hook = hook
 
     def __call__(self, response: requests.Response, **options: Any) -> Any:
         challenge = response.headers.get("www-authenticate", "")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -66,7 +65,6 @@ class Reading(Protocol):
         ...
 
 
-@dataclass(slots=True, eq=False)  # not frozen, which would take 1 us longer to make
 class Delivery:
     """One request that is being sent, with requests' keywords for `send`.
 
@@ -83,16 +81,30 @@ class Delivery:
         rate_limiter: The session's own rate; None is off.
     """
 
-    session: Sender
-    mode: Reading
-    transmit: Callable[[PreparedRequest, Options], requests.Response]
-    request: PreparedRequest
-    call: Call
-    options: Options
-    follows_redirects: bool
-    budget: limits.Budget
-    host_throttle: limits.HostThrottle
-    rate_limiter: limits.RateLimiter | None
+    def __init__(
+        self,
+        *,
+        session: Sender,
+        mode: Reading,
+        transmit: Callable[[PreparedRequest, Options], requests.Response],
+        request: PreparedRequest,
+        call: Call,
+        options: Options,
+        follows_redirects: bool,
+        budget: limits.Budget,
+        host_throttle: limits.HostThrottle,
+        rate_limiter: limits.RateLimiter | None,
+    ) -> None:
+        self.session = session
+        self.mode = mode
+        self.transmit = transmit
+        self.request = request
+        self.call = call
+        self.options = options
+        self.follows_redirects = follows_redirects
+        self.budget = budget
+        self.host_throttle = host_throttle
+        self.rate_limiter = rate_limiter
 
     # ---- Redirects
 

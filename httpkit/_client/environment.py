@@ -11,7 +11,6 @@ import os
 import sys
 import urllib.request
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import repeat
 from pathlib import Path
@@ -28,15 +27,13 @@ from httpkit._policy import trust
 _MOST_KEPT = 256
 
 
-@dataclass(slots=True)
 class _Read:
     """What was read from one state of the environment."""
 
-    variables: dict[Any, Any] = field(default_factory=dict[Any, Any])
-    registry: int = 0
-    proxies: dict[tuple[str, str | None], dict[str, str]] = field(
-        default_factory=dict[tuple[str, str | None], dict[str, str]]
-    )
+    def __init__(self, variables: dict[Any, Any], registry: int) -> None:
+        self.variables = variables
+        self.registry = registry
+        self.proxies: dict[tuple[str, str | None], dict[str, str]] = {}
 
 
 # Any: what is looked at is imported there from elsewhere, and not declared as theirs.
@@ -44,7 +41,7 @@ sessions: Any = requests.sessions
 utils: Any = requests.utils
 standard: Any = urllib.request
 
-_read = _Read()
+_read = _Read({}, 0)
 # macOS asks the system for proxies, and what it says cannot be compared; Windows the registry.
 _IS_COMPARABLE = sys.platform != "darwin"
 # Functions that read the environment, where requests looks them up.

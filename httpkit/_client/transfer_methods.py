@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack, cast
 import requests
 
 from httpkit._client.verbs import Verbs
-from httpkit._core.types import ImportedLater
+from httpkit._core.later import ImportedLater
 from httpkit._diagnostics.errors import ConfigurationError
 from httpkit._messages.response import Response
 from httpkit._policy.options import FetchOptions, UploadOptions

@@ -9,11 +9,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 
 def _wall() -> float:
     return time.time()  # looked up each time: tools that freeze dates replace it
+
+
+def _jitter() -> float:
+    return random.uniform(0.5, 1)  # noqa: S311  # spreads load, guards nothing
 
 
 def sleep_in_slices(seconds: float) -> None:
@@ -23,7 +26,6 @@ def sleep_in_slices(seconds: float) -> None:
         time.sleep(min(left, 0.25))
 
 
-@dataclass(slots=True)
 class Clock:
     """What time it is, and how waits pass; `httpkit.testing` replaces it.
 
@@ -34,11 +36,18 @@ class Clock:
         jitter: Returns the random factor of a wait, 0.5 to 1.
     """
 
-    monotonic: Callable[[], float] = time.monotonic
-    wall: Callable[[], float] = _wall
-    # On Windows a signal that another thread sends wakes no sleep.
-    sleep: Callable[[float], None] = sleep_in_slices if sys.platform == "win32" else time.sleep
-    jitter: Callable[[], float] = lambda: random.uniform(0.5, 1)  # noqa: S311  # spreads load, guards nothing
+    def __init__(
+        self,
+        monotonic: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = _wall,
+        # On Windows a signal that another thread sends wakes no sleep.
+        sleep: Callable[[float], None] = sleep_in_slices if sys.platform == "win32" else time.sleep,
+        jitter: Callable[[], float] = _jitter,
+    ) -> None:
+        self.monotonic = monotonic
+        self.wall = wall
+        self.sleep = sleep
+        self.jitter = jitter
 
 
 CLOCK = Clock()

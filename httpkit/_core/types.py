@@ -7,7 +7,6 @@ import os
 import ssl
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from http.cookiejar import CookieJar
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypedDict, TypeVar
 
 import requests
@@ -18,22 +17,6 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer, TypeIs
 else:  # not imported for names that only a checker reads; it takes 3 ms
     Buffer = bytes | bytearray | memoryview
-
-
-class ImportedLater:
-    """A module that annotations name: it is imported when somebody evaluates them.
-
-    What is not installed is Any.
-    """
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return getattr(import_module(self._name), name)
-        except ImportError:
-            return Any
 
 
 class NotGiven(enum.Enum):

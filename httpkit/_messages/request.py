@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections import deque
 from collections.abc import Collection, ItemsView, Iterable, Iterator
-from dataclasses import dataclass, field
 from http.cookiejar import CookieJar
 from typing import Any, Self, cast
 from urllib.parse import urlencode
@@ -37,7 +36,6 @@ _EMPTY = frozenset({dict, list})  # what stands for no data
 _CONTAINERS = (list, tuple, set, frozenset, deque)
 
 
-@dataclass(slots=True)
 class Body:
     """How a request body can be sent a second time; copies of a request share it.
 
@@ -48,10 +46,18 @@ class Body:
         was_sent: Whether the first byte may have left.
     """
 
-    source: object = field(default=None, repr=False)
-    start: int | None = None
-    not_replayable_reason: str | None = None
-    was_sent: bool = False
+    __slots__ = ("not_replayable_reason", "source", "start", "was_sent")
+
+    def __init__(
+        self,
+        source: object = None,
+        start: int | None = None,
+        not_replayable_reason: str | None = None,
+    ) -> None:
+        self.source = source
+        self.start = start
+        self.not_replayable_reason = not_replayable_reason
+        self.was_sent = False
 
     @classmethod
     def of(cls, body: object) -> Self:

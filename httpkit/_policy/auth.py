@@ -11,7 +11,6 @@ import os
 import re
 from base64 import b64encode
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal, Self, TypeAlias, cast
 from urllib.parse import quote, unquote_plus, urlsplit, urlunsplit
 
@@ -19,6 +18,7 @@ import requests
 from requests.auth import AuthBase, HTTPBasicAuth
 
 from httpkit._core import redaction
+from httpkit._core.frozen import Frozen
 from httpkit._core.patterns import pattern
 from httpkit._core.public import public
 from httpkit._core.types import as_text, is_tuple
@@ -37,11 +37,15 @@ _FIELD_NAME = pattern(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _COOKIE_VALUE = pattern(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]+")  # RFC 6265 section 4.1.1
 
 
-@dataclass(frozen=True, slots=True)
-class EnvironmentSecret:
+class EnvironmentSecret(Frozen):
     """A secret read from an environment variable each time; pickles as the variable's name."""
 
+    _fields = ("variable",)
+
     variable: str
+
+    def __init__(self, variable: str) -> None:
+        self.__dict__.update(variable=variable)
 
     def __call__(self) -> str:
         """Return the variable's value now."""
@@ -184,11 +188,15 @@ def _in_base64(user: str, password: str, encoding: str = "utf-8") -> str:
     return b64encode(f"{user}:{password}".encode(encoding)).decode("ascii")
 
 
-@dataclass(frozen=True, repr=False)
-class CombinedAuth(Strategy):
+class CombinedAuth(Frozen, Strategy):
     """Several strategies, applied in order; made by `a & b`."""
 
+    _fields = ("parts",)
+
     parts: tuple[Signer, ...]
+
+    def __init__(self, parts: tuple[Signer, ...]) -> None:
+        self.__dict__.update(parts=parts)
 
     @property
     def can_change(self) -> bool:
@@ -243,8 +251,7 @@ NO_AUTH: Strategy = _NoAuth()
 
 
 @public
-@dataclass(frozen=True, repr=False)
-class BasicAuth(Strategy):
+class BasicAuth(Frozen, Strategy):
     """User and password (RFC 7617), in UTF-8.
 
     Args:
@@ -256,10 +263,13 @@ class BasicAuth(Strategy):
         ConfigurationError: Both are empty, or one holds what cannot be sent.
     """
 
-    user: Secret
-    password: Secret = ""
+    _fields = ("user", "password")
 
-    def __post_init__(self) -> None:
+    user: Secret
+    password: Secret
+
+    def __init__(self, user: Secret, password: Secret = "") -> None:
+        self.__dict__.update(user=user, password=password)
         if not callable(self.user):
             _check_basic_user(self.user)
         if not (callable(self.user) or callable(self.password)):
@@ -317,8 +327,7 @@ def _check_basic_user(user: object) -> None:
 
 
 @public
-@dataclass(frozen=True, repr=False)
-class BearerAuth(Strategy):
+class BearerAuth(Frozen, Strategy):
     """A bearer token in the Authorization header (RFC 6750).
 
     Args:
@@ -329,9 +338,12 @@ class BearerAuth(Strategy):
         ConfigurationError: It is empty or holds what cannot be sent.
     """
 
+    _fields = ("token",)
+
     token: Secret
 
-    def __post_init__(self) -> None:
+    def __init__(self, token: Secret) -> None:
+        self.__dict__.update(token=token)
         if not callable(self.token):
             self._value()
 
@@ -368,8 +380,7 @@ Where: TypeAlias = Literal["header", "query", "cookie"]
 
 
 @public
-@dataclass(frozen=True, repr=False)
-class APIKeyAuth(Strategy):
+class APIKeyAuth(Frozen, Strategy):
     """An API key in a header, in the query or in a cookie.
 
     Args:
@@ -381,11 +392,14 @@ class APIKeyAuth(Strategy):
         ConfigurationError: The key is empty, or name or key cannot be sent there.
     """
 
-    key: Secret
-    name: str = "X-API-Key"
-    where: Where = "header"
+    _fields = ("key", "name", "where")
 
-    def __post_init__(self) -> None:
+    key: Secret
+    name: str
+    where: Where
+
+    def __init__(self, key: Secret, name: str = "X-API-Key", where: Where = "header") -> None:
+        self.__dict__.update(key=key, name=name, where=where)
         if not isinstance(self.where, str) or self.where not in _PLACES:  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
             raise ConfigurationError(f"where={self.where!r} is none of {', '.join(_PLACES)}")
         name = text_of(self.name, "the name", is_secret=False)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Generic, NoReturn, TypeVar, cast
+from typing import Any, Generic, NamedTuple, NoReturn, TypeVar, cast
 
+from httpkit._core.frozen import Frozen
 from httpkit._core.patterns import pattern
 from httpkit._core.public import public
 from httpkit._diagnostics import errors
@@ -20,8 +20,7 @@ _FINAL = range(200, 600)
 _CLASS = pattern(r"[2-5]xx", re.IGNORECASE | re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class _Rule:
+class _Rule(NamedTuple):
     """Which statuses a handler is for; `rank` puts the most specific first."""
 
     rank: tuple[int, int]
@@ -117,11 +116,15 @@ def _handler(key: object, value: object) -> Callable[[Response], Any]:
     return raising(handler) if is_error else handler
 
 
-@dataclass(frozen=True, slots=True)
-class _Raising:
+class _Raising(Frozen):
     """A handler that raises; a class, so that a session that holds it pickles."""
 
+    _fields = ("error",)
+
     error: Callable[..., BaseException]
+
+    def __init__(self, error: Callable[..., BaseException]) -> None:
+        self.__dict__.update(error=error)
 
     def __call__(self, response: Response) -> NoReturn:
         kind = self.error

@@ -12,7 +12,6 @@ import ssl
 import sys
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 import requests
@@ -28,9 +27,11 @@ from requests.exceptions import (
 from httpkit._core import header_fields, interrupts, rate_limit_fields, redaction
 from httpkit._core.clock import CLOCK
 from httpkit._core.deadline import Deadline
+from httpkit._core.frozen import Frozen
+from httpkit._core.later import ImportedLater
 from httpkit._core.public import public
 from httpkit._core.redaction import causes
-from httpkit._core.types import ImportedLater, RequestsResponse
+from httpkit._core.types import RequestsResponse
 from httpkit._diagnostics import errors, log_records
 from httpkit._diagnostics.checks import check_count, check_seconds, is_count
 from httpkit._diagnostics.errors import ConfigurationError
@@ -55,8 +56,7 @@ _OVERLOAD_BACKOFF = 1.0
 
 
 @public
-@dataclass(frozen=True, slots=True)
-class RetryEvent:
+class RetryEvent(Frozen):
     """What `on_retry` is told before each wait.
 
     Attributes:
@@ -68,6 +68,8 @@ class RetryEvent:
         error: The transport error that is retried; None after a status.
     """
 
+    _fields = ("attempt", "wait", "method", "url", "status", "error")
+
     attempt: int
     wait: float
     method: str
@@ -75,10 +77,22 @@ class RetryEvent:
     status: int | None
     error: Exception | None
 
+    def __init__(
+        self,
+        attempt: int,
+        wait: float,
+        method: str,
+        url: str,
+        status: int | None,
+        error: Exception | None,
+    ) -> None:
+        self.__dict__.update(
+            attempt=attempt, wait=wait, method=method, url=url, status=status, error=error
+        )
+
 
 @public
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class RetryPolicy:
+class RetryPolicy(Frozen):
     """When a request is retried, and after how long.
 
     The n-th wait is `min(max_backoff, backoff * 2**(n-1))` seconds times a random factor
@@ -112,28 +126,61 @@ class RetryPolicy:
         ConfigurationError: A number is out of its bounds, or another value is of no use.
     """
 
-    attempts: int = 3
-    backoff: float = 0.5
-    max_backoff: float = 8.0
-    max_retry_after: float = 120.0
-    statuses: Collection[int] = RETRIED_STATUSES
-    methods: Collection[str] = IDEMPOTENT_METHODS
-    budget: int | None = 500
-    on_retry: Callable[[RetryEvent], None] | None = None
-    retry_if: Callable[[Response], bool] | None = None
-    wait: Callable[[tenacity.RetryCallState], float] | None = None
-    stop: Callable[[tenacity.RetryCallState], bool] | None = None
-    idempotency_header: str = "Idempotency-Key"
+    _fields = (
+        "attempts", "backoff", "max_backoff", "max_retry_after", "statuses", "methods", "budget",
+        "on_retry", "retry_if", "wait", "stop", "idempotency_header",
+    )  # fmt: skip
 
-    def __post_init__(self) -> None:
+    attempts: int
+    backoff: float
+    max_backoff: float
+    max_retry_after: float
+    statuses: Collection[int]
+    methods: Collection[str]
+    budget: int | None
+    on_retry: Callable[[RetryEvent], None] | None
+    retry_if: Callable[[Response], bool] | None
+    wait: Callable[[tenacity.RetryCallState], float] | None
+    stop: Callable[[tenacity.RetryCallState], bool] | None
+    idempotency_header: str
+
+    def __init__(
+        self,
+        *,
+        attempts: int = 3,
+        backoff: float = 0.5,
+        max_backoff: float = 8.0,
+        max_retry_after: float = 120.0,
+        statuses: Collection[int] = RETRIED_STATUSES,
+        methods: Collection[str] = IDEMPOTENT_METHODS,
+        budget: int | None = 500,
+        on_retry: Callable[[RetryEvent], None] | None = None,
+        retry_if: Callable[[Response], bool] | None = None,
+        wait: Callable[[tenacity.RetryCallState], float] | None = None,
+        stop: Callable[[tenacity.RetryCallState], bool] | None = None,
+        idempotency_header: str = "Idempotency-Key",
+    ) -> None:
+        self.__dict__.update(
+            attempts=attempts,
+            backoff=backoff,
+            max_backoff=max_backoff,
+            max_retry_after=max_retry_after,
+            statuses=_as_set("statuses", statuses, int),
+            methods=frozenset(method.upper() for method in _as_set("methods", methods, str)),
+            budget=budget,
+            on_retry=on_retry,
+            retry_if=retry_if,
+            wait=wait,
+            stop=stop,
+            idempotency_header=idempotency_header,
+        )
+        self._check()
+
+    def _check(self) -> None:
         check_count("attempts", self.attempts, least=1)
         for name in ("backoff", "max_backoff", "max_retry_after"):
             check_seconds(name, getattr(self, name))
         check_count("budget", self.budget, least=1, is_optional=True)
-        statuses = _as_set("statuses", self.statuses, int)
-        methods = _as_set("methods", self.methods, str)
-        object.__setattr__(self, "statuses", statuses)
-        object.__setattr__(self, "methods", frozenset(method.upper() for method in methods))
         for name in ("on_retry", "retry_if", "wait", "stop"):
             if (function := getattr(self, name)) is not None and not callable(function):
                 raise ConfigurationError(f"{name}={function!r} cannot be called")
@@ -257,7 +304,6 @@ def _classify_connection(error: BaseException) -> Failure:
     return "never sent" if isinstance(reason, never_sent) else "maybe sent"
 
 
-@dataclass(slots=True)
 class RetryState:
     """The attempts of one request: how many there were, and whether there is another.
 
@@ -282,23 +328,36 @@ class RetryState:
         stop_reason: Why it is not retried; None while that is open.
     """
 
-    policy: RetryPolicy | None
-    request: requests.PreparedRequest
-    not_replayable_reason: str | None
-    deadline: Deadline
-    spend: Callable[[requests.Response | BaseException, int], int | None]
-    keeps_foreign: bool = False
-    started: float = 0.0
-    asks_policy: bool = True
-    announce: Callable[[float, float], bool] | None = None
-    attempts: int = 0
-    tokens_spent: int = 0
-    was_renewed: bool = False
-    is_unsigned: bool = False
-    not_renewed_reason: str | None = None
-    stop_reason: str | None = None
-    _wait: float = field(default=0.0, repr=False)
-    _asked: tuple[requests.Response, bool] | None = field(default=None, repr=False)
+    def __init__(
+        self,
+        *,
+        policy: RetryPolicy | None,
+        request: requests.PreparedRequest,
+        not_replayable_reason: str | None,
+        deadline: Deadline,
+        spend: Callable[[requests.Response | BaseException, int], int | None],
+        keeps_foreign: bool,
+        started: float,
+        asks_policy: bool,
+        announce: Callable[[float, float], bool] | None,
+    ) -> None:
+        self.policy = policy
+        self.request = request
+        self.not_replayable_reason = not_replayable_reason
+        self.deadline = deadline
+        self.spend = spend
+        self.keeps_foreign = keeps_foreign
+        self.started = started
+        self.asks_policy = asks_policy
+        self.announce = announce
+        self.attempts: int = 0
+        self.tokens_spent: int = 0
+        self.was_renewed: bool = False
+        self.is_unsigned: bool = False
+        self.not_renewed_reason: str | None = None
+        self.stop_reason: str | None = None
+        self._wait: float = 0.0
+        self._asked: tuple[requests.Response, bool] | None = None
 
     @property
     def _method(self) -> str:

@@ -264,7 +264,7 @@ class HTTPConnection(stock.HTTPConnection):
         exchange = Exchange(
             present.deadline,
             present.send_timeout,
-            present.is_repeatable,
+            is_repeatable=present.is_repeatable,
             closes="close" in sent,
             upgrades={"upgrade", "Upgrade"} <= sent,
         )

@@ -14,7 +14,6 @@ import io
 import ssl
 import time
 from contextvars import ContextVar
-from dataclasses import dataclass
 from http.client import HTTPException, HTTPMessage, HTTPResponse, IncompleteRead, RemoteDisconnected
 from socket import socket
 from typing import Any, Protocol, TypeVar
@@ -84,7 +83,6 @@ class Readable(Protocol):
         ...
 
 
-@dataclass(slots=True, eq=False)  # not frozen, which would take 1 us longer to make
 class Exchange:
     """The limits of one request and its response.
 
@@ -97,11 +95,22 @@ class Exchange:
         upgrades: Whether the request asked for another protocol: a 101 may be the response.
     """
 
-    deadline: Deadline = NO_DEADLINE
-    send_timeout: float | None = None
-    is_repeatable: bool = True
-    closes: bool = False
-    upgrades: bool = False
+    __slots__ = ("closes", "deadline", "is_repeatable", "send_timeout", "upgrades")
+
+    def __init__(
+        self,
+        deadline: Deadline = NO_DEADLINE,
+        send_timeout: float | None = None,
+        *,
+        is_repeatable: bool = True,
+        closes: bool = False,
+        upgrades: bool = False,
+    ) -> None:
+        self.deadline = deadline
+        self.send_timeout = send_timeout
+        self.is_repeatable = is_repeatable
+        self.closes = closes
+        self.upgrades = upgrades
 
 
 UNLIMITED = Exchange()

@@ -21,7 +21,8 @@ import urllib3
 
 from httpkit._core import clock as clock_module
 from httpkit._core import redaction
-from httpkit._core.types import ImportedLater, Json, as_text
+from httpkit._core.later import ImportedLater
+from httpkit._core.types import Json, as_text
 from httpkit._diagnostics.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -1,0 +1,31 @@
+"""Modules that are imported when something in them is first needed, as `lazy import` will do.
+
+    if TYPE_CHECKING:
+        from httpkit._core import curl
+    else:
+        curl = ImportedLater("httpkit._core.curl")
+
+Annotations may name them: `typing.get_type_hints` imports them too.
+
+Rule: what is imported so takes no name from a module that tests patch, nor derives a class of it.
+"""
+
+from importlib import import_module
+from typing import Any
+
+
+class ImportedLater:
+    """Stands for a module that is imported when one of its names is asked for.
+
+    The names of what is not installed are Any, for annotations.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            module = import_module(self._name)
+        except ImportError:
+            return Any
+        return getattr(module, name)
