@@ -45,8 +45,8 @@ Problem = dict[str, Any]
 _REASONS = (
     "faultstring", "detail", "errordescription", "hydradescription", "longmessage",
     "exceptionmessage", "message", "errormessage", "defaultmessage", "errorsummary",
-    "exceptiontext", "diagnostics", "msg", "explanation", "reason", "description", "error",
-    "odataerror", "fault", "errors", "errormessages", "title", "text", "messages", "value",
+    "exceptiontext", "diagnostics", "msg", "errmsg", "explanation", "reason", "description",
+    "error", "odataerror", "fault", "errors", "errormessages", "title", "text", "messages", "value",
 )  # fmt: skip
 # Texts that say more than the reason beside them.
 _FURTHER = ("detail", "details", "description", "errorusermsg", "hint", "data")
@@ -114,6 +114,12 @@ def read(response: requests.Response) -> tuple[str | None, Problem | None]:
         words = _of_header(response.headers) or words
     words = _without_markup(words[:_LONGEST_EXAMINED], _spoken(response))
     return one_line(words, _LONGEST_DETAIL) or None, problem
+
+
+def read_document(response: requests.Response) -> str:
+    """Return what a document says on one line; "" where none is JSON, XML or a form."""
+    words = _words(_document(response, _head(response)), response)
+    return one_line(words[:_LONGEST_EXAMINED], _LONGEST_DETAIL)
 
 
 def ask(response: requests.Response) -> tuple[str | None, str | None]:
@@ -503,11 +509,16 @@ def _title(page: str, spoken: frozenset[str]) -> str:
     return next(says_more, texts[0])
 
 
+_EMPTY_DOCUMENTS = frozenset({"{}", "[]", '""', "null", "true", "false"})
+
+
 def _excerpt(response: requests.Response, body: bytes) -> str:
     """Return the beginning of a text, the title of a page, nothing of anything else."""
     media_type = response.headers.get("content-type", "").lower()
     start = body.removeprefix(codecs.BOM_UTF8)[:_LONGEST_EXAMINED]
     text = _decoded(start, response.encoding).strip()
+    if text in _EMPTY_DOCUMENTS:
+        return ""
     if _PAGE.match(text) or ("html" in media_type and _MARKUP.match(text)):
         return _title(text, _spoken(response))
     is_octets = media_type.startswith("application/octet-stream")

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl
 
 import requests
 
-from httpkit._core import forks, rate_limit_fields, redaction, waits
+from httpkit._core import disclosure, forks, rate_limit_fields, redaction, waits
 from httpkit._core.clock import CLOCK
 from httpkit._core.deadline import Deadline
 from httpkit._core.public import public
@@ -103,7 +103,9 @@ def _members(response: Response) -> dict[str, Any]:
     if str(document.get("token_type")).lower() in _OTHER_TYPES:
         raise _useless(response, "a token whose token_type is not Bearer")
     access = document.get("access_token")
-    refresh = document.get("refresh_token")
+    refresh = document.get("refresh_token") or None
+    if "access_token" not in document:
+        raise _useless(response, f"no legible access_token{_words_without_tokens(response)}")
     for name, token in (("access_token", access), ("refresh_token", refresh)):
         if not _is_token(token) and (token is not None or name == "access_token"):
             raise _useless(response, f"no legible {name}")
@@ -114,6 +116,13 @@ def _members(response: Response) -> dict[str, Any]:
         "expires_in": seconds(document.get("expires_in")),
         "scope": scope if isinstance(scope, str) else None,
     }
+
+
+def _words_without_tokens(response: Response) -> str:
+    """Return what a response without a token says instead, unless a token may be part of it."""
+    words = error_reasons.read_document(response)
+    is_safe = words and not any(map(disclosure.could_be_credential, words.split()))
+    return f": {words}" if is_safe else ""
 
 
 # Types that are sent or signed in another way. RFC 6749 section 7.1 forbids the use of an unknown

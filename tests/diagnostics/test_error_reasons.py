@@ -504,6 +504,11 @@ def test_the_reason_of_a_page_is_its_title_or_heading(body, words):
     assert read(body, "text/html") == words
 
 
+@pytest.mark.parametrize("body", [b"{}", b" [] ", b"null", b"false", b'""'])
+def test_an_empty_document_says_nothing(body):
+    assert read(body) is None
+
+
 def test_the_reason_is_read_from_a_form():
     body = b"error=bad_verification_code&error_description=The+code+has+expired."
 

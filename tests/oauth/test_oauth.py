@@ -713,6 +713,27 @@ NO_TOKEN = {
         "with no legible access_token$",
         (None, None),
     ),
+    "no token but a reason": (
+        "200 OK",
+        b'{"errcode": 40013, "errmsg": "invalid appid"}',
+        "application/json",
+        "with no legible access_token: invalid appid$",
+        (None, None),
+    ),
+    "a token in another place": (
+        "200 OK",
+        f'{{"data": {{"value": "{TOKEN}"}}}}'.encode(),
+        "application/json",
+        "with no legible access_token$",
+        (None, None),
+    ),
+    "several tokens in another place": (
+        "200 OK",
+        f'[{{"value": "{TOKEN}"}}, {{"value": "x{TOKEN}"}}]'.encode(),
+        "application/json",
+        "no JSON object$",
+        (None, None),
+    ),
     "a redirect": ("302 Found", b"", "text/plain", "answered 302 with a redirect", (None, None)),
     "too much": (
         "200 OK",
@@ -783,6 +804,16 @@ def test_a_token_that_cannot_be_used_is_refused(raw_server, make_response, membe
         api.get("x")
 
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("refresh", [None, ""])
+def test_a_server_may_say_that_it_has_no_refresh_token(raw_server, make_response, refresh):
+    server = raw_server(grant(make_response, refresh_token=refresh))
+    auth = ClientCredentialsAuth(server.url, "client", SECRET)
+
+    auth(requests.Request("GET", "https://api.test/").prepare())
+
+    assert auth._cache.latest.refresh_token is None
 
 
 @pytest.mark.parametrize(
