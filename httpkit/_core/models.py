@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import enum
 import json
+import numbers
+import operator
 import sys
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Any, TypeVar, cast
 
@@ -362,7 +365,30 @@ def _to_builtins(item: Any) -> Any:
     import msgspec
 
     # Bytes are left for JSON to refuse: base64 would be a guess.
-    return msgspec.to_builtins(item, builtin_types=(bytes, bytearray, memoryview))
+    return msgspec.to_builtins(
+        item, builtin_types=(bytes, bytearray, memoryview), enc_hook=_as_standard
+    )
+
+
+def _as_standard(value: Any) -> Any:
+    """Return what the standard library calls a value of numpy, pandas or pendulum."""
+    if isinstance(value, numbers.Integral):
+        return operator.index(value)
+    if isinstance(value, numbers.Real) and not isinstance(value, numbers.Rational):
+        return float(value)
+    if isinstance(value, timedelta):
+        return timedelta(value.days, value.seconds, value.microseconds)
+    for cls in (datetime, date, time):
+        if isinstance(value, cls):
+            return cls.fromisoformat(value.isoformat())
+    if type(value).__name__ in {"bool", "bool_"}:  # numpy's are no numbers
+        return bool(value)
+    raise TypeError(f"encoding objects of type {type(value).__name__} is unsupported")
+
+
+def is_of_fields(cls: type) -> bool:
+    """Say whether objects of a class are models: of dataclasses, attrs, msgspec or pydantic."""
+    return hasattr(cls, "model_dump") or any(hasattr(cls, mark) for mark in _MODEL_MARKS)
 
 
 def _hides_secret(item: object) -> bool:

@@ -5,15 +5,19 @@ Rule: what cannot be one text is refused; a guess would be sent.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import date, datetime, time, timedelta
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import date, time, timedelta
 from decimal import Decimal
 from enum import Enum
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 _AS_THEY_ARE = frozenset({str, int, float, bytes, type(None)})
 _LISTS = (list, tuple, set, frozenset)
+_SINGLE = (str, bytes, bytearray, memoryview, Mapping, Enum)
+_SCALARS = (str, bytes, int, float, date, time, timedelta, Decimal, UUID)
 
 
 def format_scalar(value: Any) -> Any:
@@ -30,16 +34,12 @@ def format_scalar(value: Any) -> Any:
     """
     if type(value) in _AS_THEY_ARE:
         return value
-    if isinstance(value, Enum):
-        return format_scalar(value.value)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (datetime, date, time, timedelta)):
-        return _format_time(value)
-    if isinstance(value, (Decimal, UUID)):
-        return str(value)
+    for kinds, form in _FORMS:
+        if isinstance(value, kinds):
+            return form(value)
     _check_scalar(value)
-    return value
+    text = str(value)
+    return text.lower() if text in {"True", "False"} else text  # numpy's
 
 
 def _check_scalar(value: Any) -> None:
@@ -47,17 +47,46 @@ def _check_scalar(value: Any) -> None:
         raise TypeError("hides its secret: pass get_secret_value()")
     if isinstance(value, Mapping):
         raise TypeError("is a nested mapping: name its members, or use form=True")
-    if isinstance(value, _LISTS):
+    if isinstance(value, _LISTS) or _entries(value) is not None:
         raise TypeError("is a list within a list")
+    cls: Any = type(value)  # pyright: ignore[reportUnknownVariableType]  # of a Mapping
+    if _is_model(value):
+        raise TypeError(f"is a {cls.__name__}: name its members, or use form=True")
+    is_unnamed = cls.__str__ is object.__str__ and cls.__repr__ is object.__repr__
+    if is_unnamed or callable(value):
+        raise TypeError(f"is a {cls.__name__}, which has no text")
 
 
 def format_values(value: Any) -> Any:
     """Return a value, or each of a list of them, as `format_scalar` does."""
     if type(value) in _AS_THEY_ARE:
         return value
-    if isinstance(value, _LISTS):
-        return [format_scalar(item) for item in cast("Iterable[Any]", value)]
-    return format_scalar(value)
+    entries = _entries(value)
+    return format_scalar(value) if entries is None else [format_scalar(item) for item in entries]
+
+
+def _entries(value: Any) -> Iterator[Any] | None:
+    """Return what a list, a generator or an array holds; None for a single value."""
+    if not hasattr(value, "__iter__") or _is_single(value):
+        return None
+    with suppress(TypeError):  # pydantic's URLs only claim to be iterable
+        entries: Iterator[Any] = iter(value)
+        return entries
+    return None
+
+
+def _is_single(value: Any) -> bool:
+    return isinstance(value, _SINGLE) or _is_model(value)
+
+
+def _is_model(value: Any) -> bool:
+    from httpkit._core.models import is_of_fields
+
+    return is_of_fields(value.__class__)
+
+
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, (Mapping, *_LISTS))
 
 
 def format_id(value: Any) -> Any:
@@ -66,17 +95,38 @@ def format_id(value: Any) -> Any:
     Raises:
         TypeError: It is an object that only happens to have a text.
     """
-    formatted = format_scalar(value)
-    if isinstance(formatted, (str, bytes, int, float)) or hasattr(formatted, "__index__"):
-        return formatted
+    plain: Any = value.value if isinstance(value, Enum) else value
+    if isinstance(plain, _SCALARS):
+        return format_scalar(plain)
+    if hasattr(plain, "get_secret_value") or _is_nested(plain):
+        _check_scalar(plain)
+    with suppress(TypeError):
+        return operator.index(plain)
     raise TypeError(f"is a {type(value).__name__}, which names nothing in a URL")
 
 
 def _format_time(value: date | time | timedelta) -> str:
+    if value != value:  # noqa: PLR0124  # NaT of pandas
+        raise TypeError("is not a time")
     if isinstance(value, timedelta):
         from httpkit._core.models import encode
 
-        return str(encode(value))
+        return str(encode(timedelta(value.days, value.seconds, value.microseconds)))
     text = value.isoformat()
     # As JSON has it; a plus sign is a space to many who read a query.
     return f"{text[:-6]}Z" if text.endswith("+00:00") else text
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+# The first that a value is an instance of counts.
+_FORMS: Sequence[tuple[Any, Callable[[Any], Any]]] = (
+    (Enum, lambda value: format_scalar(value.value)),
+    (bool, lambda value: "true" if value else "false"),
+    ((date, time, timedelta), _format_time),
+    ((Decimal, UUID), str),
+    ((bytearray, memoryview), bytes),
+    ((str, int, float, bytes), _as_it_is),
+)

@@ -387,10 +387,10 @@ def checked_id(id: object) -> object:
         ConfigurationError: It is not a str, an integer, a UUID, a date or an Enum of those.
     """
     plain = id.value if isinstance(id, Enum) else id
-    if isinstance(plain, (str, bytes, uuid.UUID, dt.date)):
-        return values.format_id(plain)
-    if not isinstance(plain, bool):
-        with suppress(TypeError):
+    with suppress(TypeError):
+        if isinstance(plain, (str, bytes, uuid.UUID, dt.date)):
+            return values.format_id(plain)
+        if not isinstance(plain, bool):
             return operator.index(cast("Any", plain))
     raise ConfigurationError(
         f"id={id!r} must be a str, an integer, a UUID or a date, not {type(id).__name__}"

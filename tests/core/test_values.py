@@ -3,10 +3,16 @@
 import datetime as dt
 import enum
 import json
+from collections import deque
 from dataclasses import dataclass
 from decimal import Decimal
+from urllib.parse import parse_qs
 from uuid import UUID
 
+import attrs
+import msgspec
+import numpy as np
+import pandas as pd
 import pydantic
 import pytest
 import requests
@@ -49,6 +55,8 @@ TEXTS = {
     "integer": (7, "7"),
     "float": (0.5, "0.5"),
     "text": ("a b", "a b"),
+    "moment of pandas": (pd.Timestamp(NOON), "2026-11-30T12:00:00Z"),
+    "duration of pandas": (pd.Timedelta("90s"), "PT90S"),
 }
 SPELLED = pytest.mark.parametrize(("value", "text"), TEXTS.values(), ids=TEXTS)
 
@@ -122,7 +130,66 @@ def test_variables_of_graphql_are_encoded_at_any_depth(sandbox):
     assert variables["f"]["point"]["x"] == 1
 
 
+URL = pydantic.TypeAdapter(pydantic.AnyUrl).validate_python("https://a.test/")
+OTHERS = {
+    "generator": (lambda: (value for value in (True, Color.RED)), ["true", "red"]),
+    "deque": (lambda: deque([True]), ["true"]),
+    "array": (lambda: np.array([1, 2]), ["1", "2"]),
+    "series": (lambda: pd.Series([NOON]), ["2026-11-30T12:00:00Z"]),
+    "bool of numpy": (lambda: np.array([True])[0], ["true"]),
+    "int of numpy": (lambda: np.int64(7), ["7"]),
+    "bytearray": (lambda: bytearray(b"ab"), ["ab"]),
+    "memory": (lambda: memoryview(b"ab"), ["ab"]),
+    "URL": (lambda: URL, ["https://a.test/"]),
+}
+
+
+@pytest.mark.parametrize("where", ["params", "data"])
+@pytest.mark.parametrize(("make", "texts"), OTHERS.values(), ids=OTHERS)
+def test_what_is_no_plain_value_or_list_has_a_text_too(sent, where, make, texts):
+    seen = sent("POST", **{where: {"v": make()}})
+
+    given = seen.query if where == "params" else parse_qs(seen.body.decode())
+    assert given == {"v": texts}
+
+
+def test_json_has_the_numbers_of_numpy(sent):
+    document = {"id": np.int64(7), "share": np.float32(0.5), "is_new": np.array([False])[0]}
+
+    assert json.loads(sent("POST", json=document).body) == {"id": 7, "share": 0.5, "is_new": False}
+
+
+@attrs.define
+class Pair:
+    left: int = 1
+
+
+class Row(msgspec.Struct):
+    a: int = 1
+
+
+class User(pydantic.BaseModel):
+    name: str = "ada"
+    password: pydantic.SecretStr = pydantic.SecretStr("hunter2-word")
+
+
+class Nameless(enum.Enum):
+    OF_NOTHING = ({"a": 1},)
+    OF_A_MAPPING = {"a": 1}  # noqa: RUF012  # what an Enum may be
+
+
 REFUSED = {
+    "dataclass": (Point(1, NOON), "is a Point"),
+    "attrs": ([Pair()], "is a Pair"),
+    "msgspec": (Row(), "is a Row"),
+    "pydantic": (User(), "is a User"),
+    "object": (object(), "has no text"),
+    "function": (len, "has no text"),
+    "class": ([int], "has no text"),
+    "no time": (pd.NaT, "is not a time"),
+    "enum of a mapping": (Nameless.OF_A_MAPPING, "nested mapping"),
+    "enum of a list": (Nameless.OF_NOTHING, "list within a list"),
+    "array of arrays": (np.array([[1]]), "is a list within a list"),
     "nested mapping": ({"a": 1}, "nested mapping"),
     "nested list": ([["a"]], "list within a list"),
     "secret": (pydantic.SecretStr("hunter2-word"), "get_secret_value"),
@@ -143,11 +210,31 @@ def test_what_has_no_text_is_refused_before_anything_is_sent(sandbox, value, why
     assert "hunter2" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
+NO_NAME = pytest.mark.parametrize(
     "value",
-    [{"a": 1}, ["a"], object(), pydantic.SecretStr("hunter2-word"), ("a",)],
-    ids=["mapping", "list", "object", "secret", "tuple"],
-)
+    [
+        {"a": 1}, ["a"], object(), pydantic.SecretStr("hunter2-word"), ("a",), int,
+        np.array([1, 2]), pd.NaT, User(), len,
+    ],
+    ids=[
+        "mapping", "list", "object", "secret", "tuple", "class", "array", "no time", "model",
+        "function",
+    ],
+)  # fmt: skip
+
+
+@NO_NAME
+def test_what_names_nothing_is_refused_as_an_id(sandbox, value):
+    with (
+        httpkit.Session(sandbox.url) as api,
+        pytest.raises(httpkit.ConfigurationError, match="id="),
+    ):
+        api.resource("users").get(value)
+
+    assert sandbox.requests == []
+
+
+@NO_NAME
 def test_what_names_nothing_is_refused_in_a_path(sandbox, value):
     with (
         httpkit.Session(sandbox.url) as api,
