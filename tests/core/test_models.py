@@ -323,7 +323,7 @@ def test_a_callable_that_refuses_the_document_makes_a_decode_error(model, docume
 
 
 def test_a_decode_error_names_the_model():
-    with pytest.raises(httpkit.DecodeError, match="is not a Author: "):
+    with pytest.raises(httpkit.DecodeError, match="is not an Author: "):
         response_of([]).decode(Author)
 
 
