@@ -32,6 +32,9 @@ else:
     pagination = ImportedLater("httpkit._resources.pagination")
     resources = ImportedLater("httpkit._resources.endpoint")
 
+# Methods that a resource may hide: nothing in httpkit calls them, and APIs have such collections.
+_MAY_BE_HIDDEN = frozenset({"events"})
+
 T = TypeVar("T")
 I_ = TypeVar("I_")
 
@@ -46,7 +49,7 @@ class ApiMethods(Verbs):
         from httpkit._resources.endpoint import Endpoint
 
         ours = [kind for kind in cls.__mro__ if kind.__module__.partition(".")[0] == "httpkit"]
-        taken = {*Verbs.__attrs__, *(dir(ours[0]) if ours else ())}
+        taken = {*Verbs.__attrs__, *(dir(ours[0]) if ours else ())} - _MAY_BE_HIDDEN
         for name, value in vars(cls).items():
             if isinstance(value, Endpoint) and name in taken:
                 raise ConfigurationError(

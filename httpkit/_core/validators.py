@@ -131,13 +131,25 @@ class ContentRange:
     last: int
     total: int | None
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether these are all bytes of the file, as far as the server says."""
+        return self.first == 0 and self.total in {None, self.last + 1}
+
 
 def content_range(response: requests.Response) -> ContentRange | None:
-    """Return the range of a 206; None when its Content-Range is missing or invalid."""
+    """Return the range of a response; None when its Content-Range is missing or invalid.
+
+    That of a body with several ranges is invalid, too (RFC 9110 section 15.3.7.2).
+    """
+    media_type = response.headers.get("content-type", "").strip().lower()
     found = _CONTENT_RANGE.fullmatch(response.headers.get("content-range", "").strip())
-    if found is None or int(found[1]) > int(found[2]):
+    if found is None or media_type.startswith("multipart/byteranges"):
         return None
-    return ContentRange(int(found[1]), int(found[2]), None if found[3] == "*" else int(found[3]))
+    first, last = int(found[1]), int(found[2])
+    total = None if found[3] == "*" else int(found[3])
+    is_valid = first <= last and (total is None or last < total)
+    return ContentRange(first, last, total) if is_valid else None
 
 
 def is_chunked(response: requests.Response) -> bool:

@@ -8,6 +8,7 @@
     200                 the same validator         whole; refused when the size differs
     200, no validator   a strong validator         whole; refused when the size differs
     200, empty          a size above 0             refused, unless it has another validator
+    200 with a part     anything                   restart: the whole file is asked for
     206                 nothing, starts at 0       whole, or its first bytes
     206                 starts within the bytes    rest: compared, then appended
     206                 a gap, another version,    restart: the whole file is asked for
@@ -36,12 +37,14 @@ class Admission:
         offset: Where in the file its body begins.
         is_whole: Whether it begins a file, and is not appended to what is there.
         end: The offset behind its last byte, where a 206 has one; None for the end of the file.
+        known_size: Bytes that the file has as far as is known: without a byte it is not the file.
     """
 
     version: FileVersion
     offset: int = 0
     is_whole: bool = True
     end: int | None = None
+    known_size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +64,17 @@ class Existing:
     start: int | None = None
 
 
-def admit_whole(existing: Existing, found: FileVersion) -> Admission:
+def admit_whole(
+    existing: Existing, found: FileVersion, got: ContentRange | None = None
+) -> Admission:
     """Decide on a 200.
 
     Raises:
+        Restart: It says itself that it holds a part.
         TransferError: It is not the file.
     """
+    if got and not got.is_whole:
+        raise Restart("the server sent a part of the file as if it were the whole")
     known = existing.version
     if known is None:
         return Admission(found)
@@ -76,18 +84,25 @@ def admit_whole(existing: Existing, found: FileVersion) -> Admission:
     if relation == "other" or (relation == "unknown" and not is_silent):
         return Admission(found)
     is_same = relation == "same" or known.validator is not None
-    is_lost = found.total == 0 and bool(known.total or existing.size)
+    known_size = known.total or existing.size
+    is_lost = found.total == 0 and known_size
     if is_lost or (is_same and _differs(known.total, found.total)):
-        raise TransferError(
-            f"the server sent {found.total} bytes without another validator, but the file has"
-            f" {known.total or existing.size}: what arrived before was kept; pass resume=False"
-            " to replace it"
-        )
+        raise not_the_file(found.total, known_size)
     if not is_same:
-        return Admission(found)
+        return Admission(found, known_size=known_size)
     # Its own validator counts, or none: what follows is resumed by it.
     held = replace(found, total=found.total if known.is_decoded else known.total or found.total)
-    return Admission(held if found.is_decoded else held.merge(replace(known, validator=None)))
+    if not found.is_decoded:
+        held = held.merge(replace(known, validator=None))
+    return Admission(held, known_size=known_size)
+
+
+def not_the_file(size: int | None, known_size: int) -> TransferError:
+    """Return the error of a body of the wrong size, in bytes, that is no new version either."""
+    return TransferError(
+        f"the server sent {size} bytes without another validator, but the file has {known_size}:"
+        " what arrived before was kept; pass resume=False to replace it"
+    )
 
 
 def admit_rest(existing: Existing, found: FileVersion, got: ContentRange | None) -> Admission:

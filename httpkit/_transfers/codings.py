@@ -31,8 +31,8 @@ def is_decoded(
         decode: As given by the caller.
     """
     codings = response.headers.get("content-encoding", "").lower().split(",")
-    named = {coding.strip() for coding in codings} - {"", "identity"}
-    if decode is False or not named or not named <= set(urllib3.BaseHTTPResponse.CONTENT_DECODERS):
+    named = {coding.strip() for coding in codings}
+    if decode is False or named.isdisjoint(urllib3.BaseHTTPResponse.CONTENT_DECODERS):
         return False
     return decode is True or not _is_compressed(response, name)
 

@@ -11,6 +11,7 @@ import pathlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import chain
 from typing import TypeAlias
 
 import requests
@@ -32,7 +33,14 @@ from httpkit._messages.reading import adaptive_reads
 from httpkit._messages.response import arriving, must_be_streamed, translated_all
 from httpkit._policy import retry
 from httpkit._transfers import codings, destination, existing, plan
-from httpkit._transfers.admission import Admission, Existing, Restart, admit_rest, admit_whole
+from httpkit._transfers.admission import (
+    Admission,
+    Existing,
+    Restart,
+    admit_rest,
+    admit_whole,
+    not_the_file,
+)
 from httpkit._transfers.attempts import CappedError, Tally, cause_of
 from httpkit._transfers.body_writer import BodyWriter, WrongSizeError
 from httpkit._transfers.download import Destination, Download, DownloadOptions
@@ -296,10 +304,8 @@ class Fetch:
         oldest = max(0, sink.size - OVERLAP) if isinstance(sink, FileObject) else 0
         start = step.start if step.is_range else None
         before = Existing(self._known, sink.size, oldest, start)
-        if is_part:
-            admission = admit_rest(before, found, content_range(response))
-        else:
-            admission = admit_whole(before, found)
+        admit = admit_rest if is_part else admit_whole
+        admission = admit(before, found, content_range(response))
         self._options.check_type(admission.version.content_type)
         self._options.check_total(admission.version.total)
         return admission
@@ -307,14 +313,18 @@ class Fetch:
     def _write(self, response: requests.Response, admission: Admission) -> None:
         sink, writer = self._opened(), self._writer
         assert writer is not None  # noqa: S101  # it is made with the sink
+        version = admission.version
+        blocks = self._blocks(response, is_decoded=version.is_decoded)
+        if admission.known_size:
+            blocks = _nonempty(blocks, admission.known_size)
         writer.begin(admission)
         if admission.is_whole:
             self._resumed_from = 0
-        version = admission.version
+            self._overlap = OVERLAP
+        before = sink.size
         if not (self._known and self._known.is_certain_of(version)):
             self._known = version
         self._is_framed = version.total is not None or _has_end(response)
-        blocks = self._blocks(response, is_decoded=version.is_decoded)
         segments = self._segmented(admission)
         until = segments.boundary(sink.size) if segments else None
         writer.report_begin(version.total, beside=segments.size if segments else 0)
@@ -322,8 +332,8 @@ class Fetch:
             writer.write(blocks, admission.offset, until)
             if segments and sink.size == until:
                 writer.move(segments.take(sink.size))
-                admission = replace(admission, end=until)
-            self._check_size(sink.size, admission)
+                admission = replace(admission, end=sink.size)
+            self._check_size(sink.size, before, admission)
         except WrongSizeError as error:
             if not self._resumed_from:  # all of it came in this call
                 sink.discard()
@@ -360,15 +370,20 @@ class Fetch:
         self._may_have_segments = True
         return found
 
-    def _check_size(self, size: int, admission: Admission) -> None:
-        total, expected = admission.version.total, self._options.expected_size
-        if total is not None and size > total:
-            raise Restart("more bytes arrived than the file has")
-        if total is not None and size < total:
-            message = f"{size} of {total} bytes arrived"
-            if admission.end is None or size < admission.end:
-                raise requests.exceptions.ChunkedEncodingError(message)
-            self._overlap = min(OVERLAP, (admission.end - admission.offset) // 2)
+    def _check_size(self, size: int, before: int, admission: Admission) -> None:
+        total, end, expected = admission.version.total, admission.end, self._options.expected_size
+        if (total is not None and size > total) or (end is not None and size > max(end, before)):
+            raise Restart("more bytes arrived than the server announced")
+        message = f"{size} of {'unknown' if total is None else total} bytes arrived"
+        if size < (total or 0) and (end is None or size < end):
+            raise requests.exceptions.ChunkedEncodingError(message)
+        if total is None and end is not None:
+            # Where no byte follows the last one, the file ends.
+            is_asked, self._overlap = self._overlap == 1, 1
+            if not is_asked or size > before:
+                raise CappedError(message)
+        elif end is not None and size < (total or 0):
+            self._overlap = min(OVERLAP, (end - admission.offset) // 2)
             raise CappedError(message)
         if expected is not None and size != expected:
             raise WrongSizeError(TransferError(f"the file has {size} bytes, not {expected}"))
@@ -483,6 +498,18 @@ class Fetch:
         if self._options.mtime and modified is not None:
             with destination.translated(target):
                 os.utime(target, (modified, modified))
+
+
+def _nonempty(blocks: Iterator[bytes], known_size: int) -> Iterator[bytes]:
+    """Return the blocks of a body.
+
+    Raises:
+        TransferError: There are none: it is not a file that is known to have bytes.
+    """
+    first = next(blocks, None)
+    if first is None:
+        raise not_the_file(0, known_size)
+    return chain((first,), blocks)
 
 
 def _has_end(response: requests.Response) -> bool:

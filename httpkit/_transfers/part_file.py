@@ -32,10 +32,14 @@ from httpkit._transfers.file_locks import (
     try_lock,
 )
 
-# Bytes, of the 255 that common file systems take: ".part.new.json" needs 14 of them.
-_LONGEST_NAME = 241
+# Bytes that the names beside a file need: ".part.", the hash of a version, and two offsets.
+_SUFFIX = len(".part.01234567.") + 2 * 18 + len("-")
+# Of the 255 bytes that common file systems take.
+_LONGEST_NAME = 255 - _SUFFIX
+# Characters of a longer name that its part's name begins with: 4 bytes each at most.
+_SHORT_NAME = 40
 # Characters of a whole path on Windows, unless it was set up for longer ones.
-_LONGEST_WINDOWS_PATH = 259 - 14
+_LONGEST_WINDOWS_PATH = 259 - _SUFFIX
 
 
 class PartFile:
@@ -74,7 +78,7 @@ class PartFile:
             lock = _open_locked(target.with_name(f"{stem}.part.json"))
             is_private = lock is None
             if lock is None:
-                stem = f"{target.name[:50]}.{uuid.uuid4().hex[:8]}"
+                stem = f"{target.name[:_SHORT_NAME]}.{uuid.uuid4().hex[:8]}"
                 private = target.with_name(f"{stem}.part.json")
                 lock = os.open(private, FLAGS | os.O_EXCL, DEFAULT_MODE)
             sidecar_path = target.with_name(f"{stem}.part.json")
@@ -358,4 +362,4 @@ def _stem(target: pathlib.Path) -> str:
     is_long_path = os.name == "nt" and len(str(target.absolute())) > _LONGEST_WINDOWS_PATH
     if len(octets) <= _LONGEST_NAME and not is_long_path:
         return target.name
-    return f"{target.name[:50]}.{blake2b(octets, digest_size=8).hexdigest()}"
+    return f"{target.name[:_SHORT_NAME]}.{blake2b(octets, digest_size=8).hexdigest()}"

@@ -1,9 +1,9 @@
 """Parallel ranges of one file.
 
-Each segment is written to `<name>.part.<start>-<stop>` by a thread of its own. The part file grows
-from its beginning, as without segments; where it reaches a segment, the bytes are moved over. So
-a killed process loses nothing, and what a thread cannot fetch is left to the usual way, with all
-its checks and errors.
+Each segment is written to `<name>.part.<version>.<start>-<stop>` by a thread of its own, the
+version being a hash. The part file grows from its beginning, as without segments; where it reaches
+a segment, the bytes are moved over. So a killed process loses nothing, and what a thread cannot
+fetch is left to the usual way, with all its checks and errors.
 """
 
 import pathlib
@@ -11,6 +11,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from hashlib import blake2b
 from itertools import pairwise
 
 import requests
@@ -118,6 +119,7 @@ class Segments:
         self._ask = ask
         self._part = part
         self._version = version
+        self._version_key = _key_of(version)
         self._total = total
         self._count = count
         self._report = report
@@ -136,8 +138,9 @@ class Segments:
     def load(self) -> None:
         """Open the segments that an earlier run left of this version."""
         end = self._part.size
-        for path, start, stop in segment_files(self._part.path):
-            if start < end or stop > self._total or start >= stop:
+        for path, key, start, stop in segment_files(self._part.path):
+            is_other = key != self._version_key
+            if is_other or start < end or stop > self._total or start >= stop:
                 remove(path)
                 continue
             self._segments.append(Segment(path, start, stop, self._part.mode))
@@ -156,7 +159,8 @@ class Segments:
             return
         bounds = [start + (self._total - start) * number // count for number in range(count + 1)]
         for first, stop in pairwise(bounds[1:]):
-            path = self._part.path.with_name(f"{self._part.path.name}.{first}-{stop}")
+            name = f"{self._part.path.name}.{self._version_key}.{first}-{stop}"
+            path = self._part.path.with_name(name)
             with translated(path):
                 self._segments.append(Segment(path, first, stop, self._part.mode))
 
@@ -249,15 +253,23 @@ class Segments:
 
 def remove_segments(part: pathlib.Path) -> None:
     """Remove the segments beside a part file."""
-    for path, _, _ in segment_files(part):
+    for path, *_ in segment_files(part):
         remove(path)
 
 
-def segment_files(part: pathlib.Path) -> list[tuple[pathlib.Path, int, int]]:
-    """Return the segments beside a part file: path, start and stop, in order."""
-    pattern = re.compile(rf"{re.escape(part.name)}\.([0-9]{{1,18}})-([0-9]{{1,18}})")
+def segment_files(part: pathlib.Path) -> list[tuple[pathlib.Path, str, int, int]]:
+    """Return the segments beside a part file: path, version, start and stop, in order."""
+    pattern = re.compile(
+        rf"{re.escape(part.name)}\.([0-9a-f]{{8}})\.([0-9]{{1,18}})-([0-9]{{1,18}})"
+    )
     with translated(part.parent):
         names = [path.name for path in part.parent.iterdir()]
     found = [(name, pattern.fullmatch(name)) for name in names]
-    files = [(part.with_name(name), int(m[1]), int(m[2])) for name, m in found if m]
-    return sorted(files, key=lambda each: each[1:])
+    files = [(part.with_name(name), m[1], int(m[2]), int(m[3])) for name, m in found if m]
+    return sorted(files, key=lambda each: each[2:])
+
+
+def _key_of(version: FileVersion) -> str:
+    """Return what tells the segments of a version from those of others."""
+    text = f"{version.validator}\n{version.total}"
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()

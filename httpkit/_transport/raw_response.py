@@ -26,6 +26,7 @@ from httpkit._transport.http1 import UNLIMITED, Message, without_traceback
 
 # Codings that urllib3 decodes with another package, and the extra that installs it.
 _DECODERS = {"br": "brotli", "zstd": "zstd"}
+_MultiDecoder: Any = _upstream.find("urllib3.response.MultiDecoder")
 _NOT_WHOLE = "the compressed body is truncated, or followed by other data"
 
 
@@ -223,6 +224,19 @@ class HTTPResponse(urllib3.HTTPResponse):
                     yield decoded
             if most != 0:
                 self._require_end()
+
+    def _init_decoder(self) -> None:
+        """Make the decoder as urllib3 does, which fails for a list with an unknown coding.
+
+        Those that nobody knows ("identity", "aws-chunked") are as if they were not there.
+        """
+        codings = self.headers.get("content-encoding", "")
+        if self._decoder is None and "," in codings:
+            given = [coding.strip().lower() for coding in codings.split(",")]
+            known = [coding for coding in given if coding in self.CONTENT_DECODERS]
+            if known and known != given:
+                self._decoder = _MultiDecoder(",".join(known))
+        super()._init_decoder()
 
     def _raw_read(self, amt: int | None = None, *, read1: bool = False) -> bytes:
         """Read as urllib3 does, which takes a closed response for a complete one."""

@@ -128,3 +128,19 @@ def test_the_callers_header_fields_are_sent(api, raw_server):
 def test_an_invalid_count_is_refused(api, max_stalls):
     with pytest.raises(httpkit.ConfigurationError):
         api.events("http://127.0.0.1:1/", max_stalls=max_stalls)
+
+
+def test_a_resource_of_a_session_may_be_called_events(raw_server):
+    class Calendar(httpkit.Session):
+        events = httpkit.Resource("events")
+
+    item = respond("200 OK", b'{"id": 7}', content_type="application/json")
+    server = raw_server(item, END)
+
+    with Calendar(server.url) as calendar:
+        found = calendar.events.get(7)
+        stream = httpkit.Session.events(calendar, "stream")
+        received = list(stream)
+
+    assert (found, received) == ({"id": 7}, [])
+    assert [request.split()[1] for request in server.requests] == [b"/events/7", b"/stream"]

@@ -167,6 +167,7 @@ def once(change, *offsets):
 
 
 MEGA = 10**6
+KEYS = ["00000000", "ffffffff"]  # no hash of a version is one of them
 REPLIES = {
     "cut": cut_each_range_once,
     "429": once(lambda _: respond("429 Too Many", b""), MEGA, 3 * MEGA),
@@ -268,6 +269,30 @@ def test_segments_are_resumed_after_a_kill(api, dest, range_server, segments):
     assert files(dest.parent) == ["file.bin"]
     assert done.fetched < len(BODY) * 0.6
     assert len(server.requests) - before >= 4
+
+
+@pytest.mark.parametrize("segments", [1, 4])
+def test_segments_of_another_version_are_not_used(api, dest, range_server, segments):
+    left = [dest.with_name(f"file.bin.part.{key}.1500000-4000000") for key in KEYS]
+    for path in left:
+        path.write_bytes(OTHER[1_500_000:])
+    server = range_server(once(lambda _: whole(BODY, 10**6, **STRONG), None)())
+
+    api.download(server.url, dest, segments=segments, min_segment=100_000)
+
+    assert dest.read_bytes() == BODY
+    assert files(dest.parent) == ["file.bin"]
+
+
+@pytest.mark.parametrize("letter", ["a", "é", "😀"])
+@pytest.mark.parametrize("size", [203, 204, 255])
+def test_segments_have_names_beside_the_longest(api, tmp_path, range_server, letter, size):
+    name = (letter * size).encode()[:size].decode(errors="ignore")
+
+    api.download(range_server().url, tmp_path / name, **OPTIONS)
+
+    assert (tmp_path / name).read_bytes() == BODY
+    assert files(tmp_path) == [name]
 
 
 def test_an_interrupt_keeps_the_segments(api, dest, range_server):
