@@ -2,11 +2,12 @@
 
     python tests/package.py                     with this Python and the newest dependencies
     python tests/package.py --lowest            with the lowest that pyproject.toml admits
-    python tests/package.py --python python3.13 with another Python
+    python tests/package.py --all               with both, one after the other
+    python tests/package.py --python python3.13 with another Python; can be given several times
 
 The sdist is built from the checkout, the wheel from the sdist, and the tests are those of the
 sdist, with the source removed: what they import is what pip installed. Metadata and contents
-are checked, and that every public name has a type.
+are checked, and that every public name has a type. At the end there is a table of the results.
 
 Rule: the standard library only, so that any Python can start it.
 """
@@ -45,6 +46,30 @@ STEP_LIMIT = 1800.0
 
 class PackageError(Exception):
     """The package is not fit to be published, and why."""
+
+
+# The columns of the table that the environment knows itself.
+VERSIONS = """
+import sys, sysconfig
+from importlib.metadata import version
+threads = " free-threaded" if sysconfig.get_config_var("Py_GIL_DISABLED") else ""
+names = ", ".join(f"{name} {version(name)}" for name in ("requests", "urllib3", "tenacity"))
+print(f"{sys.version.split()[0]}{threads} | {names}")
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What the wheel is tested with: an interpreter, and which versions of the dependencies."""
+
+    python: str
+    is_lowest: bool
+    k: str | None
+
+    @property
+    def name(self) -> str:
+        """For the terminal, the environment and the logs."""
+        return f"{Path(self.python).name}-{'lowest' if self.is_lowest else 'newest'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,35 +141,66 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
     try:
         with open_directory(options.keep) as directory:
-            test_package(Bench(Path(directory).resolve()), options)
+            rows = test_package(Bench(Path(directory).resolve()), options)
     except PackageError as error:
         print(f"\nnot fit: {error}", file=sys.stderr)
         return 1
-    print("fit to be published")
+    print("", "| Python | Dependencies | Tests |", "|---|---|---|", *rows, sep="\n")
+    print("\nfit to be published")
     return 0
 
 
-def test_package(bench: Bench, options: argparse.Namespace) -> None:
-    """Go all the way from the checkout to the tests of the installed wheel."""
+def test_package(bench: Bench, options: argparse.Namespace) -> list[str]:
+    """Build the package, and test its wheel with each Python and set of dependencies.
+
+    Returns:
+        A row of the table for each.
+    """
     tools = bench.make_venv("tools", sys.executable)
     bench.call("install the tools", tools, "-m", "pip", "install", *TOOLS)
     sdist, wheel = build(bench, tools)
     bench.call("check the metadata", tools, "-m", "twine", "check", "--strict", sdist, wheel)
     check_contents(sdist, wheel)
     suite = unpack_suite(bench, sdist)
-    python = install(bench, tools, wheel, suite, options)
-    check_place(bench, python, suite)
-    check_types(bench, python)
-    selection = [] if options.k is None else ["-k", options.k]
-    told = bench.call("run the tests", python, "-m", "pytest", "-q", *selection, within=suite)
-    print(told.splitlines()[-1])
+    dependencies = [False, True] if options.all else [bool(options.lowest)]
+    return [
+        test_wheel(bench, tools, wheel, suite, Target(python, is_lowest, options.k))
+        for python in options.python or [sys.executable]
+        for is_lowest in dependencies
+    ]
+
+
+def test_wheel(bench: Bench, tools: Path, wheel: Path, suite: Path, target: Target) -> str:
+    """Install the wheel into an environment of its own and run the tests there.
+
+    Returns:
+        The row of the table.
+    """
+    print(f"\n{target.name}", flush=True)
+    python = install(bench, tools, wheel, suite, target)
+    check_place(bench, python, suite, target)
+    check_types(bench, python, target)
+    selection = [] if target.k is None else ["-k", target.k]
+    said = bench.call(
+        f"run the tests with {target.name}",
+        *(python, "-m", "pytest", "-q", "-n", "auto", "--dist", "worksteal", *selection),
+        within=suite,
+    )
+    print(said.splitlines()[-1])
+    versions = bench.call(f"read the versions of {target.name}", python, "-c", VERSIONS)
+    return f"| {versions.strip()} | {said.splitlines()[-1].strip('= ')} |"
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument(
-        "--python", default=sys.executable, help="interpreter to test with (default: this one)"
+        "--python",
+        action="append",
+        help="interpreter to test with (default: this one); can be given several times",
+    )
+    parser.add_argument(
+        "--all", action="store_true", help="test with the newest and the lowest dependencies"
     )
     parser.add_argument(
         "--lowest",
@@ -233,19 +289,21 @@ def unpack_suite(bench: Bench, sdist: Path) -> Path:
     return suite
 
 
-def install(
-    bench: Bench, tools: Path, wheel: Path, suite: Path, options: argparse.Namespace
-) -> Path:
+def install(bench: Bench, tools: Path, wheel: Path, suite: Path, target: Target) -> Path:
     """Install the wheel and what its tests need; return the interpreter that has them."""
-    python = bench.make_venv("lowest" if options.lowest else "newest", options.python)
-    bounds = find_lowest(bench, tools, python, suite) if options.lowest else []
+    python = bench.make_venv(target.name, target.python)
+    bounds = find_lowest(bench, tools, python, suite) if target.is_lowest else []
     bench.call(
-        "install the wheel", tools, "-m", "uv", "pip", "install", "--python", python,
-        *find_links(), *bounds, "--reinstall-package", "requests-httpkit",
+        f"install the wheel for {target.name}",
+        tools, "-m", "uv", "pip", "install", "--python", python, *find_links(), *bounds,
+        "--reinstall-package", "requests-httpkit",
         f"requests-httpkit[{EXTRAS}] @ {wheel.as_uri()}",
     )  # fmt: skip
-    bench.call("check the environment", tools, "-m", "uv", "pip", "check", "--python", python)
-    if options.lowest:
+    bench.call(
+        f"check the environment {target.name}", tools, "-m", "uv", "pip", "check",
+        "--python", python,
+    )  # fmt: skip
+    if target.is_lowest:
         check_floors(bench, tools, python)
     return python
 
@@ -288,20 +346,22 @@ def check_floors(bench: Bench, tools: Path, python: Path) -> None:
     refuse("not tested, so the bound says nothing", above)
 
 
-def check_place(bench: Bench, python: Path, suite: Path) -> None:
+def check_place(bench: Bench, python: Path, suite: Path, target: Target) -> None:
     """See that the tests would import the installed package.
 
     Raises:
         PackageError: They would not.
     """
     said = bench.call(
-        "find the package", python, "-c", "import httpkit; print(httpkit.__file__)", within=suite
+        f"find the package in {target.name}",
+        *(python, "-c", "import httpkit; print(httpkit.__file__)"),
+        within=suite,
     )
     if "site-packages" not in said:
         raise PackageError(f"the tests would import {said.strip()}")
 
 
-def check_types(bench: Bench, python: Path) -> None:
+def check_types(bench: Bench, python: Path, target: Target) -> None:
     """See that every public name of the installed package has a type.
 
     Raises:
@@ -310,7 +370,7 @@ def check_types(bench: Bench, python: Path) -> None:
     # It looks for packages beside the first python of the path, whatever --pythonpath says.
     path = f"{python.parent}{os.pathsep}{os.environ['PATH']}"
     command = (python, "-m", "pyright", "--verifytypes", "httpkit", "--ignoreexternal")
-    said = bench.call("verify the types", *command, environment={"PATH": path})
+    said = bench.call(f"verify the types in {target.name}", *command, environment={"PATH": path})
     if "Type completeness score: 100%" not in said:
         raise PackageError(said)
 
