@@ -54,10 +54,10 @@ class Body:
         start: int | None = None,
         not_replayable_reason: str | None = None,
     ) -> None:
-        self.source = source
-        self.start = start
-        self.not_replayable_reason = not_replayable_reason
-        self.was_sent = False
+        self.source: object = source
+        self.start: int | None = start
+        self.not_replayable_reason: str | None = not_replayable_reason
+        self.was_sent: bool = False
 
     @classmethod
     def of(cls, body: object) -> Self:
