@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from html import escape
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
@@ -19,6 +20,8 @@ from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 from httpkit._core.filenames import printable
 from httpkit._core.public import public
 from httpkit._diagnostics.errors import ConfigurationError
+
+_within_bar: ContextVar[bool] = ContextVar("httpkit_within_bar", default=False)
 
 # People cannot read faster, and drawing must not cost throughput.
 _SHORTEST_INTERVAL = 0.1
@@ -83,10 +86,15 @@ class Reporter:
         self._unit: Unit = unit
         self._started = self._reported = time.monotonic()
         self._progress = progress if not isinstance(progress, bool) else None
-        self._wants_bar = progress is True and _is_watched()
+        self._wants_bar = progress is True and _is_watched() and not _within_bar.get()
         self._bar: Any = progress if isinstance(progress, Bar) else None
         self._shown = 0
         self._is_begun = False
+
+    @property
+    def shows_bar(self) -> bool:
+        """Whether a bar of our own is shown."""
+        return self._wants_bar
 
     def begin(self, done: int, total: int | None) -> None:
         """Say what is known now; a transfer that starts over says it again."""
@@ -122,6 +130,26 @@ class Reporter:
             self._shown = self.state.done
         elif callable(self._progress):
             self._progress(self.state)
+
+
+@dataclass(frozen=True, slots=True)
+class WithoutBar:
+    """Calls a function that is counted by a bar already: what it transfers shows none.
+
+    Attributes:
+        fn: The function; this pickles if it does.
+    """
+
+    fn: Callable[[Any], Any]
+
+    def __call__(self, item: Any) -> Any:
+        """Call the function."""
+        __tracebackhide__ = True
+        token = _within_bar.set(True)
+        try:
+            return self.fn(item)
+        finally:
+            _within_bar.reset(token)
 
 
 def _is_watched() -> bool:

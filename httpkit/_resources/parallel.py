@@ -17,7 +17,7 @@ from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 from httpkit._core import redaction, waits
 from httpkit._diagnostics.checks import check_count
 from httpkit._diagnostics.errors import ConfigurationError, add_note
-from httpkit._diagnostics.progress import ProgressLike, Reporter, check_progress
+from httpkit._diagnostics.progress import ProgressLike, Reporter, WithoutBar, check_progress
 
 I_ = TypeVar("I_")
 R = TypeVar("R")
@@ -80,7 +80,8 @@ class Plan:
         reporter = Reporter(self.progress, _name(fn), unit="it")
         reporter.begin(0, operator.length_hint(items) or None)
         crew = _Crew(self.workers) if self.executor is None else None
-        flight = _Fetch(crew or self.executor, fn, items, self)
+        called = WithoutBar(fn) if reporter.shows_bar else fn
+        flight = _Fetch(crew or self.executor, called, items, self)
         try:
             while (landed := flight.next()) is not None:
                 reporter.advance(1)

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -208,3 +209,23 @@ def test_a_line_that_tqdm_writes_does_not_run_into_the_bar(sandbox, tmp_path, mo
         assert list(api.map(say, range(1), progress=True)) == [True]
 
     assert any(line == "a line" for line in re.split(r"[\r\n]", written.getvalue()))
+
+
+@pytest.mark.parametrize("workers", [None, 2], ids=["threads of map", "an executor"])
+def test_a_mapping_and_its_transfers_show_one_bar(sandbox, tmp_path, monkeypatch, workers):
+    executor = workers and ThreadPoolExecutor(workers)
+    written = io.StringIO()
+    monkeypatch.setenv("HTTPKIT_PROGRESS", "on")
+    monkeypatch.setattr(sys, "stderr", written)
+
+    def copied(number):
+        got = api.download("bytes/300000", tmp_path / f"file-{number}", progress=True)
+        return api.upload("echo", got.path, progress=True).status_code
+
+    with httpkit.Session(sandbox.url) as api:
+        assert list(api.map(copied, range(3), progress=True, executor=executor)) == [200] * 3
+        assert "file-" not in written.getvalue()
+        assert "copied: 100%" in written.getvalue()
+
+        copied(3)
+        assert "file-3: 100%" in written.getvalue()

@@ -27,7 +27,7 @@ INNER = {
     *("can_change", "reject", "accept", "resign"),
     *("mismatch", "decode_error"),  # errors about a body, made for Resource and Pages
     *("matches", "respond", "sent", "sleep"),  # of `Script`, `Reply` and `FakeClock`
-    *("pool_at", "replacing"),  # of Adapter, for the fast path and the session
+    *("pool_at", "replacing", "proxy_headers"),  # of Adapter, for the fast path and the session
     *("apparent_encoding", "cookies", "is_redirect", "next", "close"),  # as in requests
 }
 
