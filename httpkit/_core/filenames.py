@@ -13,6 +13,8 @@ from urllib.parse import quote, unquote, unquote_to_bytes, urlsplit
 # 255 bytes is the most that common file systems take; ".part.json" needs 10 of them.
 MOST_BYTES = 240
 _FALLBACK = "download"
+# What NTFS takes, in UTF-16.
+_LONGEST_ON_WINDOWS = 255
 # These open devices, with any extension, on Windows.
 _RESERVED = frozenset(
     {"con", "prn", "aux", "nul", "conin$", "conout$"}
@@ -125,6 +127,8 @@ def safe(name: str | None, most_bytes: int = MOST_BYTES) -> str:
 def windows_problem(path: str) -> str | None:
     """Return why Windows cannot have a path; None when it can."""
     parsed = PureWindowsPath(path)
+    if parsed.drive.startswith("\\\\.\\"):
+        return f"{parsed.drive!a} is a device on Windows"
     for part in parsed.parts[bool(parsed.anchor) :]:
         if part in {".", ".."}:
             continue
@@ -134,7 +138,14 @@ def windows_problem(path: str) -> str | None:
             return f"{part!a} is the name of a device on Windows"
         if part.endswith((".", " ")):
             return f"{part!a} ends with a dot or a space, which Windows removes"
+        if (length := windows_length(part)) > _LONGEST_ON_WINDOWS:
+            return f"a name of {length} characters is too long: Windows takes {_LONGEST_ON_WINDOWS}"
     return None
+
+
+def windows_length(text: str) -> int:
+    """Return how long a name or a path is for Windows: an emoji counts twice."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def sendable(name: str) -> str:

@@ -10,7 +10,7 @@ from httpkit._core.filenames import printable
 from httpkit._core.validators import FileVersion
 from httpkit._diagnostics.errors import TransferError
 from httpkit._transfers.destination import cannot_write, translated
-from httpkit._transfers.file_locks import is_same_file, remove
+from httpkit._transfers.file_locks import is_same_file, open_descriptor, remove
 
 # No link is followed: in a shared folder it could lead to somebody else's file.
 FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
@@ -32,7 +32,7 @@ class BytesFile:
         self.path = path
         self.version = version
         wanted = DEFAULT_MODE if mode is None else mode | stat.S_IRUSR | stat.S_IWUSR
-        self.descriptor = os.open(path, flags | os.O_APPEND, wanted)
+        self.descriptor = open_descriptor(path, flags | os.O_APPEND, wanted)
         self._final_size = 0
         # Where there is no pread, one reads while the other does not write.
         self._turn = threading.Lock()

@@ -11,13 +11,23 @@ import stat
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from functools import cache
 
 from httpkit._core import interrupts
-from httpkit._core.filenames import MOST_BYTES, printable, windows_problem
+from httpkit._core.filenames import MOST_BYTES, printable, windows_length, windows_problem
 from httpkit._diagnostics.errors import ConfigurationError, TransferError
+from httpkit._transfers import file_locks
 
+# Bytes that a name may have where the system does not say it.
+_USUAL_ROOM = 255
 # Bytes a name needs besides itself: " (12)" or ".part.new.json", and one to spare.
 _BESIDE_NAME = 15
+# The same for the segments of a part: the hash of a version, and two offsets.
+_BESIDE_SEGMENT = len(".part.01234567.") + 2 * 18 + len("-")
+# Bytes of a name that is derived from one that is too long: "." and 16 digits.
+_DERIVED = 17
+# Characters of a whole path on Windows, unless it was set up for longer ones.
+_LONGEST_WINDOWS_PATH = 259
 
 
 def named_by(dest: object) -> tuple[pathlib.Path | None, pathlib.Path]:
@@ -39,12 +49,17 @@ def named_by(dest: object) -> tuple[pathlib.Path | None, pathlib.Path]:
         raise ConfigurationError(f"dest={text!a} cannot be used: {problem}")
     path = pathlib.Path(text)
     with translated(path):
-        if stat.S_ISDIR(_mode(path)):
-            return None, path
-        folder = path if text.endswith(("/", os.sep)) else path.parent
+        is_folder = stat.S_ISDIR(_mode(path))
+        folder = path if is_folder or text.endswith(("/", os.sep)) else path.parent
         if not stat.S_ISDIR(_mode(folder)):
             raise TransferError(f"the folder {printable(folder)} does not exist")
-    return path, folder
+    length = _DERIVED if is_folder else windows_length(path.name)
+    if os.name == "nt" and (length > name_room(folder) or stem_room(folder) < _DERIVED):
+        raise ConfigurationError(
+            f"dest={text!a} cannot be used: the path is too long for Windows, which takes"
+            f" {_LONGEST_WINDOWS_PATH} characters, those that name an unfinished file among them"
+        )
+    return None if is_folder else path, folder
 
 
 def text_of(name: str, path: object) -> str:
@@ -91,6 +106,16 @@ def is_there(path: pathlib.Path) -> bool:
     return bool(mode)
 
 
+def check_replaceable(path: pathlib.Path) -> None:
+    """Refuse a file that another program has open so that it cannot be replaced.
+
+    Raises:
+        TransferError: On Windows.
+    """
+    with translated(path):
+        file_locks.check_replaceable(path)
+
+
 def resolved(path: pathlib.Path) -> pathlib.Path:
     """Return where a path leads: a link is written through, not replaced.
 
@@ -103,10 +128,50 @@ def resolved(path: pathlib.Path) -> pathlib.Path:
 
 def longest_name(folder: pathlib.Path) -> int:
     """Return the most bytes that the name of a file may have, so that its part has room, too."""
-    most = MOST_BYTES
-    with suppress(AttributeError, OSError, ValueError):  # Windows cannot be asked
-        most = os.pathconf(folder, "PC_NAME_MAX") - _BESIDE_NAME
-    return most if _BESIDE_NAME < most < MOST_BYTES else MOST_BYTES
+    most = name_room(folder) - _BESIDE_NAME
+    return most if 0 < most < MOST_BYTES else MOST_BYTES
+
+
+def name_room(folder: pathlib.Path) -> int:
+    """Return the most bytes, or characters on Windows, that a name in a folder may have."""
+    if os.name == "nt":
+        path = str(folder.absolute())
+        if path.startswith("\\\\?\\") or _takes_long_paths():
+            return _USUAL_ROOM
+        return min(_USUAL_ROOM, _LONGEST_WINDOWS_PATH - windows_length(path) - 1)
+    try:
+        return os.pathconf(folder, "PC_NAME_MAX")
+    except (AttributeError, OSError, ValueError):
+        return _USUAL_ROOM
+
+
+def stem_room(folder: pathlib.Path) -> int:
+    """Return the most bytes with which the names of a part may begin."""
+    room = name_room(folder)
+    # In a deep folder of Windows there may be no room for segments.
+    beside = _BESIDE_SEGMENT if room >= _BESIDE_SEGMENT + _DERIVED else _BESIDE_NAME - 1
+    return room - beside
+
+
+def derived(name: str, unique: str, most_bytes: int) -> str:
+    """Return the beginning of a name with digits that make it unique, in so many bytes."""
+    start = name[:50]
+    while start and len(os.fsencode(start)) + 1 + len(unique) > most_bytes:
+        start = start[:-1]
+    return f"{start}.{unique}"
+
+
+@cache
+def _takes_long_paths() -> bool:
+    """Return whether Windows, and this program, were set up for paths of any length."""
+    if sys.platform != "win32":
+        return True
+    import ctypes
+
+    try:
+        return bool(ctypes.WinDLL("ntdll").RtlAreLongPathsEnabled())
+    except (AttributeError, OSError):  # before Windows 10
+        return False
 
 
 def free_name(path: pathlib.Path) -> pathlib.Path:
@@ -148,6 +213,8 @@ def cannot_write(path: pathlib.Path, error: OSError) -> TransferError:
     """Return the error of a path that the system refuses; what a signal handler raised is none."""
     interrupts.reveal(error)
     hint = "; free some space and call again" if error.errno == errno.ENOSPC else ""
+    if file_locks.is_held(error):
+        hint = "; another program may have it open"
     return TransferError(f"{printable(path)} cannot be written: {error.strerror or error}{hint}")
 
 

@@ -91,6 +91,8 @@ def fetch(
             return existing.check(target, options)
         if options.if_exists == "rename":
             target = destination.free_name(target)
+        elif options.if_exists != "update":  # which may find that it need not be replaced
+            destination.check_replaceable(target)
     transfer = Fetch(ask, url, folder, options, is_stable=is_stable)
     try:
         if target is not None:
@@ -266,6 +268,8 @@ class Fetch:
             elif self._keeps(target, response):
                 self._skipped = existing.check(target, self._options, self._tally.attempts)
                 return False
+            elif self._options.if_exists == "replace":
+                destination.check_replaceable(target)
         self.open_file(target)
         return not self._resumed_from
 
@@ -317,6 +321,8 @@ class Fetch:
         blocks = self._blocks(response, is_decoded=version.is_decoded)
         if admission.known_size:
             blocks = _nonempty(blocks, admission.known_size)
+        if self._options.if_exists == "update" and self._target is not None:
+            destination.check_replaceable(self._target)
         writer.begin(admission)
         if admission.is_whole:
             self._resumed_from = 0

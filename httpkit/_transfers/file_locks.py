@@ -3,6 +3,7 @@
 A lock ends with its process. Windows renames and removes no file that somebody has open.
 """
 
+import errno
 import os
 import pathlib
 import sys
@@ -13,7 +14,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-# Access denied and sharing violation: a virus scanner looks at a file that was just written.
+# Windows' access denied and sharing violation: a virus scanner looks at a file that was just
+# written. `os.open` gives no such number.
 _HELD = frozenset({5, 32})
 # Seconds to wait for it, and between two attempts.
 _PATIENCE, _STEP = 1.0, 0.05
@@ -60,9 +62,30 @@ def retry_while_held(action: Callable[[], T]) -> T:
         try:
             return action()
         except OSError as error:
-            if getattr(error, "winerror", None) not in _HELD or time.monotonic() > deadline:
+            if not is_held(error) or time.monotonic() > deadline:
                 raise
         time.sleep(_STEP)
+
+
+def is_held(error: OSError) -> bool:
+    """Return whether Windows may say that somebody has a file open."""
+    number: int | None = getattr(error, "winerror", None)
+    return number in _HELD or (number is None and os.name == "nt" and error.errno == errno.EACCES)
+
+
+def open_descriptor(path: pathlib.Path, flags: int, mode: int) -> int:
+    """Open a file, as `os.open` does."""
+    return retry_while_held(lambda: os.open(path, flags, mode))
+
+
+def check_replaceable(path: pathlib.Path) -> None:
+    """Refuse a file that another program has open so that it cannot be replaced.
+
+    Raises:
+        OSError: On Windows; elsewhere every file can be replaced.
+    """
+    if os.name == "nt" and path.exists():
+        retry_while_held(lambda: path.rename(path))  # needs the same rights, and changes nothing
 
 
 def remove(path: pathlib.Path) -> None:

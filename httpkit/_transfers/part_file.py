@@ -23,23 +23,16 @@ from httpkit._core.validators import FileVersion
 from httpkit._diagnostics.errors import TransferError
 from httpkit._transfers import sidecar
 from httpkit._transfers.bytes_file import DEFAULT_MODE, FLAGS, BytesFile
-from httpkit._transfers.destination import cannot_write, translated
+from httpkit._transfers.destination import cannot_write, derived, stem_room, translated
 from httpkit._transfers.file_locks import (
+    check_replaceable,
     close_locked,
     is_same_file,
+    open_descriptor,
     remove,
     retry_while_held,
     try_lock,
 )
-
-# Bytes that the names beside a file need: ".part.", the hash of a version, and two offsets.
-_SUFFIX = len(".part.01234567.") + 2 * 18 + len("-")
-# Of the 255 bytes that common file systems take.
-_LONGEST_NAME = 255 - _SUFFIX
-# Characters of a longer name that its part's name begins with: 4 bytes each at most.
-_SHORT_NAME = 40
-# Characters of a whole path on Windows, unless it was set up for longer ones.
-_LONGEST_WINDOWS_PATH = 259 - _SUFFIX
 
 
 class PartFile:
@@ -58,9 +51,9 @@ class PartFile:
         self.mode = _mode_of(target)
         self._is_replaced = False  # what was kept does not fit the server's file
         self._is_wrong = False  # what was kept has the wrong digest
-        self._kept = BytesFile(
-            target.with_name(f"{stem}.part"), FLAGS, self.mode, sidecar.read(lock)
-        )
+        path = target.with_name(f"{stem}.part")
+        check_replaceable(path)  # it is renamed at the end
+        self._kept = BytesFile(path, FLAGS, self.mode, sidecar.read(lock))
         self._new: BytesFile | None = None
         self._current = self._kept
         self._open_replacement()
@@ -78,7 +71,7 @@ class PartFile:
             lock = _open_locked(target.with_name(f"{stem}.part.json"))
             is_private = lock is None
             if lock is None:
-                stem = f"{target.name[:_SHORT_NAME]}.{uuid.uuid4().hex[:8]}"
+                stem = derived(target.name, uuid.uuid4().hex[:8], stem_room(target.parent))
                 private = target.with_name(f"{stem}.part.json")
                 lock = os.open(private, FLAGS | os.O_EXCL, DEFAULT_MODE)
             sidecar_path = target.with_name(f"{stem}.part.json")
@@ -309,7 +302,7 @@ class PartFile:
 def _open_locked(path: pathlib.Path) -> int | None:
     """Open and lock a file; None when another process has it."""
     while True:
-        descriptor = retry_while_held(lambda: os.open(path, FLAGS, DEFAULT_MODE))
+        descriptor = open_descriptor(path, FLAGS, DEFAULT_MODE)
         if not try_lock(descriptor):
             os.close(descriptor)
             return None
@@ -333,12 +326,27 @@ def _move(path: pathlib.Path, target: pathlib.Path, *, is_new: bool) -> None:
     Raises:
         FileExistsError: The name must be free, and is not.
     """
-    if not is_new:
+    if os.name == "nt":
+        _move_on_windows(path, target, is_new=is_new)
+    elif not is_new:
         path.replace(target)
-    elif os.name == "nt":
-        path.rename(target)  # replaces nothing there
     else:
         _link(path, target)
+
+
+def _move_on_windows(path: pathlib.Path, target: pathlib.Path, *, is_new: bool) -> None:
+    if is_new:
+        path.rename(target)  # replaces nothing there
+        return
+    mode = _mode_of(target)
+    if mode is None or mode & stat.S_IWRITE:
+        path.replace(target)
+        return
+    target.chmod(stat.S_IREAD | stat.S_IWRITE)  # else it is not replaced
+    try:
+        path.replace(target)
+    finally:
+        target.chmod(mode)
 
 
 def _link(path: pathlib.Path, target: pathlib.Path) -> None:
@@ -358,8 +366,8 @@ def _link(path: pathlib.Path, target: pathlib.Path) -> None:
 
 def _stem(target: pathlib.Path) -> str:
     """Return what the names of a file's part begin with: the same in every process."""
-    octets = os.fsencode(target.name)
-    is_long_path = os.name == "nt" and len(str(target.absolute())) > _LONGEST_WINDOWS_PATH
-    if len(octets) <= _LONGEST_NAME and not is_long_path:
+    name = os.path.normcase(target.name)  # other names of the same file, on Windows
+    octets, room = os.fsencode(name), stem_room(target.parent)
+    if len(octets) <= room:
         return target.name
-    return f"{target.name[:_SHORT_NAME]}.{blake2b(octets, digest_size=8).hexdigest()}"
+    return derived(target.name, blake2b(octets, digest_size=8).hexdigest(), room)

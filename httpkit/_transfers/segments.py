@@ -50,13 +50,14 @@ class Segment:
         self.start, self.stop = start, stop
         self.is_done = threading.Event()
         self._file = BytesFile(path, FLAGS, mode, None)
-        self._guard = threading.Lock()
+        self._guard = threading.RLock()  # `append` asks for `end`
         self._is_closed = False
 
     @property
     def end(self) -> int:
         """The offset behind the bytes that are there."""
-        return min(self.stop, self.start + self._file.size)
+        with self._guard:  # the descriptor of a file that is being closed may be another's
+            return min(self.stop, self.start + self._file.size)
 
     def append(self, block: bytes, offset: int) -> int:
         """Append what is new in a block; return how many bytes that was.

@@ -14,3 +14,6 @@ def not_on_windows(reason: str) -> pytest.MarkDecorator:
         reason: What Windows lacks, or what it does instead.
     """
     return pytest.mark.skipif(ON_WINDOWS, reason=reason)
+
+
+only_on_windows = pytest.mark.skipif(not ON_WINDOWS, reason="only Windows does this")
