@@ -33,6 +33,9 @@ REQUEST_ID_FIELDS = (
 _NAME = pattern(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = pattern(r"(?![ \t])[\t\x20-\x7e\x80-\xff]*")
 _CONTROL = pattern(r"[\x00-\x08\x0a-\x1f\x7f]")
+# RFC 6265 section 5.1.1: no date is without one.
+_MONTH = pattern(r"(?i)jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec")
+_SHORT_YEAR = pattern(r"([0-9][ -][A-Za-z]{3}[ -])([0-9]{2})(?= )")
 _MAX_AGE = pattern(r"(-?)([0-9]+)")
 # RFC 6265bis section 5.6: octets of a cookie's name and value, and of one attribute's value.
 _LARGEST_COOKIE, _LARGEST_ATTRIBUTE = 4096, 1024
@@ -174,13 +177,27 @@ def _attribute(text: str) -> str | None:
     name, _, value = text.partition("=")
     if len(value.strip()) > _LARGEST_ATTRIBUTE:
         return None
-    if name.strip().lower() != "max-age":
+    name = name.strip().lower()
+    if name == "expires":
+        return _expires(text, value)
+    if name != "max-age":
         return text
     if (found := _MAX_AGE.fullmatch(value.strip())) is None:
         return None
     sign, digits = found.groups()
     is_long = len(digits.lstrip("0")) > len(str(_LONGEST_MAX_AGE))
     return f" Max-Age={0 if sign else _LONGEST_MAX_AGE if is_long else int(digits)}"
+
+
+def _expires(text: str, value: str) -> str | None:
+    """Return an Expires attribute that the standard library reads as the RFC does."""
+    if not _MONTH.search(value):
+        return None  # it fails on some of these, and loses the other cookies as well
+    short = _SHORT_YEAR.search(value)
+    if short is None:
+        return text
+    century = "19" if short[2] >= "70" else "20"  # RFC 6265 section 5.1.1
+    return f" Expires={value[: short.start(2)]}{century}{value[short.start(2) :]}"
 
 
 def drop_ignored_cookies(fields: HTTPMessage) -> None:

@@ -19,6 +19,7 @@ P = TypeVar("P", bound=Sized)
 Bound: TypeAlias = Callable[[int], None]
 """Is told how much waits for the end of a line or an event; raises when that is too much."""
 
+_CONTROL = pattern(r"[\x00-\x08\x0a-\x1f\x7f]")
 _FIELDS = frozenset({"", "data", "event", "id", "retry"})  # "" is a comment's
 # Digits only, as the rules say; so many that they are no time are ignored too.
 _RETRY = pattern("[0-9]{1,15}")
@@ -109,7 +110,8 @@ class StreamState:
     """What outlives an event, and a connection.
 
     Attributes:
-        last_id: The id of the last event that was complete, for Last-Event-ID; may be empty.
+        last_id: The last id of a complete event that a header field can hold, for
+            Last-Event-ID; may be empty.
         retry: Seconds after which to reconnect, as far as the server has said; None when not.
         has_fields: Whether there was a line of an event stream at all.
     """
@@ -148,7 +150,8 @@ class _Builder:
 
     def finish(self) -> Event | None:
         """Return the event that an empty line ends; None when it has no data."""
-        self._state.last_id = self._id
+        if not _CONTROL.search(self._id):  # or no request could be sent that names it
+            self._state.last_id = self._id
         data, kind = self._data, self._kind
         self._data, self._kind, self._size = [], "", 0
         if not data:

@@ -103,7 +103,7 @@ def _members(response: Response) -> dict[str, Any]:
     if str(document.get("token_type")).lower() in _OTHER_TYPES:
         raise _useless(response, "a token whose token_type is not Bearer")
     access = document.get("access_token")
-    refresh = document.get("refresh_token") or None
+    refresh = document.get("refresh_token")
     if "access_token" not in document:
         raise _useless(response, f"no legible access_token{_words_without_tokens(response)}")
     for name, token in (("access_token", access), ("refresh_token", refresh)):

@@ -806,16 +806,6 @@ def test_a_token_that_cannot_be_used_is_refused(raw_server, make_response, membe
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("refresh", [None, ""])
-def test_a_server_may_say_that_it_has_no_refresh_token(raw_server, make_response, refresh):
-    server = raw_server(grant(make_response, refresh_token=refresh))
-    auth = ClientCredentialsAuth(server.url, "client", SECRET)
-
-    auth(requests.Request("GET", "https://api.test/").prepare())
-
-    assert auth._cache.latest.refresh_token is None
-
-
 @pytest.mark.parametrize(
     "kind",
     ["bearer", "BEARER", None, "", "bot", "User Access Token", "BearerToken", ["Bearer"], 5],

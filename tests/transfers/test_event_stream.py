@@ -46,6 +46,16 @@ def test_an_id_without_data_counts(api, raw_server):
     assert field(server.requests[1], "last-event-id") == "7"
 
 
+@pytest.mark.parametrize("bad", [b"\x00", b"2\x01", b"\x7f", b"2\x1b[0m"])
+def test_an_id_that_no_header_can_hold_does_not_end_the_stream(api, raw_server, bad):
+    server = raw_server(events(b"id: 1\ndata: a\n\nid: " + bad + b"\ndata: b\n\n"), END)
+
+    received = list(api.events(server.url))
+
+    assert [event.data for event in received] == ["a", "b"]
+    assert field(server.requests[1], "last-event-id") == "1"
+
+
 def test_an_id_of_an_incomplete_event_does_not_count(api, raw_server):
     server = raw_server(events(b"id: 1\ndata: a\n\nid: 2\ndata: b\n"), END)
 
