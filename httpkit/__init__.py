@@ -75,7 +75,7 @@ if TYPE_CHECKING:
     from httpkit._resources.bulk import ItemResult
     from httpkit._resources.endpoint import Fetched
     from httpkit._resources.linked_pages import LinkPages, NextURLPages
-    from httpkit._resources.page_context import PageContext
+    from httpkit._resources.page_context import PageContext, PageLink
     from httpkit._resources.page_iteration import Page
     from httpkit._resources.pages import Pages
     from httpkit._resources.pagination import CursorPages, NumberedPages, OffsetPages, Pager
@@ -125,6 +125,7 @@ __all__ = [
     "OperationPendingError",
     "Page",
     "PageContext",
+    "PageLink",
     "Pager",
     "Pages",
     "PaginationError",
@@ -178,7 +179,7 @@ _MODULES = {
     "_oauth.grants": ("ClientCredentialsAuth", "RefreshTokenAuth", "TokenAuth"),
     "_resources.pages": ("Pages",),
     "_resources.linked_pages": ("LinkPages", "NextURLPages"),
-    "_resources.page_context": ("PageContext",),
+    "_resources.page_context": ("PageContext", "PageLink"),
     "_resources.pagination": ("CursorPages", "NumberedPages", "OffsetPages", "Pager"),
     "_diagnostics.progress": ("Progress",),
     "_resources.resource": ("Resource",),

@@ -58,6 +58,11 @@ def confluence_pages(api: httpkit.Session) -> Rows:
     return api.paginate("rest/api/content", pages, items_at="results")
 
 
+def stac_items(api: httpkit.Session) -> Rows:
+    pages = NextURLPages("links", rel="next")  # its link may hold the document to ask with
+    return api.paginate("search", pages, json={"limit": 2}, items_at="features")
+
+
 def zendesk_tickets(api: httpkit.Session) -> Rows:
     pages = NextURLPages("links.next", more="meta.has_more")
     return api.paginate("tickets", pages, items_at="tickets", params={"page[size]": 2})
@@ -98,7 +103,9 @@ def spring_users(api: httpkit.Session) -> Rows:
 
 
 def wikipedia_pages(api: httpkit.Session) -> Rows:
-    pages = CursorPages("continue.gapcontinue", "gapcontinue")
+    pages = CursorPages(
+        "continue.gapcontinue", "gapcontinue", extra={"continue": "continue.continue"}
+    )
     return api.paginate("api.php", pages, items_at="query.pages.*", params={"format": "json"})
 
 

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
     from httpkit._diagnostics import progress
     from httpkit._resources import endpoint as resources
-    from httpkit._resources import page_iteration, pagination, parallel
+    from httpkit._resources import list_query, pagination, parallel
 else:
     futures = ImportedLater("concurrent.futures")
     progress = ImportedLater("httpkit._diagnostics.progress")
     parallel = ImportedLater("httpkit._resources.parallel")
-    page_iteration = ImportedLater("httpkit._resources.page_iteration")
+    list_query = ImportedLater("httpkit._resources.list_query")
     pagination = ImportedLater("httpkit._resources.pagination")
     resources = ImportedLater("httpkit._resources.endpoint")
 
@@ -114,12 +114,12 @@ class ApiMethods(Verbs):
             RequestException: While looping; see `Pages.pages`.
         """
         from httpkit._resources.linked_pages import LinkPages
-        from httpkit._resources.pages import Pages, list_query
+        from httpkit._resources.pages import Pages, build_query
 
         given: dict[str, Any] = dict(options)
         check_known(given, ListOptions)
-        query = list_query(
-            cast("page_iteration.PageClient", self),
+        query = build_query(
+            cast("list_query.PageClient", self),
             preparation.as_text(url),
             LinkPages() if pages is None else pages,
             items_at=items_at,
@@ -144,7 +144,7 @@ class ApiMethods(Verbs):
         from httpkit._resources.resource import Resource
 
         made = Resource[Any](path, model, **options)
-        return made.bind(cast("page_iteration.PageClient", self))
+        return made.bind(cast("list_query.PageClient", self))
 
     @overload
     def graphql(
@@ -281,7 +281,7 @@ class ApiMethods(Verbs):
 
         check_known(options, OperationOptions)
         query_of_list = connection_query(
-            cast("page_iteration.PageClient", self),
+            cast("list_query.PageClient", self),
             query,
             variables,
             at=at,
@@ -371,7 +371,7 @@ class ApiMethods(Verbs):
             progress=progress,
         )
         operations.check_model(model)
-        waiting = operations.Operation(cast("page_iteration.PageClient", self), options)
+        waiting = operations.Operation(cast("list_query.PageClient", self), options)
         return operations.decode_result(waiting.wait(operation), model)
 
     @overload

@@ -26,8 +26,8 @@ from httpkit._messages.response import Response, decoding, settled
 from httpkit._policy import forwarding, retry
 from httpkit._policy.options import ItemOptions, check_known
 from httpkit._resources import forms
+from httpkit._resources.list_query import PageClient
 from httpkit._resources.operations import check_model, operation_url
-from httpkit._resources.page_iteration import PageClient
 from httpkit._resources.pagination import Pager, check_path
 
 T = TypeVar("T")

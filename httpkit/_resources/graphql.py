@@ -17,8 +17,8 @@ from httpkit._diagnostics import errors
 from httpkit._diagnostics.errors import BodyTooLargeError, ConfigurationError, PaginationError
 from httpkit._messages.response import Response, decoding
 from httpkit._policy.retry import RetryPolicy
+from httpkit._resources.list_query import ListQuery, PageClient, policy_for_reading
 from httpkit._resources.page_context import PageContext
-from httpkit._resources.page_iteration import ListQuery, PageClient, policy_for_reading
 from httpkit._resources.pagination import check_path
 
 T = TypeVar("T")

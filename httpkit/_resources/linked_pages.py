@@ -11,7 +11,7 @@ from httpkit._core import header_fields, urls
 from httpkit._core.public import public
 from httpkit._core.types import is_list, is_mapping
 from httpkit._diagnostics.errors import PaginationError
-from httpkit._resources.page_context import HEADER, PageContext
+from httpkit._resources.page_context import HEADER, PageContext, PageLink
 from httpkit._resources.pagination import check_path, check_paths
 
 
@@ -42,7 +42,7 @@ class _LinkedPages:
         """Return none."""
         return given
 
-    def following(self, page: PageContext) -> str | None:
+    def following(self, page: PageContext) -> str | PageLink | None:
         """Return the URL of the next page.
 
         Raises:
@@ -60,7 +60,7 @@ class _LinkedPages:
             )
         return link
 
-    def _link(self, page: PageContext) -> str | None:
+    def _link(self, page: PageContext) -> str | PageLink | None:
         raise NotImplementedError
 
 
@@ -133,14 +133,34 @@ class NextURLPages(_LinkedPages):
         check_path("next", self.next, is_optional=False)
         check_paths(self, "rel", "base", "more", "last")
 
-    def _link(self, page: PageContext) -> str | None:
+    def _link(self, page: PageContext) -> str | PageLink | None:
         if self.next.startswith(HEADER):
             return page.text(self.next) or None
         found = page.value(self.next)
-        link = self._target(page, found if self.rel is None else self._related(page, found))
+        if self.rel is not None:
+            found = self._related(page, found)
+        link = self._target(page, found)
         if link and "{" in link and self._is_templated(page):
             link = _EXPRESSION.sub("", link)
-        return self._based(page, link) if link else None
+        if not link:
+            return None
+        url = self._based(page, link)
+        return self._with_document(page, url, found) if is_mapping(found) else url
+
+    def _with_document(self, page: PageContext, url: str, link: Mapping[str, Any]) -> PageLink:
+        """Return a link with its method and its document (STAC API, Paging)."""
+        method, document = str(link.get("method") or "").upper() or None, link.get("body")
+        fields = link.get("headers") or {}
+        if not is_mapping(fields) or {str(name).lower() for name in fields} - _USUAL_FIELDS:
+            why = "needs header fields, which are not sent"
+        elif method not in (None, "GET", "POST"):
+            why = f"has the method {method!r}, not GET or POST"
+        elif document is not None and not is_mapping(document):
+            why = "has a body that is not an object"
+        else:
+            merges = link.get("merge") is True
+            return PageLink(url, method, None if document is None else dict(document), merges)
+        raise PaginationError(f"its next link {why}", response=page.response)
 
     def _target(self, page: PageContext, found: Any) -> str | None:
         """Return the URL of a link; None at the end of the list."""
@@ -193,6 +213,7 @@ class NextURLPages(_LinkedPages):
 
 
 _HREFS = frozenset({"href", "url"})
+_USUAL_FIELDS = frozenset({"accept", "content-type"})  # of JSON, as they are sent anyway
 
 
 def _describe(found: Any) -> str:

@@ -30,7 +30,7 @@ from httpkit._diagnostics.errors import (
 from httpkit._diagnostics.progress import ProgressLike, Reporter, check_progress
 from httpkit._messages.response import Response, adopt, settled
 from httpkit._policy import forwarding
-from httpkit._resources.page_iteration import PageClient
+from httpkit._resources.list_query import PageClient
 from httpkit._resources.pagination import check_path
 
 T = TypeVar("T")

@@ -13,10 +13,39 @@ from httpkit._core import documents, header_fields
 from httpkit._core.documents import MISSING, Document, RawJSON
 from httpkit._core.models import MismatchError
 from httpkit._core.public import public
-from httpkit._diagnostics.errors import PaginationError
+from httpkit._core.types import is_mapping
+from httpkit._diagnostics.errors import ConfigurationError, PaginationError
 from httpkit._messages.response import Response
 
 HEADER: Final = "header:"
+
+
+@public
+@dataclass(frozen=True, slots=True)
+class PageLink:
+    """A link to the next page of which the URL is not all (STAC): what a pager may return.
+
+    Attributes:
+        url: Relative to the page's own URL, or absolute.
+        method: "GET" or "POST"; None: the list's method, or POST for a link with a document.
+        json: The document to ask with; None: for a POST the document of this page's request.
+        merge: Whether the members of `json` are added to the document of this page's request,
+            in place of those of the same names.
+
+    Raises:
+        ConfigurationError: Another method, or a document that is not a mapping.
+    """
+
+    url: str
+    method: str | None = None
+    json: Mapping[str, Any] | None = None
+    merge: bool = False
+
+    def __post_init__(self) -> None:
+        if self.method not in (None, "GET", "POST"):
+            raise ConfigurationError(f"method={self.method!r} must be 'GET' or 'POST'")
+        if self.json is not None and not is_mapping(self.json):
+            raise ConfigurationError(f"json={type(self.json).__name__} must be a mapping")
 
 
 @public

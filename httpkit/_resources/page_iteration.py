@@ -3,33 +3,24 @@
 Rule: nothing here knows how a server counts; a pager does. Nothing here sends; a session does.
 """
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from typing import Any, Generic, Protocol, TypeVar
-from urllib.parse import urldefrag, urlencode
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+from urllib.parse import urldefrag
 
 import requests
 
-from httpkit._core import (
-    disclosure,
-    documents,
-    models,
-    redaction,
-    types,
-    urls,
-    values,
-)
+from httpkit._core import disclosure, documents, models, redaction, types, urls
 from httpkit._core.documents import MISSING, Document, RawJSON
 from httpkit._core.public import public
-from httpkit._core.types import is_list, is_mapping
-from httpkit._diagnostics.errors import ConfigurationError, PaginationError, add_note
+from httpkit._core.types import NOT_GIVEN, is_mapping
+from httpkit._diagnostics.errors import PaginationError, add_note
 from httpkit._messages.response import Response, adopt, decoding, settled
 from httpkit._policy import forwarding
-from httpkit._policy.retry import RetryPolicy, as_policy
-from httpkit._resources.page_context import PageContext
+from httpkit._resources import page_items, page_tokens, query_params
+from httpkit._resources.list_query import ListQuery, list_url, placed, policy_for_reading
+from httpkit._resources.page_context import PageContext, PageLink
 from httpkit._resources.pagination import Pager
 
 T = TypeVar("T")
@@ -37,41 +28,10 @@ T = TypeVar("T")
 # A server that never ends and sends no item is broken; some have over a hundred pages that a
 # filter has emptied (DynamoDB and search engines behind cursors).
 _MOST_EMPTY_PAGES = 1000
-_NOT_OF_THIS_LIST = "not a page.next_token of this list"
-
-
-class PageClient(forwarding.CredentialHolder, Protocol):
-    """What resources and pages need of a session."""
-
-    @property
-    def retry(self) -> RetryPolicy | int | None:
-        """Its retry policy."""
-        ...
-
-    @property
-    def request(self) -> Callable[..., Any]:
-        """Send one request; see `Session.request`."""
-        ...
 
 
 def _no_page(_response: Response) -> None:
     """Return nothing for the status that ends a list."""
-
-
-def raw_document(response: Response) -> Document:
-    """Return the document of a page: its body, which is JSON."""
-    return RawJSON(response.content)
-
-
-def policy_for_reading(policy: RetryPolicy | int | None, method: str) -> RetryPolicy | None:
-    """Return the policy for a request that only reads, whatever its method.
-
-    It is retried like a GET (RFC 9110 section 9.2.2 lets a client know better than the method).
-    """
-    known = as_policy(policy)
-    if known is None or "GET" not in known.methods:
-        return known
-    return replace(known, methods={*known.methods, method})
 
 
 @public
@@ -100,54 +60,21 @@ class Page(Generic[T]):
         return f"<Page {self.number}: {len(self.items)} items>"
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False, kw_only=True)
-class ListQuery(Generic[T]):
-    """What is asked for; it does not change while pages are iterated over.
-
-    Attributes:
-        session: Sends the requests.
-        url: The collection's URL, relative or absolute, its placeholders filled.
-        pager: Finds the next request.
-        items_at: The path of the items in a page; None: the page is the list.
-        model: What an item is decoded into; None: what JSON says.
-        params: The query parameters of every request; None takes one of the session's away.
-        options: Further keywords of every request.
-        method: The method of every request.
-        document: The JSON document of every request; None sends none.
-        parse: Returns the document of a page.
-        parses_errors: Whether `parse` is given responses with an error status as well.
-    """
-
-    session: PageClient
-    url: str
-    pager: Pager
-    items_at: str | None
-    model: Callable[..., T] | None
-    params: Mapping[str, Any]
-    options: Mapping[str, Any]
-    method: str = "GET"
-    document: Any = None
-    parse: Callable[[Response], Document] = raw_document
-    parses_errors: bool = False
-
-    @property
-    def into(self) -> str:
-        """Where the pager's parameters go: "query", "json" or "header"."""
-        usual = "query" if self.document is None else "json"
-        return getattr(self.pager, "into", None) or usual
-
-    @property
-    def query_names(self) -> tuple[str, ...]:
-        """The names of the query parameters that the pager sets."""
-        return self.pager.own if self.into == "query" else ()
-
-
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class PageRequest:
-    """The request for a page: a URL, with the pager's own parameters apart."""
+    """The request for a page: a URL, with the pager's own parameters apart.
+
+    Attributes:
+        url: Relative or absolute.
+        params: The pager's parameters.
+        method: None: the list's.
+        document: What a next link asks with; NOT_GIVEN: the list's document.
+    """
 
     url: str
     params: Mapping[str, Any]
+    method: str | None = None
+    document: Any = NOT_GIVEN
 
 
 @dataclass(slots=True, repr=False, eq=False)
@@ -215,7 +142,7 @@ class PageIterator(Generic[T]):
     def first_url_sent(self) -> str:
         """Return the URL of the first request, with the session's parameters."""
         request = self._first(None)
-        params = {**by_name(self._session_params()), **self._params(request)}
+        params = {**query_params.by_name(self._session_params()), **self._params(request)}
         given = {name: value for name, value in params.items() if value is not None}
         return urls.with_query(self._absolute(request.url), given)
 
@@ -225,8 +152,8 @@ class PageIterator(Generic[T]):
         self.allowed_origins = forwarding.allowed_origins(query.session, given)
         if not forwarding.is_allowed(given, self.allowed_origins):
             self.allowed_origins = frozenset({urls.origin(given)})  # pointed there by the caller
-        self.first_url = _without(query.url, query.query_names)
-        self.secret_params = _secret_pairs(self.first_url)
+        self.first_url = query_params.without(query.url, query.query_names)
+        self.secret_params = query_params.secret_pairs(self.first_url)
         request = first = self._request_for(query.url)
         if start is not None:
             request = self._resumed(start, first)
@@ -237,9 +164,11 @@ class PageIterator(Generic[T]):
         return request
 
     def _resumed(self, start: str, first: PageRequest) -> PageRequest:
-        params = read_token(self.query, start)
+        params = page_tokens.read_token(self.query, start)
         if params is None:
             return self._request_for(start)
+        if isinstance(params, PageLink):
+            return PageRequest(params.url, {}, params.method, params.json)
         return PageRequest(first.url, self.pager.begin({**first.params, **params}))
 
     def _request_for(self, url: str) -> PageRequest:
@@ -248,10 +177,10 @@ class PageIterator(Generic[T]):
         if self.query.into != "query":
             return PageRequest(url, self.pager.begin(self._given(own)))
         params = self.query.params
-        listed = {name: _as_list(value) for name, value in params.items() if name in own}
+        listed = {n: query_params.as_list(value) for n, value in params.items() if n in own}
         given = {name: str(several[-1]) for name, several in listed.items() if several}
         given |= {name: value for name, value in urls.query_of(url) if name in own}
-        return PageRequest(_without(url, own), self.pager.begin(given))
+        return PageRequest(query_params.without(url, own), self.pager.begin(given))
 
     def _given(self, own: Sequence[str]) -> dict[str, Any]:
         """Return the pager's parameters that the caller's document or headers have."""
@@ -269,11 +198,12 @@ class PageIterator(Generic[T]):
         """Send the request; None: the server says that there is no such page."""
         query, ending = self.query, self._ending()
         session, options = self._route(request)
-        if query.method != "GET":
+        method = request.method or query.method
+        if method != "GET":
             policy = options.get("retry", query.session.retry)
-            options["retry"] = policy_for_reading(policy, query.method)
+            options["retry"] = policy_for_reading(policy, method)
         response = session.request(
-            query.method,
+            method,
             request.url,
             self._params(request),
             on_status={} if ending is None else {ending: _no_page},
@@ -297,20 +227,24 @@ class PageIterator(Generic[T]):
         """Return the session and the options of a request: another origin gets no credentials."""
         query, url = self.query, self._absolute(request.url)
         self._note_origin(url)
-        if not self.allowed_origins:  # the document stays, too
-            return forwarding.for_link(query.session, query.options, url, self.allowed_origins)
+        if not self.allowed_origins:  # the caller's document stays, too
+            options = {**query.options, **_json(request.document)}
+            return forwarding.for_link(query.session, options, url, self.allowed_origins)
         options = {**query.options, **self._body(request)}
         if query.into == "header" and request.params:
-            options["headers"] = {**(options.get("headers") or {}), **_as_text(request.params)}
+            fields = query_params.as_text(request.params)
+            options["headers"] = {**(options.get("headers") or {}), **fields}
         return query.session, options
 
     def _body(self, request: PageRequest) -> dict[str, Any]:
+        if request.document is not NOT_GIVEN:
+            return _json(request.document)
         document: Any = self.query.document
         if self.query.into == "json":
             document = dict[str, Any]() if document is None else document
             for path, value in request.params.items():
                 document = placed(document, path.split("."), value)
-        return {} if document is None else {"json": document}
+        return _json(document)
 
     def _ending(self) -> int | None:
         """Return the status that ends the list here; on its first page it is an error."""
@@ -321,16 +255,17 @@ class PageIterator(Generic[T]):
     def _note_secrets(self, sent: str, request: PageRequest) -> None:
         """Note what is secret in the query of the first request."""
         linked = frozenset({*urls.query_of(request.url), *self._query_params(request).items()})
-        given = _pairs(self._params(request)) + _pairs(self._session_params())
+        pairs = query_params.pairs
+        given = pairs(self._params(request)) + pairs(self._session_params())
         signature = frozenset(urls.query_of(sent)) - frozenset(given)
-        self.secret_params |= (_secret_pairs(sent) | signature) - linked
+        self.secret_params |= (query_params.secret_pairs(sent) | signature) - linked
 
     def _session_params(self) -> Mapping[str, Any]:
         params: object = getattr(self.query.session, "params", None)
         return params if is_mapping(params) else {}
 
     def _query_params(self, request: PageRequest) -> dict[str, str]:
-        return _as_text(request.params) if self.query.into == "query" else {}
+        return query_params.as_text(request.params) if self.query.into == "query" else {}
 
     def _params(self, request: PageRequest) -> dict[str, Any]:
         """Return the parameters beside the URL: what it names already is not repeated."""
@@ -351,7 +286,7 @@ class PageIterator(Generic[T]):
 
     def _kept(self, named: set[str]) -> dict[str, Any]:
         """Return the parameters that are added to a link that does not name them."""
-        first = {**by_name(urls.query_of(self.first_url)), **self.query.params}
+        first = {**query_params.by_name(urls.query_of(self.first_url)), **self.query.params}
         return {
             name: value
             for name, value in first.items()
@@ -362,7 +297,11 @@ class PageIterator(Generic[T]):
         """Return the request as a number that the order of its parameters does not change."""
         params = {n: v for n, v in self._params(request).items() if v is not None}
         url = urls.with_query(self._absolute(request.url), params)
-        apart = () if self.query.into == "query" else (_dumped(request.params),)
+        apart: tuple[object, ...] = ()
+        if request.document is not NOT_GIVEN:
+            apart = (request.method, page_tokens.dumped({"json": request.document}))
+        elif self.query.into != "query":
+            apart = (page_tokens.dumped(request.params),)
         return hash((url.partition("?")[0], *sorted(urls.query_of(url)), *apart))
 
     def _address(self, request: PageRequest) -> str:
@@ -376,8 +315,11 @@ class PageIterator(Generic[T]):
         """Return the URL and the token of a page."""
         if request is None:
             return None, None
+        if request.document is not NOT_GIVEN:
+            link = PageLink(self._address(request), request.method, request.document)
+            return None, page_tokens.token(self.query, link)
         if request.url == self.first_url and self.query.into != "query":
-            return None, token(self.query, request.params)
+            return None, page_tokens.token(self.query, request.params)
         url = self._address(request)
         return url, url
 
@@ -396,7 +338,7 @@ class PageIterator(Generic[T]):
             return []
         with decoding(response, self._model, lambda error: self._describe(error, document)):
             found, apart = documents.select(document, self.query.items_at)
-            items, page_hash = decode_items(found, apart, self.query.model)
+            items, page_hash = page_items.decode_items(found, apart, self.query.model)
         before, self.last_page_hash = self.last_page_hash, page_hash
         if items and page_hash == before and getattr(self.pager, "is_counting", False):
             own = ", ".join(map(repr, self.pager.own))
@@ -412,7 +354,7 @@ class PageIterator(Generic[T]):
             page = f"item {error.item + 1} of {page}"
         if path is not None:
             return f"{error} ({page}, looking at {path!r})"
-        is_object = error.item is None and _is_object(document)
+        is_object = error.item is None and page_items.is_object(document)
         return f"{error} ({page}{'; items_at= says where the list is' if is_object else ''})"
 
     def _following(
@@ -429,6 +371,8 @@ class PageIterator(Generic[T]):
             return None
         if is_mapping(step):
             following = PageRequest(request.url, dict(step))
+        elif isinstance(step, PageLink):
+            following = self._linked(request, response, step)
         else:
             following = PageRequest(self._target(response, step), {})
         if self._signature(following) in self.seen:
@@ -440,6 +384,26 @@ class PageIterator(Generic[T]):
         if self.empty >= _MOST_EMPTY_PAGES:
             raise self._wrong(response, f"it is empty, as are {self.empty - 1} before it")
         return following
+
+    def _linked(self, request: PageRequest, response: Response, link: PageLink) -> PageRequest:
+        """Return the request that a link with a method or a document of its own asks for."""
+        target = self._target(response, link.url)
+        if link.method in (None, self.query.method) and link.json is None:
+            return PageRequest(target, {})
+        method = link.method or "POST"
+        document = link.json
+        if link.merge and document is not None:
+            before = self._body(request).get("json")
+            if before and not (self.allowed_origins and self._is_allowed(target)):
+                why = "its next link is of another origin, and merges with the list's document"
+                raise self._wrong(response, f"{why}, which is not sent there")
+            document = {**(before or {}), **document}
+        elif document is None and method != "GET":
+            document = self._body(request).get("json")
+        return PageRequest(target, {}, method, document)
+
+    def _is_allowed(self, url: str) -> bool:
+        return forwarding.is_allowed(url, self.allowed_origins)
 
     def _target(self, response: Response, link: str) -> str:
         try:
@@ -474,98 +438,6 @@ class PageIterator(Generic[T]):
         return wrong
 
 
-def decode_items(
-    found: Document, apart: Sequence[Document] | None, model: Callable[..., T] | None
-) -> tuple[list[T], int]:
-    """Return the items of a page as models, and a hash of what they were made of.
-
-    Args:
-        found: The array of the items.
-        apart: The items, where they are not one array.
-        model: What an item is decoded into; None: what JSON says.
-
-    Raises:
-        MismatchError: It is not an array, or an item is not of the model.
-    """
-    wanted: Any = object if model is None else model
-    if isinstance(found, RawJSON) and apart is None:
-        return models.decode_list(found.body, wanted), hash(found.body)
-    entries = documents.entries_of(found) if apart is None else apart
-    if entries is not None and all(isinstance(entry, RawJSON) for entry in entries):
-        body = b"[" + b",".join(entry.body for entry in entries) + b"]"
-        return models.decode_list(body, wanted), hash(body)
-    if entries is None:
-        name = "object" if is_mapping(found) else type(found).__name__
-        raise models.MismatchError(f"Expected `array`, got `{name}`")
-    values = [documents.parsed(entry) for entry in entries]
-    return models.build_list(values, wanted), hash(repr(values))
-
-
-def _is_object(document: Document) -> bool:
-    with suppress(models.MismatchError):
-        return documents.members_of(document) is not None
-    return False
-
-
-def placed(document: Any, path: Sequence[str], value: Any) -> Any:
-    """Return a copy of a document with a value at a path."""
-    if not is_mapping(document):
-        raise ConfigurationError(
-            f"json= has {type(document).__name__} where the pager puts {path[0]!r}"
-        )
-    first, *rest = path
-    inner = value
-    if rest:
-        below = document.get(first)
-        inner = placed({} if below is None else below, rest, value)
-    return {**document, first: inner}
-
-
-def _dumped(params: Mapping[str, Any]) -> str:
-    return json.dumps(params, sort_keys=True, default=str)
-
-
-def _as_text(params: Mapping[str, Any]) -> dict[str, str]:
-    return {name: str(value) for name, value in params.items()}
-
-
-def token(query: ListQuery[Any], params: Mapping[str, Any]) -> str:
-    """Return what names a page that no URL names: text to keep, with the list that it is of."""
-    return _dumped({"list": _fingerprint(query), "next": params})
-
-
-def read_token(query: ListQuery[Any], at: str) -> dict[str, Any] | None:
-    """Return the parameters of the page that a token names; None for a URL.
-
-    Raises:
-        ConfigurationError: It is a token of another list, or this list needs one.
-    """
-    if not at.startswith("{"):
-        if query.into != "query" and query.pager.own:
-            raise ConfigurationError(
-                "the pages of this list have one URL: resume it with page.next_token"
-            )
-        return None
-    try:
-        read = json.loads(at)
-        fingerprint, params = read["list"], dict(read["next"])
-    except (ValueError, TypeError, KeyError) as error:
-        raise ConfigurationError(_NOT_OF_THIS_LIST) from error
-    if fingerprint != _fingerprint(query):
-        raise ConfigurationError(_NOT_OF_THIS_LIST)
-    return params
-
-
-def _fingerprint(query: ListQuery[Any]) -> str:
-    """Return what identifies a list among those with its URL: a hash of its document."""
-    document = query.document
-    for path in query.pager.own if query.into == "json" else ():
-        with suppress(ConfigurationError):
-            document = placed({} if document is None else document, path.split("."), None)
-    text = f"{query.method} {list_url(query)} {query.into} {_dumped({'json': document})}"
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
 def first_url(query: ListQuery[Any]) -> str:
     """Return the URL that a list is first asked for at, credentials masked."""
     try:
@@ -574,58 +446,5 @@ def first_url(query: ListQuery[Any]) -> str:
         return list_url(query)
 
 
-def list_url(query: ListQuery[Any]) -> str:
-    """Return what identifies a list: its URL and parameters, credentials masked."""
-    own = query.query_names
-    url = _without(urls.join(query.session.base_url, query.url), own)
-    params = {n: v for n, v in query.params.items() if n not in own}
-    pairs = sorted([*urls.query_of(url), *_pairs(params)])
-    return redaction.redact_url(urls.with_query(url.partition("?")[0], urlencode(pairs)))
-
-
-def _pairs(params: Mapping[Any, Any]) -> list[tuple[str, str]]:
-    """Return parameters as the pairs that a query has of them."""
-    given = {name: value for name, value in params.items() if value is not None}
-    return urls.query_of(urls.with_query("", given))
-
-
-def _without(url: str, own: Sequence[str]) -> str:
-    return urls.without_pairs(url, lambda name, _: name in own)
-
-
-def by_name(params: Any) -> dict[str, Any]:
-    """Return parameters by name, with their values as a list where there may be several.
-
-    Raises:
-        ConfigurationError: They are neither pairs nor a mapping, or a value cannot be in a query.
-    """
-    found: dict[str, Any] = {}
-    try:
-        for name, value in params.items() if hasattr(params, "items") else params or ():
-            key = name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
-            formatted = _formatted(key, value)
-            if key in found:
-                formatted = [*_as_list(found[key]), *_as_list(formatted)]
-            found[key] = formatted
-    except (TypeError, ValueError) as error:
-        if isinstance(error, ConfigurationError):
-            raise
-        raise ConfigurationError(f"params={type(params).__name__} must be pairs") from error
-    return found
-
-
-def _formatted(name: str, value: Any) -> Any:
-    is_iterable = hasattr(value, "__iter__") and not isinstance(value, (str, bytes))
-    try:
-        return values.format_values([*value] if is_iterable and not is_mapping(value) else value)
-    except TypeError as error:
-        raise ConfigurationError(f"params: {name!r} {error}") from error
-
-
-def _as_list(value: Any) -> list[Any]:
-    return value if is_list(value) else [value]
-
-
-def _secret_pairs(url: str) -> frozenset[tuple[str, str]]:
-    pairs = urls.query_of(url)
-    return frozenset(pair for pair in pairs if disclosure.is_secret_parameter(pair[0]))
+def _json(document: object) -> dict[str, Any]:
+    return {} if document is None or document is NOT_GIVEN else {"json": document}

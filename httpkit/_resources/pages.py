@@ -13,20 +13,18 @@ from httpkit._core.types import Params, is_mapping
 from httpkit._diagnostics.checks import check_count
 from httpkit._diagnostics.errors import ConfigurationError
 from httpkit._messages.response import Response
-from httpkit._resources.operations import check_model
-from httpkit._resources.page_iteration import (
+from httpkit._resources.list_query import (
     ListQuery,
-    Page,
     PageClient,
-    PageIterator,
-    by_name,
-    first_url,
     list_url,
     placed,
     raw_document,
-    read_token,
 )
+from httpkit._resources.operations import check_model
+from httpkit._resources.page_iteration import Page, PageIterator, first_url
+from httpkit._resources.page_tokens import read_token
 from httpkit._resources.pagination import Pager, check_pager, check_path
+from httpkit._resources.query_params import by_name
 
 if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-not-found,import-untyped,unused-ignore]
@@ -219,7 +217,7 @@ def _flat(row: Mapping[str, Any], before: str = "") -> dict[str, Any]:
     return fields
 
 
-def list_query(
+def build_query(
     session: PageClient,
     url: str,
     pager: Pager,

@@ -6,13 +6,14 @@ Rule: a pager is a value. What an iteration knows (which page, how many items so
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from httpkit._core.public import public
+from httpkit._core.types import is_mapping
 from httpkit._diagnostics.checks import check_count
 from httpkit._diagnostics.errors import ConfigurationError, PaginationError
-from httpkit._resources.page_context import MOST_DIGITS, PageContext
+from httpkit._resources.page_context import MOST_DIGITS, PageContext, PageLink
 
 Into: TypeAlias = Literal["query", "json", "header"]
 _INTO = ("query", "json", "header")
@@ -46,8 +47,10 @@ class Pager(Protocol):
         """
         ...
 
-    def following(self, page: PageContext) -> str | Mapping[str, Any] | None:
+    def following(self, page: PageContext) -> str | PageLink | Mapping[str, Any] | None:
         """Return where the next page is: a URL, its own parameters, or None after the last.
+
+        A `PageLink` is a URL that is asked with a method or a document of its own.
 
         Raises:
             PaginationError: The page contradicts itself.
@@ -71,9 +74,12 @@ class CursorPages:
         last: The path of a flag that is true on the last page.
         into: "query", "json" (the document of a list that is asked for by POST) or "header".
             None: the document if there is one, else the query.
+        extra: Further parameters that the next request takes, by name, with the paths of their
+            values: `{"version-id-marker": "NextVersionIdMarker"}`. One whose value is missing
+            or null is not sent.
 
     Raises:
-        ConfigurationError: A path or the name is empty.
+        ConfigurationError: A path or a name is empty.
     """
 
     cursor: str
@@ -81,17 +87,23 @@ class CursorPages:
     more: str | None = None
     last: str | None = None
     into: Into | None = None
+    extra: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
 
     def __post_init__(self) -> None:
         check_path("cursor", self.cursor, is_optional=False)
         check_path("param", self.param, is_optional=False)
         check_paths(self, "more", "last")
+        if not is_mapping(self.extra):
+            raise ConfigurationError(f"extra={self.extra!r} must map parameters to paths")
+        for name, path in self.extra.items():
+            check_path("extra", name, is_optional=False)
+            check_path(f"extra[{name!r}]", path, is_optional=False)
         _check_into(self.into)
 
     @property
     def own(self) -> tuple[str, ...]:
-        """The cursor's."""
-        return (self.param,)
+        """The cursor's, and the further ones."""
+        return (self.param, *self.extra)
 
     def begin(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the cursor that is given: the first page needs none."""
@@ -107,21 +119,27 @@ class CursorPages:
         has_more = page.has_more(self.more, self.last)
         if has_more is False:
             return None
-        cursor = page.value(self.cursor)
-        if cursor is True or cursor in ({}, []):
-            raise PaginationError(
-                f"at {self.cursor!r} there is {cursor!r}, not a cursor", response=page.response
-            )
-        if page.into != "json":
-            cursor = page.text(self.cursor)  # a number with the digits that it came with
+        cursor = self._cursor(page, self.cursor)
         if cursor and cursor not in ("0", "false"):
-            return {self.param: cursor}
+            further = {name: self._cursor(page, path) for name, path in self.extra.items()}
+            given = {name: value for name, value in further.items() if value is not None}
+            return {self.param: cursor, **given}
         if has_more:
             raise PaginationError(
                 f"it has more at {self.more or self.last!r} but no cursor at {self.cursor!r}",
                 response=page.response,
             )
         return None
+
+    @staticmethod
+    def _cursor(page: PageContext, path: str) -> Any:
+        """Return a cursor as it is sent: in a document with its type, else as text."""
+        cursor = page.value(path)
+        if cursor is True or cursor in ({}, []):
+            raise PaginationError(
+                f"at {path!r} there is {cursor!r}, not a cursor", response=page.response
+            )
+        return cursor if page.into == "json" else page.text(path)  # a number with its digits
 
 
 # The status of a page beyond the last where servers count items (Django REST framework).

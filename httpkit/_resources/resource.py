@@ -25,7 +25,7 @@ from httpkit._resources.endpoint import (
     on_condition,
 )
 from httpkit._resources.linked_pages import LinkPages
-from httpkit._resources.pages import Pages, list_query
+from httpkit._resources.pages import Pages, build_query
 from httpkit._resources.pagination import check_pager, check_path
 
 T = TypeVar("T")
@@ -174,7 +174,7 @@ class Resource(BulkMethods[T]):
         """
         check_known(cast("dict[str, Any]", options), ItemOptions)
         self._check_model(model)
-        query = list_query(
+        query = build_query(
             self._owner(),
             self._collection(),
             self._pager or LinkPages(),

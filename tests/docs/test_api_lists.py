@@ -112,6 +112,25 @@ LISTS = {
         ],
         ["/rest/api/content", "/wiki/rest/api/content?start=2"],
     ),
+    "stac_items": (
+        [
+            {
+                "features": rows(1, 2),
+                "links": [
+                    {"rel": "self", "href": "{url}/search", "method": "POST"},
+                    {
+                        "rel": "next",
+                        "href": "{url}/search",
+                        "method": "POST",
+                        "body": {"token": "next:2"},
+                        "merge": True,
+                    },
+                ],
+            },
+            {"features": rows(3), "links": [{"rel": "previous", "href": "{url}/search"}]},
+        ],
+        ["/search", "/search"],
+    ),
     "zendesk_tickets": (
         [
             {
@@ -166,7 +185,10 @@ LISTS = {
             },
             {"query": {"pages": {"3": {"id": 3}}}},
         ],
-        ["/api.php?format=json", "/api.php?format=json&gapcontinue=B"],
+        [
+            "/api.php?format=json",
+            "/api.php?format=json&gapcontinue=B&continue=gapcontinue%7C%7C",
+        ],
     ),
     "woocommerce_orders": (
         [(rows(1, 2), {"x-wp-totalpages": "2"}), (rows(3), {"x-wp-totalpages": "2"})],
@@ -238,6 +260,7 @@ LISTS = {
 }
 # What the documents of the requests have, beside what does not change.
 DOCUMENTS = {
+    "stac_items": ({"limit": 2, "token": None}, {"limit": 2, "token": "next:2"}),
     "notion_rows": [{}, {"start_cursor": "c2"}],
     "hubspot_contacts": [{}, {"after": "2"}],
     "elasticsearch_hits": [{}, {"search_after": [20, "k2"]}, {"search_after": [30, "k3"]}],

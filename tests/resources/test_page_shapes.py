@@ -233,6 +233,169 @@ def test_document_and_credentials_do_not_follow_a_link_to_another_origin(raw_ser
     assert b"session-token-1" not in away.requests[0]
 
 
+# Links with a document (STAC)
+
+
+def stac(items, **link):
+    links = [{"rel": "self", "href": "/search"}, {"rel": "next", "href": "/search", **link}]
+    return {"items": items, "links": links if link else []}
+
+
+BY_LINK = NextURLPages("links", rel="next")
+
+
+def methods(server):
+    return [request.partition(b" ")[0].decode() for request in server.requests]
+
+
+@pytest.mark.parametrize(
+    ("link", "asked"),
+    [
+        ({"body": {"token": "t"}, "merge": True}, {"q": "a", "n": 1, "token": "t"}),
+        ({"body": {"n": 2}, "merge": True}, {"q": "a", "n": 2}),
+        ({"body": {"token": "t"}}, {"token": "t"}),
+        ({"body": {"token": "t"}, "merge": False}, {"token": "t"}),
+    ],
+    ids=["merged", "replaced", "alone", "not merged"],
+)
+def test_a_next_link_may_hold_the_document_to_ask_with(serve, link, asked):
+    api, server = serve(stac([1], method="POST", **link), stac([2]))
+
+    found = list(api.paginate("search", BY_LINK, json={"q": "a", "n": 1}, items_at="items"))
+
+    assert found == [1, 2]
+    assert sent(server) == [{"q": "a", "n": 1}, asked]
+
+
+def test_merged_documents_add_up_and_differ_from_a_loop(serve):
+    api, server = serve(
+        stac([1], method="POST", body={"token": "t1"}, merge=True),
+        stac([2], method="POST", body={"token": "t2"}, merge=True),
+        stac([3], method="POST", body={"token": "t2"}, merge=True),
+    )
+
+    found, error = collect(api.paginate("search", BY_LINK, json={"q": "a"}, items_at="items"))
+
+    assert found == [1, 2, 3]
+    assert "pagination loop" in str(error)
+    assert sent(server)[2] == {"q": "a", "token": "t2"}
+
+
+def test_a_link_with_a_document_turns_a_get_list_into_posts_that_are_retried(serve):
+    api, server = serve(stac([1], body={"token": "t"}), stac([2]), retry=2)
+    server.responses = (server.responses[0], None, server.responses[1])
+
+    assert list(api.paginate("search", BY_LINK, items_at="items")) == [1, 2]
+    assert methods(server) == ["GET", "POST", "POST"]
+
+
+def test_a_link_that_says_get_ends_the_documents(serve):
+    api, server = serve(stac([1], method="get"), stac([2]))
+
+    assert list(api.paginate("search", BY_LINK, json={"q": 1}, items_at="items")) == [1, 2]
+    assert methods(server) == ["POST", "GET"]
+    assert server.requests[1].endswith(b"\r\n\r\n")
+
+
+def test_a_list_of_linked_documents_is_resumed_by_its_token(serve):
+    api, server = serve(
+        stac([1], method="POST", body={"token": "t"}, merge=True), b"<html>", stac([2]), stac([2])
+    )
+    found = api.paginate("search", BY_LINK, json={"q": "a"}, items_at="items")
+
+    pages = found.pages()
+    first = next(pages)
+    with pytest.raises(httpkit.DecodeError) as caught:
+        next(pages)
+
+    assert (first.next_url, list(found.resume(first.next_token))) == (None, [2])
+    assert list(found.resume(caught.value)) == [2]
+    assert sent(server)[1:] == [{"q": "a", "token": "t"}] * 3
+
+
+@pytest.mark.parametrize(
+    ("link", "words"),
+    [
+        ({"method": "DELETE"}, "has the method 'DELETE'"),
+        ({"method": "POST", "body": ["t"]}, "has a body that is not an object"),
+        ({"method": "POST", "body": "t"}, "has a body that is not an object"),
+        ({"headers": {"Search-After": "k"}}, "needs header fields"),
+    ],
+    ids=["method", "array", "text", "header fields"],
+)
+def test_a_link_that_asks_for_more_than_is_sent_is_an_error(serve, link, words):
+    api, server = serve(stac([1], **link))
+
+    found, error = collect(api.paginate("search", BY_LINK, json={}, items_at="items"))
+
+    assert found == [1]
+    assert isinstance(error, httpkit.PaginationError)
+    assert f"page 1 of search: its next link {words}" in str(error)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("merge", [True, False])
+def test_a_document_is_not_merged_for_another_origin(raw_server, make_response, merge):
+    away = raw_server(make_response(body=b'{"items": [2]}'))
+    link = {"href": f"{away.url}/search", "body": {"token": "t"}, "merge": merge}
+    home = raw_server(make_response(body=json.dumps(stac([1], **link)).encode()))
+
+    with httpkit.Session(home.url, retry=None, auth=httpkit.BearerAuth("session-token-1")) as api:
+        pages = api.paginate("s", BY_LINK, json={"password": "secret-1"}, items_at="items")
+        if merge:
+            found, error = collect(pages)
+            assert "another origin" in str(error)
+            assert (found, away.requests) == ([1], [])
+        else:
+            assert list(pages) == [1, 2]
+            assert sent(away) == [{"token": "t"}]
+            assert b"secret-1" not in away.requests[0]
+            assert b"session-token-1" not in away.requests[0]
+
+
+@pytest.mark.parametrize(
+    "settings", [{"method": "PUT"}, {"json": ["t"]}, {"json": "t"}], ids=["method", "list", "text"]
+)
+def test_an_invalid_page_link_is_refused(settings):
+    with pytest.raises(httpkit.ConfigurationError):
+        httpkit.PageLink("?page=2", **settings)
+
+
+# Several cursors
+
+
+def test_a_page_may_have_several_cursors(serve):
+    pages = CursorPages("key", "key-marker", extra={"version-id-marker": "version"})
+    api, server = serve(
+        {"items": [1], "key": "a&b", "version": 10.50},
+        {"items": [2], "key": "c", "version": None},
+        {"items": [3]},
+    )
+
+    found = api.paginate("versions", pages, items_at="items", params={"prefix": "p"})
+
+    assert list(found) == [1, 2, 3]
+    assert [request.split(b" ", 2)[1].decode() for request in server.requests] == [
+        "/versions?prefix=p",
+        "/versions?prefix=p&key-marker=a%26b&version-id-marker=10.5",
+        "/versions?prefix=p&key-marker=c",
+    ]
+
+
+def test_several_cursors_in_a_document_keep_their_types(serve):
+    pages = CursorPages("next", "page.after", extra={"page.seen": "seen"})
+    api, server = serve({"items": [1], "next": "n", "seen": [7]}, {"items": [2]})
+
+    assert list(api.paginate("s", pages, json={"q": 1}, items_at="items")) == [1, 2]
+    assert sent(server)[1] == {"q": 1, "page": {"after": "n", "seen": [7]}}
+
+
+@pytest.mark.parametrize("extra", ["marker", {"": "a"}, {"marker": ""}, {"marker": 3}], ids=repr)
+def test_further_cursors_are_names_and_paths(extra):
+    with pytest.raises(httpkit.ConfigurationError):
+        CursorPages("next", extra=extra)
+
+
 @pytest.mark.parametrize(
     ("field", "total"),
     [("0-1/2", 2), ("items 0-1/2", 2), ("0-1/*", None), ("*/2", 2), ("bytes 0-1/2", 2)],

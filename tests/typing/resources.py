@@ -18,6 +18,7 @@ from httpkit import (
     OffsetPages,
     Page,
     PageContext,
+    PageLink,
     Pager,
     Pages,
     Resource,
@@ -200,6 +201,21 @@ class LetterPages:
         return {"letter": "b"} if page.count else None
 
 
+class SearchPages:
+    """A pager of one's own whose links hold a document."""
+
+    own = ()
+
+    def begin(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Begin with what is given."""
+        return given
+
+    def following(self, page: PageContext) -> str | PageLink | Mapping[str, Any] | None:
+        """Go on with the document of the page."""
+        token = page.text("token")
+        return PageLink("search", json={"token": token}, merge=True) if token else None
+
+
 def singletons_are_typed(hub: Hub) -> None:
     assert_type(hub.user, Singleton[User])
     assert_type(hub.user.get(), User)
@@ -222,6 +238,8 @@ def a_model_of_a_call_is_typed(blog: Blog) -> None:
 
 def more_lists_are_typed(api: httpkit.Session) -> None:
     pager: Pager = LetterPages()
+    search: Pager = SearchPages()
+    assert_type(api.paginate("search", search, json={}, model=User), Pages[User])
     assert_type(api.paginate("users", pager, model=User), Pages[User])
     found = api.paginate("s", CursorPages("next", into="json"), method="POST", json={}, model=Post)
     assert_type(found, Pages[Post])
