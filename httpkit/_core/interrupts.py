@@ -12,12 +12,14 @@ unless an exception was raised.
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from types import CodeType, FrameType, TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from httpkit._core.redaction import causes
+
+T = TypeVar("T")
 
 
 class HiddenError(Exception):
@@ -41,6 +43,15 @@ def reveal(error: Exception) -> None:
         raise found
     finally:
         found.__context__ = context  # not what it was hidden or wrapped in
+
+
+def revealing(read: Callable[[], T]) -> T:
+    """Call a function that reads from a socket; raise what a signal handler raised meanwhile."""
+    try:
+        return read()
+    except Exception as error:
+        reveal(error)
+        raise
 
 
 def is_from_handler(error: BaseException) -> bool:

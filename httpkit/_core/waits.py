@@ -139,12 +139,12 @@ def _run(function: Callable[[], T], future: "futures.Future[T]") -> None:
         future.set_exception(error)
 
 
-def socket_call(sock: Any, call: Callable[[Any], int], argument: Any) -> int:
+def socket_call(sock: Any, call: Callable[[Any], T], argument: Any) -> T:
     """Receive from a socket or send to it, within its timeout.
 
     Args:
         sock: A socket, or TLS within TLS.
-        call: Its `recv_into` or `send`: a timeout must mean that nothing was moved.
+        call: Its `recv`, `recv_into` or `send`: a timeout must mean that nothing was moved.
         argument: What it is called with.
 
     Raises:
@@ -172,7 +172,8 @@ def socket_call(sock: Any, call: Callable[[Any], int], argument: Any) -> int:
 
 def send(sock: Any, data: Any) -> int:
     """Send some bytes within the timeout of the socket; return how many."""
-    return socket_call(sock, sock.send, data)
+    send_some: Callable[[Any], int] = sock.send
+    return socket_call(sock, send_some, data)
 
 
 def send_all(sock: Any, data: Any) -> None:

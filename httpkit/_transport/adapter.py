@@ -32,9 +32,11 @@ from httpkit._core.types import is_tuple
 from httpkit._messages.call import call_of
 from httpkit._messages.request import PreparedRequest, is_repeatable
 from httpkit._transport import _upstream, raw_response
-from httpkit._transport.connections import BLOCK, dispose, install, socks_pools
+from httpkit._transport.connections import BLOCK
 from httpkit._transport.fast_objects import make_response
-from httpkit._transport.http1 import EXCHANGE, Exchange
+from httpkit._transport.head import Head
+from httpkit._transport.pools import dispose, install, socks_pools
+from httpkit._transport.socket_reader import EXCHANGE, Exchange
 
 # An origin without userinfo.
 PLAIN_ORIGIN = r"https?://[a-z0-9][a-z0-9.-]*(?::[1-9][0-9]{0,4})?"
@@ -196,7 +198,8 @@ class Adapter(HTTPAdapter):
         if not is_ours or not is_as_defined(HTTPAdapter.build_response, HTTPAdapter):
             return super().build_response(req, resp)
         by_name = {n.lower(): (n, resp.headers[n]) for n in resp.headers}
-        return make_response(self, req, resp, by_name)
+        head = Head(resp.version, resp.status, resp.reason, [], by_name)
+        return make_response(self, req, head, raw=resp)
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         """Set the certificates of a connection, also for a proxy that is reached by https.

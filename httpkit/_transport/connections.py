@@ -1,8 +1,6 @@
-"""urllib3's connections and pools with deadlines on the socket and a strict parser.
+"""urllib3's connections, with deadlines on the socket and a strict parser.
 
-    pool -> connection -> Message (http1) -> HTTPResponse (raw_response)
-
-Where urllib3 lacks a name of `_upstream`, or a class is patched, urllib3's own are used.
+pool (pools) -> connection -> Message (http1) -> HTTPResponse (raw_response)
 """
 
 from __future__ import annotations
@@ -10,15 +8,12 @@ from __future__ import annotations
 import errno
 import io
 import math
-import queue
 import select
 import socket
 import ssl
 import sys
-import threading
 from collections.abc import Mapping
-from contextlib import suppress
-from functools import cache, cached_property
+from functools import cached_property
 from http.client import HTTPConnection as StandardConnection
 from http.client import HTTPException, ResponseNotReady
 from http.client import HTTPResponse as StandardResponse
@@ -26,10 +21,8 @@ from typing import Any
 
 import urllib3
 from urllib3 import connection as stock
-from urllib3 import connectionpool
 from urllib3.exceptions import (
     ConnectTimeoutError,
-    EmptyPoolError,
     LocationParseError,
     NameResolutionError,
     NewConnectionError,
@@ -41,10 +34,11 @@ from httpkit._core import interrupts, waits
 from httpkit._core.clock import CLOCK
 from httpkit._core.hints import TUNNEL_FAILED
 from httpkit._transport import _upstream, raw_response
-from httpkit._transport.http1 import EXCHANGE, Exchange, Message, SocketReader, parse_options
+from httpkit._transport.framing import parse_options
+from httpkit._transport.http1 import Message
+from httpkit._transport.socket_reader import EXCHANGE, Exchange, SocketReader
 
-# As they were at import: a patch by VCR, say, is noticed.
-_STOCK_CLASSES = (stock.HTTPConnection, stock.HTTPSConnection)
+# As it was at import: a patch is noticed.
 _CREATE_CONNECTION = getattr(connection_util, "create_connection", None)
 _SSL_TRANSPORT: type[Any] = _upstream.SSL_TRANSPORT or ssl.SSLSocket
 # http.client's state of a connection without an open response.
@@ -79,8 +73,9 @@ class HTTPConnection(stock.HTTPConnection):
     response_class: type[StandardResponse] = Message
     timeout: float | None
     sock: Any
-    # What `exchange` reads from: one response after the other.
-    reader: io.BufferedReader | None = None
+    # What the fast path reads one response after the other from, and the buffer over it.
+    reader: SocketReader | None = None
+    buffered: io.BufferedReader | None = None
     # Tells whether bytes or the end arrived; saves 2 us for each request.
     _poller: Any = None
     # When it was put into its pool, on the monotonic clock; infinity before that.
@@ -109,7 +104,7 @@ class HTTPConnection(stock.HTTPConnection):
 
     def _create_socket(self, exchange: Exchange) -> socket.socket:
         host = self._dns_host.strip("[]")
-        _check_labels(host)
+        check_labels(host)
         family = connection_util.allowed_gai_family()
         failure = OSError("the name has no address")
         for *_, place in socket.getaddrinfo(host, self.port, family, socket.SOCK_STREAM):
@@ -274,7 +269,7 @@ class HTTPConnection(stock.HTTPConnection):
         finally:
             EXCHANGE.reset(outer)
 
-    def send_whole(self, request: bytes, exchange: Exchange) -> io.BufferedReader:
+    def send_whole(self, request: bytes, exchange: Exchange) -> SocketReader:
         """Send a whole request over an open connection; return what its response is read from.
 
         Raises:
@@ -282,8 +277,7 @@ class HTTPConnection(stock.HTTPConnection):
             OSError: The connection failed.
         """
         try:
-            limit = exchange.deadline.clip(exchange.send_timeout)
-            self.sock.settimeout(limit)
+            self._apply(exchange)
             sys.audit("http.client.send", self, request)
             if waits.IS_SLICED:
                 waits.send_all(self.sock, request)
@@ -295,14 +289,15 @@ class HTTPConnection(stock.HTTPConnection):
             raise _sending_timed_out(self) from error
         self.timeout = exchange.send_timeout
         if (reader := self.reader) is None:
-            reader = SocketReader(self.sock, exchange, is_persistent=True).makefile("rb")
-            self.reader, self._poller = reader, _poller_of(self.sock)
-        reader.raw.start_message(exchange, exchange.send_timeout, limit)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]  # a SocketReader
+            reader = self.reader = SocketReader(self.sock, exchange, is_persistent=True)
+            self.buffered, self._poller = reader.makefile("rb"), _poller_of(self.sock)
+        reader.start_message(exchange)
         return reader
 
-    def set_response(self, message: Message) -> None:
-        """Note whose response is pending; one that ends with the connection keeps the socket."""
-        if message.will_close:  # as in http.client
+    def attach(self, message: Message, raw: raw_response.HTTPResponse) -> None:
+        """Let an unread response hold the connection, which it releases at its end."""
+        vars(raw).update(_connection=self)
+        if message.will_close:  # the response keeps the socket, as in http.client
             message.reader.keep_open()
             self.sock = None
             self.close()
@@ -312,7 +307,7 @@ class HTTPConnection(stock.HTTPConnection):
     def close(self) -> None:
         """Close the connection and its reader."""
         super().close()
-        self.reader = self._poller = None
+        self.reader = self.buffered = self._poller = None
 
     def is_idle(self) -> bool:
         """Return whether it is open and no response is pending."""
@@ -367,7 +362,7 @@ def _sending_timed_out(connection: Any) -> ReadTimeoutError:
     return ReadTimeoutError(connection, "", "sending the request timed out")
 
 
-def _check_labels(host: str) -> None:
+def check_labels(host: str) -> None:
     try:
         host.encode("idna")
     except UnicodeError:  # it would quote the name, and requests does not handle it
@@ -396,177 +391,3 @@ class _TunnelResponse(Message):
 
 class HTTPSConnection(HTTPConnection, stock.HTTPSConnection):
     """The same, with TLS."""
-
-
-class BlockingQueue(queue.LifoQueue[Any]):
-    """The idle connections of a pool that blocks."""
-
-    def __init__(self, maxsize: int = 0) -> None:
-        super().__init__(maxsize)
-        # Threads whose wait was interrupted: urllib3 gives back what they never got.
-        self._interrupted: set[int] = set()
-
-    def get(self, block: bool = True, timeout: float | None = None) -> Any:
-        """Take the last one out. Raises: Empty."""
-        try:
-            return waits.item(super().get, timeout) if block else super().get(block)
-        except queue.Empty:
-            raise
-        except BaseException:
-            self._interrupted.add(threading.get_ident())
-            raise
-
-    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
-        """Add a connection. Raises: Full."""
-        if item is None and threading.get_ident() in self._interrupted:
-            self._interrupted.discard(threading.get_ident())
-            return
-        super().put(item, block, timeout)
-
-    def _put(self, item: Any) -> None:
-        if item is not None:
-            item.idle_since = CLOCK.monotonic()
-        super()._put(item)
-
-
-class IdleQueue(queue.LifoQueue[Any]):
-    """The idle connections of a pool that does not block, the last used first.
-
-    Saves 4 us for each request, and 100 us for a pool of a hundred: a list needs no lock.
-    """
-
-    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:  # noqa: ARG002  # the queue's
-        """Add a connection. Raises: Full."""
-        if 0 < self.maxsize <= len(self.queue):
-            raise queue.Full
-        if item is not None:
-            item.idle_since = CLOCK.monotonic()
-        self.queue.append(item)
-
-    def get(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: ARG002  # the queue's
-        """Take the last one out. Raises: Empty."""
-        try:
-            return self.queue.pop()
-        except IndexError:
-            raise queue.Empty from None
-
-
-def _notify(waiting: Any) -> None:
-    """Wake one thread that waits for a connection of a pool that was closed."""
-    with suppress(queue.Full):
-        waiting.put(None, block=False)
-
-
-class _PoolMixin(connectionpool.HTTPConnectionPool):
-    QueueCls: Any
-    # Whether its manager no longer has it.
-    is_disposed: bool = False
-
-    def __init__(self, host: str, port: int | None = None, **keywords: Any) -> None:
-        self.QueueCls = BlockingQueue if keywords.get("block") else IdleQueue
-        super().__init__(host, port, **keywords)
-
-    def _get_conn(self, timeout: float | None = None) -> Any:
-        """Return a connection; a stale one is reopened if the request is not retried."""
-        connection = self._take(timeout)
-        is_ours = isinstance(connection, HTTPConnection)
-        if is_ours and not EXCHANGE.get().is_repeatable and connection.is_stale():
-            connection.close()  # it connects again by itself
-        return connection
-
-    def _take(self, timeout: float | None) -> Any:
-        """Return a connection; with `pool_block`, wait for one until the deadline."""
-        waiting = self.pool
-        if not self.block or waiting is None:
-            return super()._get_conn(timeout)
-        try:
-            connection = super()._get_conn(EXCHANGE.get().deadline.clip(timeout))
-        except (EmptyPoolError, TimeoutError) as error:  # urllib3 handles only its own
-            raise EmptyPoolError(
-                self, f"all {waiting.maxsize} connections to {self.host} stayed in use"
-            ) from error
-        if self.pool is None:
-            _notify(waiting)
-        return connection
-
-    def close(self) -> None:
-        """Close the idle connections; threads that wait for one open their own."""
-        waiting = self.pool
-        super().close()
-        if self.block and waiting is not None:
-            _notify(waiting)
-
-    def put_connection(self, connection: Any) -> None:
-        """Put a connection into the pool; None stands for a closed one."""
-        self._put_conn(connection)
-
-    def release(self, connection: Any, response: raw_response.HTTPResponse) -> None:
-        """Put a connection into the pool whose response has been read."""
-        held: dict[str, Any] = vars(response)
-        if held["_original_response"].must_close:
-            connection.close()
-        held["_pool"] = self
-        self._put_conn(connection)
-
-    def attach(self, connection: HTTPConnection, response: raw_response.HTTPResponse) -> None:
-        """Let a response hold its connection, which it releases at its end."""
-        vars(response).update(_pool=self, _connection=connection)
-
-
-class HTTPConnectionPool(_PoolMixin, connectionpool.HTTPConnectionPool):
-    """A pool of our connections, or of the class that replaced urllib3's."""
-
-    @property
-    def ConnectionCls(self) -> Any:  # type: ignore[override]  # noqa: N802  # urllib3's name
-        """Return the class of new connections; VCR and its like patch the stock pool's."""
-        current: Any = connectionpool.HTTPConnectionPool.ConnectionCls
-        return HTTPConnection if current is _STOCK_CLASSES[0] else current
-
-
-class HTTPSConnectionPool(_PoolMixin, connectionpool.HTTPSConnectionPool):
-    """The same, with TLS."""
-
-    @property
-    def ConnectionCls(self) -> Any:  # type: ignore[override]  # noqa: N802  # urllib3's name
-        """Return the class of new connections."""
-        current: Any = connectionpool.HTTPSConnectionPool.ConnectionCls
-        return HTTPSConnection if current is _STOCK_CLASSES[1] else current
-
-
-@cache
-def socks_pools() -> dict[str, Any]:
-    """Return pools of our connections that PySocks opens."""
-    from urllib3.contrib import socks
-
-    class Connection(HTTPConnection, socks.SOCKSConnection):
-        def _new_conn(self) -> Any:
-            """Connect; each wait for the proxy has the connect timeout."""
-            _check_labels(self.host.strip("[]"))
-            sock = super(HTTPConnection, self)._new_conn()  # PySocks connects
-            sock.settimeout(EXCHANGE.get().deadline.clip(self.timeout))  # for the handshake
-            return sock
-
-    class SecureConnection(Connection, HTTPSConnection, socks.SOCKSHTTPSConnection):
-        pass
-
-    class Pool(_PoolMixin, socks.SOCKSHTTPConnectionPool):
-        ConnectionCls = Connection
-
-    class SecurePool(_PoolMixin, socks.SOCKSHTTPSConnectionPool):
-        ConnectionCls = SecureConnection
-
-    return {"http": Pool, "https": SecurePool}
-
-
-def install(manager: Any) -> None:
-    """Give a manager our pools, unless urllib3 lacks a name or somebody gave it others."""
-    if not _upstream.SUPPORTED:
-        _upstream.report()
-    elif manager.pool_classes_by_scheme == _upstream.POOL_CLASSES:
-        manager.pool_classes_by_scheme = {"http": HTTPConnectionPool, "https": HTTPSConnectionPool}
-        manager.pools.dispose_func = dispose
-
-
-def dispose(pool: Any) -> None:
-    """Note that a manager dropped a pool: it was cleared, or there were too many."""
-    pool.is_disposed = True

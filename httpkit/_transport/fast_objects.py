@@ -19,6 +19,8 @@ from requests.structures import CaseInsensitiveDict
 from httpkit._core import header_fields, upstream
 from httpkit._messages.response import Response
 from httpkit._transport import _upstream
+from httpkit._transport.framing import Framing
+from httpkit._transport.head import Field, Head
 from httpkit._transport.http1 import UNREAD, Message
 from httpkit._transport.raw_response import HTTPResponse
 
@@ -32,27 +34,29 @@ _NO_TIME = timedelta(0)
 _MOST_KEPT = 256
 
 
-def make_message(reader: io.BufferedReader, method: str) -> Message:
-    """Return the next response on a persistent connection, unread.
+def make_message(buffered: io.BufferedReader, method: str, head: Head, framing: Framing) -> Message:
+    """Return a response on a persistent connection whose head was read.
 
     Args:
-        reader: Over the connection's persistent SocketReader.
+        buffered: Over the connection's persistent SocketReader.
         method: The request's.
+        head: What was read.
+        framing: How the body follows.
     """
     message: Any = Message.__new__(Message)
-    message.__dict__.update(
-        UNREAD, fields=[], by_name={}, reader=reader.raw, fp=reader, _method=method
-    )
+    message.__dict__.update(UNREAD, reader=buffered.raw, fp=buffered, _method=method)
     made: Message = message
+    made.start(head, framing)
     return made
 
 
-def make_raw(message: Message, target: str, shutdown: Any, retries: Any) -> HTTPResponse:
+def make_raw(message: Message, target: str, pool: Any, shutdown: Any, retries: Any) -> HTTPResponse:
     """Return urllib3's response for a message whose head was read.
 
     Args:
         message: It has not begun to read its body.
         target: Of the request.
+        pool: Where its connection is from.
         shutdown: The socket's.
         retries: urllib3's policy.
     """
@@ -70,44 +74,67 @@ def make_raw(message: Message, target: str, shutdown: Any, retries: Any) -> HTTP
         _sock_shutdown=shutdown,
         _decoded_buffer=_new_buffer(),
         _retries=retries,
+        _pool=pool,
     )
     made: HTTPResponse = raw
     return made
 
 
+def make_read_raw(
+    buffered: io.BufferedReader, method: str, head: Head, framing: Framing, size: int, *others: Any
+) -> HTTPResponse:
+    """Return urllib3's response for a message of which all was read.
+
+    Args:
+        buffered: What it was read from.
+        method: The request's.
+        head: What was read.
+        framing: How the body followed.
+        size: Bytes of the body.
+        *others: Further arguments of `make_raw`.
+    """
+    message = make_message(buffered, method, head, framing)
+    raw = make_raw(message, *others)
+    message.fp, message.length = None, 0
+    vars(raw).update(_fp_bytes_read=size, length_remaining=0, _uncached_read_occurred=True)
+    return raw
+
+
 def make_response(
     adapter: Any,
     request: requests.PreparedRequest,
-    raw: Any,
-    by_name: dict[str, tuple[str, str]],
+    head: Head,
     elapsed: timedelta = _NO_TIME,
+    **body: Any,
 ) -> Response:
     """Return our response for urllib3's.
 
     Args:
         adapter: What sent the request.
         request: What was sent.
-        raw: urllib3's response.
-        by_name: Its fields, name and value, by name in lower case.
+        head: Status, reason and fields.
         elapsed: From the request to the head.
+        **body: `raw`, urllib3's response; or `_make_raw` and the body that was read.
     """
+    _, status, reason, _, by_name = head
     response = Response.__new__(Response)
-    response.__dict__.update(
-        _content=False,
-        _content_consumed=False,
-        _next=None,
-        status_code=raw.status,
-        headers=header_fields.Headers.over(by_name),
-        raw=raw,
-        url=request.url,
-        encoding=_encoding(by_name.get("content-type")),
-        history=[],
-        reason=raw.reason,
-        elapsed=elapsed,
-        request=request,
-        connection=adapter,
-    )
+    response.__dict__ = {
+        "_content": False,
+        "_content_consumed": False,
+        "_next": None,
+        "status_code": status,
+        "headers": header_fields.Headers.over(by_name),
+        "url": request.url,
+        "encoding": _encoding(by_name.get("content-type")),
+        "history": [],
+        "reason": reason,
+        "elapsed": elapsed,
+        "request": request,
+        "connection": adapter,
+        **body,
+    }
     if "set-cookie" in by_name:  # else the jar is made on first use
+        raw: Any = response.raw
         # Before any jar sees them: this one, the session's, a caller's.
         header_fields.drop_ignored_cookies(raw._original_response.msg)  # noqa: SLF001
         upstream.extract_cookies(response.cookies, request, raw)
@@ -115,5 +142,5 @@ def make_response(
 
 
 @lru_cache(maxsize=_MOST_KEPT)
-def _encoding(field: tuple[str, str] | None) -> str | None:
+def _encoding(field: Field | None) -> str | None:
     return _upstream.get_encoding_from_headers(CaseInsensitiveDict([field] if field else []))

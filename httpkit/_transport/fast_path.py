@@ -1,6 +1,6 @@
 """The fast path: a plain request over a connection that is open already.
 
-    send -> _is_plain, _is_stock -> _serialize -> _take_idle -> _exchange
+    send -> _is_plain, _is_stock -> _serialize -> _take_idle -> _exchange -> _whole_body
 
 requests and urllib3 make two thousand function calls between `Session.send` and the socket, most
 of them to find out that nothing special is asked for. This module alone decides whether that is
@@ -19,6 +19,7 @@ import ssl
 import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from http.client import HTTPConnection, HTTPException
 from typing import Any, Protocol
 
@@ -34,11 +35,13 @@ from httpkit._core.deadline import NO_DEADLINE
 from httpkit._core.patterns import pattern
 from httpkit._messages.request import PreparedRequest, is_repeatable
 from httpkit._messages.response import Response
-from httpkit._transport import _upstream, connections
+from httpkit._transport import _upstream, connections, pools
 from httpkit._transport.adapter import CERTIFICATES, PLAIN_ORIGIN, Adapter, is_as_defined
-from httpkit._transport.fast_objects import make_message, make_raw, make_response
-from httpkit._transport.http1 import Exchange, Message
-from httpkit._transport.raw_response import HTTPResponse, read_timeout_of
+from httpkit._transport.fast_objects import make_message, make_raw, make_read_raw, make_response
+from httpkit._transport.framing import Framing, frame
+from httpkit._transport.head import Head, parse_plain_head, read_head
+from httpkit._transport.raw_response import read_timeout_of
+from httpkit._transport.socket_reader import Exchange
 
 _OF_ADAPTER = (
     "send", "get_connection_with_tls_context", "build_connection_pool_key_attributes",
@@ -58,7 +61,7 @@ _BYPASSED: Sequence[tuple[type, type, tuple[str, ...]]] = (
     (PoolManager, PoolManager, (
         "connection_from_host", "connection_from_context", "connection_from_pool_key",
     )),
-    (connections.HTTPSConnectionPool, connectionpool.HTTPConnectionPool, (
+    (pools.HTTPSConnectionPool, connectionpool.HTTPConnectionPool, (
         "urlopen", "_make_request", "_put_conn", "_validate_conn",
     )),
     (connectionpool.HTTPSConnectionPool, connectionpool.HTTPConnectionPool, ("_get_conn",)),
@@ -74,7 +77,7 @@ _CLASSES = [cls for cls, _, names in _BYPASSED for _ in names]
 _OWNERS = [owner for _, owner, names in _BYPASSED for _ in names]
 _NAMES = [name for _, _, names in _BYPASSED for name in names]
 
-_POOLS = (connections.HTTPConnectionPool, connections.HTTPSConnectionPool)
+_POOLS = (pools.HTTPConnectionPool, pools.HTTPSConnectionPool)
 _CONNECTIONS = (connections.HTTPConnection, connections.HTTPSConnection)
 _TIMEOUTS = frozenset({tuple, float, int, type(None)})
 # An origin without userinfo, and a target that neither requests nor urllib3 would re-encode.
@@ -129,30 +132,38 @@ def send(session: Sender, request: PreparedRequest, options: Mapping[str, Any]) 
     adapter: Any = session.get_adapter(url[0])
     if not (_is_plain(request, options) and _is_stock(adapter)):
         return None
-    if (message := _serialize(request)) is None:
+    message = _serialize(request)
+    if message is None or (taken := _take_idle(adapter, origin, request, options)) is None:
         return None
-    try:
-        pool = adapter.pool_at(origin, request, options["verify"], options["cert"])
-    except (ValueError, LocationValueError):  # the ordinary path raises the error
-        return None
-    if (connection := _take_idle(pool, request)) is None:
-        return None
+    pool, connection = taken
     read_timeout = read_timeout_of(options["timeout"])
     started = time.perf_counter()
-    head = _exchange(pool, connection, request, target, message, read_timeout)
+    head, framing, rest = _exchange(pool, connection, request, target, message, read_timeout)
     elapsed = timedelta(seconds=time.perf_counter() - started)
-    raw = make_raw(head, target, connection.sock.shutdown, adapter.max_retries)
-    connection.set_response(head)
-    response = make_response(adapter, request, raw, head.by_name, elapsed)
-    if (body := _buffered_body(raw, request, options)) is None:
-        pool.attach(connection, raw)
-    else:
-        pool.release(connection, raw)
+    parsed = connection.buffered, request.method or "GET", head, framing
+    of_raw = target, pool, connection.sock.shutdown, adapter.max_retries
+    body = None if options["stream"] else _whole_body(head, framing, rest, request)
+    if body is not None:
+        if len(body) < len(rest) or connection.reader.has_decrypted():
+            connection.close()  # what follows would be taken for the next response
+        pool.put_connection(connection)
+        make = partial(make_read_raw, *parsed, len(body), *of_raw)
+        response = make_response(adapter, request, head, elapsed, _make_raw=make)
         response.__dict__.update(_content=body, _content_consumed=True)
-    jar = session.cookies
-    if jar is not None and ("set-cookie" in head.by_name or type(jar) not in _JARS):
-        upstream.extract_cookies(jar, request, raw)
+    else:
+        connection.reader.give_back(rest)
+        unread = make_message(*parsed)
+        raw = make_raw(unread, *of_raw)
+        connection.attach(unread, raw)
+        response = make_response(adapter, request, head, elapsed, raw=raw)
+    if "set-cookie" in head.by_name or type(session.cookies) not in _JARS:
+        _store_cookies(session.cookies, response)
     return response
+
+
+def _store_cookies(jar: Any, response: Response) -> None:
+    if jar is not None:
+        upstream.extract_cookies(jar, response.request, response.raw)
 
 
 def _is_plain(request: PreparedRequest, options: Mapping[str, Any]) -> bool:
@@ -218,12 +229,17 @@ def _serialize(request: PreparedRequest) -> tuple[str, bytes] | None:
     return fields, body or b""
 
 
-def _take_idle(pool: Any, request: PreparedRequest) -> Any:
-    """Return an idle connection of the pool that is open; None if there is none."""
-    if type(pool) not in _POOLS or pool.block:  # a thread may wait for the connection
-        return None
+def _take_idle(
+    adapter: Any, origin: str, request: PreparedRequest, options: Mapping[str, Any]
+) -> tuple[Any, Any] | None:
+    """Return the pool of an origin and an idle connection that is open; None if it has none."""
     try:
+        pool = adapter.pool_at(origin, request, options["verify"], options["cert"])
+        if type(pool) not in _POOLS or pool.block:  # a thread may wait for the connection
+            return None
         connection = pool.pool.get(block=False)
+    except (ValueError, LocationValueError):  # the ordinary path raises the error
+        return None
     except (queue.Empty, AttributeError):  # another thread closed the pool: it has no queue
         return None
     is_ours = type(connection) in _CONNECTIONS
@@ -235,7 +251,7 @@ def _take_idle(pool: Any, request: PreparedRequest) -> Any:
         and (connection.is_verified or pool.scheme == "http")  # the ordinary path warns
     )
     if is_ready:
-        return connection
+        return pool, connection
     pool.put_connection(connection)
     return None
 
@@ -247,21 +263,28 @@ def _exchange(
     target: str,
     message: tuple[str, bytes],
     read_timeout: float | None,
-) -> Message:
+) -> tuple[Head, Framing, bytes]:
     """Send the request and read the head of the response, with requests' errors.
+
+    The bytes of the body that came with it are returned, too.
 
     As in urllib3 a connection that failed is closed, and the pool gets one without a socket.
     """
     fields, body = message
     method, call = request.method or "GET", request.call
-    head = f"{method} {target} HTTP/1.1\r\nHost: {connection.authority}\r\n{fields}\r\n"
+    lines = f"{method} {target} HTTP/1.1\r\nHost: {connection.authority}\r\n{fields}\r\n"
     deadline = None if call is None else call.deadline
     exchange = Exchange(deadline or NO_DEADLINE, read_timeout)
     pool.num_requests += 1
     try:
-        reader = connection.send_whole(head.encode("latin-1") + body, exchange)
-        response = make_message(reader, method)
-        response.begin()
+        reader = connection.send_whole(lines.encode("latin-1") + body, exchange)
+        received = reader.receive()
+        parsed = parse_plain_head(received)
+        if parsed is None:
+            reader.give_back(received)
+            parsed = read_head(connection.buffered), b""
+        head, rest = parsed
+        return head, frame(head, method, closes=False), rest
     except BaseException as error:
         connection.close()
         pool.put_connection(None)
@@ -271,16 +294,18 @@ def _exchange(
         if known is None:
             raise
         raise known from error
-    return response
 
 
-def _buffered_body(
-    raw: HTTPResponse, request: PreparedRequest, options: Mapping[str, Any]
+def _whole_body(
+    head: Head, framing: Framing, rest: bytes, request: PreparedRequest
 ) -> bytes | None:
-    """Return the body if it arrived with the head and is read into memory; else None."""
-    if options["stream"] or request.call is None:
+    """Return a body that arrived with its head, unencoded and within the limit; else None."""
+    size, call = framing.length, request.call
+    if size is None or size > len(rest) or framing.will_close or call is None:
         return None
-    return raw.take_buffered(request.call.options.max_body)
+    most = call.options.max_body
+    is_allowed = most is None or size <= most
+    return rest[:size] if is_allowed and "content-encoding" not in head.by_name else None
 
 
 def _translated(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
 from typing import Any, cast
 
 import urllib3
@@ -22,7 +21,8 @@ from httpkit._core import interrupts
 from httpkit._core.types import is_tuple
 from httpkit._messages.response import is_handed_over
 from httpkit._transport import _upstream
-from httpkit._transport.http1 import UNLIMITED, Message, without_traceback
+from httpkit._transport.http1 import Message, without_traceback
+from httpkit._transport.socket_reader import UNLIMITED
 
 # Codings that urllib3 decodes with another package, and the extra that installs it.
 _DECODERS = {"br": "brotli", "zstd": "zstd"}
@@ -84,20 +84,6 @@ class HTTPResponse(urllib3.HTTPResponse):
         """Name and value by name in lower case; values of the same name are joined."""
         return self._original_response.by_name  # type: ignore[union-attr, no-any-return]
 
-    def take_buffered(self, most: int | None) -> bytes | None:
-        """Return the body if all of it is buffered, unencoded and within the limit; else None."""
-        message: Any = self._original_response
-        size = message.length
-        if size is None or (most is not None and size > most):
-            return None
-        if "content-encoding" in message.by_name:
-            return None
-        block: bytes | None = message.take_buffered()
-        if block is not None:
-            self._fp_bytes_read, self.length_remaining = len(block), 0
-            self._uncached_read_occurred = True
-        return block
-
     @property
     def keeps_deadline(self) -> bool:
         """Whether reads end with the deadline of the call; those of a stream do not."""
@@ -113,17 +99,20 @@ class HTTPResponse(urllib3.HTTPResponse):
 
     def _receive(self, read: Callable[[], bytes]) -> bytes:
         """Read from the message, not by way of urllib3."""
-        try:
-            block = read()
-        except BaseException:
-            with _revealing(), self._error_catcher():  # raises urllib3's errors, and closes
-                raise
+        block = interrupts.revealing(lambda: self._read_with_errors(read))
         message: Any = self._original_response
         if message.isclosed():
             self.release_conn()
         self._uncached_read_occurred = True
         self._fp_bytes_read += len(block)
         return block
+
+    def _read_with_errors(self, read: Callable[[], bytes]) -> bytes:
+        try:
+            return read()
+        except BaseException:
+            with self._error_catcher():  # raises urllib3's errors, and closes
+                raise
 
     def lift_deadline(self, timeout: Any) -> None:
         """Remove the deadline from the rest of the body, which is read as a stream.
@@ -302,15 +291,6 @@ def _is_whole(decoder: Any) -> bool:
     if callable(is_finished := getattr(engine, "is_finished", None)):  # brotli
         return bool(is_finished())
     return bool(getattr(engine, "eof", True))
-
-
-@contextmanager
-def _revealing() -> Generator[None]:
-    try:
-        yield
-    except Exception as error:
-        interrupts.reveal(error)
-        raise
 
 
 def lift_deadline(raw: object, timeout: Any) -> None:

@@ -23,7 +23,7 @@ from httpkit._client import environment
 from httpkit._core import header_fields, models
 from httpkit._messages import request, response
 from httpkit._transport import adapter as adapter_module
-from httpkit._transport import connections, fast_path, http1, raw_response
+from httpkit._transport import connections, fast_path, pools
 
 Call = Callable[[], object]
 CALLS_OF_A_TURN = 250
@@ -46,7 +46,7 @@ send_whole = connections.HTTPConnection.send_whole
 
 
 def with_a_reader_of_its_own(connection: Any, *arguments: Any) -> Any:
-    connection.reader = None
+    connection.reader = connection.buffered = None
     return send_whole(connection, *arguments)
 
 
@@ -54,7 +54,8 @@ def pool_at(adapter: Any, _: str, sent: Any, verify: Any, cert: Any) -> Any:
     return HTTPAdapter.get_connection_with_tls_context(adapter, sent, verify, {}, cert)
 
 
-def make_response(adapter: Any, sent: Any, raw: Any, *_: Any) -> Any:
+def make_response(adapter: Any, sent: Any, head: Any, elapsed: Any = None, **held: Any) -> Any:
+    raw = held["raw"] if "raw" in held else held["_make_raw"]()
     return response.adopt(HTTPAdapter.build_response(adapter, sent, raw))
 
 
@@ -71,12 +72,12 @@ SAVINGS: list[tuple[str, Any, str, Any]] = [
      netrc),
     ("response made without its constructor", fast_path, "make_response", make_response),
     ("pool remembered", adapter_module.Adapter, "pool_at", pool_at),
-    ("body taken with the head", raw_response.HTTPResponse, "take_buffered", lambda *_: None),
-    ("head parsed in one go", http1.Message, "_read_plain_head", lambda _: False),
+    ("body taken with the head", fast_path, "_whole_body", lambda *_: None),
+    ("head parsed in one go", fast_path, "parse_plain_head", lambda _: None),
     ("reader for many responses", connections.HTTPConnection, "send_whole",
      with_a_reader_of_its_own),
-    ("idle connections without a lock", connections.IdleQueue, "get",
-     lambda idle, *_, **__: super(connections.IdleQueue, idle).get(block=False)),
+    ("idle connections without a lock", pools.IdleQueue, "get",
+     lambda idle, *_, **__: super(pools.IdleQueue, idle).get(block=False)),
     ("URL prepared at a glance", request, "_prepared_plainly", lambda *_: None),
     ("checked fields copied", Outgoing, "copy", lambda own: Outgoing(dict(own.items()))),
     ("field found by in", Headers, "__contains__", CaseInsensitiveDict.__contains__),

@@ -28,7 +28,7 @@ INNER = {
     *("mismatch", "decode_error"),  # errors about a body, made for Resource and Pages
     *("matches", "respond", "sent", "sleep"),  # of `Script`, `Reply` and `FakeClock`
     *("pool_at", "replacing", "proxy_headers"),  # of Adapter, for the fast path and the session
-    *("apparent_encoding", "cookies", "is_redirect", "next", "close"),  # as in requests
+    *("apparent_encoding", "cookies", "is_redirect", "next", "close", "raw"),  # as in requests
 }
 
 

@@ -56,7 +56,8 @@ class Canned:
 def messages(said: bytes) -> Iterator[Any]:
     """Give what reads the bytes, in each of the ways in which they may come."""
     from httpkit._transport.fast_objects import make_message
-    from httpkit._transport.http1 import UNLIMITED, Message, SocketReader
+    from httpkit._transport.http1 import Message
+    from httpkit._transport.socket_reader import UNLIMITED, SocketReader
 
     for size in (1 << 16, 1, 7):
         yield Message(Canned(said, size), method="GET")  # type: ignore[arg-type]

@@ -24,10 +24,13 @@ from requests.adapters import HTTPAdapter
 
 import httpkit
 from httpkit._transport import adapter as adapter_module
-from httpkit._transport import connections as connections_module
+from httpkit._transport import pools as pools_module
 from httpkit._transport import raw_response
 from httpkit._transport.fast_objects import make_message
-from httpkit._transport.http1 import UNLIMITED, MalformedError, Message, SocketReader
+from httpkit._transport.framing import Framing
+from httpkit._transport.head import Head, MalformedError
+from httpkit._transport.http1 import Message
+from httpkit._transport.socket_reader import UNLIMITED, SocketReader
 from tests.support.sockets import Acceptor, drip, hang_up, relay
 
 # Seconds. A limit of SHORT is seen by LATE on a busy machine; what is not, takes ENDLESS.
@@ -1217,8 +1220,8 @@ def test_a_dialler_put_into_urllib3_is_used(raw_server, monkeypatch):
 
 def test_nothing_is_lacking_here():
     assert adapter_module.Adapter().poolmanager.pool_classes_by_scheme == {
-        "http": connections_module.HTTPConnectionPool,
-        "https": connections_module.HTTPSConnectionPool,
+        "http": pools_module.HTTPConnectionPool,
+        "https": pools_module.HTTPSConnectionPool,
     }
 
 
@@ -1282,9 +1285,10 @@ def test_a_message_whose_connection_was_closed_first_is_closed_without_a_word():
     # What raises in a finalizer is printed, since Python 3.13.
     here, there = socket.socketpair()
     with here, there:
-        receiver = SocketReader(here, UNLIMITED, is_persistent=True).makefile("rb")
-        message = make_message(receiver, "GET")
-        receiver.close()
+        buffered = SocketReader(here, UNLIMITED, is_persistent=True).makefile("rb")
+        head = Head(11, 200, "OK", [], {})
+        message = make_message(buffered, "GET", head, Framing(2, chunked=False, will_close=False))
+        buffered.close()
 
         message.close()
 

@@ -10,8 +10,11 @@ import urllib3
 
 import httpkit
 from httpkit._transport.connections import HTTPConnection
-from httpkit._transport.fast_objects import make_message, make_raw, make_response
-from httpkit._transport.http1 import UNLIMITED, Message, SocketReader
+from httpkit._transport.fast_objects import make_message, make_raw, make_read_raw, make_response
+from httpkit._transport.framing import frame
+from httpkit._transport.head import Head, read_head
+from httpkit._transport.http1 import Message
+from httpkit._transport.socket_reader import UNLIMITED, SocketReader
 
 HEADS = {
     "length": b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok",
@@ -47,13 +50,17 @@ def constructed_raw(head):
         yield raw
 
 
+def parts(sock):
+    """Return what a message is made of: reader, method, head and framing."""
+    reader = SocketReader(sock, UNLIMITED, is_persistent=True).makefile("rb")
+    head = read_head(reader)
+    return reader, "GET", head, frame(head, "GET", closes=False)
+
+
 @contextmanager
 def made_raw(head):
     with received(head) as sock:
-        reader = SocketReader(sock, UNLIMITED, is_persistent=True).makefile("rb")
-        message = make_message(reader, "GET")
-        message.begin()
-        yield make_raw(message, "/a", sock.shutdown, RETRIES)
+        yield make_raw(make_message(*parts(sock)), "/a", None, sock.shutdown, RETRIES)
 
 
 def plain(held, *others):
@@ -63,12 +70,9 @@ def plain(held, *others):
 
 def test_a_message_equals_a_constructed_one(head):
     with received(head) as one, received(head) as other:
-        reader = SocketReader(one, UNLIMITED, is_persistent=True).makefile("rb")
+        made, constructed = make_message(*parts(one)), Message(other, method="GET")
 
-        made, constructed = make_message(reader, "GET"), Message(other, method="GET")
-
-        for message in (made, constructed):
-            message.begin()
+        constructed.begin()
         assert vars(made).keys() == vars(constructed).keys()
         assert plain(made, "reader", "fp") == plain(constructed, "reader", "fp")
         constructed.close()
@@ -84,14 +88,32 @@ def test_a_response_of_urllib3_equals_a_constructed_one(head):
         constructed.close()
 
 
+@pytest.mark.parametrize("head", ["length", "cookie"], indirect=True)
+def test_a_response_of_urllib3_that_was_read_equals_a_constructed_one(head):
+    objects = "_fp", "_original_response", "_sock_shutdown", "_decoded_buffer", "headers"
+    with received(head) as sock, constructed_raw(head) as constructed:
+        reader, *message = parts(sock)
+        body = reader.read(message[2].length)
+        constructed.read_rest()
+
+        made = make_read_raw(reader, *message, len(body), "/a", None, sock.shutdown, RETRIES)
+
+        assert vars(made).keys() == vars(constructed).keys()
+        assert plain(made, *objects) == plain(constructed, *objects)
+        inner = made._original_response, constructed._original_response
+        assert plain(inner[0], "reader") == plain(inner[1], "reader")
+        assert (made.closed, made.read(), made.read1()) == (True, b"", b"")
+
+
 def test_a_response_equals_one_of_requests(head):
     adapter = requests.adapters.HTTPAdapter()
     request = requests.Request("GET", "http://example.com/a").prepare()
     with made_raw(head) as raw, constructed_raw(head) as other:
         constructed = adapter.build_response(request, other)
         by_name = {name.lower(): (name, value) for name, value in raw.headers.items()}
+        fields = Head(11, raw.status, raw.reason, [], by_name)
 
-        made = make_response(adapter, request, raw, by_name, timedelta(0))
+        made = make_response(adapter, request, fields, timedelta(0), raw=raw)
 
         lazy = made.cookies  # made on first use
         assert vars(made).keys() == vars(constructed).keys()

@@ -14,7 +14,7 @@ import pytest
 import requests
 
 import httpkit
-from httpkit._transport.http1 import MalformedError
+from httpkit._transport.head import MalformedError
 from tests.support.sockets import Acceptor, drip, relay
 
 pytest.importorskip("socks", reason="PySocks is not installed")

@@ -21,7 +21,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 import httpkit
-from httpkit._transport.http1 import SocketReader
+from httpkit._transport.socket_reader import SocketReader
 from tests.support import fault_servers
 
 HOST = "127.0.0.1"
