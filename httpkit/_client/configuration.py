@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 import warnings
 from collections import OrderedDict
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from typing import Any, Self, Unpack, cast
 
+import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
@@ -45,6 +46,23 @@ from httpkit._transport.adapter import Adapter
 _MOST_IDLE = 100
 
 
+class _LateMode:
+    """The mode of a session that was not set up: its constructor called that of requests alone.
+
+    Not a data descriptor: the attribute of a session that was set up comes first.
+    """
+
+    def __init__(self, set_up: Callable[[Any], None]) -> None:
+        self._set_up = set_up
+
+    def __get__(self, session: Any, _: type) -> modes.StrictMode:
+        if session is None:
+            return modes.STRICT
+        if "headers" in session.__dict__:  # requests' constructor was called
+            self._set_up(session)
+        return modes.mode_of(session)
+
+
 class ConfiguredSession(modes.Boundary):
     """A requests.Session with the settings of ours."""
 
@@ -71,7 +89,6 @@ class ConfiguredSession(modes.Boundary):
     # The only origins that may see its credentials; None: base_url's and the trusted ones.
     _bound_origins: frozenset[urls.Origin] | None = None
     _shares_pool: bool = False
-    _mode: modes.StrictMode = modes.STRICT
 
     def __init_subclass__(cls, **keywords: Unpack[SessionOptions]) -> None:
         super().__init_subclass__()
@@ -137,15 +154,7 @@ class ConfiguredSession(modes.Boundary):
             "strict": strict,
         }
         self._configure({n: value for n, value in given.items() if value is not NOT_GIVEN})
-        mode = self._mode
-        if mode.has_own_adapters:
-            self._mount_ours()
-        fields = header_fields.Outgoing(self.headers)  # a subclass may have none
-        if "User-Agent" in fields:
-            fields["User-Agent"] = mode.user_agent(fields["User-Agent"])
-        self.headers: CaseInsensitiveDict[str] = fields
-        self.cookies: RequestsCookieJar = header_fields.Jar(is_strict=mode.judges_cookies)
-        self._budget, self._host_throttle = Budget(), HostThrottle()
+        self._set_up()
         ours = {
             "auth": auth,
             "headers": headers,
@@ -158,6 +167,43 @@ class ConfiguredSession(modes.Boundary):
         self._take(self._class_keywords)
         self._take(ours)
         pickling.watch(self)
+
+    def _set_up(self) -> None:
+        """Put what a session of ours holds in place of what requests made."""
+        mode = self._mode
+        if mode.has_own_adapters:
+            self._mount_ours()
+        fields = header_fields.Outgoing(self.headers)  # a subclass may have none
+        if "User-Agent" in fields:
+            fields["User-Agent"] = mode.user_agent(fields["User-Agent"])
+        self.headers: CaseInsensitiveDict[str] = fields
+        self.cookies: RequestsCookieJar = header_fields.Jar(is_strict=mode.judges_cookies)
+        self._budget, self._host_throttle = Budget(), HostThrottle()
+
+    def _ensure_set_up(self) -> None:
+        """Complete a session whose constructor called that of requests alone."""
+        _ = self._mode
+
+    def _set_up_late(self) -> None:
+        """Complete a session whose constructor called that of requests alone, as Authlib's does.
+
+        What was assigned since counts before the keywords of the class.
+        """
+        stock = requests.Session()
+        held = {name: self.__dict__[name] for name in settings.REQUESTS_SETTINGS}
+        given = {name: value for name, value in held.items() if value != getattr(stock, name)}
+        if "headers" in given:
+            fields = fields_of(held["headers"])
+            given["headers"] = {n: v for n, v in fields.items() if stock.headers.get(n) != v}
+        self.headers, self.params = stock.headers, {}
+        self._configure({})
+        self._set_up()
+        self._take(self._class_keywords)
+        self._take(given)
+        self.__dict__.update({name: None for name, value in held.items() if value is None})
+        pickling.watch(self)
+
+    _mode = _LateMode(_set_up_late)
 
     def _mount_ours(self) -> None:
         """Put our adapters in the place of requests' own; a mixin may have mounted others."""
@@ -258,6 +304,7 @@ class ConfiguredSession(modes.Boundary):
         """
         changes: dict[str, Any] = dict(overrides)
         check_known(changes)
+        self._ensure_set_up()
         twin = object.__new__(type(self))
         twin.__dict__.update(self.__dict__)
         twin.__dict__.pop(pickling.TOKEN, None)
@@ -315,6 +362,7 @@ class ConfiguredSession(modes.Boundary):
         With `strict=False` a subclass's own attributes stay behind, unless `__attrs__` names
         them, as in requests: they may be executors and locks.
         """
+        self._ensure_set_up()
         state = {**super().__getstate__(), **self.__dict__, "_shares_pool": False}
         state.pop("_last_options", None)
         state.pop("_mode", None)

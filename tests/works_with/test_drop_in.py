@@ -798,3 +798,61 @@ def test_a_subclass_decides_about_the_proxies(raw_server, make_response):
         session.get("x")
 
     assert seen == [f"{server.url}/y"]
+
+
+# ---- a constructor that calls that of requests by name, as Authlib's does
+
+
+class ByName(requests.Session):
+    def __init__(self):
+        requests.Session.__init__(self)
+        self.headers["X-Own"] = "1"
+        self.cookies.set("own", "1")
+
+
+class Named(
+    ByName, httpkit.Session, base_url="https://a.test", headers={"X-Class": "2"}, params={"c": "3"}
+):
+    pass
+
+
+def pickled(session):
+    return pickle.loads(pickle.dumps(session))
+
+
+COPIES = {
+    "itself": lambda session: session,
+    "clone": lambda session: session.with_options(timeout=3),
+    "pickle": pickled,
+    "copy": copy.copy,
+}
+
+
+@pytest.fixture(params=COPIES.values(), ids=COPIES)
+def named(request, sandbox):
+    with request.param(Named()) as session:
+        session.base_url = sandbox.url
+        yield session
+
+
+def test_a_session_is_set_up_though_its_constructor_called_that_of_requests(named, sandbox):
+    response = named.get("flaky/c")
+
+    assert (type(response), response.attempts) == (httpkit.Response, 3)
+    seen = sandbox.requests[-1]
+    assert (seen.headers["X-Own"], seen.headers["X-Class"]) == ("1", "2")
+    assert seen.headers["Cookie"] == "own=1"
+    assert seen.query == {"c": ["3"]}
+    assert isinstance(named.get_adapter("https://a.test"), httpkit.Adapter)
+    assert seen.headers["User-Agent"].startswith("httpkit/")
+
+
+def test_it_keeps_what_was_assigned_before_its_first_request(sandbox):
+    session = Named()
+    session.auth, session.headers["X-Class"], session.verify = ("ada", "pw"), "mine", False
+
+    session.get(f"{sandbox.url}/echo", headers={"X-Call": "4"})
+
+    assert session.auth == ("ada", "pw")
+    assert session.headers["X-Class"] == "mine"
+    assert session.verify is False
