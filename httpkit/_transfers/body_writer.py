@@ -1,16 +1,24 @@
 """The write loop of a download: compare, append, hash, limit, report."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from itertools import chain
+
+import requests
 
 from httpkit._diagnostics.errors import BodyTooLargeError, TransferError
 from httpkit._diagnostics.progress import Reporter
 from httpkit._messages import checksums
-from httpkit._transfers.admission import Admission, Restart
+from httpkit._messages.reading import adaptive_reads
+from httpkit._messages.response import arriving, must_be_streamed, translated_all
+from httpkit._transfers.admission import Admission, Restart, not_the_file
+from httpkit._transfers.attempts import CappedError
 from httpkit._transfers.download import DownloadOptions
 from httpkit._transfers.part_file import PartFile
-from httpkit._transfers.sinks import Sink
-from httpkit._transfers.speed_limits import RateLimiter, SpeedCheck
+from httpkit._transfers.segments import Segments, remove_segments
+from httpkit._transfers.sinks import OVERLAP, Sink
+from httpkit._transfers.speed_limits import RateLimiter, SpeedCheck, block_size
 
 
 class WrongSizeError(Exception):
@@ -24,28 +32,79 @@ class WrongSizeError(Exception):
 class BodyWriter:
     """Writes bodies into a sink.
 
+    Args:
+        sink: Where the bytes go.
+        options: Those of the download.
+        reporter: Is told of the progress.
+        ask: Sends the GET with some fields added, from any thread.
+
     Attributes:
         fetched: Bytes that were received, overlaps included.
+        resumed_from: Bytes of an earlier call that still belong to the file.
+        overlap: How many bytes to ask for again when the download resumes.
     """
 
-    def __init__(self, sink: Sink, options: DownloadOptions, reporter: Reporter) -> None:
+    def __init__(
+        self,
+        sink: Sink,
+        options: DownloadOptions,
+        reporter: Reporter,
+        ask: Callable[[dict[str, str]], requests.Response],
+    ) -> None:
         self.fetched = 0
+        self.resumed_from = 0
+        self.overlap = OVERLAP
         self._sink = sink
         self._options = options
         self._reporter = reporter
-        self.limiter = RateLimiter(options.max_rate)
+        self._ask = ask
+        self._limiter = RateLimiter(options.max_rate)
         self._guard = threading.Lock()
         self._unreported = 0
         self._given = [checksums.parse(options.checksum)] if options.checksum else []
         self._announced: list[checksums.Expected] = []
         self._hashers: checksums.Hashers | None = None
+        self._segments: Segments | None = None
+        self._may_have_segments = bool(sink.size)
 
-    def begin(self, admission: Admission) -> None:
+    def receive(self, response: requests.Response, admission: Admission) -> None:
+        """Write the body of a response; return when the file is whole.
+
+        Raises:
+            Restart: It does not fit the bytes that are there.
+            CappedError: It is a part, and the next one is missing.
+            TooSlowError: It arrives too slowly.
+            ChecksumError: The file has another digest.
+            TransferError: The file cannot be written, or has another size than it should.
+            BodyTooLargeError: It is larger than `max_size`.
+            RequestException: The body broke off.
+        """
+        sink, version = self._sink, admission.version
+        blocks = self._blocks(response, is_decoded=version.is_decoded)
+        if admission.known_size:
+            blocks = _nonempty(blocks, admission.known_size)
+        self._begin(admission)
+        before = sink.size
+        segments = self._split(admission)
+        until = segments.boundary(before) if segments else None
+        self._report_begin(version.total, beside=segments.size if segments else 0)
+        try:
+            self._write(blocks, admission.offset, until)
+            if segments and sink.size == until:
+                self._move(segments.take(sink.size))
+                admission = replace(admission, end=sink.size)
+            self._check_size(before, admission)
+        except WrongSizeError as error:
+            if not self.resumed_from:  # all of it came in this call
+                sink.discard()
+            raise error.error from None  # the very same error
+        self.digests()
+
+    def _begin(self, admission: Admission) -> None:
         """Prepare the sink for a response.
 
         Raises:
-            TransferError: No digest is known and one is required; the disk is too small; the
-                sink cannot begin again.
+            TransferError: No digest is known and one is required; the sink cannot begin again.
         """
         version = admission.version
         is_verified = self._options.verify != "off"
@@ -53,15 +112,66 @@ class BodyWriter:
         if self._options.verify == "require" and not self._algorithms:
             raise TransferError("verify='require', but neither checksum= nor the server has one")
         if admission.is_whole:
+            self.resumed_from, self.overlap = 0, OVERLAP
             self.reset()
             self._sink.restart(version)
         else:
             self._sink.learn(version)
         self._hash()
-        if isinstance(self._sink, PartFile) and version.total is not None:
-            self._sink.check_space(version.total - self._sink.size)
 
-    def write(self, blocks: Iterable[bytes], offset: int, until: int | None = None) -> None:
+    def _blocks(self, response: requests.Response, *, is_decoded: bool) -> Iterator[bytes]:
+        raw, options = response.raw, self._options
+        if must_be_streamed(raw) or options.min_speed or options.max_rate:
+            size = block_size(options.max_rate or 1e9)
+            blocks = arriving(raw, decode=is_decoded, size=size)
+        else:
+            blocks = adaptive_reads(raw, decode=is_decoded)
+        return translated_all(response, blocks)
+
+    def boundary(self, offset: int) -> int | None:
+        """Return where the next segment begins, at an offset or behind it; None without one."""
+        return self._segments.boundary(offset) if self._segments else None
+
+    def _split(self, admission: Admission) -> Segments | None:
+        """Return the parallel ranges of the file; None when there are none.
+
+        Raises:
+            TransferError: The disk is too small.
+        """
+        sink, version, options = self._sink, admission.version, self._options
+        if not isinstance(sink, PartFile) or version.total is None:
+            self._drop_segments(is_removed=False)
+            return None
+        if admission.is_whole or not sink.is_usual:
+            self._drop_segments(is_removed=sink.is_usual)
+        is_wanted = options.segments > 1 or not admission.is_whole
+        is_new = self._segments is None and sink.is_usual and is_wanted and version.validator
+        if is_new:
+            self._segments = Segments(
+                self._ask, sink, version, version.total, self._count, self._report
+            )
+            self._segments.prepare(
+                options.segments, options.min_segment, is_resumed=not admission.is_whole
+            )
+            self._may_have_segments = True
+        segments = self._segments
+        beside = segments.size - segments.longest if segments else 0
+        sink.check_space(version.total - sink.size - beside)
+        if is_new and segments:
+            segments.start(
+                options.segments - 1,
+                self._limiter,
+                min_speed=options.min_speed,
+                max_stalls=options.max_stalls,
+            )
+        return segments
+
+    def _drop_segments(self, *, is_removed: bool) -> None:
+        if self._segments is not None:
+            self._segments.close(is_removed=is_removed)
+        self._segments = None
+
+    def _write(self, blocks: Iterable[bytes], offset: int, until: int | None) -> None:
         """Write a body; bytes that are there already must be the same.
 
         Args:
@@ -85,22 +195,53 @@ class BodyWriter:
             if until is not None and offset >= until:
                 return
             check.count(len(block))
-            self.limiter.wait(len(block))
+            self._limiter.wait(len(block))
 
-    def move(self, blocks: Iterable[bytes]) -> None:
+    def _check_size(self, before: int, admission: Admission) -> None:
+        """Compare the bytes that are there with what the server and the caller announced.
+
+        Args:
+            before: Bytes that were there before the body.
+            admission: What the server announced of it.
+
+        Raises:
+            Restart: There are too many.
+            ChunkedEncodingError: The body broke off.
+            CappedError: It is whole, but not the end of the file, as far as is known.
+            WrongSizeError: The caller wants another size.
+        """
+        size, end, total = self._sink.size, admission.end, admission.version.total
+        if (total is not None and size > total) or (end is not None and size > max(end, before)):
+            raise Restart("more bytes arrived than the server announced")
+        message = f"{size} of {'unknown' if total is None else total} bytes arrived"
+        if size < (total or 0) and (end is None or size < end):
+            raise requests.exceptions.ChunkedEncodingError(message)
+        if total is None and end is not None:
+            # Where no byte follows the last one, the file ends.
+            is_asked, self.overlap = self.overlap == 1, 1
+            if not is_asked or size > before:
+                raise CappedError(message)
+        elif end is not None and size < (total or 0):
+            self.overlap = min(OVERLAP, (end - admission.offset) // 2)
+            raise CappedError(message)
+        expected = self._options.expected_size
+        if expected is not None and size != expected:
+            raise WrongSizeError(TransferError(f"the file has {size} bytes, not {expected}"))
+
+    def _move(self, blocks: Iterable[bytes]) -> None:
         """Append bytes that were reported when they arrived."""
         for block in blocks:
             self._sink.write(block)
             if self._hashers:
                 self._hashers.update(block)
 
-    def count(self, size: int) -> None:
-        """Count bytes that another thread received; `report` reports them."""
+    def _count(self, size: int) -> None:
+        """Count bytes that another thread received; `_report` reports them."""
         with self._guard:
             self.fetched += size
             self._unreported += size
 
-    def report(self) -> None:
+    def _report(self) -> None:
         """Report what other threads received: bars and callables are called from one thread."""
         self._advance(0)
 
@@ -110,7 +251,7 @@ class BodyWriter:
             self._unreported = 0
         self._reporter.advance(size)
 
-    def report_begin(self, total: int | None, *, beside: int) -> None:
+    def _report_begin(self, total: int | None, *, beside: int) -> None:
         """Report where an attempt begins.
 
         Args:
@@ -156,6 +297,16 @@ class BodyWriter:
             self._hashers.close()
         self._hashers = None
 
+    def close(self, *, is_finished: bool) -> None:
+        """End the threads, and remove what a finished download leaves."""
+        self._drop_segments(is_removed=is_finished)
+        self.reset()
+
+    def remove_segments(self, part: PartFile) -> None:
+        """Remove what was left beside a part that has its name now."""
+        if self._may_have_segments:
+            remove_segments(part.usual_path)
+
     @property
     def _algorithms(self) -> set[str]:
         return {expected.algorithm for expected in (*self._given, *self._announced)}
@@ -172,3 +323,15 @@ class BodyWriter:
             self._announced = []  # what was written to a caller's file cannot be read again
         else:
             self._hashers = checksums.Hashers(wanted)
+
+
+def _nonempty(blocks: Iterator[bytes], known_size: int) -> Iterator[bytes]:
+    """Return the blocks of a body.
+
+    Raises:
+        TransferError: There are none: it is not a file that is known to have bytes.
+    """
+    first = next(blocks, None)
+    if first is None:
+        raise not_the_file(0, known_size)
+    return chain((first,), blocks)

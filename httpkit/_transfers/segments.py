@@ -136,7 +136,26 @@ class Segments:
         """How many bytes are in the segments."""
         return sum(segment.end - segment.start for segment in self._segments)
 
-    def load(self) -> None:
+    @property
+    def longest(self) -> int:
+        """Bytes of the longest segment: moving it takes as many on the disk once more."""
+        return max((segment.stop - segment.start for segment in self._segments), default=0)
+
+    def prepare(self, count: int, least: int, *, is_resumed: bool) -> None:
+        """Open the segments.
+
+        Args:
+            count: How many ranges at most.
+            least: Bytes that each has at least.
+            is_resumed: Whether those of an earlier run are used.
+        """
+        if is_resumed:
+            self._load()
+        else:
+            remove_segments(self._part.path)
+        self._split(count, least)
+
+    def _load(self) -> None:
         """Open the segments that an earlier run left of this version."""
         end = self._part.size
         for path, key, start, stop in segment_files(self._part.path):
@@ -147,7 +166,7 @@ class Segments:
             self._segments.append(Segment(path, start, stop, self._part.mode))
             end = stop
 
-    def split(self, count: int, least: int) -> None:
+    def _split(self, count: int, least: int) -> None:
         """Divide what is missing into as many ranges; the first is the part file's own.
 
         Args:
