@@ -1,17 +1,22 @@
 """A file that is fetched in parallel ranges is the same file, with the same guards."""
 
 import hashlib
+import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
 import time
 from contextlib import ExitStack
+from dataclasses import asdict
+from hashlib import blake2b
 from pathlib import Path
 
 import pytest
 
 import httpkit
+from httpkit._core.validators import FileVersion
 from httpkit.testing import FakeClock
 from tests.support.file_responses import (
     STRONG,
@@ -282,6 +287,30 @@ def test_segments_of_another_version_are_not_used(api, dest, range_server, segme
 
     assert dest.read_bytes() == BODY
     assert files(dest.parent) == ["file.bin"]
+
+
+@pytest.mark.parametrize(("free", "is_enough"), [(1_999_999, False), (2_000_000, True)])
+def test_bytes_in_segments_need_no_second_room(
+    api, dest, range_server, monkeypatch, free, is_enough
+):
+    part_of(dest).write_bytes(BODY[: 10**6])
+    version = FileVersion('"v1"', '"v1"', None, len(BODY))
+    dest.with_name("file.bin.part.json").write_text(json.dumps(asdict(version)))
+    key = blake2b(b'"v1"\n4000000', digest_size=4).hexdigest()
+    for start in (10**6, 2 * 10**6):
+        name = f"file.bin.part.{key}.{start}-{start + 10**6}"
+        dest.with_name(name).write_bytes(BODY[start : start + 10**6])
+    usage = shutil.disk_usage(dest.parent)._replace(free=free)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage)
+
+    if not is_enough:  # a million bytes that are missing, and as many while a segment is moved
+        with pytest.raises(httpkit.TransferError, match="2000000 bytes are missing"):
+            api.download(range_server().url, dest)
+        return
+    done = api.download(range_server().url, dest)
+
+    assert dest.read_bytes() == BODY
+    assert done.fetched < 1_200_000
 
 
 @pytest.mark.parametrize("letter", ["a", "é", "😀"])
