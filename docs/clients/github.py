@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import httpkit
 
-HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
+ACCEPT = "application/vnd.github+json, application/json;q=0.9"
+HEADERS = {"Accept": ACCEPT, "X-GitHub-Api-Version": "2022-11-28"}
 
 
 @dataclass
@@ -27,6 +28,12 @@ class Issue:
 
 
 @dataclass
+class Comment:
+    id: int
+    body: str
+
+
+@dataclass
 class Asset:
     name: str
     url: str
@@ -39,12 +46,13 @@ class Release:
 
 
 class Issues(httpkit.Resource[Issue]):
-    # Comments are listed below their issue, and live beside the issues.
-    comments = httpkit.Resource("comments", item_path="../comments/{id}")
+    # Comments are listed below their issue; a single one is beside the issues.
+    comments = httpkit.Resource("comments", Comment, item_path="../comments/{id}")
 
 
 class Repos(httpkit.Resource[Repo]):
     issues = Issues("issues", Issue)
+    comments = httpkit.Resource("issues/comments", Comment)  # of all issues
     releases = httpkit.Resource("releases", Release)
 
 

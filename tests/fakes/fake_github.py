@@ -124,6 +124,23 @@ class FakeGitHub(FakeServer):
         self.comments.append((int(number), comment))
         return Response(201, comment)
 
+    def _comments_of(self, seen, number):
+        return self._page(seen, [comment for of, comment in self.comments if of == int(number)])
+
+    def _all_comments(self, seen):
+        return self._page(seen, [comment for _, comment in self.comments])
+
+    def _one_comment(self, seen, id):
+        found = next((comment for _, comment in self.comments if comment["id"] == int(id)), None)
+        if found is None:
+            return problem(404, "Not Found")
+        if seen.method == "DELETE":
+            self.comments = [pair for pair in self.comments if pair[1] is not found]
+            return Response(204)
+        if seen.method == "PATCH":
+            found.update(seen.json)
+        return Response(200, found)
+
     def _release_by(self, seen, id):
         found = self.releases.get(id)
         return Response(200, found) if found else problem(404, "Not Found")
@@ -158,6 +175,11 @@ class FakeGitHub(FakeServer):
         ("GET", f"{REPO}/issues/(\\d+)", _one),
         ("PATCH", f"{REPO}/issues/(\\d+)", _change),
         ("POST", f"{REPO}/issues/(\\d+)/comments", _comment),
+        ("GET", f"{REPO}/issues/(\\d+)/comments", _comments_of),
+        ("GET", f"{REPO}/issues/comments", _all_comments),
+        ("GET", f"{REPO}/issues/comments/(\\d+)", _one_comment),
+        ("PATCH", f"{REPO}/issues/comments/(\\d+)", _one_comment),
+        ("DELETE", f"{REPO}/issues/comments/(\\d+)", _one_comment),
         ("GET", f"{REPO}/releases/(\\w+)", _release_by),
         ("GET", f"{REPO}/releases/assets/7", _asset),
     )
