@@ -312,7 +312,8 @@ class Delivery:
         seconds = self.rate_limiter.wait(self._host, CLOCK.monotonic(), deadline.remaining())
         if seconds is None and deadline.seconds is None:
             raise errors.DeadlineExceededError(
-                f"{rate} gave no place: nothing was sent for {errors.describe(self.request)}",
+                f"{rate} rejected the request:"
+                f" nothing was sent for {errors.describe(self.request)}",
                 request=self.request,
             )
         if seconds is None:

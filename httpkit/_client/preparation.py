@@ -148,7 +148,7 @@ def as_text(url: object) -> str:
     except UnicodeError:
         text = None
     if text is None:  # not raised above: a UnicodeError holds the text, secrets included
-        raise InvalidURL("the URL is no text in UTF-8")
+        raise InvalidURL("the URL is not valid UTF-8")
     return text.lstrip()
 
 
@@ -292,6 +292,6 @@ def refuse_plain_http(prepared: PreparedRequest) -> None:
     if secret or call.credentials.sign:
         place = urls.format_origin(urls.origin(prepared.url or ""))
         raise ConfigurationError(
-            f"credentials ({secret or 'auth'}) would travel unencrypted to {place}: use https,"
-            " or allow_http_auth=True"
+            f"refusing to send credentials ({secret or 'auth'}) over plain HTTP to {place}:"
+            " use https, or allow_http_auth=True"
         )

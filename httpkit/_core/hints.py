@@ -34,8 +34,8 @@ _OF_CERTIFICATE: Mapping[int, str] = {
     62: _NAME,
     64: _NAME,
 }
-_PLAIN = "what answers on this port speaks no TLS: is the address http:// instead of https://?"
-_OLD = "the server knows no version of TLS that is safe, 1.2 or later: its operator must allow one"
+_PLAIN = "no TLS on this port: is the URL http:// instead of https://?"
+_OLD = "the server supports no TLS version from 1.2 on: its operator must enable one"
 _UNWANTED = "the server refused the client certificate that cert= names"
 # By OpenSSL's name of the failure; alerts, which the server sent, by the name of the alert.
 _OF_HANDSHAKE: Mapping[str, str] = {
@@ -55,8 +55,10 @@ _OF_HANDSHAKE: Mapping[str, str] = {
 PROXY_CREDENTIALS = (
     "the proxy wants other credentials: its URL takes them, as http://user:password@host:port"
 )
-_REFUSED_BY_PROXY = "the proxy does not lead there: no_proxy, or proxies={…: None}, goes around it"
-_NO_PROXY_THERE = "nothing answers as a proxy there: see proxies= and the HTTP(S)_PROXY variables"
+_REFUSED_BY_PROXY = (
+    "the proxy refused to connect to the host: no_proxy, or proxies={…: None}, bypasses it"
+)
+_NO_PROXY_THERE = "no proxy responds at this address: see proxies= and the HTTP(S)_PROXY variables"
 
 # What a status asks of whoever made the call, where that is not in its name.
 _ON_STATUS: Mapping[int, str] = {

@@ -189,7 +189,7 @@ def _refuse_climbing(url: str) -> None:
     path = re.split(r"[?#]", url, maxsplit=1)[0]
     segments = re.split(r"[/\\]|%2[fF]|%5[cC]", path)
     if any(_UNSEEN.sub("", unquote(segment)) == ".." for segment in segments):
-        raise InvalidURL(f"the URL {shown(url)} climbs out of the base_url")
+        raise InvalidURL(f"path traversal: the URL {shown(url)} is outside base_url")
 
 
 def fill(template: str, path: Mapping[str, object] | None) -> str:
@@ -255,7 +255,7 @@ def _segment(name: str, value: object) -> str:
         text = value.decode("utf-8") if isinstance(value, bytes) else str(value)
         encoded = quote(text, safe="")
     except UnicodeError as error:
-        raise InvalidURL(f"the path value {name}={value!r} is no text") from error
+        raise InvalidURL(f"the path value {name}={value!r} is not text") from error
     except TypeError as error:  # its repr may be a secret
         raise InvalidURL(f"the path value {name} {error}") from error
     # Encoding does not protect a dot segment: "%2E%2E" is ".." (RFC 3986 section 6.2.2.2).

@@ -64,10 +64,10 @@ def check_progress(progress: object) -> None:
     """Refuse what can show no progress.
 
     Raises:
-        ConfigurationError: It is no bool, callable or bar.
+        ConfigurationError: It must be a bool, a callable or a bar.
     """
     if progress is not None and not isinstance(progress, (bool, Bar)) and not callable(progress):
-        raise ConfigurationError(f"progress={progress!r} is no bool, callable or bar")
+        raise ConfigurationError(f"progress={progress!r} must be a bool, a callable or a bar")
 
 
 class Reporter:

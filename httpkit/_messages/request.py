@@ -212,7 +212,7 @@ class PreparedRequest(requests.PreparedRequest):
         except TypeError as error:
             raise ConfigurationError(f"params= cannot be sent: {error}") from error
         if not is_text:  # not raised above: a UnicodeError holds the text, secrets included
-            raise requests.exceptions.InvalidURL("a parameter is no text in UTF-8")
+            raise requests.exceptions.InvalidURL("a parameter is not valid UTF-8")
 
     def prepare_headers(self, headers: Any) -> None:
         """Validate the header fields (RFC 9110 section 5.5); no message shows a value."""
@@ -307,7 +307,7 @@ class PreparedRequest(requests.PreparedRequest):
                 raise
             raise ConfigurationError(f"the body cannot be sent: {error}") from error
         if not is_text:
-            raise ConfigurationError("the body is no text in UTF-8")
+            raise ConfigurationError("the body is not valid UTF-8")
         self.prepare_content_length(self.body)
         self.body_start = Body.of(self.body)
 
@@ -432,7 +432,7 @@ def _check_data(data: Any) -> Any:
     if isinstance(data, io.TextIOBase):
         raise ConfigurationError("data= is a file opened as text: open it in binary mode ('rb')")
     if isinstance(data, (bool, int, float, range)):
-        raise ConfigurationError(f"data={data!r} is no body")
+        raise ConfigurationError(f"data={data!r} is not a body")
     if isinstance(data, ItemsView):
         return list(cast("Any", data))
     return _as_bytes(data)

@@ -401,7 +401,7 @@ class APIKeyAuth(Frozen, Strategy):
     def __init__(self, key: Secret, name: str = "X-API-Key", where: Where = "header") -> None:
         self.__dict__.update(key=key, name=name, where=where)
         if not isinstance(self.where, str) or self.where not in _PLACES:  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
-            raise ConfigurationError(f"where={self.where!r} is none of {', '.join(_PLACES)}")
+            raise ConfigurationError(f"where={self.where!r} must be one of {', '.join(_PLACES)}")
         name = text_of(self.name, "the name", is_secret=False)
         if self.where != "query":
             _matching(_FIELD_NAME, name, f"the name {name!r}")

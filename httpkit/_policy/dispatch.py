@@ -95,7 +95,7 @@ def _statuses(key: Any) -> frozenset[int]:
     else:
         hint = f": use {key}" if isinstance(key, str) and key.isdigit() else ""
         raise ConfigurationError(
-            f"{key!r} is no status, range, '4xx'-style class or 'default'{hint}"
+            f"{key!r} is not a status, range, '4xx'-style class or 'default'{hint}"
         )
     found = frozenset(status for status in _FINAL if status in statuses)
     if not found:

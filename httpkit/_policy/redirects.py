@@ -289,7 +289,7 @@ def check_progress(response: requests.Response, onward: PreparedRequest) -> None
     signed = held.sign(onward.copy()) if held.sign and not held.refreshable else onward
     signature = _signature(signed)
     if any(_signature(past.request) == signature for past in [*response.history, response]):
-        raise _refusal(response, f"it leads back to {errors.describe(onward)}, in a circle")
+        raise _refusal(response, f"redirect loop: it leads back to {errors.describe(onward)}")
 
 
 def _signature(request: requests.PreparedRequest) -> tuple[object, ...]:

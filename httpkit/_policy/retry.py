@@ -186,7 +186,7 @@ class RetryPolicy(Frozen):
                 raise ConfigurationError(f"{name}={function!r} cannot be called")
         header = self.idempotency_header
         if not isinstance(header, str) or not header_fields.is_name(header):  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
-            raise ConfigurationError(f"idempotency_header={header!r} is no header name")
+            raise ConfigurationError(f"idempotency_header={header!r} is not a header name")
 
     def __repr__(self) -> str:
         """Show what is not as it is by default."""

@@ -278,5 +278,5 @@ def _check_many(items: object) -> None:
     is_model = bool(models.field_names(cls))
     if is_model or issubclass(cls, _SINGLE) or not issubclass(cls, Iterable):
         raise ConfigurationError(
-            f"{cls.__name__} is no list of items: create(item) adds a single one"
+            f"{cls.__name__} is not a list of items: create(item) adds a single one"
         )

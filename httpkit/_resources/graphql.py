@@ -98,9 +98,9 @@ def read(response: Response, model: Callable[..., T] | None) -> Any:
     response.raise_for_status()
     data = document.get("data")
     if not is_mapping(data):
-        why = why or f"it has {'no data' if data is None else 'data that is no object'}"
+        why = why or f"it has {'no data' if data is None else 'data that is not an object'}"
         what = errors.describe(response.request, response.url)
-        raise response.decode_error(f"the response to {what} is no GraphQL response: {why}")
+        raise response.decode_error(f"invalid GraphQL response to {what}: {why}")
     if model is None:
         return data
     with decoding(response, model, lambda error: f"in its data: {error}"):

@@ -378,7 +378,7 @@ class PageIterator(Generic[T]):
         if self._signature(following) in self.seen:
             raise self._wrong(
                 response,
-                "pagination loop: its next page was asked for before (they run in a circle)",
+                "pagination loop: the next page was requested before",
             )
         self.empty = 0 if count else self.empty + 1
         if self.empty >= _MOST_EMPTY_PAGES:

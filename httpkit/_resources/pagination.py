@@ -332,7 +332,7 @@ def check_pager(pager: object) -> None:
         ConfigurationError: It is not one, or it puts its parameters nowhere.
     """
     if isinstance(pager, type) or not hasattr(pager, "following"):
-        raise ConfigurationError(f"{pager!r} is no way to page: LinkPages() is one")
+        raise ConfigurationError(f"invalid pager {pager!r}: pass an instance such as LinkPages()")
     _check_into(getattr(pager, "into", None))
 
 

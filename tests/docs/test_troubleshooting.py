@@ -142,7 +142,7 @@ STATUSES = {
     "credentials were withheld after a redirect to … (see trusted_origins)": (
         withheld_by_a_redirect
     ),
-    "credentials (…) would travel unencrypted to …: use https, or allow_http_auth=True": (
+    "refusing to send credentials (…) over plain HTTP to …: use https, or allow_http_auth=True": (
         lambda w: w.api("http://api.example.com", auth=httpkit.BearerAuth("t0ken")).get("users")
     ),
     "the environment variable … is not set or empty": (
@@ -269,7 +269,7 @@ def crowded(w):
 TIME = {
     "the deadline of … s passed for …": lambda w: w.get("slow?seconds=9", deadline=0.1),
     "the deadline of … s leaves no time for …: nothing was sent for …": asked_to_wait,
-    "rate_limit=… gave no place: nothing was sent for …": (
+    "rate_limit=… rejected the request: nothing was sent for …": (
         lambda w: w.api(rate_limit=Full(), deadline=None).get("posts")
     ),
     "… Read timed out…": lambda w: w.get("slow?seconds=9", timeout=0.05, retry=None),
@@ -397,7 +397,7 @@ REDIRECTS = {
     "it would send the body of … to another origin (see redirect_body)": (
         lambda w: redirected(w, w.url, data=b"a")
     ),
-    "it leads back to …, in a circle": lambda w: w.get("redirect/loop"),
+    "redirect loop: it leads back to …": lambda w: w.get("redirect/loop"),
     "its Location …": lambda w: redirected(w, "http://user:pass@127.0.0.1/"),
     "the body (…) can be read only once": lambda w: redirected(w, "/", data=once()),
     "exceeded … redirects": lambda w: w.get("redirect/chain/40"),
@@ -456,10 +456,10 @@ NOTES = {
     "the authority that signed the certificate is not trusted here: …": (
         lambda w: w.secured(trustme.CA(), trusted=trustme.CA()).get("")
     ),
-    "what answers on this port speaks no TLS: is the address http:// instead of https://?": (
+    "no TLS on this port: is the URL http:// instead of https://?": (
         lambda w: w.api(w.url.replace("http:", "https:")).get("")
     ),
-    "the server knows no version of TLS that is safe, 1.2 or later: …": (
+    "the server supports no TLS version from 1.2 on: …": (
         lambda w: w.secured(trustme.CA(), set_up=of_old_versions).get("")
     ),
     "the server wants a client certificate: give one as cert='client.pem'": (
@@ -472,11 +472,13 @@ NOTES = {
     "the proxy wants other credentials: …": (
         lambda w: through(w, w.raw(b"HTTP/1.1 407 Who\r\n\r\n").url)
     ),
-    "the proxy does not lead there: …": lambda w: through(w, w.raw(b"HTTP/1.1 403 No\r\n\r\n").url),
+    "the proxy refused to connect to the host: …": lambda w: through(
+        w, w.raw(b"HTTP/1.1 403 No\r\n\r\n").url
+    ),
     "invalid response of the proxy to CONNECT: …": lambda w: through(
         w, w.raw(b"what?\r\n\r\n").url
     ),
-    "nothing answers as a proxy there: …": lambda w: through(
+    "no proxy responds at this address: …": lambda w: through(
         w, f"http://127.0.0.1:{w.free_port()}"
     ),
 }
@@ -731,7 +733,7 @@ LISTS = {
     "it is the page before once more: the server takes no notice of …": (
         lambda w: list(listed(w, ONE, pages=httpkit.NumberedPages()))
     ),
-    "pagination loop: its next page was asked for before (they run in a circle)": lambda w: list(
+    "pagination loop: the next page was requested before": lambda w: list(
         listed(w, ONE, ANOTHER, link='<?page=1>; rel="next"')
     ),
     "it is empty, as are … before it": lambda w: list(
@@ -882,17 +884,15 @@ RESOURCES = {
     ),
     "…: every resource has a …": lambda _: subclassed(httpkit.Resource, "list"),
     "GraphQL error for …: …": lambda w: w.api().graphql("{ a }", url="graphql?errors=1"),
-    "the response to … is no GraphQL response: …": (
-        lambda w: w.api().graphql("{ a }", url="invalid-json")
-    ),
-    "the URL … climbs out of the base_url": lambda w: w.get("../admin"),
+    "invalid GraphQL response to …: …": (lambda w: w.api().graphql("{ a }", url="invalid-json")),
+    "path traversal: the URL … is outside base_url": lambda w: w.get("../admin"),
     "the URL … names another host: write it out with its scheme": (
         lambda w: w.get("//example.com/users")
     ),
     "the URL … needs …": lambda w: w.get("users/{id}"),
     "the URL … has no place for …": lambda w: w.get("users", path={"id": 1}),
     "the path value … cannot be …": lambda w: w.get("users/{id}", path={"id": ""}),
-    "the path value … is no text": lambda w: w.get("users/{id}", path={"id": "\ud800"}),
+    "the path value … is not text": lambda w: w.get("users/{id}", path={"id": "\ud800"}),
     "the URL … is relative and the session has no base_url": (
         lambda w: w.open.enter_context(httpkit.Session()).get("users")
     ),
@@ -1070,7 +1070,7 @@ REFUSED = {
     "… must be a set of …": lambda _: httpkit.RetryPolicy(methods="GET"),
     "… must hold … only": lambda _: httpkit.RetryPolicy(statuses=["503"]),
     "… cannot be called": lambda w: w.get("echo", on_status={404: "gone"}),
-    "… is no status, range, '4xx'-style class or 'default'…": (
+    "… is not a status, range, '4xx'-style class or 'default'…": (
         lambda w: w.get("echo", on_status={"x4x": print})
     ),
     "… can never match: final statuses are 200 to 599": (
@@ -1102,7 +1102,7 @@ REFUSED = {
     'the token must not begin with "Bearer": BearerAuth adds it': (
         lambda _: httpkit.BearerAuth("Bearer abc123")
     ),
-    "where=… is none of …": lambda _: httpkit.APIKeyAuth("key-of-mine", where="body"),
+    "where=… must be one of …": lambda _: httpkit.APIKeyAuth("key-of-mine", where="body"),
     "token_url=…": lambda _: httpkit.ClientCredentialsAuth("http://a.example/", "me", "s3cret"),
     "client_auth=… must be 'basic' or 'post'": lambda w: client(w, client_auth="header"),
     "fetch must return a TokenSet or a str, not …": (
@@ -1117,7 +1117,7 @@ REFUSED = {
     "… must be a str or several, or None": lambda w: client(w, scope=5),
     "… cannot be sent": lambda w: client(w, scope="naïve"),
     "on_refresh made a request that needs the token it is being told of": refresh,
-    "idempotency_header=… is no header name": (
+    "idempotency_header=… is not a header name": (
         lambda _: httpkit.RetryPolicy(idempotency_header="a b")
     ),
     "hides its secret: pass get_secret_value()": lambda w: w.get(
@@ -1149,13 +1149,13 @@ REFUSED = {
         lambda w: w.api().post("echo", json={"a": float("nan")})
     ),
     "… cannot be sent as JSON: …": lambda w: w.api().post("echo", json=object()),
-    "data=… is no body": lambda w: w.api().post("echo", data=5),
+    "data=… is not a body": lambda w: w.api().post("echo", data=5),
     "data= is a file opened as text: open it in binary mode ('rb')": (
         lambda w: w.api().post("echo", data=text_file(w))
     ),
-    "the body is no text in UTF-8": lambda w: w.api().post("echo", data="\ud800"),
-    "a parameter is no text in UTF-8": lambda w: w.get("echo", params={"a": "\ud800"}),
-    "the URL is no text in UTF-8": lambda w: w.get(b"\xff"),
+    "the body is not valid UTF-8": lambda w: w.api().post("echo", data="\ud800"),
+    "a parameter is not valid UTF-8": lambda w: w.get("echo", params={"a": "\ud800"}),
+    "the URL is not valid UTF-8": lambda w: w.get(b"\xff"),
     "the URL is None": lambda w: w.get(None),
     "the URL cannot be parsed": lambda w: w.get("http://[::1"),
     "files= holds an iterator: pass bytes or a file": (
@@ -1176,7 +1176,7 @@ REFUSED = {
     "rate_limit= is an asynchronous limiter, and sessions are not": (
         lambda w: w.api(rate_limit=Later()).get("posts")
     ),
-    "… is no way to page: LinkPages() is one": (
+    "invalid pager …: pass an instance such as LinkPages()": (
         lambda w: w.api().paginate("posts", httpkit.LinkPages)
     ),
     "… must name …": lambda _: httpkit.CursorPages(""),
@@ -1188,7 +1188,7 @@ REFUSED = {
     "json= and data= are two bodies: pass one": (
         lambda w: w.api().resource("posts").request("POST", json={"a": 1}, data={"a": 1})
     ),
-    "… is no list of items: create(item) adds a single one": (
+    "… is not a list of items: create(item) adds a single one": (
         lambda w: w.api().resource("posts").create_many({"title": "a"})
     ),
     "if_match=… must be an ETag or '*'": (
@@ -1197,7 +1197,7 @@ REFUSED = {
     "executor=… has no submit()": lambda w: mapped(w, executor=5),
     "errors=… must be 'raise' or 'return'": lambda w: mapped(w, errors="ignore"),
     "items=… cannot be iterated over": lambda w: w.api().map(print, 5),
-    "progress=… is no bool, callable or bar": lambda w: mapped(w, progress=5),
+    "progress=… must be a bool, a callable or a bar": lambda w: mapped(w, progress=5),
     "…=… must be one of …": lambda w: downloaded(w, if_exists="ask"),
     "checksum=… like 'sha256:<hex digest>'": lambda w: downloaded(w, checksum="abc"),
     "a … checksum has … hexadecimal digits": lambda w: downloaded(w, checksum="sha256:abc"),

@@ -139,11 +139,11 @@ def test_an_error_status_without_graphql_errors_is_raised_whatever_the_session_s
 @pytest.mark.parametrize(
     ("path", "words"),
     [
-        ("html", r"no GraphQL response: .*\(text/html"),
-        ("invalid-json", r"no GraphQL response: .*\(application/json\)"),
-        ("empty", "no GraphQL response"),
-        ("lines", "no GraphQL response"),
-        ("graphql?data=0", "no GraphQL response: it has no data"),
+        ("html", r"invalid GraphQL response .*\(text/html"),
+        ("invalid-json", r"invalid GraphQL response .*\(application/json\)"),
+        ("empty", "invalid GraphQL response"),
+        ("lines", "invalid GraphQL response"),
+        ("graphql?data=0", r"invalid GraphQL response to .*: it has no data"),
     ],
 )
 def test_a_response_that_is_not_graphql_is_a_decode_error(api, path, words):
@@ -169,7 +169,7 @@ BODIES = {
 def test_a_body_that_only_looks_like_a_response_is_a_decode_error(raw_server, make_response, body):
     server = raw_server(make_response(body=BODIES[body]))
 
-    refusal = pytest.raises(httpkit.DecodeError, match="no GraphQL response")
+    refusal = pytest.raises(httpkit.DecodeError, match="invalid GraphQL response")
     with httpkit.Session(server.url) as api, refusal:
         api.graphql("{a}")
 

@@ -1289,7 +1289,7 @@ class Pair(NamedTuple):
     ids=lambda items: type(items).__name__,
 )
 def test_one_item_is_not_taken_for_many(sandbox, blog, items):
-    with pytest.raises(httpkit.ConfigurationError, match="no list of items"):
+    with pytest.raises(httpkit.ConfigurationError, match="not a list of items"):
         blog.posts.create_many(items)
 
     assert sandbox.requests == []

@@ -402,7 +402,7 @@ def test_a_proxy_that_is_down_got_nothing_so_a_post_is_tried_again(session, wait
         api.post("x", data=b"order")
 
     assert (caught.value.attempts, len(waits)) == (3, 2)
-    assert any("nothing answers as a proxy there" in note for note in caught.value.__notes__)
+    assert any("no proxy responds at this address" in note for note in caught.value.__notes__)
     assert PASSWORD not in words(caught.value)
 
 
