@@ -303,7 +303,7 @@ def told_without_extras(url, statement):
 
 ANSWERS = {
     "the response to … is not JSON: …": lambda w: w.get("html").json(),
-    "the response to … is not a …: …": lambda w: w.get("posts/1").decode(list[int]),
+    "the response to … is not …: …": lambda w: w.get("posts/1").decode(list[int]),
     "line … of the response to … cannot be decoded: …": lambda w: list(
         w.body(b'{"a": 1}\n{"a":').get("", stream=True).json_lines()
     ),
@@ -801,7 +801,29 @@ LISTS = {
         )
     ),
     "at … there is no single value": lambda w: list(
+        w.body(b'{"items": [], "next": [1]}').paginate("list", CURSOR, items_at="items")
+    ),
+    "at … there is …, not a cursor": lambda w: list(
         w.body(b'{"items": [], "next": []}').paginate("list", CURSOR, items_at="items")
+    ),
+    "at … there is neither true nor false": lambda w: list(
+        w.body(b'{"items": [], "next": "c", "last": "maybe"}').paginate(
+            "list", httpkit.CursorPages("next", "cursor", last="last"), items_at="items"
+        )
+    ),
+    "its next link …": lambda w: list(
+        w.body(b'{"items": [], "next": {"href": "/x", "method": "PUT"}}').paginate(
+            "list", httpkit.NextURLPages("next"), items_at="items"
+        )
+    ),
+    "its next link is of another origin, and merges with the list's document, which is not sent"
+    " there": lambda w: list(
+        w.body(
+            b'{"items": [], "next": {"href": "https://other.test/x", "method": "POST",'
+            b' "body": {"a": 1}, "merge": true}}'
+        ).paginate(
+            "list", httpkit.NextURLPages("next"), method="POST", json={"b": 1}, items_at="items"
+        )
     ),
     "page … of …: Pages.resume(error) goes on with it": lambda w: list(failed(w, 2)),
     "…; items_at= says where the list is…": lambda w: list(w.api().paginate("posts/1")),
@@ -836,6 +858,15 @@ class Opaque:
         self.both = one, other
 
 
+class NotATime(datetime):
+    """Is unequal to itself, as pandas' NaT."""
+
+    def __ne__(self, _: object) -> bool:
+        return True
+
+    __hash__ = datetime.__hash__
+
+
 @dataclass
 class Holder:
     opaque: Opaque
@@ -865,7 +896,14 @@ RESOURCES = {
     "the response names no URL to poll: pass the URL of the operation": lambda w: (
         api := answered(w, "202 Accepted")
     ).poll(api.post("jobs")),
-    "the operation is not done after … seconds: poll(error.url) goes on waiting for it": (
+    "the response to … has no status: …": lambda w: w.api().poll("html"),
+    "the operation is done without a result: …": lambda w: w.body(
+        b'{"name": "operations/1", "done": true}'
+    ).poll("operations/1", model=dict),
+    "the … of …: it …": lambda w: (
+        api := answered(w, "202 Accepted", location="ftp://a.test/jobs/1")
+    ).poll(api.post("jobs")),
+    "the operation is not done after … seconds…: poll(error.url) goes on waiting for it": (
         lambda w: answered(w, "200 OK", b'{"status": "running"}').poll(
             "jobs/1", interval=5, deadline=1
         )
@@ -1130,6 +1168,11 @@ REFUSED = {
     "is a nested mapping: name its members, or use form=True": lambda w: w.get(
         "echo", params={"a": {}}
     ),
+    "is a …: name its members, or use form=True": lambda w: w.get("echo", params={"a": Holder(1)}),
+    "is a …, which has no text": lambda w: w.get("echo", params={"a": object()}),
+    "is not a time": lambda w: w.get("echo", params={"a": NotATime(2026, 1, 1)}),
+    "method=… must be 'GET' or 'POST'": lambda _: httpkit.PageLink("x", method="PUT"),
+    "json=… must be a mapping": lambda _: httpkit.PageLink("x", json=[]),
     "is a list within a list": lambda w: w.get("echo", params={"a": [[]]}),
     "is a …, which names nothing in a URL": lambda w: w.get("posts/{id}", path={"id": object()}),
     "the reference … cannot be resolved": lambda w: w.get("echo").urljoin("ftp://a.test/"),
@@ -1307,6 +1350,13 @@ COMPOSED = {
     "…, and …": "the file it is written to cannot be rewound",
     "no token: …": "no token: … answered …",
     "at … …": "at … there is no single value",
+    "dest=… cannot be used: the path is too long for Windows, which takes … characters, those that"
+    " name an unfinished file among them": "… holds a character that a path cannot contain",
+    "encoding objects of type … is unsupported": "… cannot be sent as JSON: …",
+    "…, which is not sent there": (
+        "its next link is of another origin, and merges with the list's document, which is not sent"
+        " there"
+    ),
     "item_path=… must hold … once": "item_path=… must hold '{id}' once",
     "… must begin with … if id= is given, and only so": (
         "… must begin with '{id}' if id= is given, and only so"
