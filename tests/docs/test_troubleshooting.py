@@ -896,7 +896,7 @@ RESOURCES = {
     "the response names no URL to poll: pass the URL of the operation": lambda w: (
         api := answered(w, "202 Accepted")
     ).poll(api.post("jobs")),
-    "the response to … has no status: …": lambda w: w.api().poll("html"),
+    "the response to … has no status: …": lambda w: w.api().poll("html", status_at="state"),
     "the operation is done without a result: …": lambda w: w.body(
         b'{"name": "operations/1", "done": true}'
     ).poll("operations/1", model=dict),
