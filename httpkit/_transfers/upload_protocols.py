@@ -221,14 +221,24 @@ _OF_A_SESSION = frozenset({"uploadUrl", "expirationDateTime"})
 def _is_item(response: Response, document: Mapping[str, Any]) -> bool:
     """Return whether a success completes an upload: 202 only says that something was accepted.
 
-    The response to a GET must describe the item: anything may be at a URL. A page of HTML is
-    somebody else's response, a login page perhaps.
+    The response to a GET must describe the item: anything may be at a URL.
     """
     is_get = response.request.method == "GET"
-    is_page = "html" in response.headers.get("content-type", "").lower()
     is_session = not _OF_A_SESSION.isdisjoint(document) and "id" not in document
-    is_described = "id" in document if is_get else not is_page
-    return response.status_code != 202 and is_described and not is_session
+    is_described = "id" in document if is_get else not _is_failure(response, document)
+    return response.status_code in _COMPLETE and is_described and not is_session
+
+
+# 202 and 203 (a proxy's version of a response) do not say that the server has the file.
+_COMPLETE = frozenset({200, 201, 204})
+_PAGE = re.compile(rb"\s*<(!doctype\s+html|html)\b", re.IGNORECASE)
+
+
+def _is_failure(response: Response, document: Mapping[str, Any]) -> bool:
+    """Return whether a success is a page of HTML, a login page perhaps, or an error in JSON."""
+    is_page = "html" in response.headers.get("content-type", "").lower()
+    is_error = bool(document.get("error") or document.get("errors"))
+    return is_page or is_error or _PAGE.match(response.content) is not None
 
 
 _TUS_VERSION = {"Tus-Resumable": "1.0.0"}
@@ -326,7 +336,8 @@ class _Ietf:
         sent = response.request.headers.get("Upload-Complete")
         if is_patch and sent == "?1" and not complete and size in {None, self._total}:
             # The response to the request that completes the upload is the application's own.
-            return Offset(self._total, response)
+            is_failure = _is_failure(response, _document(response))
+            return None if is_failure else Offset(self._total, response)
         return None if size is None else Offset(size)
 
 

@@ -907,9 +907,17 @@ JSON, PAGE = {"content_type": "application/json"}, {"content_type": "text/html"}
         spell("201 Created", b'{"nextExpectedRanges": []}', **JSON),
         spell("200 OK", b'{"expirationDateTime": "2030-01-01T00:00:00Z"}', **JSON),
         spell("200 OK", b"<html>Please log in", **PAGE),
+        spell("200 OK", b"\n<!DOCTYPE html><title>Sign in</title>"),
+        spell("200 OK", b'{"error": {"code": 401, "message": "expired"}}', **JSON),
+        spell("201 Created", b'{"errors": ["quota"], "id": null}', **JSON),
+        spell("203 Non-Authoritative Information", b"Please log in"),
+        spell("206 Partial Content", b""),
     ],
-    ids=["202", "202 and JSON", "no list", "200 []", "201 []", "a session", "a login page"],
-)
+    ids=[
+        "202", "202 and JSON", "no list", "200 []", "201 []", "a session", "a login page",
+        "an untyped page", "an error", "errors", "203", "206",
+    ],
+)  # fmt: skip
 def test_an_upload_without_an_item_is_not_a_success(api, raw_server, path, state, reply):
     server = raw_server(spell("200 OK", location="/place"), reply)
 
@@ -1037,6 +1045,24 @@ def test_an_ietf_upload_is_completed_by_the_response_of_the_application(api, raw
     response = api.upload(server.url, path, resumable="ietf")
 
     assert response.json() == {"id": 7}
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        spell("200 OK", b"<html>Please log in", **PAGE),
+        spell("200 OK", b"<!doctype HTML>"),
+        spell("200 OK", b'{"error": "expired"}', **JSON),
+    ],
+    ids=["a login page", "an untyped page", "an error"],
+)
+def test_a_page_or_an_error_does_not_complete_an_ietf_upload(api, raw_server, path, state, reply):
+    server = raw_server(spell("201 Created", location="/place"), reply)
+
+    with pytest.raises(TransferError, match="does not say how much"):
+        api.upload(server.url, path, resumable="ietf", state=state)
+
+    assert state.exists()
 
 
 def test_an_ietf_upload_that_ends_early_is_not_a_success(api, raw_server, path):
