@@ -157,16 +157,18 @@ class PartFile:
         is_new = new is not None and new.size and (self._is_newer(new) or not self._kept.size)
         self._current = new if new is not None and is_new else self._kept
 
+    def has_room(self, needed: int) -> bool:
+        """Return whether so many bytes more fit on the disk, as far as that is known."""
+        free = _free_space(self.path.parent)
+        return free is None or needed <= free
+
     def check_space(self, needed: int) -> None:
         """Refuse a file that does not fit on the disk.
 
         Raises:
             TransferError: Less is free than the bytes that are missing.
         """
-        free: int | None = None
-        with suppress(OSError):
-            free = shutil.disk_usage(self.path.parent).free
-        # TransferError is an OSError, too: within the block it would be lost.
+        free = _free_space(self.path.parent)
         if free is not None and needed > free:
             raise TransferError(
                 f"{needed} bytes are missing, but {printable(self.path.parent)} has {free} free"
@@ -310,6 +312,12 @@ def _open_locked(path: pathlib.Path) -> int | None:
         if is_same_file(descriptor, path):
             return descriptor
         os.close(descriptor)
+
+
+def _free_space(folder: pathlib.Path) -> int | None:
+    with suppress(OSError):
+        return shutil.disk_usage(folder).free
+    return None
 
 
 def _mode_of(target: pathlib.Path) -> int | None:

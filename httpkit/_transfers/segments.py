@@ -133,8 +133,9 @@ class Segments:
 
     @property
     def size(self) -> int:
-        """How many bytes are in the segments."""
-        return sum(segment.end - segment.start for segment in self._segments)
+        """How many bytes are in the segments, and not yet in the part file."""
+        begin = self._part.size
+        return sum(max(0, segment.end - max(begin, segment.start)) for segment in self._segments)
 
     @property
     def longest(self) -> int:
@@ -157,13 +158,16 @@ class Segments:
 
     def _load(self) -> None:
         """Open the segments that an earlier run left of this version."""
-        end = self._part.size
+        end = 0
         for path, key, start, stop in segment_files(self._part.path):
-            is_other = key != self._version_key
-            if is_other or start < end or stop > self._total or start >= stop:
+            if key != self._version_key or not end <= start < stop <= self._total:
                 remove(path)
                 continue
-            self._segments.append(Segment(path, start, stop, self._part.mode))
+            segment = Segment(path, start, stop, self._part.mode)
+            if start < self._part.size >= segment.end:  # its bytes were moved
+                segment.close(is_removed=True)
+                continue
+            self._segments.append(segment)
             end = stop
 
     def _split(self, count: int, least: int) -> None:
@@ -178,6 +182,8 @@ class Segments:
         if self._segments or count < 2:
             return
         bounds = [start + (self._total - start) * number // count for number in range(count + 1)]
+        if not self._part.has_room(self._total - bounds[0] + bounds[-1] - bounds[-2]):
+            return  # not for a segment while it is moved
         for first, stop in pairwise(bounds[1:]):
             name = f"{self._part.path.name}.{self._version_key}.{first}-{stop}"
             path = self._part.path.with_name(name)
@@ -200,8 +206,12 @@ class Segments:
             threading.Thread(target=self._work, name="httpkit-segment", daemon=True).start()
 
     def boundary(self, offset: int) -> int | None:
-        """Return where the next segment begins, at an offset or behind it; None behind the last."""
-        return next((s.start for s in self._segments if s.start >= offset), None)
+        """Return where the bytes of segments begin, at an offset or behind it; None without any.
+
+        It is the offset itself where a process was killed while it moved a segment.
+        """
+        starts = (s.start for s in self._segments if s.start >= offset or s.end > offset)
+        return next((max(start, offset) for start in starts), None)
 
     def take(self, offset: int) -> Iterator[bytes]:
         """Give the bytes of the segment that begins at an offset, and remove it."""

@@ -313,6 +313,39 @@ def test_bytes_in_segments_need_no_second_room(
     assert done.fetched < 1_200_000
 
 
+@pytest.mark.parametrize(("free", "count"), [(4_999_999, 1), (5_000_000, 4)])
+def test_a_file_is_split_only_where_a_segment_has_room_twice(
+    api, dest, range_server, monkeypatch, free, count
+):
+    usage = shutil.disk_usage(dest.parent)._replace(free=free)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage)
+    server = range_server()
+
+    api.download(server.url, dest, **OPTIONS)
+
+    assert dest.read_bytes() == BODY
+    assert len(server.requests) == count
+
+
+@pytest.mark.parametrize("moved", [1_000_000, 1_300_000, 1_999_999, 2_000_000, 2_500_000])
+def test_a_kill_while_a_segment_is_moved_costs_no_byte(api, dest, range_server, moved):
+    part_of(dest).write_bytes(BODY[:moved])
+    version = FileVersion('"v1"', '"v1"', None, len(BODY))
+    dest.with_name("file.bin.part.json").write_text(json.dumps(asdict(version)))
+    key = blake2b(b'"v1"\n4000000', digest_size=4).hexdigest()
+    dest.with_name(f"file.bin.part.{key}.1000000-2000000").write_bytes(BODY[10**6 : 2 * 10**6])
+    digest = hashlib.sha256(BODY).hexdigest()
+    server = range_server()
+
+    done = api.download(server.url, dest, checksum=f"sha256:{digest}")
+
+    assert dest.read_bytes() == BODY
+    assert files(dest.parent) == ["file.bin"]
+    firsts = [asked(request)[0] for request in server.requests]
+    assert max(moved, 2 * 10**6) - firsts[-1] in {2048, 4096}
+    assert done.digests == {"sha256": digest}
+
+
 @pytest.mark.parametrize("letter", ["a", "é", "😀"])
 @pytest.mark.parametrize("size", [203, 204, 255])
 def test_segments_have_names_beside_the_longest(api, tmp_path, range_server, letter, size):
