@@ -155,8 +155,7 @@ class BodyWriter:
             )
             self._may_have_segments = True
         segments = self._segments
-        beside = segments.size - segments.longest if segments else 0
-        sink.check_space(version.total - sink.size - beside)
+        sink.check_space(segments.needed if segments else version.total - sink.size)
         if is_new and segments:
             segments.start(
                 options.segments - 1,

@@ -138,9 +138,10 @@ class Segments:
         return sum(max(0, segment.end - max(begin, segment.start)) for segment in self._segments)
 
     @property
-    def longest(self) -> int:
-        """Bytes of the longest segment: moving it takes as many on the disk once more."""
-        return max((segment.stop - segment.start for segment in self._segments), default=0)
+    def needed(self) -> int:
+        """How many bytes more the disk takes: a segment is there twice while it is moved."""
+        longest = max((segment.stop - segment.start for segment in self._segments), default=0)
+        return self._total - self._part.size - self.size + longest
 
     def prepare(self, count: int, least: int, *, is_resumed: bool) -> None:
         """Open the segments.
@@ -169,6 +170,8 @@ class Segments:
                 continue
             self._segments.append(segment)
             end = stop
+        while self._segments and not self._part.has_room(self.needed):
+            self._segments.pop().close(is_removed=True)
 
     def _split(self, count: int, least: int) -> None:
         """Divide what is missing into as many ranges; the first is the part file's own.
