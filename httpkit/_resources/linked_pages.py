@@ -150,7 +150,7 @@ class NextURLPages(_LinkedPages):
     def _with_document(self, page: PageContext, url: str, link: Mapping[str, Any]) -> PageLink:
         """Return a link with its method and its document (STAC API, Paging)."""
         method, document = str(link.get("method") or "").upper() or None, link.get("body")
-        fields = link.get("headers") or {}
+        fields: Any = link.get("headers") or {}
         if not is_mapping(fields) or {str(name).lower() for name in fields} - _USUAL_FIELDS:
             why = "needs header fields, which are not sent"
         elif method not in (None, "GET", "POST"):

@@ -393,11 +393,11 @@ class PageIterator(Generic[T]):
         method = link.method or "POST"
         document = link.json
         if link.merge and document is not None:
-            before = self._body(request).get("json")
+            before: dict[str, Any] = self._body(request).get("json") or {}
             if before and not (self.allowed_origins and self._is_allowed(target)):
                 why = "its next link is of another origin, and merges with the list's document"
                 raise self._wrong(response, f"{why}, which is not sent there")
-            document = {**(before or {}), **document}
+            document = {**before, **document}
         elif document is None and method != "GET":
             document = self._body(request).get("json")
         return PageRequest(target, {}, method, document)

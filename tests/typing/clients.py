@@ -1,10 +1,10 @@
 """Read by type checkers and never run: what users of the documented clients are told."""
 # pyright: strict, reportUnnecessaryTypeIgnoreComment=true
 
-from typing import Any, assert_type
+from typing import assert_type
 
 import requests
-from github import Asset, GitHub, Issue, Release, Repo
+from github import Asset, Comment, GitHub, Issue, Release, Repo
 from payments import CardError, Customer, Intent, Payments
 
 import httpkit
@@ -17,7 +17,7 @@ def github_is_typed(github: GitHub) -> None:
     assert_type(github.repos("octocat/hello-world").issues.get(1), Issue)
     assert_type(github.repos("octocat/hello-world").issues.get(1, default=None), Issue | None)
     assert_type(github.repos("octocat/hello-world").releases.get("latest"), Release)
-    assert_type(github.repos("a/b").issues(1).comments.create({"body": "b"}), dict[str, Any])
+    assert_type(github.repos("a/b").issues(1).comments.create({"body": "b"}), Comment)
     assert_type(github.repos.get("a/b"), Repo)
     assert_type(github.repos_of("octo"), Pages[Repo])
     assert_type(github.download_asset(Asset("a", "b"), "."), httpkit.Download)
