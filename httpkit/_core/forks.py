@@ -7,6 +7,7 @@ Rule: `reset_after_fork` acquires no lock that an earlier thread may hold.
 """
 
 import os
+import sys
 from collections.abc import Callable
 from typing import Protocol
 from weakref import WeakSet
@@ -25,7 +26,7 @@ _watched: "WeakSet[Resettable]" = WeakSet()
 
 def call_after_fork(reset: Callable[[], object]) -> None:
     """Call a function in every child that is forked from now on."""
-    if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
+    if sys.platform != "win32" and hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=reset)
 
 

@@ -3,7 +3,9 @@
 import os
 import pathlib
 import stat
+import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 
 from httpkit._core.filenames import printable
@@ -57,8 +59,9 @@ class BytesFile:
     def read_at(self, offset: int, size: int) -> bytes:
         """Return bytes from an offset."""
         with translated(self.path):
-            if hasattr(os, "pread"):
-                return os.pread(self.descriptor, size, offset)
+            pread: Callable[[int, int, int], bytes] | None = getattr(os, "pread", None)
+            if pread is not None:
+                return pread(self.descriptor, size, offset)
             with self._turn:
                 os.lseek(self.descriptor, offset, os.SEEK_SET)
                 return os.read(self.descriptor, size)
@@ -70,7 +73,7 @@ class BytesFile:
 
     def set_mode(self, mode: int | None) -> None:
         """Give the file the permissions of the one it replaces; Windows has none of this kind."""
-        if mode is not None and os.name == "posix":
+        if mode is not None and sys.platform != "win32":
             os.fchmod(self.descriptor, mode & 0o777)
 
     def check_unchanged(self) -> None:

@@ -134,15 +134,15 @@ def longest_name(folder: pathlib.Path) -> int:
 
 def name_room(folder: pathlib.Path) -> int:
     """Return the most bytes, or characters on Windows, that a name in a folder may have."""
-    if os.name == "nt":
+    most = _USUAL_ROOM
+    if sys.platform == "win32":
         path = str(folder.absolute())
-        if path.startswith("\\\\?\\") or _takes_long_paths():
-            return _USUAL_ROOM
-        return min(_USUAL_ROOM, _LONGEST_WINDOWS_PATH - windows_length(path) - 1)
-    try:
-        return os.pathconf(folder, "PC_NAME_MAX")
-    except (AttributeError, OSError, ValueError):
-        return _USUAL_ROOM
+        if not (path.startswith("\\\\?\\") or _takes_long_paths()):
+            most = min(most, _LONGEST_WINDOWS_PATH - windows_length(path) - 1)
+    else:
+        with suppress(OSError, ValueError):
+            most = os.pathconf(folder, "PC_NAME_MAX")
+    return most
 
 
 def stem_room(folder: pathlib.Path) -> int:

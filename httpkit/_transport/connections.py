@@ -327,7 +327,7 @@ class HTTPConnection(stock.HTTPConnection):
 
 def _poller_of(sock: Any) -> Any:
     """Return a poll object for a socket; None on systems without one."""
-    if not hasattr(select, "poll"):
+    if sys.platform == "win32" or not hasattr(select, "poll"):
         return None
     poller = select.poll()
     poller.register(sock, select.POLLIN)

@@ -13,7 +13,7 @@ from tqdm.std import tqdm
 
 import httpkit
 from tests.support.interop import require
-from tests.support.platforms import not_on_windows
+from tests.support.platforms import ON_WINDOWS, not_on_windows
 
 CODE = """
 import sys, tempfile
@@ -34,7 +34,10 @@ def run(sandbox, stderr, **environment):
 
 
 def shown_in_a_terminal(sandbox, **environment):
-    pty = pytest.importorskip("pty", exc_type=ImportError)  # not on Windows
+    if ON_WINDOWS:
+        pytest.skip("it has no pseudo-terminals")
+    import pty
+
     ours, theirs = pty.openpty()
     try:
         run(sandbox, theirs, **environment)
