@@ -278,7 +278,7 @@ class OperationPendingError(HTTPKitError):
     """The server accepted a request and is not done with it (202).
 
     Attributes:
-        url: Where `Session.poll` asks for its state.
+        url: Where `Session.poll` asks for its state; "" where the server does not say.
     """
 
     url: str = ""

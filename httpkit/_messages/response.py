@@ -287,8 +287,12 @@ class Response(requests.Response):
             DecodeError: It is not JSON, has nothing at the path, or is not of the model; the
                 message names the field.
         """
+        if at is None:
+            with decoding(self, model):
+                return models.decode(self.content, model)
         with decoding(self, model):
-            body = self.content if at is None else documents.json_at(self.content, at)
+            body = documents.json_at(self.content, at)
+        with decoding(self, model, lambda error: f"{error} (looking at {at!r})"):
             return models.decode(body, model)
 
     def blocks(self) -> Iterator[bytes]:

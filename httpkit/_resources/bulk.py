@@ -21,8 +21,19 @@ _STATUS = re.compile(r"(?<!\d)([1-5]\d\d)(?!\d)")
 _STATUS_NAMES = ("status", "statusCode", "status_code", "httpStatusCode", "code")
 _ERROR_NAMES = ("error", "errors", "problem", "fault")
 _WORD_NAMES = ("message", "detail", "title", "description", "reason", "type")
+_FLAG_NAMES = ("success", "ok", "succeeded", "successful")
+# What a row has beside an item.
+_NO_ITEM_NAMES = frozenset({
+    *_STATUS_NAMES, *_FLAG_NAMES, *_ERROR_NAMES, "id", "index", "headers", "created",
+})  # fmt: skip
 _ITEM_NAMES = ("body", "item", "resource", "result", "data", "response", "value", "entity")
 _LIST_NAMES = ("results", "responses", "items", "data", "value", "multistatus", "response")
+# The words for a status in a 207; elsewhere they may be a field of the item.
+_VERDICTS = {
+    **dict.fromkeys(("ok", "success", "succeeded", "successful", "created", "updated"), True),
+    **dict.fromkeys(("deleted", "accepted", "done", "completed"), True),
+    **dict.fromkeys(("failed", "failure", "error", "rejected", "invalid", "conflict"), False),
+}
 _LONGEST_REASON = 300
 # What can be iterated over, and is one item or none.
 _SINGLE = (Mapping, str, bytes, bytearray, memoryview)
@@ -65,12 +76,14 @@ def read(
     Raises:
         DecodeError: There are no rows, or an item is not of the model.
     """
-    if not response.content:
+    if not response.content and response.status_code != MULTI_STATUS:
         return []
+    is_multi_status = response.status_code == MULTI_STATUS
     results: list[ItemResult[T]] = []
     with decoding(response, model, lambda error: f"{error} (result {len(results) + 1})"):
         for row in _rows(RawJSON(response.content), items_at):
-            results.append(_result(row, item_at, model))  # noqa: PERF401  # its length is in the error
+            result = _result(row, item_at, model, is_multi_status=is_multi_status)
+            results.append(result)  # its length is in the error
     return results
 
 
@@ -80,11 +93,12 @@ def require_all(response: Response, results: Sequence[ItemResult[T]]) -> list[T]
     Raises:
         PartialFailureError: Some did.
     """
-    failed = [result for result in results if not result.ok]
+    failed = [(number, result) for number, result in enumerate(results, 1) if not result.ok]
     if failed:
+        (number, first), *_ = failed
         error = PartialFailureError(
             f"{len(failed)} of {len(results)} items failed for"
-            f" {describe(response.request, response.url)}: {failed[0].error}",
+            f" {describe(response.request, response.url)}: item {number}: {first.error}",
             response=response,
         )
         error.results = list(results)
@@ -102,19 +116,26 @@ def _rows(document: Document, items_at: str | None) -> Sequence[Document]:
     if (rows := documents.entries_of(document)) is not None:
         return rows
     members = documents.members_of(document) or {}
-    for name in _LIST_NAMES:
-        if name in members and (rows := documents.entries_of(members[name])) is not None:
+    names = {name.lower(): name for name in members}
+    for known in _LIST_NAMES:
+        name = names.get(known, "")
+        if name and (rows := documents.entries_of(members[name])) is not None:
             return rows
     raise models.MismatchError(f"there are no results, but {models.list_names(members)}")
 
 
-def _result(row: Document, item_at: str | None, model: Callable[..., T]) -> ItemResult[T]:
+def _result(
+    row: Document, item_at: str | None, model: Callable[..., T], *, is_multi_status: bool
+) -> ItemResult[T]:
     inner = _unwrapped(row)
     status, words = _status(inner), _error(inner)
-    if status >= 400 or (words is not None and not 200 <= status < 300):
-        words = redaction.redact_text(words or f"status {status}")[:_LONGEST_REASON]
+    verdict = _verdict(inner, is_multi_status=is_multi_status)
+    is_error = words is not None and not 200 <= status < 300 and verdict is not True
+    if status >= 400 or verdict is False or is_error:
+        words = words or _reason(inner) or (f"status {status}" if status else "no reason given")
+        words = redaction.redact_text(words)[:_LONGEST_REASON]
         return ItemResult(status, None, words, documents.parsed(row))
-    item = _item(inner, item_at, has_status=status > 0)
+    item = _item(inner, item_at, has_status=status > 0 or verdict is not None)
     value = None if item is MISSING else _decoded(item, model)
     return ItemResult(status, value, None, documents.parsed(row))
 
@@ -142,6 +163,27 @@ def _status(row: Document) -> int:
         if isinstance(value, (int, str)) and (found := _STATUS.search(str(value))):
             return int(found[1])
     return 0
+
+
+def _verdict(row: Document, *, is_multi_status: bool) -> bool | None:
+    """Return what a row says of its success in a flag or a word; None where it says nothing."""
+    members = documents.members_of(row) or {}
+    for name in _FLAG_NAMES:
+        flag = documents.parsed(members[name]) if name in members else None
+        if isinstance(flag, bool):
+            return flag
+    for name in _STATUS_NAMES:
+        word = documents.parsed(members[name]) if name in members else None
+        if is_multi_status and isinstance(word, str) and word.strip().lower() in _VERDICTS:
+            return _VERDICTS[word.strip().lower()]
+    return None
+
+
+def _reason(row: Document) -> str | None:
+    """Return the words of a row that failed."""
+    members = documents.members_of(row) or {}
+    words = [documents.parsed(members[name]) for name in _WORD_NAMES if name in members]
+    return next((word for word in words if isinstance(word, str) and word), None)
 
 
 def _error(row: Document) -> str | None:
@@ -180,8 +222,7 @@ def _item(row: Document, item_at: str | None, *, has_status: bool) -> Document:
         if name in members:
             item = members[name]
             return MISSING if documents.is_null(item) else item
-    left = {*members} - {*_STATUS_NAMES, "id", "index", "headers"}
-    return row if left else MISSING
+    return row if {*members} - _NO_ITEM_NAMES else MISSING
 
 
 class BulkMethods(Endpoint[T]):
@@ -219,7 +260,7 @@ class BulkMethods(Endpoint[T]):
         if response is None:
             return []
         if response.status_code == MULTI_STATUS:
-            return require_all(response, self._results(response))
+            return require_all(response, self._results(response, body))
         if not response.content:
             return [self._build(response, item) for item in body]
         with decoding(response, self._wanted):
@@ -248,8 +289,8 @@ class BulkMethods(Endpoint[T]):
             StatusError: The server refuses the request as a whole.
             DecodeError: The response has no results, or an item is not of the model.
         """
-        _, response = self._send_many(method, url, items, params, options)
-        return [] if response is None else self._results(response)
+        body, response = self._send_many(method, url, items, params, options)
+        return [] if response is None else self._results(response, body)
 
     def _send_many(
         self, method: str, url: str, items: Iterable[object], params: Params, options: ItemOptions
@@ -268,8 +309,15 @@ class BulkMethods(Endpoint[T]):
             sent = {(self.items_at or self.envelope).rstrip("?"): body}
         return body, self._call(method, target, json=sent, params=params, **options)
 
-    def _results(self, response: Response) -> list[ItemResult[T]]:
-        return read(response, self.items_at, self.item_at or self.envelope, self._wanted)
+    def _results(self, response: Response, sent: Sequence[Any]) -> list[ItemResult[T]]:
+        item_at = self.item_at or self.envelope
+        results = read(response, self.items_at, item_at, self._wanted)
+        if response.status_code == MULTI_STATUS and len(results) < len(sent):
+            what = describe(response.request, response.url)
+            raise response.decode_error(
+                f"the response to {what} has {len(results)} results for {len(sent)} items"
+            )
+        return results
 
 
 def _check_many(items: object) -> None:

@@ -27,7 +27,7 @@ from httpkit._policy import forwarding, retry
 from httpkit._policy.options import ItemOptions, check_known
 from httpkit._resources import forms
 from httpkit._resources.list_query import PageClient
-from httpkit._resources.operations import check_model, operation_url
+from httpkit._resources.operations import check_model, operation_url, resolved
 from httpkit._resources.pagination import Pager, check_path
 
 T = TypeVar("T")
@@ -301,13 +301,14 @@ class Endpoint(Generic[T]):
             OperationPendingError: It is not made yet (202).
         """
         url = operation_url(response)
-        if response.status_code == requests.codes.accepted and url:
+        is_accepted = response.status_code == requests.codes.accepted
+        if is_accepted and (url or not response.content):
             what = describe(response.request, response.url)
+            how = "poll(error.url) waits for it" if url else "the response names no URL to poll"
             pending = OperationPendingError(
-                f"{what} was accepted (202) and is not done yet: poll(error.url) waits for it",
-                response=response,
+                f"{what} was accepted (202) and is not done yet: {how}", response=response
             )
-            pending.url = url
+            pending.url = url or ""
             raise pending
         if response.content:
             return self._decode(response)
@@ -319,7 +320,7 @@ class Endpoint(Generic[T]):
     def _follow(self, response: Response, location: str, options: ItemOptions) -> T:
         """Fetch the item that was created (RFC 9110 section 15.3.2)."""
         try:
-            target = urls.resolve(response.url, location)
+            target = resolved(response, location, "Location")
             owner, sent = self._owner(), dict[str, Any](options)
             sent.pop("idempotency_key", None)  # of the creation
             allowed = forwarding.allowed_origins(owner, response.request.url or target)

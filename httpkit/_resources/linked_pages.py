@@ -183,8 +183,9 @@ class NextURLPages(_LinkedPages):
         if links is None:
             return None
         if not is_list(links) or not all(map(is_mapping, links)):
+            found = "an array of something else" if is_list(links) else _describe(links)
             raise PaginationError(
-                f"at {self.next!r} there is {_describe(links)}, not an array of links",
+                f"at {self.next!r} there is {found}, not an array of links",
                 response=page.response,
             )
         for link in links:
@@ -221,4 +222,6 @@ def _describe(found: Any) -> str:
         return "an object without href"
     if is_list(found):
         return "an array (rel= finds a link in one)"
-    return "true" if found is True else f"a {type(found).__name__}"
+    if isinstance(found, bool):
+        return "true" if found else "false"
+    return "text" if isinstance(found, str) else "a number (CursorPages sends it)"

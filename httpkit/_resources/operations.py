@@ -71,11 +71,11 @@ def operation_url(response: requests.Response) -> str | None:
         names.append("location")  # of a 201 it is the new resource
     for name in names:
         if link := response.headers.get(name):
-            return _resolved(response, link, name)
+            return resolved(response, link, name)
     return None
 
 
-def _resolved(response: requests.Response, link: str, name: str) -> str:
+def resolved(response: requests.Response, link: str, name: str) -> str:
     """Return where a link of a response leads.
 
     Raises:
@@ -202,7 +202,7 @@ class Operation:
         location = response.headers.get("location")
         if self._method in {"PUT", "PATCH"}:
             return response.url
-        return _resolved(response, location, "Location") if location else None
+        return resolved(response, location, "Location") if location else None
 
     @property
     def _method(self) -> str:
@@ -344,12 +344,12 @@ class Operation:
         document = _document(response)
         linked = _at(document, "resourceLocation")
         if isinstance(linked, str):
-            return self._get(_resolved(response, linked, "resourceLocation"), None)
+            return self._get(resolved(response, linked, "resourceLocation"), None)
         if self._method == "DELETE":
             return None
         location = response.headers.get("location")
         if response is self.start and location and not response.content:
-            return self._get(_resolved(response, location, "Location"), None)
+            return self._get(resolved(response, location, "Location"), None)
         if self.final_url is not None and response is not self.start:
             return self._get(self.final_url, None)
         return response

@@ -329,6 +329,59 @@ def test_create_many_answered_207_without_a_failure_gives_the_items(serve, reply
     assert made == [Product("Hat", 1), Product("Cap")]
 
 
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        ({"status": "OK", "body": {"title": "Hat"}}, {"status": "FAILED", "reason": "a duplicate"}),
+        ({"ok": True, "value": {"title": "Hat"}}, {"ok": False, "reason": "a duplicate"}),
+        ({"code": 201, "data": {"title": "Hat"}}, {"code": 409, "message": "a duplicate"}),
+        (
+            {"success": True, "result": {"title": "Hat"}, "errors": []},
+            {"success": False, "errors": [{"message": "a duplicate"}]},
+        ),
+    ],
+    ids=["word", "ok", "code", "success"],
+)
+@pytest.mark.parametrize("name", ["results", "multiStatus", None], ids=repr)
+def test_what_failed_of_a_207_is_known_in_many_dialects(serve, reply, good, bad, name):
+    rows = [good, bad]
+    api, _ = serve(reply(rows if name is None else {name: rows}, "207 Multi-Status"))
+
+    words = "1 of 2 items failed .*: item 2: a duplicate"
+    with pytest.raises(httpkit.PartialFailureError, match=words) as caught:
+        api.resource("products", Product).create_many([{}, {}])
+
+    assert [result.item for result in caught.value.results] == [Product("Hat"), None]
+
+
+def test_a_row_of_flags_alone_has_no_item(serve, reply):
+    rows = [{"success": True, "id": "001", "errors": []}, {"success": False, "errors": []}]
+    api, _ = serve(reply(rows))
+
+    results = api.resource("products", Product).bulk("PATCH", [{}, {}])
+
+    assert [(r.ok, r.item, r.error) for r in results] == [
+        (True, None, None),
+        (False, None, "no reason given"),
+    ]
+
+
+def test_a_status_that_is_a_field_of_an_item_is_not_its_result(serve, reply):
+    api, _ = serve(reply([{"id": 1, "status": "failed"}]))
+
+    (result,) = api.resource("payments").bulk("PATCH", [{}])
+
+    assert (result.ok, result.item) == (True, {"id": 1, "status": "failed"})
+
+
+@pytest.mark.parametrize("document", [None, [], [ROWS[0]]], ids=["empty", "no rows", "one row"])
+def test_a_207_without_a_result_for_each_item_is_a_decode_error(serve, reply, document):
+    api, _ = serve(reply(document, "207 Multi-Status"))
+
+    with pytest.raises(httpkit.DecodeError, match=r"is empty|has \d results for 2 items"):
+        api.resource("products", Product).create_many([{}, {}])
+
+
 def test_an_envelope_names_many_as_lists_do(serve, reply):
     api, server = serve(reply({"tickets": [{"title": "a"}]}))
     tickets = api.resource("tickets", Title, envelope="ticket", items_at="tickets")
