@@ -886,8 +886,11 @@ RESOURCES = {
     "id=… must be a str, an integer, a UUID or a date, not …": lambda w: (
         w.api().resource("posts").get(True)
     ),
-    "… was accepted (202) and is not done yet: poll(error.url) waits for it": lambda w: (
+    "… was accepted (202) and is not done yet: …": lambda w: (
         answered(w, "202 Accepted", location="/jobs/1").resource("posts").create({})
+    ),
+    "the response to … has … results for … items": lambda w: (
+        answered(w, "207 Multi-Status", b"[]").resource("posts").create_many([{}])
     ),
     "the operation failed (…): …: …": lambda w: answered(
         w, "200 OK", b'{"status": "failed", "error": {"message": "no room"}}'
