@@ -123,11 +123,11 @@ def _every(document: Document, steps: Sequence[str], before: str) -> Iterator[Do
     if _EVERY not in steps:
         yield _found(document, ".".join(steps), before)
         return
-    place = steps.index(_EVERY)
-    parent = _found(document, ".".join(steps[:place]), before)
-    here = ".".join(filter(None, (before, *steps[:place])))
+    index = steps.index(_EVERY)
+    parent = _found(document, ".".join(steps[:index]), before)
+    here = ".".join(filter(None, (before, *steps[:index])))
     for name, member in _children(parent, here):
-        yield from _every(member, steps[place + 1 :], f"{here}.{name}".lstrip("."))
+        yield from _every(member, steps[index + 1 :], f"{here}.{name}".lstrip("."))
 
 
 def _found(document: Document, path: str, before: str) -> Document:

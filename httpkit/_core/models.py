@@ -472,9 +472,9 @@ def raw_entries(body: bytes) -> Sequence[Any] | None:
 def list_names(members: Iterable[str]) -> str:
     """Return the names of a document's members for a message; a few are enough."""
     names = list(members)
-    shown = [repr(name[:_LONGEST_NAME]) for name in names[:_MOST_NAMES]]
+    listed = [repr(name[:_LONGEST_NAME]) for name in names[:_MOST_NAMES]]
     more = ", ..." if len(names) > _MOST_NAMES else ""
-    return ", ".join(shown) + more if shown else "no member"
+    return ", ".join(listed) + more if listed else "no member"
 
 
 def scalar(body: bytes) -> str | None:

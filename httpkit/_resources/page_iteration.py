@@ -41,7 +41,7 @@ class Page(Generic[T]):
 
     Attributes:
         items: What is on it, decoded.
-        response: The response that held it.
+        response: The response that it was in.
         number: Its number in this iteration, from 1.
         next_url: The URL of the page after it: what `Pages.resume` takes, in this run or in a
             later one. None: it is the last, cut by a limit, or has the URL of the others.

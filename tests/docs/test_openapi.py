@@ -73,10 +73,10 @@ def part_of(document, wanted):
     left = references(paths)
     while left:
         reference = left.pop()
-        kind, name = reference.removeprefix("#/components/").split("/")
-        if name not in kept["components"].setdefault(kind, {}):
-            kept["components"][kind][name] = document["components"][kind][name]
-            left |= references(document["components"][kind][name])
+        section, name = reference.removeprefix("#/components/").split("/")
+        if name not in kept["components"].setdefault(section, {}):
+            kept["components"][section][name] = document["components"][section][name]
+            left |= references(document["components"][section][name])
     return kept
 
 

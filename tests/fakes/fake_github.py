@@ -16,7 +16,7 @@ class FakeStorage(FakeServer):
     """Where GitHub redirects for the bytes of an asset: another origin, with signed URLs."""
 
     def respond(self, seen):
-        if "authorization" in seen.headers:  # so does Azure's storage answer
+        if "authorization" in seen.headers:  # so does Azure's storage respond
             return Response(
                 400, b"<?xml version='1.0'?><Error><Code>InvalidArgument</Code></Error>"
             )
@@ -45,9 +45,9 @@ class FakeGitHub(FakeServer):
         self.storage.__exit__()
 
     def respond(self, seen):
-        answer = self._routed(seen)
+        response = self._routed(seen)
         self.remaining = max(0, self.remaining - 1)
-        answer.headers |= {
+        response.headers |= {
             "X-GitHub-Media-Type": "github.v3; format=json",
             "X-GitHub-Api-Version-Selected": seen.headers.get("x-github-api-version", ""),
             "X-GitHub-Request-Id": "C0FF:EE42:1:2:68",
@@ -57,7 +57,7 @@ class FakeGitHub(FakeServer):
             "X-RateLimit-Used": str(5000 - self.remaining),
             "X-RateLimit-Resource": "core",
         }
-        return answer
+        return response
 
     def _routed(self, seen):
         if seen.headers.get("authorization") != "Bearer ghp_valid0token":
@@ -85,7 +85,7 @@ class FakeGitHub(FakeServer):
         size = int(seen.query.get("per_page", ["30"])[0])
         number = int(seen.query.get("page", ["1"])[0])
         # GitHub's links lead by the repository's id, and not by its name.
-        place = f"{self.url}{seen.path.replace(REPO, '/repositories/1296269')}"
+        address = f"{self.url}{seen.path.replace(REPO, '/repositories/1296269')}"
         query = {name: values[0] for name, values in seen.query.items()}
         last = -(-len(items) // size)
         links = []
@@ -94,7 +94,7 @@ class FakeGitHub(FakeServer):
         if number > 1:
             links += [(1, "first"), (number - 1, "prev")]
         link = ", ".join(
-            f'<{place}?{urlencode({**query, "page": page})}>; rel="{rel}"' for page, rel in links
+            f'<{address}?{urlencode({**query, "page": page})}>; rel="{rel}"' for page, rel in links
         )
         return Response(
             200, items[(number - 1) * size : number * size], {"Link": link} if link else {}
@@ -112,12 +112,12 @@ class FakeGitHub(FakeServer):
         return problem(404, "Not Found") if found is None else Response(200, found)
 
     def _change(self, seen, number):
-        answer = self._one(seen, number)
+        response = self._one(seen, number)
         if seen.json.get("state", "open") not in {"open", "closed"}:
             return invalid({"resource": "Issue", "field": "state", "code": "invalid"})
-        if answer.status == 200:
-            answer.body.update(seen.json)
-        return answer
+        if response.status == 200:
+            response.body.update(seen.json)
+        return response
 
     def _comment(self, seen, number):
         comment = {"id": len(self.comments) + 1, "node_id": "MDEy", "user": USER, **seen.json}
@@ -207,9 +207,9 @@ def invalid(*errors):
 
 def secondary_limit(status, **headers):
     """Return what GitHub says to whoever asks too much at once."""
-    answer = problem(
+    response = problem(
         status,
         "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.",
     )
-    answer.headers |= {name.replace("_", "-"): value for name, value in headers.items()}
-    return answer
+    response.headers |= {name.replace("_", "-"): value for name, value in headers.items()}
+    return response

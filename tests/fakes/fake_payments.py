@@ -12,27 +12,27 @@ DECLINED = "pm_card_chargeDeclined"
 
 
 class FakePayments(FakeServer):
-    """The API. `intents` are the charges made; `drop` of them lose their answer."""
+    """The API. `intents` are the charges made; `drop` of them lose their response."""
 
     def __init__(self):
         super().__init__()
         self.drop = 0
         self.customers = {f"cus_{n}": customer(n) for n in range(1, 6)}
         self.intents = {}
-        self._answered = {}
+        self._responses = {}
         self._request_ids = itertools.count(1)
 
     def respond(self, seen):
-        answer = self._keyed(seen)
-        answer.headers = {
-            **answer.headers,
+        response = self._keyed(seen)
+        response.headers = {
+            **response.headers,
             "Request-Id": f"req_{chr(96 + next(self._request_ids)) * 14}",
             "Stripe-Version": seen.headers.get("stripe-version", "2025-03-31.basil"),
         }
         if self.drop and seen.method == "POST":
             self.drop -= 1
             return None
-        return answer
+        return response
 
     def _keyed(self, seen):
         """Response a repetition of a request as the first time: that is what a key is for."""
@@ -42,18 +42,18 @@ class FakePayments(FakeServer):
         if key is None or seen.method != "POST":
             return self._routed(seen)
         sent = (seen.path, seen.body)
-        before, answer = self._answered.get(key, (sent, None))
+        before, response = self._responses.get(key, (sent, None))
         if before != sent:
             message = (
                 "Keys for idempotent requests can only be used with the same parameters they"
                 " were first used with."
             )
             return error(400, "idempotency_error", message)
-        if answer is None:
-            answer = self._routed(seen)
-            self._answered[key] = (sent, answer)
-            return answer
-        return Response(answer.status, answer.body, {"Idempotent-Replayed": "true"})
+        if response is None:
+            response = self._routed(seen)
+            self._responses[key] = (sent, response)
+            return response
+        return Response(response.status, response.body, {"Idempotent-Replayed": "true"})
 
     def _routed(self, seen):
         for method, pattern, act in self._routes:
@@ -83,12 +83,12 @@ class FakePayments(FakeServer):
         )
 
     def _change_customer(self, seen, id):
-        answer = self._customer(seen, id)
-        if answer.status == 200:
+        response = self._customer(seen, id)
+        if response.status == 200:
             changes = nested(seen)
-            answer.body["metadata"].update(changes.pop("metadata", {}))
-            answer.body.update(changes)
-        return answer
+            response.body["metadata"].update(changes.pop("metadata", {}))
+            response.body.update(changes)
+        return response
 
     def _delete_customer(self, seen, id):
         if self.customers.pop(id, None) is None:
@@ -165,8 +165,8 @@ def nested(seen):
     return document
 
 
-def error(status, kind, message, **more):
-    return Response(status, {"error": {"type": kind, "message": message, **more}})
+def error(status, type, message, **more):
+    return Response(status, {"error": {"type": type, "message": message, **more}})
 
 
 def missing(what, id):

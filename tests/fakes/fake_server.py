@@ -92,15 +92,15 @@ class FakeServer:
             handler.rfile.read(length),
         )
         self.requests.append(seen)
-        answer = self._scripted(seen) if self.next else self.respond(seen)
-        if answer is None:
+        response = self._scripted(seen) if self.next else self.respond(seen)
+        if response is None:
             handler.close_connection = True
             return
-        payload = answer.payload
-        fields = {"Content-Length": str(len(payload)), **answer.headers}
-        if not isinstance(answer.body, bytes):
+        payload = response.payload
+        fields = {"Content-Length": str(len(payload)), **response.headers}
+        if not isinstance(response.body, bytes):
             fields.setdefault("Content-Type", "application/json; charset=utf-8")
-        handler.send_response(answer.status)
+        handler.send_response(response.status)
         for name, value in fields.items():
             handler.send_header(name, value)
         handler.end_headers()

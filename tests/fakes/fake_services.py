@@ -65,18 +65,18 @@ class FakeShop(FakeServer):
     def _rpc(self, seen, cookies):
         asked = seen.json
         if isinstance(asked, list):
-            answers = [self._called(call) for call in reversed(asked)]  # any order will do
-            return Response(200, [answer for answer in answers if answer])
-        answer = self._called(asked)
-        return Response(200, answer) if answer else Response(204)
+            responses = [self._called(call) for call in reversed(asked)]  # any order will do
+            return Response(200, [response for response in responses if response])
+        response = self._called(asked)
+        return Response(200, response) if response else Response(204)
 
     def _called(self, call):
-        told = {"jsonrpc": "2.0", "id": call.get("id")}
+        reply = {"jsonrpc": "2.0", "id": call.get("id")}
         if call["method"] != "subtract":
-            told |= {"error": {"code": -32601, "message": "Method not found"}}
+            reply |= {"error": {"code": -32601, "message": "Method not found"}}
         else:
-            told |= {"result": call["params"][0] - call["params"][1]}
-        return told if "id" in call else None
+            reply |= {"result": call["params"][0] - call["params"][1]}
+        return reply if "id" in call else None
 
 
 DEVICE = {

@@ -116,7 +116,7 @@ def test_an_error_status_with_graphql_errors_is_a_graphql_error(api, status):
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"),
+    ("status", "error"),
     [
         (401, httpkit.UnauthorizedError),
         (403, httpkit.ForbiddenError),
@@ -125,8 +125,8 @@ def test_an_error_status_with_graphql_errors_is_a_graphql_error(api, status):
         (503, httpkit.ServiceUnavailableError),
     ],
 )
-def test_a_status_that_says_more_than_the_errors_is_raised(api, status, kind):
-    with pytest.raises(kind, match="error 1"):
+def test_a_status_that_says_more_than_the_errors_is_raised(api, status, error):
+    with pytest.raises(error, match="error 1"):
         api.graphql("{a}", url=f"graphql?errors=1&data=0&status={status}")
 
 

@@ -57,11 +57,11 @@ def sandbox(shared_sandbox):
 
 @pytest.fixture
 def listed(raw_server):
-    """Return the pages of a server that answers like this, and the server."""
+    """Return the pages of a server that sends these responses, and the server."""
     sessions = []
 
-    def make(*answers, pages=None, url="list", settings=None, **options):
-        server = raw_server(*answers)
+    def make(*responses, pages=None, url="list", settings=None, **options):
+        server = raw_server(*responses)
         session = httpkit.Session(server.url, **{"retry": None, **(settings or {})})
         sessions.append(session)
         given = (url,) if pages is None else (url, pages)
@@ -76,12 +76,12 @@ def listed(raw_server):
 def page(make_response):
     """Spell a page: a list of ids, or what else JSON can say."""
 
-    def spell(body, status="200 OK", **fields):
+    def make(body, status="200 OK", **fields):
         if isinstance(body, list):
             body = [{"id": n} if isinstance(n, int) else n for n in body]
         return make_response(status, json.dumps(body).encode(), **fields)
 
-    return spell
+    return make
 
 
 def ids(items):
@@ -641,8 +641,8 @@ def test_a_server_that_does_not_count_along_is_an_error_and_gives_no_item_twice(
 
 
 def test_a_page_that_only_counts_along_is_noticed_too(listed, page):
-    answers = [page({"page": n, "data": [{"id": 1}]}) for n in (1, 2)]
-    found, _ = listed(*answers, pages=NumberedPages(), items_at="data")
+    responses = [page({"page": n, "data": [{"id": 1}]}) for n in (1, 2)]
+    found, _ = listed(*responses, pages=NumberedPages(), items_at="data")
 
     with pytest.raises(httpkit.PaginationError, match="once more"):
         list(found)
@@ -686,7 +686,7 @@ def test_resuming_at_the_first_page_raises_its_error_again(listed, page):
 
 
 def counted(page):
-    """Ten items, three a page, and 404 beyond them, as Django REST framework answers."""
+    """Ten items, three a page, and 404 beyond them, as Django REST framework has it."""
     data = [list(range(10))[start : start + 3] for start in range(0, 10, 3)]
     pages = [page({"count": 10, "results": [{"id": n} for n in part]}) for part in data]
     return [*pages, page({}, "404 Not Found")]
@@ -703,10 +703,10 @@ def test_a_total_of_items_ends_a_list_without_asking_further(listed, page):
 @pytest.mark.parametrize("first", [2, 3, 4])
 def test_a_list_with_a_total_of_items_may_begin_anywhere(listed, page, first):
     pages = NumberedPages(total_items="count")
-    answers = counted(page)[first - 1 :]
+    responses = counted(page)[first - 1 :]
 
-    begun, _ = listed(*answers, pages=pages, items_at="results", params={"page": first})
-    resumed, _ = listed(*answers, pages=pages, items_at="results")
+    begun, _ = listed(*responses, pages=pages, items_at="results", params={"page": first})
+    resumed, _ = listed(*responses, pages=pages, items_at="results")
 
     beyond = list(range(10))[3 * (first - 1) :]
     assert ids(begun) == ids(resumed.resume(f"list?page={first}")) == beyond
@@ -725,8 +725,8 @@ def test_a_page_that_is_missing_is_not_the_end_at_once(listed, page, first):
     "pages", [NumberedPages(total="n"), NumberedPages(total="n", total_items="count")], ids=repr
 )
 def test_a_404_is_an_error_where_the_number_of_pages_is_known(listed, page, pages):
-    answers = [page({"n": 9, "data": [{"id": 1}]}), page({}, "404 Not Found")]
-    found, _ = listed(*answers, pages=pages, items_at="data")
+    responses = [page({"n": 9, "data": [{"id": 1}]}), page({}, "404 Not Found")]
+    found, _ = listed(*responses, pages=pages, items_at="data")
 
     with pytest.raises(httpkit.NotFoundError):
         list(found.resume("list?page=3"))
@@ -944,8 +944,8 @@ def test_options_hold_for_every_page(listed, page):
     ids=["itself", "two before", "nothing but rel", "the first", "in another order"],
 )
 def test_a_pagination_loop_is_an_error_after_the_items(listed, page, links, count):
-    answers = [page([n], link=link) for n, link in enumerate(links, 1)]
-    found, server = listed(*answers)
+    responses = [page([n], link=link) for n, link in enumerate(links, 1)]
+    found, server = listed(*responses)
     got = []
 
     with pytest.raises(httpkit.PaginationError, match=f"page {count} of list: .*pagination loop"):
@@ -1179,10 +1179,10 @@ def test_a_key_that_a_server_repeats_in_its_links_goes_no_further(
     raw_server, page, settings, options
 ):
     away = raw_server(page([3]))
-    echo = "?api_key=secret-key-1&pageToken=p2"
+    repeated = "?api_key=secret-key-1&pageToken=p2"
     home = raw_server(
-        page([1], link=f"<{echo}>; rel=next"),
-        page([2], link=f"<{away.url}/{echo}>; rel=next"),
+        page([1], link=f"<{repeated}>; rel=next"),
+        page([2], link=f"<{away.url}/{repeated}>; rel=next"),
     )
 
     with httpkit.Session(home.url, retry=None, **settings) as api:
@@ -1198,8 +1198,8 @@ def test_a_key_that_a_server_repeats_in_its_links_goes_no_further(
 @pytest.mark.parametrize("key", ["c4n4ry-k3y", "k3y"], ids=["long", "short"])
 def test_a_signature_of_any_name_that_a_server_repeats_goes_no_further(raw_server, page, name, key):
     away = raw_server(page([2]))
-    echo = f"?{name}={key}&v=1&q=a&page=2"
-    home = raw_server(page([1], link=f"<{away.url}/more{echo}>; rel=next"))
+    query = f"?{name}={key}&v=1&q=a&page=2"
+    home = raw_server(page([1], link=f"<{away.url}/more{query}>; rel=next"))
     auth = httpkit.APIKeyAuth(key, name, "query")
 
     with httpkit.Session(home.url, retry=None, auth=auth, params={"v": 1}) as api:
@@ -1216,13 +1216,15 @@ def test_a_signature_of_any_name_that_a_server_repeats_goes_no_further(raw_serve
     ids=["URL", "params"],
 )
 @pytest.mark.parametrize("keep_params", [True, False])
-@pytest.mark.parametrize("echo", ["?page=2&api_key=secret-key-1", "?page=2"])
+@pytest.mark.parametrize("query", ["?page=2&api_key=secret-key-1", "?page=2"])
 def test_a_key_of_the_call_goes_with_pages_of_its_origin_only(
-    raw_server, page, url, options, keep_params, echo
+    raw_server, page, url, options, keep_params, query
 ):
     away = raw_server(page([3]))
-    there = f"{away.url}/{echo}"
-    home = raw_server(page([1], link=f"<{echo}>; rel=next"), page([2], link=f"<{there}>; rel=next"))
+    there = f"{away.url}/{query}"
+    home = raw_server(
+        page([1], link=f"<{query}>; rel=next"), page([2], link=f"<{there}>; rel=next")
+    )
 
     with httpkit.Session(home.url, retry=None) as api:
         found = api.paginate(url, LinkPages(keep_params=keep_params), **options)
@@ -1324,7 +1326,7 @@ def test_a_list_is_resumed_after_any_error(listed, page, bad, error):
 
 
 def test_the_callers_own_error_is_marked_too(listed, page):
-    class OutOfOrder(Exception):  # noqa: N818  # as the documentation spells it
+    class OutOfOrder(Exception):  # noqa: N818  # as the documentation names it
         pass
 
     found, _ = listed(
@@ -1387,7 +1389,7 @@ def test_the_last_page_says_that_the_list_is_at_its_end(api):
 
 
 def test_an_error_that_takes_no_notes_is_raised_all_the_same(listed, page):
-    class Closed(Exception):  # noqa: N818  # as a caller may spell it
+    class Closed(Exception):  # noqa: N818  # as a caller may name it
         __notes__ = "none"
 
         def __setattr__(self, name, value):
@@ -1584,12 +1586,12 @@ def test_a_list_with_a_limit_is_resumed(api):
 
 
 def test_a_list_shows_where_it_is_and_no_secret(api):
-    shown = [
+    reprs = [
         repr(api.paginate("things?api_key=secret-key-1", params={"token": "secret-key-2"})),
         repr(api.paginate("things").limit(3)),
     ]
 
-    assert shown == ["<Pages of things?api_key=***>", "<Pages of things, at most 3>"]
+    assert reprs == ["<Pages of things?api_key=***>", "<Pages of things, at most 3>"]
 
 
 def test_a_note_shows_no_secret(listed, page):
@@ -1738,7 +1740,7 @@ def test_a_keyword_that_a_list_does_not_know_is_refused_at_once(api, name):
 
 
 @pytest.mark.parametrize(
-    ("kind", "settings"),
+    ("pager", "settings"),
     [
         (NextURLPages, {"next": ""}),
         (NextURLPages, {"next": None}),
@@ -1762,9 +1764,9 @@ def test_a_keyword_that_a_list_does_not_know_is_refused_at_once(api, name):
     ],
     ids=repr,
 )
-def test_a_pager_that_cannot_work_is_refused(kind, settings):
+def test_a_pager_that_cannot_work_is_refused(pager, settings):
     with pytest.raises(httpkit.ConfigurationError, match="must"):
-        kind(**settings)
+        pager(**settings)
 
 
 PAGERS = [
@@ -1855,14 +1857,14 @@ def found_in(document, path):
 
 
 @given(JSON, st.text(alphabet="abc.-01", max_size=8))
-def test_a_place_is_found_or_not(document, place):
-    found = found_in(document, place)
+def test_a_path_is_found_or_not(document, path):
+    found = found_in(document, path)
 
     assert found is None or json.loads(found) is not NotImplemented
 
 
 @given(JSON, st.lists(st.sampled_from(["a", "b", 0, 1, -1]), min_size=1, max_size=3))
-def test_a_place_is_what_the_keys_lead_to(document, keys):
+def test_a_path_is_what_the_keys_lead_to(document, keys):
     expected = document
     for key in keys:
         try:

@@ -52,9 +52,9 @@ class Gate:
 
 @pytest.fixture
 def gate():
-    held = Gate()
-    yield held
-    held.opened.set()
+    gate = Gate()
+    yield gate
+    gate.opened.set()
     wait_until(lambda: crew() == 0)
 
 
@@ -298,7 +298,7 @@ def test_an_interrupt_of_the_items_is_raised_at_once(api, gate):
 
 @pytest.mark.parametrize("errors", ["raise", "return"])
 def test_an_error_that_takes_no_notes_is_the_error_all_the_same(api, errors):
-    class Closed(Exception):  # noqa: N818  # as a caller may spell it
+    class Closed(Exception):  # noqa: N818  # as a caller may name it
         __notes__ = "none"
 
     def fail(_):
@@ -485,11 +485,11 @@ def test_more_threads_than_requests_would_keep_connections_for_connect_once(sand
 
 
 def test_a_progress_callable_counts_items(api):
-    told = []
+    reported = []
 
-    list(api.map(abs, range(7), progress=lambda p: told.append((p.done, p.total))))
+    list(api.map(abs, range(7), progress=lambda p: reported.append((p.done, p.total))))
 
-    assert (told[0], told[-1]) == ((0, 7), (7, 7))
+    assert (reported[0], reported[-1]) == ((0, 7), (7, 7))
 
 
 def test_items_without_a_length_have_no_total(api):

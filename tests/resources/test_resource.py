@@ -1,4 +1,4 @@
-"""A collection of a REST API, against the Sandbox and against servers that answer oddly."""
+"""A collection of a REST API, against the Sandbox and against servers whose responses are odd."""
 
 import pickle
 import threading
@@ -77,11 +77,11 @@ def blog(sandbox):
 
 @pytest.fixture
 def resource(raw_server):
-    """Return a resource of a server that answers like this, and the server."""
+    """Return a resource of a server that sends these responses, and the server."""
     sessions = []
 
-    def make(*answers, model=Post, items_at=None, pages=None, item_at=None, **settings):
-        server = raw_server(*answers)
+    def make(*responses, model=Post, items_at=None, pages=None, item_at=None, **settings):
+        server = raw_server(*responses)
         session = httpkit.Session(server.url, retry=None, **settings)
         sessions.append(session)
         places = {"items_at": items_at, "item_at": item_at}
@@ -687,7 +687,7 @@ def test_a_model_is_whatever_decode_takes(resource, make_response, model, item):
 # Statuses and the session's own table
 
 
-class OutOfOrder(Exception):  # noqa: N818  # as the documentation spells it
+class OutOfOrder(Exception):  # noqa: N818  # as the documentation names it
     pass
 
 
@@ -829,15 +829,15 @@ def test_a_resource_without_a_session_says_how_to_reach_it(call):
 
 
 @pytest.mark.parametrize(
-    ("name", "shown"),
+    ("name", "text"),
     [
         ("posts", "<Resource 'posts' of Post>"),
         ("users", "<Users 'users'>"),
         ("shelf", "<Posts 'posts' of Post>"),
     ],
 )
-def test_a_resource_shows_its_path_and_model(blog, name, shown):
-    assert repr(getattr(blog, name)) == shown
+def test_a_resource_shows_its_path_and_model(blog, name, text):
+    assert repr(getattr(blog, name)) == text
 
 
 def test_a_resource_made_by_hand_works_like_a_declared_one(blog):
