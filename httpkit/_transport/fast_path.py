@@ -43,21 +43,17 @@ from httpkit._transport.head import Head, parse_plain_head, read_head
 from httpkit._transport.raw_response import read_timeout_of
 from httpkit._transport.socket_reader import Exchange
 
-_OF_ADAPTER = (
-    "send", "get_connection_with_tls_context", "build_connection_pool_key_attributes",
-    "cert_verify", "request_url", "add_headers", "build_response",
-)  # fmt: skip
+# Methods of requests' adapter that ours replaces, and others that it does not.
+_REPLACED = "send", "get_connection_with_tls_context", "build_response", "cert_verify"
+_INHERITED = "build_connection_pool_key_attributes", "request_url", "add_headers"
+_OF_ADAPTER = frozenset({*_REPLACED, *_INHERITED})
 # Methods that the fast path bypasses: where they are looked up, in the most derived class, so that
 # a patch of any base is seen; and where they are defined.
 _BYPASSED: Sequence[tuple[type, type, tuple[str, ...]]] = (
     (requests.Session, requests.Session, ("send",)),
-    (HTTPAdapter, HTTPAdapter, _OF_ADAPTER),
-    (Adapter, HTTPAdapter, (
-        "build_connection_pool_key_attributes", "request_url", "add_headers",
-    )),
-    (Adapter, Adapter, (
-        "send", "get_connection_with_tls_context", "build_response", "cert_verify",
-    )),
+    (HTTPAdapter, HTTPAdapter, _REPLACED),
+    (Adapter, Adapter, _REPLACED),
+    (Adapter, HTTPAdapter, _INHERITED),
     (PoolManager, PoolManager, (
         "connection_from_host", "connection_from_context", "connection_from_pool_key",
     )),
