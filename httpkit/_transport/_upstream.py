@@ -80,8 +80,8 @@ TABLE = (
     )),
     Names("urllib3.connectionpool.HTTPConnectionPool",
         lambda: connectionpool.HTTPConnectionPool("localhost"), (
-        "_get_conn", "_put_conn", "_make_request", "_validate_conn", "num_requests", "pool",
-        "QueueCls", "ConnectionCls",
+        "_new_conn", "_get_conn", "_put_conn", "_make_request", "_validate_conn", "num_requests",
+        "pool", "QueueCls", "ConnectionCls",
     )),
     Names("urllib3.response.HTTPResponse", urllib3.HTTPResponse, (
         "_error_catcher", "_raw_read", "_init_decoder", "_decoder", "_decode", "_flush_decoder",

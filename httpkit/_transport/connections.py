@@ -309,10 +309,12 @@ class HTTPConnection(stock.HTTPConnection):
         super().close()
         self.reader = self.buffered = self._poller = None
 
-    def is_idle(self) -> bool:
-        """Return whether it is open and no response is pending."""
-        if self.__dict__["_HTTPConnection__state"] != _IDLE or self.debuglevel:
-            return False
+    def is_free(self) -> bool:
+        """Return whether no response is pending, and nobody wants to see what is sent."""
+        return self.__dict__["_HTTPConnection__state"] == _IDLE and not self.debuglevel
+
+    def is_alive(self) -> bool:
+        """Return whether it is open, and the server did not close it."""
         return self.is_connected if self._poller is None else not self._poller.poll(0)
 
     def is_stale(self) -> bool:

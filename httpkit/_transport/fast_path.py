@@ -1,10 +1,10 @@
-"""The fast path: a plain request over a connection that is open already.
+"""The fast path: a plain request, over a connection of its own pools.
 
-    send -> _is_plain, _is_stock -> _serialize -> _take_idle -> _exchange -> _whole_body
+    send -> _is_plain, _is_stock -> _serialize -> _take_connection -> _exchange -> _whole_body
 
 requests and urllib3 make two thousand function calls between `Session.send` and the socket, most
 of them to find out that nothing special is asked for. This module alone decides whether that is
-so. Other requests, and the first to each host, take requests' own path.
+so. Other requests take requests' own path.
 
 Rule: whatever is bypassed here must be unpatched. A mock, a tracer or a patch of any method takes
 effect with the next request.
@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 import operator
 import queue
+import re
 import ssl
 import time
 from collections.abc import Mapping, Sequence
@@ -27,12 +28,20 @@ import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.cookies import RequestsCookieJar
 from urllib3 import PoolManager, Retry, connection, connectionpool
-from urllib3.exceptions import LocationValueError, MaxRetryError, ProtocolError, ReadTimeoutError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    LocationValueError,
+    MaxRetryError,
+    NewConnectionError,
+    ProtocolError,
+    ReadTimeoutError,
+)
 from urllib3.exceptions import SSLError as WireSSLError
 
 from httpkit._core import header_fields, interrupts, upstream
-from httpkit._core.deadline import NO_DEADLINE
+from httpkit._core.deadline import NO_DEADLINE, Deadline
 from httpkit._core.patterns import pattern
+from httpkit._core.types import is_tuple
 from httpkit._messages.request import PreparedRequest, is_repeatable
 from httpkit._messages.response import Response
 from httpkit._transport import _upstream, connections, pools
@@ -41,7 +50,7 @@ from httpkit._transport.fast_objects import make_message, make_raw, make_read_ra
 from httpkit._transport.framing import Framing, frame
 from httpkit._transport.head import Head, parse_plain_head, read_head
 from httpkit._transport.raw_response import read_timeout_of
-from httpkit._transport.socket_reader import Exchange
+from httpkit._transport.socket_reader import EXCHANGE, Exchange
 
 # Methods of requests' adapter that ours replaces, and others that it does not.
 _REPLACED = "send", "get_connection_with_tls_context", "build_response", "cert_verify"
@@ -124,34 +133,34 @@ def send(session: Sender, request: PreparedRequest, options: Mapping[str, Any]) 
     url = _PLAIN_URL.fullmatch(request.url or "") if _upstream.SUPPORTED else None
     if url is None:
         return None
-    origin, target = url.groups()
     adapter: Any = session.get_adapter(url[0])
     if not (_is_plain(request, options) and _is_stock(adapter)):
         return None
-    message = _serialize(request)
-    if message is None or (taken := _take_idle(adapter, origin, request, options)) is None:
+    if (message := _serialize(request)) is None:
+        return None
+    if (taken := _take_connection(adapter, url, request, options)) is None:
         return None
     pool, connection = taken
     read_timeout = read_timeout_of(options["timeout"])
     started = time.perf_counter()
-    head, framing, rest = _exchange(pool, connection, request, target, message, read_timeout)
+    head, framing, rest = _exchange(pool, connection, request, url[2], message, read_timeout)
     elapsed = timedelta(seconds=time.perf_counter() - started)
     parsed = connection.buffered, request.method or "GET", head, framing
-    of_raw = target, pool, connection.sock.shutdown, adapter.max_retries
+    of_raw = url[2], pool, connection.sock.shutdown, adapter.max_retries
     body = None if options["stream"] else _whole_body(head, framing, rest, request)
-    if body is not None:
+    if body is None:
+        connection.reader.give_back(rest)
+        unread = make_message(*parsed)
+        raw = make_raw(unread, *of_raw)
+        connection.attach(unread, raw)
+        response = make_response(adapter, request, head, elapsed, raw=raw)
+    else:
         if len(body) < len(rest) or connection.reader.has_decrypted():
             connection.close()  # what follows would be taken for the next response
         pool.put_connection(connection)
         make = partial(make_read_raw, *parsed, len(body), *of_raw)
         response = make_response(adapter, request, head, elapsed, _make_raw=make)
         response.__dict__.update(_content=body, _content_consumed=True)
-    else:
-        connection.reader.give_back(rest)
-        unread = make_message(*parsed)
-        raw = make_raw(unread, *of_raw)
-        connection.attach(unread, raw)
-        response = make_response(adapter, request, head, elapsed, raw=raw)
     if "set-cookie" in head.by_name or type(session.cookies) not in _JARS:
         _store_cookies(session.cookies, response)
     return response
@@ -225,31 +234,74 @@ def _serialize(request: PreparedRequest) -> tuple[str, bytes] | None:
     return fields, body or b""
 
 
-def _take_idle(
-    adapter: Any, origin: str, request: PreparedRequest, options: Mapping[str, Any]
+def _take_connection(
+    adapter: Any, url: re.Match[str], request: PreparedRequest, options: Mapping[str, Any]
 ) -> tuple[Any, Any] | None:
-    """Return the pool of an origin and an idle connection that is open; None if it has none."""
+    """Return the pool of an origin and a connection that is open; None for the ordinary path.
+
+    Args:
+        adapter: Whose pools are used.
+        url: Of the request; its first group is the origin.
+        request: Prepared and signed.
+        options: timeout, verify and cert.
+
+    Raises:
+        RequestException: The connection cannot be opened.
+    """
     try:
-        pool = adapter.pool_at(origin, request, options["verify"], options["cert"])
+        pool = adapter.pool_at(url[1], request, options["verify"], options["cert"])
         if type(pool) not in _POOLS or pool.block:  # a thread may wait for the connection
             return None
-        connection = pool.pool.get(block=False)
+        connection = pool.pool.get(block=False) or pool._new_conn()  # noqa: SLF001  # as urllib3 does
     except (ValueError, LocationValueError):  # the ordinary path raises the error
         return None
     except (queue.Empty, AttributeError):  # another thread closed the pool: it has no queue
         return None
-    is_ours = type(connection) in _CONNECTIONS
-    if is_ours and connection.is_stale() and not is_repeatable(request):
-        connection.close()  # the ordinary path reopens it
-    is_ready = (
-        is_ours
-        and connection.is_idle()
-        and (connection.is_verified or pool.scheme == "http")  # the ordinary path warns
-    )
-    if is_ready:
+    is_usable = type(connection) in _CONNECTIONS and connection.is_free()
+    if is_usable and connection.is_stale() and not is_repeatable(request):
+        connection.close()
+    if is_usable and not connection.is_alive():
+        connection.close()
+        is_usable = _connect(adapter, pool, connection, url[0], request, options)
+    if is_usable and (connection.is_verified or pool.scheme == "http"):
         return pool, connection
-    pool.put_connection(connection)
+    pool.put_connection(connection)  # the ordinary path warns
     return None
+
+
+def _connect(
+    adapter: Any,
+    pool: Any,
+    connection: Any,
+    url: str,
+    request: PreparedRequest,
+    options: Mapping[str, Any],
+) -> bool:
+    """Open a connection, with requests' errors; return False to leave it to the ordinary path."""
+    timeout = options["timeout"]
+    connection.timeout = timeout[0] if is_tuple(timeout) else timeout
+    if pool.scheme == "https":
+        if not options["verify"]:  # the ordinary path warns
+            return False
+        try:
+            adapter.cert_verify(pool, url, options["verify"], options["cert"])
+        except OSError:  # there is no such file: the ordinary path raises it
+            return False
+    outer = EXCHANGE.set(Exchange(_deadline_of(request)))
+    try:
+        connection.connect()
+    except BaseException as error:
+        if (known := _discard(connection, pool, error, request)) is None:
+            raise
+        raise known from error
+    finally:
+        EXCHANGE.reset(outer)
+    return True
+
+
+def _deadline_of(request: PreparedRequest) -> Deadline:
+    call = request.call
+    return NO_DEADLINE if call is None or call.deadline is None else call.deadline
 
 
 def _exchange(
@@ -263,14 +315,11 @@ def _exchange(
     """Send the request and read the head of the response, with requests' errors.
 
     The bytes of the body that came with it are returned, too.
-
-    As in urllib3 a connection that failed is closed, and the pool gets one without a socket.
     """
     fields, body = message
-    method, call = request.method or "GET", request.call
+    method = request.method or "GET"
     lines = f"{method} {target} HTTP/1.1\r\nHost: {connection.authority}\r\n{fields}\r\n"
-    deadline = None if call is None else call.deadline
-    exchange = Exchange(deadline or NO_DEADLINE, read_timeout)
+    exchange = Exchange(_deadline_of(request), read_timeout)
     pool.num_requests += 1
     try:
         reader = connection.send_whole(lines.encode("latin-1") + body, exchange)
@@ -282,11 +331,7 @@ def _exchange(
         head, rest = parsed
         return head, frame(head, method, closes=False), rest
     except BaseException as error:
-        connection.close()
-        pool.put_connection(None)
-        if isinstance(error, Exception):
-            interrupts.reveal(error)
-        known = _translated(error, pool, request, read_timeout)
+        known = _discard(connection, pool, error, request, read_timeout)
         if known is None:
             raise
         raise known from error
@@ -304,6 +349,24 @@ def _whole_body(
     return rest[:size] if is_allowed and "content-encoding" not in head.by_name else None
 
 
+def _discard(
+    connection: Any,
+    pool: Any,
+    error: BaseException,
+    request: PreparedRequest,
+    read_timeout: float | None = None,
+) -> requests.RequestException | None:
+    """Close a connection that failed, and return the error to raise; None for the error itself.
+
+    As in urllib3 the pool gets a connection without a socket.
+    """
+    connection.close()
+    pool.put_connection(None)
+    if isinstance(error, Exception):
+        interrupts.reveal(error)
+    return _translated(error, pool, request, read_timeout)
+
+
 def _translated(
     error: BaseException, pool: Any, request: PreparedRequest, read_timeout: float | None
 ) -> requests.RequestException | None:
@@ -314,8 +377,14 @@ def _translated(
     if isinstance(error, ReadTimeoutError):
         return requests.ReadTimeout(error, request=request)
     if isinstance(error, ssl.SSLError):
-        reason = MaxRetryError(pool, request.path_url, WireSSLError(error))
-        return requests.exceptions.SSLError(reason, request=request)
+        error = WireSSLError(error)
+    if isinstance(error, (ConnectTimeoutError, WireSSLError)):
+        reason = MaxRetryError(pool, request.path_url, error)
+        if isinstance(error, WireSSLError):
+            return requests.exceptions.SSLError(reason, request=request)
+        is_timeout = not isinstance(error, NewConnectionError)
+        kind = requests.ConnectTimeout if is_timeout else requests.ConnectionError
+        return kind(reason, request=request)
     if isinstance(error, (OSError, HTTPException)):
         aborted = ProtocolError("Connection aborted.", error)
         return requests.ConnectionError(aborted, request=request)

@@ -8,6 +8,8 @@ import functools
 import gzip
 import http.client
 import logging
+import re
+import socket
 import ssl
 import sys
 
@@ -322,6 +324,96 @@ def test_a_connection_that_the_server_closed_is_replaced(raw_server, make_respon
         bodies = [api.get("x").content for _ in range(3)]
 
     assert bodies == [b"bye", b"hello", b"hello"]
+
+
+# ---- connections that are not open yet
+
+
+def test_the_first_request_to_a_host_takes_the_fast_path(server):
+    with httpkit.Session(server.url) as api:
+        assert takes_fast_path(lambda: api.get("x"))
+
+
+def test_the_first_request_over_tls_takes_the_fast_path(https):
+    https.close()
+
+    assert takes_fast_path(lambda: https.get("x"))
+
+
+def test_a_patched_connection_class_is_asked_for_the_first_connection(server, monkeypatch):
+    asked = []
+
+    class Noting(connection.HTTPConnection):
+        def connect(self):
+            asked.append(self.host)
+            super().connect()
+
+    monkeypatch.setattr(connectionpool.HTTPConnectionPool, "ConnectionCls", Noting)
+    with httpkit.Session(server.url) as api:
+        api.get("x")
+
+    assert asked == ["127.0.0.1"]
+
+
+def refused(_):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def unresolved(monkeypatch):
+    def fail(*_args, **_named):
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    return "http://nowhere.test"
+
+
+def timing_out(monkeypatch):
+    def connect(*_args, **_named):
+        raise TimeoutError("timed out")
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    return "http://127.0.0.1:9"
+
+
+def untrusted(_):
+    return None  # the URL of a server whose certificate nobody here has signed
+
+
+def without_bundle(monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nonexistent/bundle.pem")
+    return "https://127.0.0.1:9"
+
+
+FAULTS = [refused, unresolved, timing_out, untrusted, without_bundle]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_connection_that_fails_raises_the_same_on_both_paths(
+    raw_server, authority, monkeypatch, fault, method
+):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    server = raw_server(b"", tls=context)
+    found = []
+    with monkeypatch.context() as patch:
+        url = fault(patch) or server.url
+        for adapter in (Adapter(), Ordinary()):
+            with httpkit.Session(retry=httpkit.RetryPolicy(attempts=2, backoff=0)) as api:
+                api.mount("http", adapter)
+                with pytest.raises(requests.RequestException) as caught:
+                    api.request(method, f"{url}/x", timeout=(5, 9), deadline=None)
+            error = caught.value
+            causes = [type(error)]
+            while (error := error.__cause__) is not None:
+                causes.append(type(error))
+            words = re.sub("0x[0-9a-f]+|Ordinary", "", str(caught.value))
+            found.append((causes, words, caught.value.attempts, caught.value.stop_reason))
+
+    assert found[0][1:] == found[1][1:]
+    assert found[0][0][0] is found[1][0][0]
+    assert set(found[0][0]) == set(found[1][0])
 
 
 # ---- what changes between two calls counts at the next
