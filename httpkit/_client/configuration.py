@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import operator
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
@@ -38,7 +39,7 @@ from httpkit._policy.options import (
     check_known,
     fields_of,
 )
-from httpkit._policy.retry import RetryPolicy
+from httpkit._policy.retry import RetryPolicy, as_policy
 from httpkit._transport.adapter import Adapter
 
 # Connections to a host that are kept open: requests' 10 make the other 22 of 32 threads connect
@@ -55,7 +56,7 @@ class _LateMode:
     def __init__(self, set_up: Callable[[Any], None]) -> None:
         self._set_up = set_up
 
-    def __get__(self, session: Any, _: type) -> modes.StrictMode:
+    def __get__(self, session: Any, _: type) -> modes.Mode:
         if session is None:
             return modes.STRICT
         if "headers" in session.__dict__:  # requests' constructor was called
@@ -393,6 +394,26 @@ class ConfiguredSession(modes.Boundary):
         twin.__setstate__(copy.deepcopy(self.__getstate__(), memo))
         return twin
 
+    def _call_options(self, given: tuple[Any, ...] = ()) -> CallOptions:
+        """Return what a call asks for: what it gives, else what the session says.
+
+        Args:
+            given: A value for each of `CallOptions`, or none at all.
+        """
+        asked: tuple[Any, ...] = _own_options(self)
+        if given:
+            pairs = zip(given, asked, strict=True)
+            asked = tuple([own if value is NOT_GIVEN else value for value, own in pairs])
+        last = self._last_options
+        # The very same objects were found good: saves 7 us.
+        if last is None or any(map(operator.is_not, last[0], asked)):
+            named: dict[str, Any] = dict(zip(CallOptions._fields, asked, strict=True))
+            settings.check(named)
+            named["retry"] = as_policy(named["retry"])
+            last = asked, CallOptions(**named)
+            self.__dict__["_last_options"] = last
+        return last[1]
+
     def _limiter_of(self, rate_limit: RateLimit) -> RateLimiter | None:
         """Return what keeps a rate; another one after another rate was assigned."""
         if rate_limit is None:
@@ -410,6 +431,7 @@ def _own_retries(adapter: Any) -> int:
     return int(max([count or 0 for count in kinds]))
 
 
+_own_options = operator.attrgetter(*CallOptions._fields)
 _SETTINGS = (
     "retry", "deadline", "max_body", "redirect_body", "allow_http_auth", "base_url", "timeout",
     "on_status", "raise_for_status", "rate_limit", "trusted_origins", "secret_headers",

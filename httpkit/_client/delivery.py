@@ -1,6 +1,6 @@
 """From a prepared request to its final response: redirects, retries, signatures, limits.
 
-    follow -> send_with_retries -> _attempt -> attempt.attempt -> transmit
+    send -> follow -> send_with_retries -> _attempt -> attempt.attempt -> transmit
 
 Each step has one concern and calls only the next.
 """
@@ -46,22 +46,16 @@ class Sender(AdapterHolder, redirects.Rebuilder, Protocol):
         """Return the Location of a redirect."""
         ...
 
+    def resolve_redirects(
+        self, resp: requests.Response, req: requests.PreparedRequest, **kwargs: Any
+    ) -> Generator[Any, None, None]:
+        """Follow redirects by hand."""
+        ...
+
     def rebuild_proxies(
         self, prepared_request: requests.PreparedRequest, proxies: dict[str, str] | None
     ) -> dict[str, str]:
         """Return the proxies for another URL."""
-        ...
-
-
-class Reading(Protocol):
-    """What a mode decides about the delivery of a request."""
-
-    keeps_foreign: bool
-
-    def read(
-        self, response: requests.Response, limit: int | None, check: Callable[[], None]
-    ) -> None:
-        """Read a body into memory."""
         ...
 
 
@@ -70,7 +64,8 @@ class Delivery:
 
     Attributes:
         session: Whose request it is.
-        mode: How bodies are read.
+        read: Reads a body into memory, within its bounds.
+        keeps_foreign: Whether errors of mocks and foreign adapters keep their words.
         transmit: Sends once, and leaves the request as it is.
         request: What is sent.
         call: Of the request; its deadline has started.
@@ -85,7 +80,8 @@ class Delivery:
         self,
         *,
         session: Sender,
-        mode: Reading,
+        read: Callable[[requests.Response, int | None, Callable[[], None]], None],
+        keeps_foreign: bool,
         transmit: Callable[[PreparedRequest, Options], requests.Response],
         request: PreparedRequest,
         call: Call,
@@ -96,7 +92,8 @@ class Delivery:
         rate_limiter: limits.RateLimiter | None,
     ) -> None:
         self.session = session
-        self.mode = mode
+        self.read = read
+        self.keeps_foreign = keeps_foreign
         self.transmit = transmit
         self.request = request
         self.call = call
@@ -105,6 +102,15 @@ class Delivery:
         self.budget = budget
         self.host_throttle = host_throttle
         self.rate_limiter = rate_limiter
+
+    def send(self, _: requests.PreparedRequest, /, *, follows: bool) -> requests.Response:
+        """Send the request, and what its redirects ask for. Raises: as `follow`."""
+        if follows:
+            return self.follow()
+        response = self.send_with_retries()
+        if not self.follows_redirects:
+            upstream.set_next(response, self.next_request(response))
+        return response
 
     # ---- Redirects
 
@@ -171,13 +177,13 @@ class Delivery:
             not_replayable_reason=self.request.body_start.not_replayable_reason,
             deadline=self.call.deadline or NO_DEADLINE,
             spend=self._spend,
-            keeps_foreign=self.mode.keeps_foreign,
+            keeps_foreign=self.keeps_foreign,
             started=started,
             asks_policy=not self.options["stream"],
             announce=self._announce,
         )
         try:
-            response = retry.send_with_retries(self._attempt, state, self._release)
+            response = self._send(state)
         except requests.RequestException as error:
             errors.annotate(
                 error,
@@ -185,10 +191,10 @@ class Delivery:
                 attempts=state.attempts,
                 seconds=CLOCK.monotonic() - started,
                 stop_reason=state.stop_reason,
-                keeps_foreign=self.mode.keeps_foreign,
+                keeps_foreign=self.keeps_foreign,
             )
             raise
-        if self.budget:
+        if self.budget.spent:
             gain = limits.SUCCESS_GAIN if response.status_code < 400 else 0
             self.budget.refund(self._host, gain + state.refund(response))
         response.__dict__.update(
@@ -198,9 +204,21 @@ class Delivery:
         )
         return response
 
+    def _send(self, state: retry.RetryState) -> requests.Response:
+        first: requests.Response | requests.RequestException
+        try:
+            first = self._attempt(state)
+        except requests.RequestException as error:
+            if state.policy is None:
+                raise
+            first = error
+        if isinstance(first, RequestsResponse) and state.is_settled(first):
+            return first
+        return retry.retry_from(first, self._attempt, state, self._release)
+
     def _attempt(self, state: retry.RetryState) -> requests.Response:
         """Make one attempt, signed; replace a rejected signature once."""
-        if self.host_throttle or self.rate_limiter is not None:
+        if self.host_throttle.ends or self.rate_limiter is not None:
             self._wait_for_rate_limit()
         request, credentials = self.request, self.call.credentials
         if credentials.sign and not (credentials.is_signed and state.attempts == 0):
@@ -263,7 +281,7 @@ class Delivery:
             elif self.options["stream"]:
                 raw_response.lift_deadline(response.raw, self.options["timeout"])
             else:
-                self.mode.read(response, self.call.options.max_body, self._check_deadline)
+                self.read(response, self.call.options.max_body, self._check_deadline)
         except BaseException:
             response.close()
             raise
@@ -326,7 +344,7 @@ class Delivery:
 
     def _wait_for_host(self) -> None:
         policy = self.call.options.retry
-        if not self.host_throttle or policy is None:
+        if not self.host_throttle.ends or policy is None:
             return
         # Again after the wait: another thread may have been told to wait longer.
         while seconds := self.host_throttle.left(self._host, CLOCK.monotonic()):

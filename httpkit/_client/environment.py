@@ -6,22 +6,17 @@ Rule: what was read is kept only while its source has not changed.
 
 from __future__ import annotations
 
-import operator
 import os
 import sys
-import urllib.request
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from itertools import repeat
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-import requests.sessions
-import requests.utils
-
 from httpkit._core import netrc_bytes, upstream
 from httpkit._policy import trust
+from httpkit._policy.options import proxies_of
 
 # Origins and hosts that are remembered; more of them come from a crawler, which gains nothing.
 _MOST_KEPT = 256
@@ -36,19 +31,35 @@ class _Read:
         self.proxies: dict[tuple[str, str | None], dict[str, str]] = {}
 
 
-# Any: what is looked at is imported there from elsewhere, and not declared as theirs.
-sessions: Any = requests.sessions
-utils: Any = requests.utils
-standard: Any = urllib.request
-
 _read = _Read({}, 0)
-# macOS asks the system for proxies, and what it says cannot be compared; Windows the registry.
-_IS_COMPARABLE = sys.platform != "darwin"
-# Functions that read the environment, where requests looks them up.
-_LOOKED_UP = (sessions, utils, utils), ("get_environ_proxies", "getproxies", "proxy_bypass")
-_STOCK_PROXIES = getattr(sessions, "get_environ_proxies", None)
-_STOCK_OF_WINDOWS = tuple(map(getattr, *_LOOKED_UP, repeat(None)))
-_STOCK_NETRC = getattr(utils, "get_netrc_auth", None)
+
+
+class SettingsHolder(Protocol):
+    """What is asked of a session."""
+
+    proxies: Any
+    verify: Any
+    cert: Any
+    stream: bool
+    trust_env: bool
+
+
+def complete(
+    session: SettingsHolder,
+    url: Any,
+    proxies: Any,
+    stream: bool | None,
+    verify: Any,
+    cert: Any,
+) -> dict[str, Any]:
+    """Complete a call's settings from the session and the environment."""
+    explicit = proxies_of(session.proxies, proxies) if session.proxies or proxies else {}
+    return {
+        "verify": trusted(session, verify),
+        "stream": session.stream if stream is None else stream,
+        "cert": session.cert if cert is None else cert,
+        "proxies": proxies_for(url, explicit, trust_env=session.trust_env),
+    }
 
 
 def proxies_for(url: str, explicit: Mapping[str, Any], *, trust_env: bool) -> dict[str, Any]:
@@ -59,20 +70,17 @@ def proxies_for(url: str, explicit: Mapping[str, Any], *, trust_env: bool) -> di
         explicit: The session's proxies with the call's over them; None switches one off.
         trust_env: Whether the environment is asked.
     """
-    proxies = _proxies_for(url, explicit, trust_env=trust_env)
+    proxies = _ambient_proxies(url, explicit.get("no_proxy")) if trust_env else {}
+    if explicit:
+        chosen = {name: proxy for name, proxy in explicit.items() if proxy is not None}
+        if upstream.select_proxy(url, chosen):
+            proxies = chosen
+        else:
+            left = {name: proxy for name, proxy in proxies.items() if name not in explicit}
+            proxies = {**left, **chosen}
     if proxies:
         trust.check_chosen(proxies)
     return proxies
-
-
-def _proxies_for(url: str, explicit: Mapping[str, Any], *, trust_env: bool) -> dict[str, Any]:
-    ambient = _ambient_proxies(url, explicit.get("no_proxy")) if trust_env else {}
-    if not explicit:
-        return ambient
-    chosen = {name: proxy for name, proxy in explicit.items() if proxy is not None}
-    if upstream.select_proxy(url, chosen):
-        return chosen
-    return {**{name: proxy for name, proxy in ambient.items() if name not in explicit}, **chosen}
 
 
 def _ambient_proxies(url: str, no_proxy: str | None) -> dict[str, str]:
@@ -83,11 +91,10 @@ def _ambient_proxies(url: str, no_proxy: str | None) -> dict[str, str]:
         no_proxy: Hosts that need none, over the environment's; None for the environment's own.
     """
     global _read  # noqa: PLW0603  # replaced whole, so that no thread sees half of another one
-    variables: Any = getattr(os.environ, "_data", None)
-    if not _is_plain(variables):
+    variables = _variables()
+    if variables is None or not upstream.reads_variables():
         return _environment_proxies(url, no_proxy)
-    kept = _read
-    registry = _registry_stamp()
+    kept, registry = _read, 0 if _registry_stamp is None else _registry_stamp()
     if kept.variables != variables or kept.registry != registry:
         # Compared in 4 us where there are 280 variables, and read in 550.
         kept = _read = _Read(dict(variables), registry)
@@ -110,16 +117,6 @@ def _environment_proxies(url: str, no_proxy: str | None) -> dict[str, str]:
     return {} if trust.is_excepted(url, excepted) else found
 
 
-def _is_plain(variables: object) -> bool:
-    """Say whether only variables count, and nobody put a function of his own in between."""
-    if not (_IS_COMPARABLE and isinstance(variables, dict)):
-        return False
-    stock = _STOCK_OF_WINDOWS
-    if sys.platform != "win32":
-        stock = _STOCK_PROXIES, standard.getproxies_environment, standard.proxy_bypass_environment
-    return all(map(operator.is_, map(getattr, *_LOOKED_UP, repeat(None)), stock))
-
-
 if sys.platform == "win32":
     import winreg
 
@@ -137,10 +134,7 @@ if sys.platform == "win32":
             return 0
 
 else:
-
-    def _registry_stamp() -> int:
-        """Return 0: there is no registry here."""
-        return 0
+    _registry_stamp = None
 
 
 def _variables() -> Any:
@@ -160,14 +154,7 @@ _NETRC = _encoded("NETRC")
 _HOME = tuple(map(_encoded, ("HOME", "USERPROFILE", "HOMEDRIVE", "HOMEPATH")))
 
 
-class TrustHolder(Protocol):
-    """What is asked of a session."""
-
-    verify: Any
-    trust_env: bool
-
-
-def trusted(session: TrustHolder, verify: Any) -> Any:
+def trusted(session: SettingsHolder, verify: Any) -> Any:
     """Return whom to trust: what the call or the session says, else the environment's bundle.
 
     Args:
@@ -195,8 +182,7 @@ _decoded = lru_cache(maxsize=8)(os.fsdecode)
 
 def password(url: str) -> tuple[str, str] | None:
     """Return the user and password that netrc has for a URL's host; None when it has none."""
-    stock = getattr(utils, "get_netrc_auth", None)
-    if stock is not _STOCK_NETRC or (held := _variables()) is None:
+    if (held := _variables()) is None or not upstream.reads_netrc():
         return _netrc_auth(url)
     home: tuple[Any, ...] = tuple(map(held.get, _HOME))  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]  # undocumented
     paths = _netrc_paths(held.get(_NETRC), home, upstream.netrc_files())

@@ -8,25 +8,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from functools import lru_cache
 from http.cookiejar import CookieJar
 from typing import Any, Protocol
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlencode
 
 import requests
 from requests.cookies import RequestsCookieJar, cookiejar_from_dict
-from requests.exceptions import InvalidURL
+from requests.exceptions import InvalidHeader, InvalidURL
+from requests.models import Request
 
-from httpkit._client import environment, settings
-from httpkit._core import disclosure, header_fields, upstream, urls
-from httpkit._core.types import Auth, Hook, TokenTransport, is_mapping
+from httpkit._client import environment
+from httpkit._core import header_fields, upstream, urls, values
+from httpkit._core.types import (
+    Auth,
+    HeadersLike,
+    Hook,
+    TokenTransport,
+    is_list,
+    is_mapping,
+    is_tuple,
+)
 from httpkit._core.urls import Origin
 from httpkit._diagnostics.errors import ConfigurationError
-from httpkit._messages.call import NO_CALL, Call, Credentials
+from httpkit._messages.call import Call, CallOptions, Credentials
 from httpkit._messages.request import PreparedRequest, check_headers
 from httpkit._policy import forwarding
 from httpkit._policy.auth import NO_AUTH, Signer, as_signer, refreshable, resigner
 from httpkit._policy.options import fields_of
+from httpkit._policy.retry import RetryPolicy
 
 
 class Owner(TokenTransport, forwarding.CredentialHolder, Protocol):
@@ -41,12 +50,47 @@ class Owner(TokenTransport, forwarding.CredentialHolder, Protocol):
     trust_env: bool
 
 
-def prepare(request: requests.Request, owner: Owner, asked: Call) -> PreparedRequest:
+def draft(call: Call, *, method: Any, headers: Any, **parts: Any) -> requests.Request:
+    """Return a request with these parts, which knows its call.
+
+    Raises:
+        ConfigurationError: The method is no token, or another part cannot be used.
+    """
+    if type(method) is not str or method not in _UPPER_METHODS:
+        if isinstance(method, bytes):
+            method = method.decode("latin-1")
+        if not isinstance(method, str) or not header_fields.is_name(method):
+            raise ConfigurationError(f"method={method!r} is an invalid HTTP method")
+        method = method.upper()
+    try:
+        drafted: Any = Request(method, headers=dict(headers or {}), **parts)
+    except (TypeError, AttributeError, ValueError) as error:
+        raise ConfigurationError(f"an argument cannot be used: {error}") from error
+    drafted.call = call
+    made: requests.Request = drafted
+    return made
+
+
+def with_key(headers: HeadersLike, key: bool | str, options: CallOptions) -> HeadersLike:
+    """Add an idempotency key to a call's headers, if one is asked for."""
+    if key is False:
+        return headers
+    if not key:
+        raise ConfigurationError("idempotency_key is empty")
+    policy = options.retry or RetryPolicy()
+    if key is True:
+        import uuid
+
+        key = str(uuid.uuid4())
+    return {**(headers or {}), policy.idempotency_header: key}
+
+
+def prepare(owner: Owner, request: requests.Request, asked: Call) -> PreparedRequest:
     """Merge a request with a session's settings and sign it.
 
     Args:
-        request: From a call, or from a caller's hand.
         owner: The session.
+        request: From a call, or from a caller's hand.
         asked: What the call asked for; the result's call knows of the credentials, too.
 
     Raises:
@@ -54,49 +98,55 @@ def prepare(request: requests.Request, owner: Owner, asked: Call) -> PreparedReq
         ConfigurationError: The auth is none, or a secret cannot be sent.
         TokenError: The authorization server gives no token.
     """
-    url = urls.mend(urls.join(owner.base_url, as_text(request.url)))
-    allowed, place = forwarding.allowed_origins(owner, url), urls.origin(url)
-    is_same_origin = forwarding.is_allowed(url, allowed)
-    fields = fields_of(owner.headers)
-    signer, asks_netrc = _signer(
-        request, owner, url, place, fields=fields if is_same_origin else None
-    )
     hooks = _merge_hooks(request.hooks, owner.hooks)
-    is_withheld = not is_same_origin and _holds_credentials(owner, fields)
-    credentials = Credentials(
-        allowed_origins=allowed if is_same_origin else frozenset((place,)),
-        uses_session=is_same_origin,
-        cookies=_own_cookies(request) if request.cookies else None,
-        sign=None if signer is NO_AUTH else resigner(signer),
-        is_signed=True,
-        refreshable=None if signer is NO_AUTH else refreshable(signer),
-        token_transport=owner,
-        netrc=_netrc if asks_netrc else None,
-        withheld=_why_credentials_withheld(url) if is_withheld else None,
-    )
-    own_hooks = as_hooks(hooks.get("response")) if hooks else ()
+    url = urls.join(owner.base_url, as_text(request.url))
+    if "%" in url:
+        url = urls.mend(url)
+    scope = forwarding.scope_of(owner, url)
+    fields: Any = owner.headers
+    if type(fields) is not header_fields.Outgoing:  # nearly never
+        fields = fields_of(fields)
+    sent = fields if scope.uses_session else forwarding.harmless(fields)
+    headers = merge_headers(sent, request.headers)
+    held: Any = owner.cookies
+    is_bare = type(held) is header_fields.Jar and not held and not request.cookies
+    jar = None if is_bare else _cookies(request, held, scope)
+    signer, asks_netrc = _signer(request, owner, url, scope, headers)
+    method: Any = request.method
     call = Call(
-        asked.options, asked.deadline, asked.proxies, credentials, own_hooks, asked.idempotent
+        asked.options,
+        asked.deadline,
+        asked.proxies,
+        Credentials(
+            allowed_origins=scope.allowed_origins,
+            uses_session=scope.uses_session,
+            cookies=_own_cookies(request) if request.cookies else None,
+            sign=None if signer is NO_AUTH else resigner(signer),
+            is_signed=True,
+            refreshable=None if signer is NO_AUTH else refreshable(signer),
+            token_transport=owner,
+            netrc=_netrc if asks_netrc else None,
+            withheld=None if scope.uses_session else _why_withheld(owner, fields, sent, url),
+        ),
+        as_hooks(hooks.get("response")) if hooks else (),
+        asked.idempotent,
     )
-    method = request.method
-    if method not in _UPPER_METHODS:
-        method = _as_method(method)
-    # With its call before it is signed: a strategy may ask for a token.
-    prepared = PreparedRequest.blank(method, call)
-    params = settings.merge_params(owner.params if is_same_origin else None, request.params)
+    prepared = PreparedRequest.unprepared()
+    prepared.call = call
+    prepared.method = method if method in _UPPER_METHODS else _as_method(method)
+    params = owner.params if scope.uses_session else None
+    if params or request.params:
+        params = merge_params(params, request.params)
     prepared.prepare_url(url, params)
-    sent = forwarding.forwardable(fields, url, allowed)
-    headers = settings.merge_headers(sent, request.headers)
-    headers.check(check_headers)
     prepared.headers = headers
-    if (jar := _cookies(request, owner, place, is_same_origin=is_same_origin)) is not None:
+    if jar is not None:
         prepared.prepare_cookies(jar)
-    data = settings.format_data(request.data) if request.data else request.data
+    data = format_data(request.data) if request.data else request.data
     prepared.prepare_body(data, request.files, request.json)
-    if signer is not NO_AUTH:
-        prepared.prepare_auth(signer)
-    if headers.unchecked:  # since the body
+    if headers.unchecked:
         headers.check(check_headers)
+    if signer is not NO_AUTH:  # it may have to ask for a token, and the call says how
+        prepared.prepare_auth(signer)
     if hooks:
         prepared.prepare_hooks(hooks)
     return prepared
@@ -156,9 +206,8 @@ def _signer(
     request: requests.Request,
     owner: Owner,
     url: str,
-    place: Origin,
-    *,
-    fields: Mapping[str, Any] | None,
+    scope: forwarding.Scope,
+    headers: header_fields.Outgoing,
 ) -> tuple[Signer, bool]:
     """Return what signs the request, and whether netrc was asked for it.
 
@@ -168,26 +217,26 @@ def _signer(
         request: Its own auth comes first.
         owner: The session.
         url: Where it goes.
-        place: The origin of that.
-        fields: The session's header fields; None where its credentials must not go.
+        scope: Whose credentials may go there.
+        headers: All that are sent.
     """
-    given = owner.auth if request.auth is None and fields is not None else request.auth
+    given = owner.auth if request.auth is None and scope.uses_session else request.auth
     if given:
         return as_signer(given), False
-    if fields is not None and "Authorization" in fields:
-        return NO_AUTH, False
-    if request.headers and any(map(_is_authorization, request.headers)):
+    # A call that says None takes the session's field away, and wants no other in its place.
+    is_named = request.headers and any(map(_is_authorization, request.headers))
+    if is_named or "authorization" in headers.by_name:
         return NO_AUTH, False
     if "@" in url and (user_and_password := upstream.user_and_password(url)):
         return as_signer(user_and_password), False
-    ambient = environment.password(url) if owner.trust_env and _is_private(place) else None
+    ambient = environment.password(url) if owner.trust_env and scope.is_private else None
     # Where the session's auth was withheld, netrc has no say in what follows.
     return as_signer(ambient) if ambient else NO_AUTH, owner.trust_env and not owner.auth
 
 
 def _netrc(url: str) -> tuple[str, str] | None:
     """Return the login that netrc has for a URL's host, if nobody can read it on the way."""
-    return environment.password(url) if is_private(url) else None
+    return environment.password(url) if forwarding.is_private(url) else None
 
 
 def _is_authorization(name: object) -> bool:
@@ -196,35 +245,29 @@ def _is_authorization(name: object) -> bool:
 
 
 def _cookies(
-    request: requests.Request, owner: Owner, place: Origin, *, is_same_origin: bool
+    request: requests.Request, held: Any, scope: forwarding.Scope
 ) -> RequestsCookieJar | None:
-    held = owner.cookies
-    if type(held) is not header_fields.Jar:
-        held = as_jar(held)
-    if not is_same_origin:
-        held = _set_by(held, place)
-    if not request.cookies and (held is None or not _holds_any(held)):
+    """Return the session's cookies with the call's over them; None where there are none."""
+    held = as_jar(held)
+    if not scope.uses_session:
+        held = _set_by(held, scope.origin)
+    if not (request.cookies or held):
         return None
     jar = RequestsCookieJar()
-    if held is not None:
-        upstream.merge_cookies(jar, held)
+    upstream.merge_cookies(jar, held)
     if (own := _own_cookies(request)) is not None:
         upstream.merge_cookies(jar, own)
     return jar
 
 
-def _set_by(jar: CookieJar, place: Origin) -> RequestsCookieJar | None:
-    """Return the cookies that an origin set itself, which it may have back; None for none."""
+def _set_by(jar: CookieJar, place: Origin) -> RequestsCookieJar:
+    """Return the cookies that an origin set itself, which it may have back."""
     theirs = header_fields.Jar()
     for cookie in jar:
         source = header_fields.set_by(cookie)
         if source is not None and urls.origin(source) == place:
             theirs.set_cookie(cookie)
-    return theirs if _holds_any(theirs) else None
-
-
-def _holds_any(jar: CookieJar) -> bool:
-    return next(iter(jar), None) is not None  # its length counts them all
+    return theirs
 
 
 def _own_cookies(request: requests.Request) -> RequestsCookieJar | None:
@@ -255,43 +298,105 @@ def as_jar(cookies: Any) -> CookieJar:
     return jar
 
 
-def _holds_credentials(owner: Owner, fields: Mapping[str, Any]) -> bool:
-    held = owner.auth or owner.params or _holds_any(as_jar(owner.cookies))
-    return bool(held) or len(forwarding.harmless(fields)) < len(fields)
-
-
-def _why_credentials_withheld(url: str) -> str:
+def _why_withheld(
+    owner: Owner, fields: Mapping[str, Any], sent: Mapping[str, Any], url: str
+) -> str | None:
+    """Return why the session's credentials were not sent; None when it has none."""
+    held = owner.auth or owner.params or as_jar(owner.cookies)
+    if not held and len(sent) == len(fields):
+        return None
     place = urls.format_origin(urls.origin(url))
     return f"the session's credentials were withheld from {place} (see trusted_origins)"
 
 
-def is_private(url: str) -> bool:
-    """Say whether nobody on the way can read what is sent to a URL."""
-    return _is_private(urls.origin(url))
+# ---- The session's values and the call's
 
 
-@lru_cache(maxsize=256)
-def _is_private(place: Origin) -> bool:
-    scheme, host, _ = place
-    return scheme != "http" or urls.is_loopback(host)
-
-
-def refuse_plain_http(prepared: PreparedRequest) -> None:
-    """Refuse to send credentials where anybody on the way can read them.
+def format_params(params: Any) -> Any:
+    """Write the values of parameters as JSON has them; requests writes "True".
 
     Raises:
-        ConfigurationError: The request holds credentials, goes over plain http, and its call
-            does not allow it.
+        ConfigurationError: They are not pairs, or a value cannot be a parameter.
     """
-    call = prepared.call or NO_CALL
-    if call.options.allow_http_auth or is_private(prepared.url or ""):
-        return
-    query = parse_qsl(urlsplit(prepared.url or "").query)
-    names = [*prepared.headers, *(name for name, _ in query)]
-    secret = next((n for n in names if disclosure.is_secret(n) and n != "Cookie"), None)
-    if secret or call.credentials.sign:
-        place = urls.format_origin(urls.origin(prepared.url or ""))
-        raise ConfigurationError(
-            f"refusing to send credentials ({secret or 'auth'}) over plain HTTP to {place}:"
-            " use https, or allow_http_auth=True"
-        )
+    if params is None or isinstance(params, (str, bytes)):
+        return params
+    try:
+        if hasattr(params, "items"):
+            return {name: _format("params", name, value) for name, value in params.items()}
+        return [(name, _format("params", name, value)) for name, value in params]
+    except (TypeError, ValueError) as error:
+        if isinstance(error, ConfigurationError):
+            raise
+        raise ConfigurationError(f"params={type(params).__name__} must be pairs") from error
+
+
+def format_data(data: Any) -> Any:
+    """Write the values of a form as JSON has them; other bodies stay as they are.
+
+    Raises:
+        ConfigurationError: A value cannot be a field of a form.
+    """
+    if is_mapping(data):
+        return {name: _format("data", name, value) for name, value in data.items()}
+    if is_list(data) and all(is_tuple(pair) and len(pair) == 2 for pair in data):
+        return [(name, _format("data", name, value)) for name, value in data]
+    return data
+
+
+def _format(where: str, name: object, value: Any) -> Any:
+    try:
+        return values.format_values(value)
+    except TypeError as error:
+        raise ConfigurationError(f"{where}: {name!r} {error}") from error
+
+
+def merge_params(session: Any, call: Any) -> Any:
+    """Put the session's parameters before the call's; None in a call's mapping removes one.
+
+    Args:
+        session: A mapping, pairs or text; None is none.
+        call: Likewise.
+    """
+    if not session and not call:
+        return None
+    call = format_params(call)
+    if not session:
+        return call
+    session = format_params(session)
+    if not call:
+        return session
+    if is_mapping(session) and is_mapping(call):
+        merged = {**session, **call}
+        return {name: value for name, value in merged.items() if value is not None}
+    if isinstance(session, (str, bytes)) or isinstance(call, (str, bytes)):
+        return f"{_as_query(session)}&{_as_query(call)}"
+    return [*_as_pairs(session), *_as_pairs(call)]
+
+
+def _as_pairs(params: Any) -> list[tuple[Any, Any]]:
+    return list(params.items() if is_mapping(params) else params)
+
+
+def _as_query(params: Any) -> str:
+    if isinstance(params, bytes):
+        return params.decode("utf-8")
+    return params if isinstance(params, str) else urlencode(_as_pairs(params), doseq=True)
+
+
+def merge_headers(
+    session: Mapping[str, Any], call: Mapping[str, Any] | None
+) -> header_fields.Outgoing:
+    """Put the call's headers over the session's; None in the call removes one."""
+    if isinstance(session, header_fields.Outgoing):
+        if session.unchecked:
+            with suppress(InvalidHeader):  # the call may take it away; it is told of what is left
+                session.check(check_headers)
+        merged = session.copy()
+    else:
+        merged = header_fields.Outgoing(session)
+    if call:
+        try:
+            merged.update(call)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise ConfigurationError("headers= must map names to values") from error
+    return merged.without_none() if merged.unchecked else merged

@@ -1,23 +1,14 @@
-"""What a session can be told: the options, their bounds, and what each means by default."""
+"""The settings of sessions and calls: how they are copied, merged and checked."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any, cast
-from urllib.parse import urlencode
 
-from requests.exceptions import InvalidHeader
-
-from httpkit._core import disclosure, header_fields, urls, values
-from httpkit._core.types import (
-    is_list,
-    is_mapping,
-    is_tuple,
-)
+from httpkit._core import disclosure, urls
+from httpkit._core.types import is_list, is_mapping, is_tuple
 from httpkit._diagnostics.checks import check_count, check_seconds
 from httpkit._diagnostics.errors import ConfigurationError
-from httpkit._messages.request import check_headers
 from httpkit._policy import trust
 from httpkit._policy.auth import as_signer
 from httpkit._policy.dispatch import as_dispatch
@@ -174,93 +165,3 @@ _CHECKS: Mapping[str, Callable[[str, Any], None]] = {
     "idempotent": _check_flag,
     "strict": _check_flag,
 }
-
-
-def format_params(params: Any) -> Any:
-    """Write the values of parameters as JSON has them; requests writes "True".
-
-    Raises:
-        ConfigurationError: They are not pairs, or a value cannot be a parameter.
-    """
-    if params is None or isinstance(params, (str, bytes)):
-        return params
-    try:
-        if hasattr(params, "items"):
-            return {name: _format("params", name, value) for name, value in params.items()}
-        return [(name, _format("params", name, value)) for name, value in params]
-    except (TypeError, ValueError) as error:
-        if isinstance(error, ConfigurationError):
-            raise
-        raise ConfigurationError(f"params={type(params).__name__} must be pairs") from error
-
-
-def format_data(data: Any) -> Any:
-    """Write the values of a form as JSON has them; other bodies stay as they are.
-
-    Raises:
-        ConfigurationError: A value cannot be a field of a form.
-    """
-    if is_mapping(data):
-        return {name: _format("data", name, value) for name, value in data.items()}
-    if is_list(data) and all(is_tuple(pair) and len(pair) == 2 for pair in data):
-        return [(name, _format("data", name, value)) for name, value in data]
-    return data
-
-
-def _format(where: str, name: object, value: Any) -> Any:
-    try:
-        return values.format_values(value)
-    except TypeError as error:
-        raise ConfigurationError(f"{where}: {name!r} {error}") from error
-
-
-def merge_params(session: Any, call: Any) -> Any:
-    """Put the session's parameters before the call's; None in a call's mapping removes one.
-
-    Args:
-        session: A mapping, pairs or text; None is none.
-        call: Likewise.
-    """
-    if not session and not call:
-        return None
-    call = format_params(call)
-    if not session:
-        return call
-    session = format_params(session)
-    if not call:
-        return session
-    if is_mapping(session) and is_mapping(call):
-        merged = {**session, **call}
-        return {name: value for name, value in merged.items() if value is not None}
-    if isinstance(session, (str, bytes)) or isinstance(call, (str, bytes)):
-        return f"{_as_query(session)}&{_as_query(call)}"
-    return [*_as_pairs(session), *_as_pairs(call)]
-
-
-def _as_pairs(params: Any) -> list[tuple[Any, Any]]:
-    return list(params.items() if is_mapping(params) else params)
-
-
-def _as_query(params: Any) -> str:
-    if isinstance(params, bytes):
-        return params.decode("utf-8")
-    return params if isinstance(params, str) else urlencode(_as_pairs(params), doseq=True)
-
-
-def merge_headers(
-    session: Mapping[str, Any], call: Mapping[str, Any] | None
-) -> header_fields.Outgoing:
-    """Put the call's headers over the session's; None in the call removes one."""
-    if isinstance(session, header_fields.Outgoing):
-        if session.unchecked:
-            with suppress(InvalidHeader):  # the call may take it away; it is told of what is left
-                session.check(check_headers)
-        merged = session.copy()
-    else:
-        merged = header_fields.Outgoing(session)
-    if call:
-        try:
-            merged.update(call)
-        except (TypeError, ValueError, AttributeError) as error:
-            raise ConfigurationError("headers= must map names to values") from error
-    return merged.without_none() if merged.unchecked else merged

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack, cast
 
 import requests
 
+from httpkit._client import preparation
 from httpkit._client.verbs import Verbs
+from httpkit._core import urls
 from httpkit._core.later import ImportedLater
 from httpkit._diagnostics.errors import ConfigurationError
 from httpkit._messages.response import Response
@@ -30,9 +32,6 @@ else:
 
 class TransferMethods(Verbs):
     """The downloads and uploads of a session."""
-
-    if TYPE_CHECKING:
-        _whole_url: Callable[..., str]  # Session defines it
 
     def download(
         self,
@@ -291,6 +290,9 @@ class TransferMethods(Verbs):
             asked,
             redirect_body=options.get("redirect_body", self.redirect_body),
         )
+
+    def _whole_url(self, url: str | bytes, path: Mapping[str, object] | None) -> str:
+        return urls.join(self.base_url, self._mode.fill(preparation.as_text(url), path))
 
 
 def _download_headers(given: Mapping[str, str | bytes | None]) -> dict[str, str | bytes | None]:

@@ -48,44 +48,46 @@ _MOST_COOKIES = 180
 class Headers(CaseInsensitiveDict[Any]):
     """Header fields whose repr shows no credential; otherwise requests' own class.
 
-    Where requests stores fields is undocumented, so they are stored here.
+    Attributes:
+        by_name: Name and value by the name in lower case; where requests stores them is
+            undocumented.
     """
 
-    _store: Any
+    by_name: dict[str, tuple[Any, Any]]
 
     def __init__(self, fields: Any = None, **named: Any) -> None:
-        self._store = {}
+        self.by_name = {}
         self.update({} if fields is None else fields, **named)
 
     def __setitem__(self, name: Any, value: Any) -> None:
-        self._store[name.lower()] = name, value
+        self.by_name[name.lower()] = name, value
 
     def __getitem__(self, name: Any) -> Any:
-        return self._store[name.lower()][1]
+        return self.by_name[name.lower()][1]
 
     def __delitem__(self, name: Any) -> None:
-        del self._store[name.lower()]
+        del self.by_name[name.lower()]
 
     def __iter__(self) -> Iterator[str]:
-        return (name for name, _ in self._store.values())
+        return (name for name, _ in self.by_name.values())
 
     def __len__(self) -> int:
-        return len(self._store)
+        return len(self.by_name)
 
     def lower_items(self) -> Iterator[tuple[str, Any]]:
         """Return the fields with names in lower case."""
-        return ((key, value) for key, (_, value) in self._store.items())
+        return ((key, value) for key, (_, value) in self.by_name.items())
 
     @classmethod
     def over(cls, by_name: dict[str, tuple[str, str]]) -> Headers:
         """Return fields that are filed already: name and value by name in lower case."""
         made = cls.__new__(cls)
-        made.__dict__["_store"] = by_name
+        made.by_name = by_name
         return made
 
     def __contains__(self, name: Any) -> bool:
         # The standard library's way to an answer is an exception: saves 1 to 3 us a call.
-        return name.lower() in self._store
+        return name.lower() in self.by_name
 
     def __repr__(self) -> str:
         return str(redaction.redact_headers(self))
@@ -111,7 +113,7 @@ class Outgoing(Headers):
             name = name.decode("latin-1")
         key = name.lower()
         self.unchecked[key] = None  # first, so that no thread copies the one without the other
-        self._store[key] = name, value
+        self.by_name[key] = name, value
 
     def __repr__(self) -> str:
         return str(redaction.redact_request_headers(self))
@@ -121,28 +123,27 @@ class Outgoing(Headers):
         # Saves 8 to 13 us a call: a session's fields are checked once, and copied as they are.
         twin = Outgoing.__new__(Outgoing)
         held = twin.__dict__
-        held["_store"] = self._store.copy()
+        held["by_name"] = self.by_name.copy()
         held["unchecked"] = self.unchecked.copy() if self.unchecked else {}
         return twin
 
     def names(self) -> KeysView[str]:
         """Return the names in lower case."""
-        names: KeysView[str] = self._store.keys()
-        return names
+        return self.by_name.keys()
 
     def serialize(self) -> str | None:
         """Return the lines of a head; None when they are unchecked, or a value is no text."""
         if self.unchecked:
             return None
-        lines = [f"{n}: {v}\r\n" for n, v in self._store.values() if type(v) is str]
+        lines = [f"{n}: {v}\r\n" for n, v in self.by_name.values() if type(v) is str]
         text = "".join(lines)
         # Whatever went wrong before: a line break that nobody meant is not sent.
-        return text if text.count("\n") == text.count("\r") == len(self._store) else None
+        return text if text.count("\n") == text.count("\r") == len(self.by_name) else None
 
     def without_none(self) -> Outgoing:
         """Take fields out whose value is None, which means that they are not sent."""
-        for key in [key for key in self.unchecked if self._store.get(key, ("", ""))[1] is None]:
-            self._store.pop(key, None)
+        for key in [key for key in self.unchecked if self.by_name.get(key, ("", ""))[1] is None]:
+            self.by_name.pop(key, None)
         return self
 
     def check(self, judge: Callable[[list[tuple[Any, Any]]], None]) -> None:
@@ -151,7 +152,7 @@ class Outgoing(Headers):
             return
         found, self.unchecked = self.unchecked, {}
         try:
-            judge([self._store[key] for key in found if key in self._store])
+            judge([self.by_name[key] for key in found if key in self.by_name])
         except BaseException:
             self.unchecked.update(found)
             raise
@@ -228,6 +229,7 @@ class Jar(RequestsCookieJar):
     """
 
     is_strict: bool = True  # of those in older pickles, too
+    _cookies: dict[str, dict[str, dict[str, Cookie]]]  # of http.cookiejar
 
     def __init__(self, policy: CookiePolicy | None = None, *, is_strict: bool = True) -> None:
         super().__init__(policy)
@@ -264,6 +266,10 @@ class Jar(RequestsCookieJar):
                 if counts[cookie.domain] > _MOST_COOKIES:
                     counts[cookie.domain] -= 1
                     self.clear(cookie.domain, cookie.path, cookie.name)
+
+    def __bool__(self) -> bool:
+        # The standard library counts them all; `_cookies` is empty for most sessions.
+        return bool(self._cookies) and next(iter(self), None) is not None
 
     def __repr__(self) -> str:
         return f"<cookies {sorted({cookie.name for cookie in self})}>"

@@ -32,8 +32,8 @@ Origin = tuple[str, str, int]
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 _ABSOLUTE = pattern(r"[A-Za-z][A-Za-z0-9+.-]*://")
-# Scheme and authority end at the same bytes for urllib3.
-_AUTHORITY = pattern(r"[A-Za-z][A-Za-z0-9+.-]*://[^\\/?#]*")
+# The scheme and authority of an absolute URL; they end at the same bytes for urllib3.
+AUTHORITY = pattern(r"[A-Za-z][A-Za-z0-9+.-]*://[^\\/?#]*")
 # RFC 6570 sections 3.2.2 and 3.2.3: a segment, or with "+" as many as there are.
 _PLACEHOLDER = pattern(r"\{(\+?)(\w+)\}")
 _STRAY_PERCENT = pattern(r"%(?![0-9A-Fa-f]{2})")
@@ -57,7 +57,7 @@ def origin(url: str) -> Origin:
     Raises:
         InvalidURL: The URL cannot be parsed.
     """
-    found = _AUTHORITY.match(url)
+    found = AUTHORITY.match(url)
     return _origin(url.lstrip() if found is None else found[0])
 
 
@@ -70,29 +70,6 @@ def _origin(url: str) -> Origin:
         raise InvalidURL("the URL cannot be parsed") from error
     scheme = (parsed.scheme or "").lower()
     return scheme, (parsed.host or "").lower(), parsed.port or DEFAULT_PORTS.get(scheme, 0)
-
-
-def allowed_origins(base: str | None, url: str, trusted: Collection[str]) -> frozenset[Origin]:
-    """Return the origins that may see a session's credentials on a call to a URL.
-
-    Args:
-        base: The session's base URL; None: the URL's own origin is at home.
-        url: Absolute.
-        trusted: URLs of further origins.
-    """
-    if base is not None and not trusted:
-        return _home(base)
-    return _allowed_origins_of((origin(url if base is None else base), *map(origin, trusted)))
-
-
-@lru_cache(maxsize=_MOST_KEPT)
-def _home(base: str) -> frozenset[Origin]:
-    return frozenset({origin(base)})
-
-
-@lru_cache(maxsize=_MOST_KEPT)
-def _allowed_origins_of(places: tuple[Origin, ...]) -> frozenset[Origin]:
-    return frozenset(places)
 
 
 def format_origin(place: Origin) -> str:
@@ -159,7 +136,7 @@ def join(base: str | None, url: str) -> str:
         raise MissingSchema(f"the URL {shown(url)} is relative and the session has no base_url")
     trunk = _trunk(base)
     # Nearly always there is nothing to look into, which takes 4 us.
-    if url[:1] in _HOSTLIKE or "%" in url or url.count(".") > 1:
+    if url.startswith(_HOSTLIKE) or "%" in url or url.count(".") > 1:
         _refuse_climbing(url)
     if not url or url[0] in "?#":
         return base + url
@@ -174,7 +151,7 @@ def doubles_base(base: str | None, url: str) -> bool:
     return f"{urlsplit(url).path}/".startswith(f"{path}{path}/")
 
 
-_HOSTLIKE = frozenset("/\\")
+_HOSTLIKE = ("//", "\\", "/\\")
 
 
 @lru_cache(maxsize=_MOST_KEPT)
@@ -184,7 +161,7 @@ def _trunk(base: str) -> str:
 
 
 def _refuse_climbing(url: str) -> None:
-    if url.startswith(("//", "\\", "/\\")):
+    if url.startswith(_HOSTLIKE):
         raise InvalidURL(f"the URL {shown(url)} names another host: write it out with its scheme")
     path = re.split(r"[?#]", url, maxsplit=1)[0]
     segments = re.split(r"[/\\]|%2[fF]|%5[cC]", path)

@@ -5,12 +5,10 @@ from __future__ import annotations
 import io
 from collections import deque
 from collections.abc import Collection, ItemsView, Iterable, Iterator
-from http.cookiejar import CookieJar
 from typing import Any, Self, cast
 from urllib.parse import urlencode
 
 import requests
-from requests.cookies import RequestsCookieJar
 from requests.exceptions import UnrewindableBodyError
 from requests.structures import CaseInsensitiveDict
 
@@ -128,7 +126,7 @@ def may_repeat(
     return has_key or (request.method or "GET") in methods
 
 
-class PreparedRequest(requests.PreparedRequest):
+class PreparedRequest(upstream.LateJarRequest):
     """A prepared request that knows its call; copies keep it, pickles drop it."""
 
     headers: CaseInsensitiveDict[str | bytes]
@@ -158,14 +156,11 @@ class PreparedRequest(requests.PreparedRequest):
 
     def copy(self) -> PreparedRequest:
         """Return a copy with its own headers and cookies; hooks and body are shared."""
-        twin = PreparedRequest.__new__(PreparedRequest)  # saves 15 us: requests copies twice
+        twin = PreparedRequest.__new__(PreparedRequest)  # as copy.copy does
         twin.__dict__.update(self.__dict__)
         headers: Any = self.headers  # None before it is prepared
         twin.__dict__["headers"] = None if headers is None else headers.copy()
-        jar = self.__dict__.get("_cookies")
-        if jar is not None:
-            is_ours = isinstance(jar, RequestsCookieJar)
-            twin.__dict__["_cookies"] = jar.copy() if is_ours else upstream.jar_of(super().copy())
+        upstream.copy_jar(self, twin)
         if twin.body_start.source is not twin.body:
             twin.body_start = Body.of(twin.body)
         return twin
@@ -174,25 +169,6 @@ class PreparedRequest(requests.PreparedRequest):
 
     def __deepcopy__(self, _: Any) -> PreparedRequest:
         return self.copy()
-
-    @classmethod
-    def blank(cls, method: str, call: Call) -> PreparedRequest:
-        """Return a request of which nothing but the method is prepared."""
-        if not upstream.KNOWS_REQUEST:
-            made = cls()
-            made.method, made.call = method, call
-            return made
-        made = cls.__new__(cls)
-        made.__dict__.update(
-            method=method,
-            url=None,
-            headers=None,
-            body=None,
-            hooks={"response": []},
-            _body_position=None,
-            call=call,
-        )
-        return made
 
     def prepare_url(self, url: Any, params: Any) -> None:
         """Encode the URL with its parameters.
@@ -232,25 +208,14 @@ class PreparedRequest(requests.PreparedRequest):
         stays behind; one of the caller's own is refused.
         """
         if cookies is None:  # saves 20 us: the jar is made when somebody looks for it
-            self.__dict__.pop("_cookies", None)
+            upstream.drop_jar(self)
             return
         is_new = "Cookie" not in self.headers
         super().prepare_cookies(cookies)
         if is_new and not header_fields.is_value(self.headers.get("Cookie", "")):
             self.headers.pop("Cookie")
-            super().prepare_cookies(header_fields.without_invalid(self._cookies or ()))
+            super().prepare_cookies(header_fields.without_invalid(upstream.jar_of(self) or ()))
         self._check_headers()
-
-    @property
-    def _cookies(self) -> CookieJar | None:
-        if "_cookies" not in self.__dict__:
-            self.__dict__["_cookies"] = RequestsCookieJar()
-        jar: CookieJar | None = self.__dict__["_cookies"]
-        return jar
-
-    @_cookies.setter
-    def _cookies(self, jar: CookieJar | None) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]  # requests' own attribute, made late
-        self.__dict__["_cookies"] = jar
 
     def prepare_hooks(self, hooks: Any) -> None:
         """Register the hooks that there are."""
@@ -314,21 +279,18 @@ class PreparedRequest(requests.PreparedRequest):
     def _prepare_json(self, value: Any) -> None:
         """Encode a value as requests does, and describe it in its order; None is no body."""
         body = None if value is None else _as_json(value)
-        self.__dict__.update(body=body, body_start=Body(body))
-        self._settle_length()
-        if body is not None and "content-type" not in self.headers:
-            self.headers["Content-Type"] = "application/json"
-
-    def _settle_length(self) -> None:
-        """Say the length of a body in memory; RFC 9110 section 8.6: also of none, but for a GET."""
+        self.body, self.body_start = body, Body(body)
         headers: Any = self.headers
-        body: Any = self.body
-        if type(headers) is not header_fields.Outgoing or "transfer-encoding" in headers.names():
+        is_ours = type(headers) is header_fields.Outgoing
+        if not is_ours or "transfer-encoding" in headers.by_name:
             self.prepare_content_length(body)
         elif body:
             headers["Content-Length"] = str(len(body))
-        elif self.method not in _BODILESS and "content-length" not in headers.names():
+        # RFC 9110 section 8.6: also of none, but for a GET.
+        elif self.method not in _BODILESS and "content-length" not in headers.by_name:
             headers["Content-Length"] = "0"
+        if body is not None and "content-type" not in headers:
+            headers["Content-Type"] = "application/json"
 
     def _as_stream(self, data: Any, files: Any) -> tuple[Any, Any]:
         """Make a body that can be sent again of large forms and of toolbelt's encoders."""
@@ -367,8 +329,7 @@ class PreparedRequest(requests.PreparedRequest):
                 self.body, str(self.headers.get("Content-Type", "") if headers else "")
             ),
             "hooks": cast("dict[str, list[Hook]]", {"response": []}),
-            "_cookies": None,
-            "_body_position": None,
+            **dict.fromkeys(upstream.REQUEST_NAMES),
         }
 
 

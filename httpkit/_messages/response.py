@@ -511,7 +511,7 @@ def _text_of(start: bytes, encoding: str | None) -> str:
 
 
 # Connections and sockets, and what is set anew when a response is restored.
-_UNPICKLED = ("raw", "connection", "_content_consumed", "_next", "_failure")
+_UNPICKLED = frozenset({"raw", "connection", "_failure", *upstream.UNPICKLED_NAMES})
 
 _adopted: dict[type[requests.Response], type[Response]] = {requests.Response: Response}
 
@@ -567,7 +567,7 @@ def settled(response: requests.Response) -> Response:
 def _join_classes(kind: type[requests.Response]) -> type[Response]:
     def reduce(self: Response) -> tuple[Any, ...]:
         state = self.__getstate__()  # first: it reads the body
-        own = self.__dict__.keys() - set(_UNPICKLED) - state.keys()
+        own = self.__dict__.keys() - _UNPICKLED - state.keys()
         return _restore, (kind,), {**{name: self.__dict__[name] for name in own}, **state}
 
     joined = type(kind.__name__, (Response, kind), {"__reduce__": reduce})

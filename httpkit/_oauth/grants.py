@@ -20,7 +20,6 @@ from urllib.parse import quote_plus, urlsplit
 
 import requests
 
-from httpkit._client import preparation
 from httpkit._client.session import Session
 from httpkit._core import redaction, urls
 from httpkit._core.clock import CLOCK
@@ -40,7 +39,7 @@ from httpkit._messages.call import call_of
 from httpkit._messages.request import PreparedRequest
 from httpkit._oauth import token_cache
 from httpkit._oauth.token_cache import TokenCache, TokenSet
-from httpkit._policy import auth
+from httpkit._policy import auth, forwarding
 from httpkit._policy.auth import NO_AUTH, BasicAuth, Secret, Strategy
 from httpkit._policy.retry import RetryPolicy
 
@@ -527,7 +526,7 @@ def _check_token_url(url: object, *, allows_http: bool) -> None:
         raise ConfigurationError(f"token_url={shown} holds a user name or password")
     if "#" in url:  # RFC 6749 section 3.2
         raise ConfigurationError(f"token_url={shown} cannot have a fragment")
-    if not allows_http and not preparation.is_private(url):
+    if not allows_http and not forwarding.is_private(url):
         raise ConfigurationError(
             f"token_url={shown} would take the secret unencrypted: use https, or allow_http=True"
         )

@@ -9,14 +9,20 @@ Rule: an origin that is not allowed gets the harmless header fields, and no cred
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from functools import lru_cache
+from typing import Any, NamedTuple, Protocol, TypeVar
+from urllib.parse import parse_qsl, urlsplit
 
-from httpkit._core import urls
-from httpkit._core.disclosure import FORWARDABLE
+from httpkit._core import disclosure, urls
 from httpkit._core.urls import Origin
+from httpkit._diagnostics.errors import ConfigurationError
+from httpkit._messages.call import NO_CALL
+from httpkit._messages.request import PreparedRequest
 
 # The keywords of a call that are credentials, or are known to one server alone.
 _CREDENTIALS = frozenset({"auth", "cookies", "cert", "idempotency_key"})
+# Origins that are remembered; more of them come from a crawler, which gains nothing.
+_MOST_KEPT = 256
 
 
 class CredentialHolder(Protocol):
@@ -42,18 +48,59 @@ class CredentialHolder(Protocol):
 S = TypeVar("S", bound=CredentialHolder)
 
 
-def allowed_origins(session: CredentialHolder, url: str) -> frozenset[Origin]:
-    """Return the origins that may see a session's credentials on a call to a URL.
+class Scope(NamedTuple):
+    """Where a request goes, and who may see what it carries.
+
+    Attributes:
+        origin: Of its URL.
+        allowed_origins: The origins that may see its credentials: those that may see the
+            session's, if this is one of them; else this one alone, to which the caller pointed
+            the credentials of the call.
+        uses_session: Whether the session's credentials are among them.
+        is_private: Whether nobody on the way can read what is sent.
+    """
+
+    origin: Origin
+    allowed_origins: frozenset[Origin]
+    uses_session: bool
+    is_private: bool
+
+
+def scope_of(session: CredentialHolder, url: str) -> Scope:
+    """Return where a call goes, and who may see what it carries.
 
     Args:
-        session: Its base URL and trusted origins; without a base URL the caller points its
-            credentials to the origin of each URL.
+        session: Its credentials belong to the origin of its base URL and the trusted ones;
+            without a base URL, to the origin of each URL.
         url: Absolute, as the caller gave it.
     """
+    found = urls.AUTHORITY.match(url)
     bound = session._bound_origins  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # declared above
-    if bound is not None:
-        return bound
-    return urls.allowed_origins(session.base_url, url, session.trusted_origins)
+    trusted = session.trusted_origins
+    return _scope(
+        url if found is None else found[0],
+        session.base_url,
+        tuple(trusted) if trusted else (),
+        bound,
+    )
+
+
+@lru_cache(maxsize=_MOST_KEPT)
+def _scope(
+    url: str, base: str | None, trusted: tuple[str, ...], bound: frozenset[Origin] | None
+) -> Scope:
+    origin, allowed = urls.origin(url), bound
+    if allowed is None:
+        allowed = frozenset(map(urls.origin, (url if base is None else base, *trusted)))
+    uses_session = origin in allowed
+    return Scope(
+        origin, allowed if uses_session else frozenset({origin}), uses_session, is_private(url)
+    )
+
+
+def allowed_origins(session: CredentialHolder, url: str) -> frozenset[Origin]:
+    """Return the origins that may see what a call to a URL carries."""
+    return scope_of(session, url).allowed_origins
 
 
 def is_allowed(url: str, allowed: frozenset[Origin]) -> bool:
@@ -70,7 +117,7 @@ def forwardable(
 
 def harmless(headers: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields that every origin may see."""
-    return {name: value for name, value in headers.items() if name.lower() in FORWARDABLE}
+    return {n: value for n, value in headers.items() if n.lower() in disclosure.FORWARDABLE}
 
 
 def for_link(
@@ -87,7 +134,41 @@ def for_link(
     if is_allowed(url, allowed):
         return session, dict(options)
     left = {name: value for name, value in options.items() if name not in _CREDENTIALS}
-    left["headers"] = forwardable(left.get("headers") or {}, url, allowed)
+    left["headers"] = harmless(left.get("headers") or {})
     bound = session.with_options(strict=True)  # requests' rules would send them
     bound._bound_origins = allowed  # noqa: SLF001  # declared above
     return bound, left
+
+
+# ---- On the way
+
+
+def is_private(url: str) -> bool:
+    """Say whether nobody on the way can read what is sent to a URL."""
+    found = urls.AUTHORITY.match(url)
+    return _is_private(url if found is None else found[0])
+
+
+@lru_cache(maxsize=_MOST_KEPT)
+def _is_private(url: str) -> bool:
+    scheme, host, _ = urls.origin(url)
+    return scheme != "http" or urls.is_loopback(host)
+
+
+def refuse_plain_http(request: PreparedRequest) -> None:
+    """Refuse to send credentials where anybody on the way can read them.
+
+    Raises:
+        ConfigurationError: The request holds credentials, goes over plain http, and its call
+            does not allow it.
+    """
+    call, url = request.call or NO_CALL, request.url or ""
+    if call.options.allow_http_auth or is_private(url):
+        return
+    names = [*request.headers, *(name for name, _ in parse_qsl(urlsplit(url).query))]
+    secret = next((n for n in names if disclosure.is_secret(n) and n != "Cookie"), None)
+    if secret or call.credentials.sign:
+        raise ConfigurationError(
+            f"refusing to send credentials ({secret or 'auth'}) over plain HTTP to"
+            f" {urls.format_origin(urls.origin(url))}: use https, or allow_http_auth=True"
+        )

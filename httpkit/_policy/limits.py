@@ -42,34 +42,35 @@ class _Shared:
 
 
 class Budget(_Shared):
-    """A token bucket for each host, shared by the threads of a session."""
+    """A token bucket for each host, shared by the threads of a session.
+
+    Attributes:
+        spent: Tokens that are missing, by host; most hosts miss none.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self._spent: dict[str, int] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._spent)
+        self.spent: dict[str, int] = {}
 
     def spend(self, host: str, cost: int, capacity: int) -> bool:
         """Take tokens for one retry; say whether there were enough."""
         with self._lock:
-            spent = self._spent.get(host, 0) + cost
+            spent = self.spent.get(host, 0) + cost
             if spent > capacity:
                 return False
-            self._spent[host] = spent
+            self.spent[host] = spent
             return True
 
     def refund(self, host: str, tokens: int) -> None:
         """Give back tokens after a success; a host never has more than the capacity."""
-        if host not in self._spent:  # most hosts never fail: no lock for them
+        if host not in self.spent:  # most hosts never fail: no lock for them
             return
         with self._lock:
-            left = self._spent.get(host, 0) - tokens
+            left = self.spent.get(host, 0) - tokens
             if left > 0:
-                self._spent[host] = left
+                self.spent[host] = left
             else:
-                self._spent.pop(host, None)
+                self.spent.pop(host, None)
 
     def __reduce__(self) -> tuple[type[Budget], tuple[()]]:
         return Budget, ()
@@ -84,26 +85,27 @@ _SAME_WAIT = 1.0
 
 
 class HostThrottle(_Shared):
-    """Until when each host asked to be left alone, shared by the threads of a session."""
+    """Until when each host asked to be left alone, shared by the threads of a session.
+
+    Attributes:
+        ends: Seconds on the monotonic clock, by host; most hosts never ask.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self._ends: dict[str, float] = {}
+        self.ends: dict[str, float] = {}
         self._announced: dict[str, tuple[float, float]] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._ends)
 
     def extend(self, host: str, now: float, seconds: float) -> None:
         """Leave a host alone for so long from now, or longer if it said so before."""
         with self._lock:
-            if len(self._ends) >= _MOST_HOSTS:
-                self._ends = {name: end for name, end in self._ends.items() if end > now}
-            self._ends[host] = max(now + seconds, self._ends.get(host, now))
+            if len(self.ends) >= _MOST_HOSTS:
+                self.ends = {name: end for name, end in self.ends.items() if end > now}
+            self.ends[host] = max(now + seconds, self.ends.get(host, now))
 
     def left(self, host: str, now: float) -> float:
         """Return the seconds that a host is still to be left alone; 0 when it is not."""
-        left = self._ends.get(host, now) - now
+        left = self.ends.get(host, now) - now
         return left if left > _SHORTEST_HOLD else 0.0
 
     def announce(self, host: str, now: float, seconds: float, *, sent_at: float) -> bool:

@@ -594,14 +594,16 @@ def _whole_import(package: str) -> Generator[None]:
         raise
 
 
-def send_with_retries(
+def retry_from(
+    first: requests.Response | requests.RequestException,
     attempt: Callable[[RetryState], requests.Response],
     state: RetryState,
     release: Callable[[requests.Response], None],
 ) -> requests.Response:
-    """Send until the policy says that no further attempt is made.
+    """Go on after a first attempt that may be retried: tenacity runs the loop.
 
     Args:
+        first: What the first attempt returned or raised.
         attempt: Sends once, and counts it.
         state: Judges each outcome.
         release: Frees the connection of a response that is not the last one.
@@ -609,25 +611,6 @@ def send_with_retries(
     Raises:
         Exception: What the last attempt raised, unchanged.
     """
-    first: requests.Response | requests.RequestException
-    try:
-        first = attempt(state)
-    except requests.RequestException as error:
-        if state.policy is None:
-            raise
-        first = error
-    if isinstance(first, RequestsResponse) and state.is_settled(first):
-        return first
-    return _retry(first, attempt, state, release)
-
-
-def _retry(
-    first: requests.Response | requests.RequestException,
-    attempt: Callable[[RetryState], requests.Response],
-    state: RetryState,
-    release: Callable[[requests.Response], None],
-) -> requests.Response:
-    """Go on after a first attempt that may be retried: tenacity runs the loop."""
     with _whole_import("tenacity"):
         import tenacity
 

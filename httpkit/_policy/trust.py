@@ -74,6 +74,12 @@ def check_together(verify: Trust, cert: Certificate) -> None:
         )
 
 
+@lru_cache(maxsize=64)
+def is_path(verify: object) -> bool:
+    """Say whether a `verify` is a path as `as_verify` writes it."""
+    return type(verify) is str and _as_path(verify) is not None
+
+
 def _as_path(value: Any) -> str | None:
     """Return a path as a str; None for anything else, also for an empty one."""
     if isinstance(value, os.PathLike):

@@ -122,7 +122,7 @@ TABLE = (
     )),
     Names("requests.models.Response", requests.Response, (*upstream.RESPONSE_NAMES, "_next")),
     Names("requests.models.PreparedRequest", requests.PreparedRequest, upstream.REQUEST_NAMES,
-        "requests are made by requests' constructor"),
+        "the jar of a request is found among its attributes"),
     Names("requests.models", lambda: find("requests.models"), ("complexjson",),
         "JSON is read and written by the standard library"),
     Names("requests.adapters.HTTPAdapter", HTTPAdapter, ("_pool_connections", "_pool_maxsize")),

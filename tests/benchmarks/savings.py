@@ -19,8 +19,7 @@ from requests.structures import CaseInsensitiveDict
 from requests_per_call import SENT, TOKEN, Bare, say
 
 import httpkit
-from httpkit._client import environment
-from httpkit._core import header_fields, models
+from httpkit._core import header_fields, models, upstream
 from httpkit._messages import request, response
 from httpkit._transport import adapter as adapter_module
 from httpkit._transport import connections, fast_path, pools
@@ -59,17 +58,12 @@ def make_response(adapter: Any, sent: Any, head: Any, elapsed: Any = None, **hel
     return response.adopt(HTTPAdapter.build_response(adapter, sent, raw))
 
 
-def netrc(url: str) -> Any:
-    return environment._STOCK_NETRC(url)
-
-
 Headers, Outgoing, Prepared = header_fields.Headers, header_fields.Outgoing, request.PreparedRequest
 # Name, where it is, and what stands in its place.
 SAVINGS: list[tuple[str, Any, str, Any]] = [
     ("the fast path", fast_path, "send", lambda *_: None),
-    ("environment read when it changed", environment, "_is_plain", lambda _: False),
-    ("netrc read when it changed", environment.utils, "get_netrc_auth",
-     netrc),
+    ("environment read when it changed", upstream, "reads_variables", lambda: False),
+    ("netrc read when it changed", upstream, "reads_netrc", lambda: False),
     ("response made without its constructor", fast_path, "make_response", make_response),
     ("pool remembered", adapter_module.Adapter, "pool_at", pool_at),
     ("body taken with the head", fast_path, "_whole_body", lambda *_: None),

@@ -146,7 +146,7 @@ def test_holds_that_are_over_are_forgotten(monkeypatch):
     for number in range(100):
         held.extend(f"host-{number}", number, 1)
 
-    assert len(held._ends) <= 11
+    assert len(held.ends) <= 11
 
 
 def test_a_longer_hold_extends_a_shorter_one_and_never_the_other_way_round():
@@ -434,7 +434,7 @@ def test_a_hundred_thousand_calls_that_get_through_never_spend_the_budget():
         assert not spent or budget.spend("host", spent, capacity)
         budget.refund("host", spent + limits.SUCCESS_GAIN)
 
-    assert not budget
+    assert not budget.spent
 
 
 def test_what_is_given_back_is_never_more_than_the_capacity():

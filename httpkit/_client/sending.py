@@ -1,0 +1,261 @@
+"""From a prepared request to its response: `send`, and requests' hooks for redirects.
+
+    send -> _own_copy -> _complete -> Delivery
+
+Whose request it is, with which settings it goes, and what delivers it is found out here; how it
+is delivered, with attempts and redirects, stands in `delivery`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator
+from http.cookiejar import CookieJar
+from typing import Any
+
+import requests
+from requests.cookies import RequestsCookieJar
+from requests.models import Request
+
+from httpkit._client import environment, settings
+from httpkit._client.attempt import Transmit, raising_source_errors
+from httpkit._client.configuration import ConfiguredSession
+from httpkit._client.delivery import Delivery
+from httpkit._core import redaction, upstream
+from httpkit._core.clock import CLOCK
+from httpkit._core.deadline import Deadline
+from httpkit._core.types import RequestsResponse
+from httpkit._diagnostics import log_records
+from httpkit._messages.call import NO_CALL, Call, Credentials
+from httpkit._messages.request import PreparedRequest
+from httpkit._messages.response import Response, adopt, is_response
+from httpkit._policy import forwarding, redirects, trust
+from httpkit._policy.options import proxies_of
+
+_GOOD_TIMEOUT = ConfiguredSession.timeout
+# The keywords of `send` that a session has settings for, beside `proxies`.
+_OF_SESSION = ("timeout", "stream", "verify", "cert")
+
+
+class SendingSession(ConfiguredSession):
+    """A session that sends prepared requests."""
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> Response:
+        """Send a prepared request, with retries, redirects and the deadline of its call.
+
+        It never raises for a status.
+
+        Args:
+            request: From `prepare_request`, or prepared elsewhere and then sent as it is.
+            **kwargs: requests' own: stream, timeout, verify, cert, proxies, allow_redirects.
+
+        Raises:
+            RequestException: There is no response; the error says after how many attempts.
+            ValueError: It is not a prepared request.
+        """
+        if type(request) is not PreparedRequest and isinstance(request, Request):  # a common slip
+            raise ValueError("You can only send PreparedRequests.")  # requests' own class and words
+        started = CLOCK.monotonic()
+        response: Any
+        try:
+            deliver: Callable[..., Any] = self._deliver
+            if log_records.REQUESTS.isEnabledFor(logging.DEBUG):
+                deliver = log_records.logging_call(deliver)
+            response = deliver(request, kwargs)
+        except requests.RequestException as error:
+            redaction.scrub(error, keeps_foreign=self._mode.keeps_foreign)
+            if isinstance(error.response, RequestsResponse):
+                adopt(error.response)  # ours hides credentials, also in a pickle
+            raise
+        is_ours = type(response) is Response
+        if is_ours or is_response(response):  # else it is a mock's
+            response.__dict__["elapsed_total"] = CLOCK.monotonic() - started
+            if response.status_code >= 400 and self.error_reason is not None:
+                response.__dict__["_error_reason"] = self.error_reason
+        # A class that overrides send, a cache say, sets a class of its own on what we return.
+        if (is_ours and not response.history) or type(self).send is not SendingSession.send:
+            return response  # type: ignore[no-any-return]  # `request` adopts it
+        return adopt(response)
+
+    def _deliver(self, request: requests.PreparedRequest, options: dict[str, Any]) -> Any:
+        mine, mode = self._own_copy(request), self._mode
+        if mode.sends_plainly is not None and mode.sends_plainly(self, mine):
+            return self._send_plainly(request, options)
+        follows = options.pop("allow_redirects", True)
+        self._complete(options, mine)
+        forwarding.refuse_plain_http(mine)
+        return mode.send(self._delivery(mine, options, follows=follows), request, follows=follows)
+
+    def _send_plainly(self, request: requests.PreparedRequest, options: dict[str, Any]) -> Any:
+        """Send as requests does: nothing of ours is asked for."""
+        options.setdefault("timeout", self.timeout)
+        send: Any = self._transmit().send
+        with raising_source_errors():
+            return send(request, **options)
+
+    def _own_copy(self, request: requests.PreparedRequest) -> PreparedRequest:
+        """Return a request that knows its call, and that the caller does not send again."""
+        if type(request) is not PreparedRequest or request.call is None:
+            return self._adopted(request)
+        held = request.call.credentials
+        if held.sign is None and request.call.deadline is not None and not request.is_attempt:
+            return request  # made for this call, and nobody else's
+        mine = request.copy()
+        mine.is_attempt = False  # a hook may send the request of the response that it was given
+        if held.sign is None:
+            return mine
+        # The signature made at prepare serves the first attempt only: it may have expired
+        # by the time the same request is resent.
+        request.call = request.call._replace(credentials=held._replace(is_signed=False))
+        # requests' own redirects, or a caller's hand, may have led it to another origin.
+        if not forwarding.is_allowed(mine.url or "", held.allowed_origins):
+            mine.call = request.call._replace(credentials=held._replace(sign=None))
+        return mine
+
+    def _adopted(self, request: requests.PreparedRequest) -> PreparedRequest:
+        """Return a request that was prepared elsewhere as one of ours; its own stay as they are."""
+        if isinstance(request, PreparedRequest) and request.call is not None:
+            return request
+        mine = PreparedRequest.adopt(request, masks=not self._mode.keeps_foreign)
+        request.__dict__["body_start"] = mine.body_start  # should it be resent
+        scope, jar = forwarding.scope_of(self, mine.url or ""), upstream.jar_of(mine)
+        credentials = Credentials(
+            allowed_origins=scope.allowed_origins,
+            uses_session=scope.uses_session,
+            cookies=jar if isinstance(jar, RequestsCookieJar) else None,
+        )
+        mine.call = Call(self._call_options(), credentials=credentials)
+        return mine
+
+    def _complete(self, options: dict[str, Any], request: PreparedRequest) -> None:
+        """Add what the caller of `send` left out, and check what was given."""
+        if options.get("verify") is None:
+            self._mode.complete_trust(self, options)
+        for name in _OF_SESSION:
+            if name not in options:
+                options[name] = getattr(self, name)
+        if "proxies" not in options:
+            explicit, url = proxies_of(self.proxies), request.url or ""
+            options["proxies"] = environment.proxies_for(url, explicit, trust_env=self.trust_env)
+        if options["timeout"] is not _GOOD_TIMEOUT:
+            settings.check({"timeout": options["timeout"]})
+        verify = options["verify"]
+        is_plain = verify is True or verify is False or trust.is_path(verify)
+        if options["cert"] is not None or not is_plain:
+            self._mode.check_trust(options)
+
+    def _delivery(
+        self, request: PreparedRequest, options: dict[str, Any], *, follows: bool
+    ) -> Delivery:
+        """Return what delivers a request of its own: its deadline is started."""
+        if not request.hooks:
+            request.hooks = {"response": []}  # a caller may take them away
+        call = request.call or NO_CALL
+        if call.deadline is None:
+            call = call._replace(deadline=Deadline.start(call.options.deadline))
+            request.call = call
+        mode, rate_limit = self._mode, self.rate_limit
+        return Delivery(
+            session=self,
+            read=mode.read,
+            keeps_foreign=mode.keeps_foreign,
+            transmit=self._transmit(),
+            request=request,
+            call=call,
+            options=options,
+            follows_redirects=mode.follows_redirects and (follows or call.is_hop),
+            budget=self._budget,
+            host_throttle=self._host_throttle,
+            rate_limiter=None if rate_limit is None else self._limiter_of(rate_limit),
+        )
+
+    def _transmit(self) -> Transmit:
+        """Return what sends once: `send` of the class after ours, which may be a mixin's.
+
+        requests stores the cookies of a response in a jar, without looking whether it is one.
+        """
+        held: Any = self.cookies
+        sender = self
+        if held is None:  # cookies are off: those of a response go into a jar that is dropped
+            sender = object.__new__(type(self))
+            sender.__dict__.update(self.__dict__, cookies=self._jar())
+        elif not isinstance(held, CookieJar):  # names and texts: a response's are added to them
+            self.cookies: RequestsCookieJar = self._jar()
+        send = super(SendingSession, sender).send
+        is_stock = getattr(send, "__func__", None) is requests.sessions.Session.send
+        return Transmit(self, send, is_fast=is_stock and type(self).send is SendingSession.send)
+
+    # ---- Redirects: requests' hooks, which subclasses may override
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Return where a response redirects to; None for others, and inside an attempt."""
+        if resp.status_code not in redirects.STATUSES or _is_in_attempt(resp.request):
+            return None
+        try:
+            return super().get_redirect_target(resp)
+        except UnicodeError:  # neither UTF-8 nor Latin-1: as it came
+            return resp.headers["location"]
+
+    def resolve_redirects(
+        self,
+        resp: requests.Response,
+        req: requests.PreparedRequest,
+        stream: bool = False,
+        timeout: Any = None,
+        verify: Any = True,
+        cert: Any = None,
+        proxies: dict[str, str] | None = None,
+        yield_requests: bool = False,
+        **adapter_kwargs: Any,
+    ) -> Generator[Any, None, None]:
+        """Follow redirects by hand, with the care that `send` takes; requests' own signature."""
+        if _is_in_attempt(req):  # requests' own send looks for `.next`: it is found later
+            return
+        options: dict[str, Any] = {
+            "stream": stream, "timeout": timeout, "verify": verify, "cert": cert,
+            "proxies": proxies or {}, **adapter_kwargs,
+        }  # fmt: skip
+
+        def deliver() -> Delivery:
+            return self._delivery(self._adopted(req).copy(), options, follows=True)
+
+        yield from self._mode.resolve_redirects(
+            self, deliver, resp, req, options, yield_requests=yield_requests
+        )
+
+    def rebuild_proxies(
+        self, prepared_request: requests.PreparedRequest, proxies: dict[str, str] | None
+    ) -> dict[str, str]:
+        """Return the proxies for a redirected request: said here, else by the environment.
+
+        Each hop is judged by itself: the environment may have a proxy for one host, and
+        none for the next.
+        """
+        return self._mode.rebuild_proxies(self, prepared_request, proxies)
+
+    def rebuild_method(
+        self, prepared_request: requests.PreparedRequest, response: requests.Response
+    ) -> None:
+        """Set the method of a redirected request: GET after a 303, and after a POST's 301, 302."""
+        self._mode.rebuild_method(self, prepared_request, response)
+
+    def should_strip_auth(self, old_url: str, new_url: str) -> bool:
+        """Say whether a redirect leaves the origins that may see the session's credentials.
+
+        A subclass that overrides it decides for the hosts that it names.
+        """
+        return self._mode.should_strip_auth(self, old_url, new_url)
+
+    def rebuild_auth(
+        self, prepared_request: requests.PreparedRequest, response: requests.Response
+    ) -> None:
+        """Take Authorization from a redirected request that leaves the session's origins.
+
+        What a subclass leaves there, or puts there, is sent; netrc is not asked again.
+        """
+        self._mode.rebuild_auth(self, prepared_request, response)
+
+
+def _is_in_attempt(request: requests.PreparedRequest | None) -> bool:
+    """Say whether a request is being sent right now, and requests must not look further."""
+    return getattr(request, "is_attempt", False)
