@@ -11,6 +11,7 @@ import pytest
 from httpkit.testing import Sandbox
 
 PROGRAM = Path(__file__).parents[1] / "support/first_uses.py"
+pytestmark = pytest.mark.timeout(240)  # the first test waits for a process for each patch
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,6 @@ def found(tmp_path_factory):
     return json.loads(ran.stdout)
 
 
-@pytest.mark.timeout(240)  # a process for each patch
 def test_a_patch_open_at_the_first_use_changes_nothing_afterwards(found):
     usual = found["nothing"]["after"]
     changed = {
