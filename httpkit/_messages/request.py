@@ -122,7 +122,8 @@ def may_repeat(
     """
     if (idempotent := call_of(request).idempotent) is not None:
         return idempotent
-    has_key = bool(idempotency_header) and idempotency_header in request.headers
+    fields = request.headers or ()  # a caller may take them away
+    has_key = bool(idempotency_header) and idempotency_header in fields
     return has_key or (request.method or "GET") in methods
 
 

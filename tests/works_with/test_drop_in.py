@@ -171,6 +171,16 @@ def test_a_prepared_request_is_sent_without_hooks(sandbox, strict):
 
 
 @STRICTNESS
+def test_a_prepared_request_is_sent_without_headers(sandbox, strict):
+    with httpkit.Session(sandbox.url, strict=strict) as session:
+        prepared = session.prepare_request(requests.Request("GET", f"{sandbox.url}/echo"))
+        prepared.headers = None
+        sent = [session.send(prepared) for _ in range(2)]
+
+    assert [response.status_code for response in sent] == [200, 200]
+
+
+@STRICTNESS
 def test_an_adapter_can_be_mounted_where_there_are_none(strict):
     session = httpkit.Session("https://api.test", strict=strict)
     session.adapters = None
