@@ -6,6 +6,7 @@ Rule: what was read is kept only while its source has not changed.
 
 from __future__ import annotations
 
+import codecs
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -202,11 +203,14 @@ def password(url: str) -> tuple[str, str] | None:
 
 
 def _netrc_auth(url: str) -> tuple[str, str] | None:
-    """Return the login of netrc for a URL's host, also of a file that is not UTF-8."""
+    """Return the login of netrc for a URL's host, also of a file that is not plain UTF-8."""
+    found, is_readable = None, True
     try:
-        return upstream.netrc_auth(url)
+        found = upstream.netrc_auth(url)
     except UnicodeDecodeError:
-        pass  # its traceback would hold the whole file
+        is_readable = False  # its traceback would hold the whole file
+    if found is not None:
+        return found
     named = os.environ.get("NETRC")
     places = [named] if named else [f"~/{name}" for name in upstream.netrc_files()]
     path = next((p for p in map(os.path.expanduser, places) if os.path.exists(p)), None)  # noqa: PTH110  # as requests looks for it
@@ -215,6 +219,8 @@ def _netrc_auth(url: str) -> tuple[str, str] | None:
     try:
         content = Path(path).read_bytes()
     except OSError:  # as requests does
+        return None
+    if is_readable and not content.startswith(codecs.BOM_UTF8):  # the standard library has read it
         return None
     return netrc_bytes.login_for((urlsplit(url).hostname or "").lower(), content)
 

@@ -3,6 +3,7 @@
 Rule: text in, logins out; no message quotes a file, which is made of passwords.
 """
 
+import codecs
 import re
 from collections.abc import Iterator
 
@@ -19,10 +20,12 @@ def login_for(host: str, content: bytes) -> Login | None:
 
     Args:
         host: In lower case.
-        content: Of the file; bytes that are not UTF-8 are read as Latin-1.
+        content: Of the file; bytes that are not UTF-8 are read as Latin-1. A byte order mark, which
+            editors and shells of Windows write, counts.
     """
+    is_wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
-        text = content.decode("utf-8")
+        text = content.decode("utf-16" if is_wide else "utf-8-sig")
     except UnicodeDecodeError:
         text = content.decode("latin-1")
     logins = dict(_logins(_MACRO.sub("", text)))

@@ -44,6 +44,8 @@ _LARGEST_BODY = 1 << 16
 
 # Shorter values are too likely to be a word or a number of the message itself.
 _SHORTEST_VALUE = 6
+# Of a value that the end of a text cuts: fewer characters tell little, and may be a word.
+_SHORTEST_CUT = 8
 # A process that rotates tokens for months must not grow.
 _MOST_VALUES = 1024
 # Each with its forms, and what to look for to find one.
@@ -410,6 +412,24 @@ _PARAMETER = pattern(r"(?<=[?&;])(?P<name>[^=&;\s?]{1,80})=(?P<value>[^&\s\"<>]+
 def redact_text(text: str) -> str:
     """Mask what looks like a credential in free text: URLs, headers, JSON, known values."""
     return _mask(text, _named_in_text(text))
+
+
+def redact_start(text: str, longest: int) -> str:
+    """Return the first characters of a text, redacted, also of a value that is cut there."""
+    start = text[:longest]
+    return redact_text(_without_cut_value(start) if len(text) > longest else start)
+
+
+def _without_cut_value(start: str) -> str:
+    with _lock:
+        known_values = [*_values.values(), *_added.values()]
+    for form in {form for known in known_values for _, form in known}:
+        place = start.find(form[:_SHORTEST_CUT], max(0, len(start) - len(form)))
+        while place >= 0:
+            if form.startswith(start[place:]):
+                return start[:place] + MASK
+            place = start.find(form[:_SHORTEST_CUT], place + 1)
+    return start
 
 
 def _named_in_text(text: str) -> Iterator[Slice]:

@@ -112,14 +112,14 @@ def read(response: requests.Response) -> tuple[str | None, Problem | None]:
     words = _words(document, response) or _excerpt(response, body)
     if not words or _normal(words) in _spoken(response):
         words = _of_header(response.headers) or words
-    words = _without_markup(words[:_LONGEST_EXAMINED], _spoken(response))
+    words = _without_markup(words[: _LONGEST_EXAMINED + 1], _spoken(response))
     return one_line(words, _LONGEST_DETAIL) or None, problem
 
 
 def read_document(response: requests.Response) -> str:
     """Return what a document says on one line; "" where none is JSON, XML or a form."""
     words = _words(_document(response, _head(response)), response)
-    return one_line(words[:_LONGEST_EXAMINED], _LONGEST_DETAIL)
+    return one_line(words, _LONGEST_DETAIL)
 
 
 def ask(response: requests.Response) -> tuple[str | None, str | None]:
@@ -146,7 +146,7 @@ def repeats_status(detail: str, response: requests.Response) -> bool:
 
 def one_line(text: str, longest: int) -> str:
     """Return a text for a message: redacted, on one line, at most so many characters."""
-    text = redaction.redact_text(text[:_LONGEST_EXAMINED])
+    text = redaction.redact_start(text, _LONGEST_EXAMINED)
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
@@ -515,7 +515,7 @@ _EMPTY_DOCUMENTS = frozenset({"{}", "[]", '""', "null", "true", "false"})
 def _excerpt(response: requests.Response, body: bytes) -> str:
     """Return the beginning of a text, the title of a page, nothing of anything else."""
     media_type = response.headers.get("content-type", "").lower()
-    start = body.removeprefix(codecs.BOM_UTF8)[:_LONGEST_EXAMINED]
+    start = body.removeprefix(codecs.BOM_UTF8)[: 4 * _LONGEST_EXAMINED + 4]
     text = _decoded(start, response.encoding).strip()
     if text in _EMPTY_DOCUMENTS:
         return ""
@@ -532,7 +532,7 @@ def _decoded(body: bytes, encoding: str | None) -> str:
     try:
         return body.decode("utf-8")
     except UnicodeDecodeError as error:
-        if len(body) == _LONGEST_EXAMINED and error.start >= len(body) - 3:  # cut in a character
+        if len(body) > _LONGEST_EXAMINED and error.start >= len(body) - 3:  # cut in a character
             return body.decode("utf-8", "replace")
     try:
         return body.decode(encoding or "utf-8", "replace")
@@ -545,7 +545,7 @@ def _decoded(body: bytes, encoding: str | None) -> str:
 
 def _of_header(headers: Mapping[str, str]) -> str:
     """Return the reason that a field gives: of a rejected token, or of a body that is missing."""
-    field = as_text(headers.get("www-authenticate", ""))[:_LONGEST_EXAMINED]
+    field = as_text(headers.get("www-authenticate", ""))[: 4 * _LONGEST_EXAMINED]
     found = {m["kind"].lower(): m["text"] or m["word"] or "" for m in _found_in(field)}
     words = re.sub(r"\\(.)", r"\1", found.get("_description") or found.get("", ""))
     return words or next((as_text(headers[name]) for name in _FIELDS if headers.get(name)), "")

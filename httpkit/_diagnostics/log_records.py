@@ -154,7 +154,7 @@ def _below(failure: BaseException) -> Iterator[BaseException]:
 
 def _capped(text: str) -> str:
     """Return a text on one line, redacted."""
-    shown = " ".join(redaction.redact_text(text[: 4 * _LONGEST_REASON]).split())
+    shown = " ".join(redaction.redact_start(text, 4 * _LONGEST_REASON).split())
     return shown if len(shown) <= _LONGEST_REASON else f"{shown[:_LONGEST_REASON]}..."
 
 

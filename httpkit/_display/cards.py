@@ -206,8 +206,10 @@ def _text(response: requests.Response, content: bytes, media_type: str) -> str |
     names_charset = "charset" in response.headers.get("content-type", "").lower()
     if not is_textual or (b"\0" in head and not names_charset):
         return None
-    text = _decoded(head, response.encoding if names_charset else None)
-    return redaction.redact_query(text) if media_type.endswith(_FORM) else text
+    encoding = response.encoding if names_charset else None
+    if media_type.endswith(_FORM):
+        return redaction.redact_query(_decoded(head, encoding))
+    return redaction.redact_start(_decoded(content[: 2 * _LARGEST_HEAD], encoding), _LARGEST_HEAD)
 
 
 def _decoded(head: bytes, encoding: str | None) -> str:

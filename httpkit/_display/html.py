@@ -44,7 +44,8 @@ _LARGEST = 200_000
 _MOST_EXAMINED = 300_000
 # What the tags and styles around a text take, about.
 _FRAME = 200
-# A credential that is cut in two is not recognised. Those in use are shorter than this.
+# A credential that is spelled in another way is not recognised when it is cut in two. Those in use
+# are shorter than this.
 _LONGEST_SECRET = 4096
 
 _MONOSPACE = "font-family:monospace"
@@ -75,9 +76,8 @@ _UNSHOWABLE = re.compile(
 
 def plain(words: str, longest: int = LONGEST_VALUE, *, has_lines: bool = False) -> str:
     """Return words of others as text for a screen: masked, cut, and without what steers it."""
-    window = words[: longest + _LONGEST_SECRET]
-    shown = redaction.redact_text(window)
-    if len(window) < len(words):  # what may hold the first part of a credential goes
+    shown = redaction.redact_start(words, longest + _LONGEST_SECRET)
+    if len(words) > longest + _LONGEST_SECRET:  # what may hold the first part of a credential goes
         shown = f"{shown[:-_LONGEST_SECRET]}…"
     shown = shown.replace("\r\n", "\n") if has_lines else " ".join(shown.split())
     shown = _UNSHOWABLE.sub("\N{REPLACEMENT CHARACTER}", shown)

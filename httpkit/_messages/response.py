@@ -56,6 +56,8 @@ _BLOCK = 1 << 16
 LARGEST_ERROR_BODY = 1 << 20
 # Reading this much is cheaper than a new connection; more is not worth waiting for.
 _LARGEST_DRAIN = 1 << 16
+# What a DecodeError holds of a document, in characters.
+_LONGEST_DOC = 200
 _MOST_DRAIN_BLOCKS = 16
 
 
@@ -378,7 +380,7 @@ class Response(requests.Response):
                 what = errors.describe(self.request, self.url)
                 raise self.decode_error(
                     f"line {number} of the response to {what} cannot be decoded: {error}",
-                    line[:200].decode("utf-8", "replace"),
+                    line[:_LARGEST_DRAIN].decode("utf-8", "replace"),
                 ) from error
 
     def events(self) -> Iterator[Event]:
@@ -410,17 +412,19 @@ class Response(requests.Response):
             why = f"the body is empty ({self.status_code} {self.reason or ''}".rstrip() + ")"
         else:
             kind = self.headers.get("content-type", "no content type")
-            start = _text_of(self.content[:40], self.encoding)
+            start = redaction.redact_start(_text_of(self.content[:200], self.encoding), 40)
             quoted = f"beginning {start!r}" if start else "binary data"
             why = f"{why} at position {pos} of {kind}, {quoted}"
-        return self.decode_error(f"the response to {what} is not JSON: {why}", doc[:200], pos)
+        return self.decode_error(f"the response to {what} is not JSON: {why}", doc, pos)
 
     def decode_error(self, message: str, doc: str = "", pos: int = 0) -> errors.DecodeError:
         """Return an error about this body, redacted; it is not raised here."""
         error = errors.DecodeError(
-            redaction.redact_text(message), redaction.redact_text(doc), min(pos, len(doc)),
+            redaction.redact_text(message),
+            redaction.redact_start(doc, _LONGEST_DOC),
+            min(pos, _LONGEST_DOC, len(doc)),
             response=self,
-        )  # fmt: skip
+        )
         error.attempts = self.attempts
         return error
 
@@ -437,6 +441,8 @@ class Response(requests.Response):
             InvalidURL: It leads to no http(s) URL, holds a user name or password, or cannot be
                 parsed.
         """
+        if not isinstance(reference, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidURL(f"the reference must be a str, not {type(reference).__name__}")
         try:
             return urls.resolve(self.url, reference)
         except InvalidURL:

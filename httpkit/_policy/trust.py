@@ -163,9 +163,10 @@ def _passwords(userinfo: str) -> tuple[str, ...]:
 def is_excepted(url: str, no_proxy: str | None) -> bool:
     """Say whether `no_proxy` names a URL's host in a way that requests does not read.
 
-    Those are a host with its port, an address of IPv6 and a network of IPv4 or IPv6 (CIDR).
+    Those are a host with its port, "*.example.com", an address of IPv6 and a network of IPv4 or
+    IPv6 (CIDR).
     """
-    if not no_proxy or not any(mark in no_proxy for mark in ":/"):
+    if not no_proxy or not any(mark in no_proxy for mark in ":/*"):
         return False
     parts = urlsplit(url)
     host = (parts.hostname or "").lower()

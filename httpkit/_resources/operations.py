@@ -304,7 +304,7 @@ class Operation:
     def _failure(self, response: Response, word: str) -> OperationFailedError:
         words, _ = error_reasons.read(response)
         what = describe(response.request, response.url)
-        status = redaction.redact_text(word[:_LONGEST_STATUS])
+        status = redaction.redact_start(word, _LONGEST_STATUS)
         error = OperationFailedError(
             f"the operation failed ({status}): {what}: {words or 'the server gives no reason'}",
             response=response,
@@ -338,7 +338,7 @@ class Operation:
     def _last_status(self) -> str:
         if self.last_status is None:
             return f"there was no status at {self.options.status_at or 'status'!r}"
-        return f"its last status was {redaction.redact_text(self.last_status[:_LONGEST_STATUS])!r}"
+        return f"its last status was {redaction.redact_start(self.last_status, _LONGEST_STATUS)!r}"
 
     def _result(self, response: Response) -> Response | None:
         document = _document(response)

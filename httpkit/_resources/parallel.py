@@ -215,5 +215,5 @@ def _shown(item: object) -> str:
         text = repr(item)
     except Exception:  # noqa: BLE001  # a repr of the caller's must not replace the error
         return f"<{type(item).__name__}>"
-    text = redaction.redact_text(text[:_LONGEST_EXAMINED])
+    text = redaction.redact_start(text, _LONGEST_EXAMINED)
     return text if len(text) <= _LONGEST_ITEM else f"{text[: _LONGEST_ITEM - 1]}…"

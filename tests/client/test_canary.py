@@ -635,3 +635,36 @@ def test_a_cache_on_disk_holds_what_its_own_list_of_names_leaves_in(sandbox, can
     # The jar of a request is stored, and shown by requests-cache's own objects, as the page says.
     assert canaries.leaks(repr(keys), repr(second), repr(second.headers)) == []
     assert canaries.leaks(written) == ["cookie"]
+
+
+# A response that repeats a credential so long that an excerpt cuts it
+
+TOKEN_OF_64_KIB = "".join(f"{n:x}." for n in range(20_000))[:60_000]
+REPEATS = {
+    "JSON": ("application/json", '{"error": "bad %s"}'),
+    "text": ("text/plain", "bad %s"),
+    "page": ("text/html", "<title>bad %s</title>"),
+    "far into a text": ("text/plain", "x y " * 1000 + "%s"),
+    "broken JSON": ("application/json", "{bad %s"),
+    "XML": ("application/xml", "<Error><Message>bad %s</Message></Error>"),
+}
+
+
+@pytest.mark.parametrize(("media_type", "template"), REPEATS.values(), ids=REPEATS)
+@pytest.mark.parametrize("length", [40, 300, 4090, 60_000])
+def test_a_long_credential_is_not_shown_by_its_beginning(
+    raw_server, make_response, media_type, template, length
+):
+    token = TOKEN_OF_64_KIB[:length]
+    body = (template % token).encode()
+    server = raw_server(make_response("401 Unauthorized", body, content_type=media_type))
+    with httpkit.Session(server.url, auth=httpkit.BearerAuth(token), retry=None) as api:
+        with pytest.raises(httpkit.UnauthorizedError) as refused:
+            api.get("x")
+        response = api.get("x", raise_for_status=False)
+        with pytest.raises(httpkit.DecodeError) as undecoded:
+            response.decode(list)
+
+    shown = [*map(str, [refused.value, undecoded.value]), undecoded.value.doc]
+    shown += [refused.value.detail or "", response._repr_html_(), repr(refused.value)]
+    assert not [text for text in shown if token[:12] in text]

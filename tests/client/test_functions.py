@@ -104,6 +104,16 @@ def test_a_reference_is_resolved_against_its_response(raw_server, make_response,
     assert found == f"{server.url}{path}"
 
 
+@pytest.mark.parametrize("reference", [None, 5, b"/x"])
+def test_a_reference_that_is_no_text_is_refused(raw_server, make_response, reference):
+    server = raw_server(make_response())
+
+    with httpkit.Session(server.url) as api:
+        response = api.get("list")
+        with pytest.raises(requests.exceptions.InvalidURL, match="must be a str"):
+            response.urljoin(reference)
+
+
 @pytest.mark.parametrize(
     "reference", ["ftp://a.test/x", "https://u:secret-word@a.test/", "http://"]
 )

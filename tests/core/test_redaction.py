@@ -1234,3 +1234,28 @@ def test_no_output_of_another_session_is_unmasked(raw_server, make_response, cap
         "log": caplog.text,
     }
     assert "hunter2" not in outputs[channel]
+
+
+# A text that is cut short
+
+
+LONG = "".join(f"{n:x}" for n in range(30_000))[:60_000]
+
+
+@pytest.mark.parametrize("length", [12, 50, 5000, 60_000])
+@pytest.mark.parametrize("before", [0, 1, 30, 33, 90])
+def test_a_value_that_the_end_of_an_excerpt_cuts_is_masked(length, before):
+    secret = LONG[:length]
+    redaction.remember(secret)
+
+    start = redaction.redact_start("-" * before + secret + " and more", 40)
+
+    assert secret[:8] not in start
+    assert len(start) <= 40 + len(redaction.MASK)
+
+
+def test_an_excerpt_that_cuts_no_value_stays_as_it_is():
+    redaction.remember("unrelated-secret-value")
+
+    assert redaction.redact_start("unrelated words and so on", 15) == "unrelated words"
+    assert redaction.redact_start("ends in unrelated-s", 100) == "ends in unrelated-s"

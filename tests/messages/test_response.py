@@ -213,14 +213,15 @@ def test_json_passes_its_keywords_on(got):
         (b'{"a": ', "200 OK", "application/json", "at position 6 of application/json"),
         (b'{"a": 1} x', "200 OK", "application/json", "at position 9 of application/json"),
         (b"x" * 1000, "200 OK", "text/plain", f"beginning '{'x' * 40}'"),
-        (b"x" * 39 + "é".encode(), "200 OK", "text/plain", f"beginning '{'x' * 39}'"),
+        ("é".encode() * 120, "200 OK", "text/plain", f"beginning '{'é' * 40}'"),
+        (b"x" + "é".encode() * 120, "200 OK", "text/plain", f"beginning 'x{'é' * 39}'"),
         (b"t`0_\xff/p^K\xfe", "200 OK", "image/png", "of image/png, binary data"),
         (b"\x7fELF\0", "200 OK", "application/elf", "of application/elf, binary data"),
         ("né x".encode("latin-1"), "200 OK", "text/plain; charset=latin-1", "beginning 'né x'"),
     ],
     ids=[
-        "empty", "no content", "html", "cut", "garbage after", "long", "cut in a character",
-        "no UTF-8", "control characters", "another encoding",
+        "empty", "no content", "html", "cut", "garbage after", "long", "two bytes each",
+        "cut in a character", "no UTF-8", "control characters", "another encoding",
     ],
 )  # fmt: skip
 def test_what_is_no_json_is_a_decode_error_that_says_what_it_is(

@@ -1,5 +1,7 @@
 """verify=, cert= and proxies=: what is taken, what is refused, and what is never mixed."""
 
+import base64
+import codecs
 import pickle
 import ssl
 from pathlib import Path
@@ -212,6 +214,8 @@ def test_an_at_sign_in_a_path_is_no_password(text):
         ("10.0.0.0/8", "http://11.1.2.3/x", False),
         ("a.test, .corp.test:8443", "https://x.corp.test:8443/x", True),
         ("*.corp.test:8443", "https://x.corp.test:8443/x", True),
+        ("*.corp.test", "https://x.corp.test/x", True),
+        ("*.corp.test", "https://xcorp.test/x", False),
         ("corp.test:8443", "https://mycorp.test:8443/x", False),
         ("://,::::,[,a:b:c", "https://api.test/x", False),
     ],
@@ -241,6 +245,19 @@ def test_a_netrc_that_is_not_utf_8_is_read(sandbox, monkeypatch, tmp_path):
         api.get("echo")
 
     assert sandbox.requests[0].headers["Authorization"].startswith("Basic ")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+def test_a_netrc_that_an_editor_of_windows_saved_is_read(sandbox, monkeypatch, tmp_path, encoding):
+    path = tmp_path / "netrc"
+    mark = codecs.BOM_UTF16_BE if encoding == "utf-16-be" else b""
+    path.write_bytes(mark + "machine 127.0.0.1 login ada password b".encode(encoding))
+    monkeypatch.setenv("NETRC", str(path))
+    with httpkit.Session(sandbox.url) as api:
+        api.get("echo")
+
+    sent = sandbox.requests[0].headers["Authorization"]
+    assert base64.b64decode(sent.removeprefix("Basic ")) == b"ada:b"
 
 
 @pytest.mark.parametrize(
