@@ -12,6 +12,7 @@ import pytest
 import httpkit
 import httpkit.testing
 from httpkit._diagnostics import errors
+from httpkit._transport import _upstream
 
 ROOT = Path(httpkit.__file__).parent
 # Low to high: a folder imports from itself and from the folders before it.
@@ -94,6 +95,39 @@ def test_one_module_decides_what_other_origins_may_see():
     }
 
     assert deciding == {"_policy/forwarding.py"}
+
+
+def private_names(tree):
+    """Return the private names that a file uses of others, in code or as strings."""
+    own, used = set(), set()
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            own.add(node.name)
+        elif isinstance(node, ast.Attribute):
+            (used if isinstance(node.ctx, ast.Load) else own).add(node.attr)
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            own.add(node.target.id)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            used.add(node.value)
+        elif isinstance(node, ast.keyword):
+            used.add(node.arg)
+    return {name for name in used - own if name and name.startswith("_")}
+
+
+def test_private_names_of_requests_and_urllib3_are_used_by_the_transport_and_one_module():
+    private = {name for row in _upstream.TABLE for name in row.names if name.startswith("_")}
+    trees = {
+        path.as_posix(): tree
+        for path, tree in TREES.items()
+        if path.parts[0] not in {"_transport", "testing"} and path != Path("_core/upstream.py")
+    }
+    nodes = [node for tree in trees.values() for node in ast.walk(tree)]
+    methods = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+
+    found = {path: private_names(tree) & private - methods for path, tree in trees.items()}
+    users = {path: names for path, names in found.items() if names}
+
+    assert users == {}
 
 
 @pytest.mark.parametrize("dependency", IMPORTERS)

@@ -8,6 +8,7 @@ import functools
 import gzip
 import http.client
 import logging
+import operator
 import re
 import socket
 import ssl
@@ -27,6 +28,8 @@ from tests.support.interop import require
 # Function calls of one request, those into C included. requests alone takes 3,200; of ours 281
 # were counted (2026-11), and a release of Python may need some more.
 MOST_CALLS = 286
+# Of the functions of ours that it enters, those of another module than the one before (2026-12).
+MOST_CHANGES = 49
 # Those of making a session: requests' own takes 71, ours 194 to 213 (2026-11).
 MOST_CALLS_OF_A_SESSION = 240
 ORDINARY = "adapters.py", "send"
@@ -75,6 +78,23 @@ def called(act):
     return seen, count
 
 
+def modules(act):
+    """Return the modules of ours that an act enters, one for each function."""
+    entered = []
+
+    def note(frame, event, _):
+        name = frame.f_globals.get("__name__", "")
+        if event == "call" and name.startswith("httpkit._"):  # the clock is that of a test
+            entered.append(name)
+
+    sys.setprofile(note)
+    try:
+        act()
+    finally:
+        sys.setprofile(None)
+    return entered
+
+
 def takes_fast_path(act):
     return ORDINARY not in called(act)[0]
 
@@ -96,6 +116,15 @@ def test_a_plain_request_takes_few_function_calls_whatever_the_environment(
 
     assert not any(ORDINARY in seen for seen, _ in runs)
     assert min(count for _, count in runs) <= MOST_CALLS
+
+
+def test_a_plain_request_changes_seldom_from_one_module_to_another(api):
+    for _ in range(3):
+        api.get("items/1")
+
+    entered = modules(lambda: api.get("items/1"))
+
+    assert sum(map(operator.ne, entered, entered[1:])) <= MOST_CHANGES
 
 
 def test_the_environment_adds_no_function_call(api, monkeypatch):
