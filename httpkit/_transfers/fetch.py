@@ -285,13 +285,17 @@ class Fetch:
 
     def _advice(self) -> str:
         sink = self._opened()
-        version = sink.version or FileVersion()
         if not isinstance(sink, PartFile) or not sink.size or sink.is_private:
             return ""
-        if version.is_decoded:
+        if sink.version and sink.version.is_decoded:
             return "; they are not kept, because they were decoded"
-        how = "call again" if version.validator else "call again with resume='force'"
-        return f"; they are kept in {filenames.printable(sink.path)}: {how} to resume"
+        which = "they are"
+        if not sink.is_kept:
+            sink.select()
+            which = "they are not kept, but what arrived before is"
+        is_certain = sink.version and sink.version.validator
+        how = "call again" if is_certain else "call again with resume='force'"
+        return f"; {which} kept in {filenames.printable(sink.path)}: {how} to resume"
 
     def _note_kept(self, error: errors.StatusError) -> None:
         sink = self._sink

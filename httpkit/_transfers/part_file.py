@@ -92,6 +92,13 @@ class PartFile:
         return self._kept.path
 
     @property
+    def is_kept(self) -> bool:
+        """Whether the current bytes stay when the part is closed."""
+        if self._current is self._kept:
+            return self._is_worth_keeping(self._kept)
+        return self._is_replacement_kept(self._current)
+
+    @property
     def is_usual(self) -> bool:
         """Whether the bytes are in the usual file, beside which segments may be."""
         return self._current is self._kept and not self.is_private
@@ -247,13 +254,16 @@ class PartFile:
         if new is None:
             remove(self._new_sidecar_path)
             return
-        if self._is_worth_keeping(new) and (self._is_newer(new) or not self._kept.size):
+        if self._is_replacement_kept(new):
             with translated(new.path):
                 new.close()
             return
         new.discard()
         remove(self._new_sidecar_path)
         self._new = None
+
+    def _is_replacement_kept(self, new: "BytesFile") -> bool:
+        return self._is_worth_keeping(new) and (self._is_newer(new) or not self._kept.size)
 
     def _is_worth_keeping(self, one: "BytesFile") -> bool:
         is_decoded = one.version is not None and one.version.is_decoded

@@ -112,6 +112,19 @@ def test_a_chunked_page_of_the_same_type_leaves_the_part_alone(api, dest, raw_se
     assert files(dest.parent) == WHEN_NAMED
 
 
+@pytest.mark.parametrize("size", [10, HALF])
+def test_an_error_names_the_bytes_that_are_kept(api, dest, raw_server, size):
+    page = respond("200 OK", NEW[:size], content_length=None, **ZIP)
+    server = raw_server(whole(OLD, HALF, **STRONG, **ZIP), page)
+
+    with pytest.raises(IncompleteError) as caught:
+        api.download(server.url, dest, max_stalls=1)
+
+    assert part_of(dest).read_bytes() == OLD[:HALF]
+    assert f"kept in {part_of(dest)}: call again to resume" in str(caught.value)
+    assert files(dest.parent) == WHEN_NAMED
+
+
 def test_a_redirect_to_a_login_page_leaves_the_part_alone(api, dest, raw_server):
     login = raw_server(whole(LOGIN, **HTML))
     server = raw_server(
