@@ -18,6 +18,7 @@ from typing import Any, TypeVar, cast
 
 from requests.exceptions import InvalidJSONError
 
+from httpkit._core import converters
 from httpkit._core.patterns import pattern
 from httpkit._core.types import is_mapping, is_tuple
 
@@ -79,7 +80,7 @@ def decode(body: bytes, model: Callable[..., T]) -> T:
     """
     if (validator := _pydantic_validator(model)) is not None:
         return typing.cast("T", _validate_json(validator, body))
-    if _is_native(model) and not _has_converters(model):
+    if _is_native(model) and not converters.hold(model):
         return typing.cast("T", _decode_native(body, model))
     return build(_decode_native(body, Any), model)
 
@@ -241,8 +242,8 @@ def build(value: Any, model: Callable[..., T]) -> T:
         return _call(typing.cast("Callable[[Any], T]", validate), value)
     if not _is_native(model):
         return _call(model, value)
-    if _has_converters(model):
-        return typing.cast("T", _convert_attrs(value, model))
+    if converters.hold(model):
+        return typing.cast("T", _build_converted(value, model))
     return typing.cast("T", _convert(value, model))
 
 
@@ -255,29 +256,12 @@ def _convert(value: Any, model: Any) -> Any:
         raise MismatchError(str(error)) from error
 
 
-def _has_converters(model: object) -> bool:
-    """Say whether an attrs class has converters, which msgspec does not call."""
-    fields: Any = getattr(model, "__attrs_attrs__", ())
-    return isinstance(model, type) and any(field.converter is not None for field in fields)
-
-
-def _convert_attrs(value: Any, model: Any) -> Any:
-    """Build an attrs class by its own constructor, so that its converters are called."""
-    if not is_mapping(value):
-        raise MismatchError(f"Expected `object`, got `{type(value).__name__}`")
-    hints = typing.get_type_hints(model)
-    given: dict[str, Any] = {}
-    for field in model.__attrs_attrs__:
-        if field.name not in value or not field.init:
-            continue
-        part = value[field.name]
-        if field.converter is None and field.name in hints:
-            try:
-                part = _convert(part, hints[field.name])
-            except MismatchError as error:
-                raise MismatchError(f"{error} - in `$.{field.name}`") from error
-        given[field.alias] = part
-    return _call(lambda known: model(**known), given)
+def _build_converted(value: Any, model: Any) -> Any:
+    """Build a type that holds attrs classes with converters."""
+    try:
+        return converters.build(value, model, _convert)
+    except ValueError as error:
+        raise MismatchError(str(error)) from error
 
 
 # What a callable raises that meets another document than it expects.
@@ -502,7 +486,7 @@ def decode_list(body: bytes, model: Callable[..., T]) -> list[T]:
         if entries is None:
             entries = _entries(body)  # raises
         return _each(entries, lambda entry: _validate_json(validator, bytes(entry)))
-    if _is_native(model) and not _has_converters(model):
+    if _is_native(model) and not converters.hold(model):
         cls: Any = model
         try:
             items: list[T] = _decode_native(body, list[cls])

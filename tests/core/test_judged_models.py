@@ -149,6 +149,76 @@ def test_what_a_converter_refuses_is_a_mismatch(body):
         models.decode(body, Converted)
 
 
+@attrs.define
+class Tag:
+    name: str = attrs.field(converter=str.upper)
+
+
+@attrs.define
+class Tagged:
+    tags: list[Tag]
+    main: Tag | None = None
+    by_name: dict[str, Tag] = attrs.field(factory=dict)
+    at: datetime | None = None
+
+
+@dataclasses.dataclass
+class Envelope:
+    post: Tagged
+    count: int = 0
+
+
+class Row(msgspec.Struct, rename="camel"):
+    first_tag: Tag
+    pair: tuple[Tag, ...] = ()
+
+
+class Entry(typing_extensions.TypedDict, total=False):
+    tag: Tag
+
+
+TAGS = b'{"tags": [{"name": "a"}], "main": {"name": "b"}, "by_name": {"x": {"name": "c"}}}'
+TAGGED = Tagged([Tag("A")], Tag("B"), {"x": Tag("C")})
+
+
+@pytest.mark.parametrize(
+    ("model", "body", "expected"),
+    [
+        (Tagged, TAGS, TAGGED),
+        (list[Tagged], b"[" + TAGS + b"]", [TAGGED]),
+        (Envelope, b'{"post": ' + TAGS + b', "count": 2}', Envelope(TAGGED, 2)),
+        (dict[str, Tag], b'{"k": {"name": "q"}}', {"k": Tag("Q")}),
+        (Tag | None, b"null", None),
+        (
+            Row,
+            b'{"firstTag": {"name": "q"}, "pair": [{"name": "r"}]}',
+            Row(Tag("Q"), (Tag("R"),)),
+        ),
+        (Entry, b'{"tag": {"name": "q"}}', {"tag": Tag("Q")}),
+    ],
+    ids=["attrs", "list", "dataclass", "dict", "null", "Struct", "TypedDict"],
+)
+def test_converters_are_called_wherever_their_class_is(model, body, expected):
+    assert models.decode(body, model) == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"tags": [{"name": "a"}, {"name": 5}]}', r"TypeError: .* - at `\$\.tags\[1\]`"),
+        (b'{"tags": [{}]}', r"missing required field `name` - at `\$\.tags\[0\]`"),
+        (b'{"tags": {}}', r"Expected `array`, got `object` - at `\$\.tags`"),
+        (b'{"tags": [], "main": 3}', r"Expected `object`, got `int` - at `\$\.main`"),
+        (b'{"tags": [], "at": "soon"}', r"Invalid RFC3339 .* - at `\$\.at`"),
+        (b"{}", "missing required field `tags`"),
+        (b"null", "Expected `object`, got `null`"),
+    ],
+)
+def test_what_is_not_of_a_type_with_converters_is_named_by_its_path(body, words):
+    with pytest.raises(models.MismatchError, match=words):
+        models.decode(body, Tagged)
+
+
 BAD = [Left | Right, list[Left | Right], Holder, list[Custom], Initial, 7, "Post"]
 
 
