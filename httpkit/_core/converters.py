@@ -11,7 +11,7 @@ import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 from httpkit._core.patterns import pattern
 from httpkit._core.types import is_list, is_mapping
@@ -172,13 +172,13 @@ def _with_step(message: str, step: str) -> str:
 
 def _required(value: Any, is_of: Callable[[Any], bool], name: str) -> Any:
     if not is_of(value):
-        raise ValueError(
-            f"Expected `{name}`, got `{_NAMES.get(type(cast('object', value)), 'object')}`"
-        )
+        found = _NAMES.get(type(value).__name__, "object")
+        raise ValueError(f"Expected `{name}`, got `{found}`")
     return value
 
 
+# How messages name what JSON has.
 _NAMES = {
-    dict: "object", list: "array", str: "str", int: "int", float: "float", bool: "bool",
-    type(None): "null",
+    "dict": "object", "list": "array", "str": "str", "int": "int", "float": "float",
+    "bool": "bool", "NoneType": "null",
 }  # fmt: skip
