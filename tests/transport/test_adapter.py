@@ -346,6 +346,9 @@ class Pieces:
     def gettimeout(self) -> None:
         return None
 
+    def settimeout(self, _: float | None) -> None:
+        """Do nothing: what is received is there."""
+
     def recv_into(self, buffer: memoryview) -> int:
         if not self.pieces:
             return 0
