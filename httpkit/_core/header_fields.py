@@ -85,6 +85,11 @@ class Headers(CaseInsensitiveDict[Any]):
         made.by_name = by_name
         return made
 
+    def get(self, key: Any, default: Any = None) -> Any:
+        """Return the value of a field; the standard library's way to a default is an exception."""
+        field = self._store.get(key.lower())
+        return default if field is None else field[1]
+
     def __contains__(self, name: Any) -> bool:
         # The standard library's way to an answer is an exception: saves 1 to 3 us a call.
         return name.lower() in self.by_name
