@@ -87,7 +87,7 @@ class Headers(CaseInsensitiveDict[Any]):
 
     def get(self, key: Any, default: Any = None) -> Any:
         """Return the value of a field; the standard library's way to a default is an exception."""
-        field = self._store.get(key.lower())
+        field = self.by_name.get(key.lower())
         return default if field is None else field[1]
 
     def __contains__(self, name: Any) -> bool:

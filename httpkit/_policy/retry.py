@@ -543,9 +543,14 @@ def _status(outcome: requests.Response | BaseException) -> int | None:
 
 def asked_wait(outcome: requests.Response | BaseException) -> float | None:
     """Return the seconds that a response asks to wait; None when it does not."""
-    if isinstance(outcome, RequestsResponse):
-        return rate_limit_fields.asked_wait(outcome.status_code, outcome.headers, CLOCK.wall())
-    return None
+    if not isinstance(outcome, RequestsResponse):
+        return None
+    held = outcome.__dict__
+    if "_asked_wait" not in held:  # several rules ask, one after the other
+        asked = rate_limit_fields.asked_wait(outcome.status_code, outcome.headers, CLOCK.wall())
+        held["_asked_wait"] = asked
+    wait: float | None = held["_asked_wait"]
+    return wait
 
 
 def _meaning(outcome: requests.Response | BaseException) -> int | None:
