@@ -74,10 +74,9 @@ def check_together(verify: Trust, cert: Certificate) -> None:
         )
 
 
-@lru_cache(maxsize=64)
 def is_path(verify: object) -> bool:
     """Say whether a `verify` is a path as `as_verify` writes it."""
-    return type(verify) is str and _as_path(verify) is not None
+    return type(verify) is str and bool(verify.strip())
 
 
 def _as_path(value: Any) -> str | None:
