@@ -196,7 +196,8 @@ class ConfiguredSession(modes.Boundary):
         if "headers" in given:
             fields = fields_of(held["headers"])
             given["headers"] = {n: v for n, v in fields.items() if stock.headers.get(n) != v}
-        self.headers, self.params = stock.headers, {}
+        held_by: Any = self  # requests declares the types of both
+        held_by.headers, held_by.params = stock.headers, {}
         self._configure({})
         self._set_up()
         self._take(self._class_keywords)

@@ -280,7 +280,8 @@ class PreparedRequest(upstream.LateJarRequest):
     def _prepare_json(self, value: Any) -> None:
         """Encode a value as requests does, and describe it in its order; None is no body."""
         body = None if value is None else _as_json(value)
-        self.body, self.body_start = body, Body(body)
+        mine: Any = self  # requests declares the type of a body
+        mine.body, self.body_start = body, Body(body)
         headers: Any = self.headers
         is_ours = type(headers) is header_fields.Outgoing
         if not is_ours or "transfer-encoding" in headers.by_name:
