@@ -1356,6 +1356,8 @@ COMPOSED = {
     "dest=… cannot be used: the path is too long for Windows, which takes … characters, those that"
     " name an unfinished file among them": "… holds a character that a path cannot contain",
     "encoding objects of type … is unsupported": "… cannot be sent as JSON: …",
+    "Expected `…`, got `…`": "the response to … is not …: …",
+    "Object missing required field `…`": "the response to … is not …: …",
     "…, which is not sent there": (
         "its next link is of another origin, and merges with the list's document, which is not sent"
         " there"
