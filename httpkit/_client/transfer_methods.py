@@ -139,7 +139,7 @@ class TransferMethods(Verbs):
         first = next_url()
         known = [first]
 
-        def ask(fields: dict[str, str]) -> requests.Response:
+        def send_get(fields: dict[str, str]) -> requests.Response:
             current = known.pop() if known else next_url()
             response: Response = self.request(
                 "GET", current, headers={**headers, **fields}, **asked
@@ -147,7 +147,7 @@ class TransferMethods(Verbs):
             return response
 
         whole = self._whole_url(first, options.get("path"))
-        return fetch.fetch(ask, whole, dest, settings, is_stable=not callable(url))
+        return fetch.fetch(send_get, whole, dest, settings, is_stable=not callable(url))
 
     def events(
         self, url: str | bytes, *, max_stalls: int = 5, **options: Unpack[FetchOptions]
@@ -184,12 +184,12 @@ class TransferMethods(Verbs):
         ids = [given.pop(name) for name in list(given) if name.lower() == "last-event-id"]
         last_id = "".join(one.decode("latin-1") if isinstance(one, bytes) else one for one in ids)
 
-        def ask(fields: dict[str, str]) -> Response:
+        def send_get(fields: dict[str, str]) -> Response:
             response: Response = self.request("GET", url, headers={**fields, **given}, **asked)
             return response
 
         whole = self._whole_url(url, options.get("path"))
-        return EventStream(ask, whole, max_stalls, last_id)
+        return EventStream(send_get, whole, max_stalls, last_id)
 
     def upload(
         self,

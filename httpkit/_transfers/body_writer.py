@@ -36,7 +36,7 @@ class BodyWriter:
         sink: Where the bytes go.
         options: Those of the download.
         reporter: Is told of the progress.
-        ask: Sends the GET with some fields added, from any thread.
+        send_get: Sends the GET with some fields added, from any thread.
 
     Attributes:
         fetched: Bytes that were received, overlaps included.
@@ -49,7 +49,7 @@ class BodyWriter:
         sink: Sink,
         options: DownloadOptions,
         reporter: Reporter,
-        ask: Callable[[dict[str, str]], requests.Response],
+        send_get: Callable[[dict[str, str]], requests.Response],
     ) -> None:
         self.fetched = 0
         self.resumed_from = 0
@@ -57,7 +57,7 @@ class BodyWriter:
         self._sink = sink
         self._options = options
         self._reporter = reporter
-        self._ask = ask
+        self._send_get = send_get
         self._limiter = RateLimiter(options.max_rate)
         self._guard = threading.Lock()
         self._unreported = 0
@@ -148,7 +148,7 @@ class BodyWriter:
         is_new = self._segments is None and sink.is_usual and is_wanted and version.validator
         if is_new:
             self._segments = Segments(
-                self._ask, sink, version, version.total, self._count, self._report
+                self._send_get, sink, version, version.total, self._count, self._report
             )
             self._segments.prepare(
                 options.segments, options.min_segment, is_resumed=not admission.is_whole

@@ -27,16 +27,20 @@ class EventStream(Iterator[Event]):
     """The events of a URL; it reconnects, and can be left at any time.
 
     Args:
-        ask: Sends the GET with these fields added; error statuses are raised.
+        send_get: Sends the GET with these fields added; error statuses are raised.
         url: For messages.
         max_stalls: Connections in a row that are lost without an event before giving up.
         last_id: The id of the last event of an earlier stream; empty for none.
     """
 
     def __init__(
-        self, ask: Callable[[dict[str, str]], Response], url: str, max_stalls: int, last_id: str
+        self,
+        send_get: Callable[[dict[str, str]], Response],
+        url: str,
+        max_stalls: int,
+        last_id: str,
     ) -> None:
-        self._ask = ask
+        self._send_get = send_get
         self._url = url
         self._max_stalls = max_stalls
         self._state = StreamState(last_id)
@@ -105,7 +109,7 @@ class EventStream(Iterator[Event]):
             # RFC 9110 knows Latin-1 at most; the standard sends UTF-8, which is the same bytes.
             fields["Last-Event-ID"] = self._state.last_id.encode().decode("latin-1")
         try:
-            response = self._ask(fields)
+            response = self._send_get(fields)
         except BaseException:
             self._is_closed = True  # the session's own retries are spent
             raise

@@ -40,17 +40,22 @@ HANDLED = {304: _as_is, 416: _as_is}
 # The body is the file, or a part of it (RFC 9110 sections 15.3.1, 15.3.4, 15.3.7).
 _WITH_A_FILE = frozenset({200, 203, 206})
 
-Ask: TypeAlias = Callable[[dict[str, str]], requests.Response]
+SendGet: TypeAlias = Callable[[dict[str, str]], requests.Response]
 """Sends the GET with these fields added; 206, 304 and 416 are returned, other errors raised."""
 
 
 def fetch(
-    ask: Ask, url: str, dest: Destination, options: DownloadOptions, *, is_stable: bool = True
+    send_get: SendGet,
+    url: str,
+    dest: Destination,
+    options: DownloadOptions,
+    *,
+    is_stable: bool = True,
 ) -> Download:
     """Fetch a URL into a file.
 
     Args:
-        ask: Sends the request.
+        send_get: Sends the request.
         url: As the caller gave it; its path may give the name.
         dest: A path, a folder, a file object, or None for the current folder.
         options: All else.
@@ -67,7 +72,7 @@ def fetch(
     target = Target(dest, url, options)
     if target.skipped:
         return target.skipped
-    transfer = Fetch(ask, url, target, options, is_stable=is_stable)
+    transfer = Fetch(send_get, url, target, options, is_stable=is_stable)
     try:
         if target.path is not None:
             transfer.open_file()
@@ -82,9 +87,15 @@ class Fetch:
     """One download: attempts, until the file is whole or nothing new arrives any more."""
 
     def __init__(
-        self, ask: Ask, url: str, target: Target, options: DownloadOptions, *, is_stable: bool
+        self,
+        send_get: SendGet,
+        url: str,
+        target: Target,
+        options: DownloadOptions,
+        *,
+        is_stable: bool,
     ) -> None:
-        self._ask = ask
+        self._send_get = send_get
         self._url = self._final_url = url
         self._source = source_hash(url) if is_stable else None
         self._target = target
@@ -107,7 +118,7 @@ class Fetch:
     def open(self, sink: Sink) -> None:
         """Write to a sink, from where it stands."""
         self._sink = sink
-        self._writer = BodyWriter(sink, self._options, self._reporter, self._ask)
+        self._writer = BodyWriter(sink, self._options, self._reporter, self._send_get)
         is_known = sink.version is not None and plan.is_from(sink.version, self._source)
         if sink.size and is_known and self._options.resume is not False:
             self._known = sink.version
@@ -158,7 +169,7 @@ class Fetch:
         """Ask for what is missing and write it."""
         step = self._plan()
         self._tally.attempts += 1
-        with self._ask(step.fields) as response:
+        with self._send_get(step.fields) as response:
             self._has_response = True
             if response.status_code == 304:
                 self._target.keep(self._tally.attempts)

@@ -100,7 +100,7 @@ class Segments:
     """The segments of one download.
 
     Args:
-        ask: Sends the GET with some fields added, from any thread.
+        send_get: Sends the GET with some fields added, from any thread.
         part: The part file.
         version: What its bytes belong to; it has a validator.
         total: Bytes of the whole.
@@ -110,14 +110,14 @@ class Segments:
 
     def __init__(
         self,
-        ask: Callable[[dict[str, str]], requests.Response],
+        send_get: Callable[[dict[str, str]], requests.Response],
         part: PartFile,
         version: FileVersion,
         total: int,
         count: Callable[[int], None],
         report: Callable[[], None],
     ) -> None:
-        self._ask = ask
+        self._send_get = send_get
         self._part = part
         self._version = version
         self._version_key = _key_of(version)
@@ -271,7 +271,7 @@ class Segments:
             "If-Range": self._version.validator or "",
         }
         check = SpeedCheck(self._min_speed)
-        with self._ask(fields) as response:
+        with self._send_get(fields) as response:
             got = content_range(response)
             is_part = response.status_code == 206 and got is not None and got.first == offset
             if not is_part or self._version.mismatch(FileVersion.of(response, None)):
