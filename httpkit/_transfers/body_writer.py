@@ -65,7 +65,7 @@ class BodyWriter:
         self._announced: list[checksums.Expected] = []
         self._hashers: checksums.Hashers | None = None
         self._segments: Segments | None = None
-        self._may_have_segments = bool(sink.size)
+        self._may_have_segments = sink.version is not None  # of an earlier run
 
     def receive(self, response: requests.Response, admission: Admission) -> None:
         """Write the body of a response; return when the file is whole.
@@ -144,14 +144,14 @@ class BodyWriter:
             return None
         if admission.is_whole or not sink.is_usual:
             self._drop_segments(is_removed=sink.is_usual)
-        is_wanted = options.segments > 1 or not admission.is_whole
+        is_wanted = options.segments > 1 or not admission.is_whole or self._may_have_segments
         is_new = self._segments is None and sink.is_usual and is_wanted and version.validator
         if is_new:
             self._segments = Segments(
                 self._send_get, sink, version, version.total, self._count, self._report
             )
             self._segments.prepare(
-                options.segments, options.min_segment, is_resumed=not admission.is_whole
+                options.segments, options.min_segment, is_resumed=options.resume is not False
             )
             self._may_have_segments = True
         segments = self._segments

@@ -245,7 +245,7 @@ def test_segments_are_resumed_after_a_kill(api, dest, range_server, segments):
     def reply(connection, span):
         first = span[0] if span else 0
         if is_open.is_set():
-            connection.sendall(part_response(BODY, *span))
+            connection.sendall(part_response(BODY, *span) if span else whole(BODY, **STRONG))
             return
         head = part_response(BODY, *span) if span else whole(BODY, **STRONG)
         connection.sendall(head[: len(head) - (len(BODY) - first if not span else 10**6)])
@@ -325,6 +325,24 @@ def test_a_file_is_split_only_where_a_segment_has_room_twice(
 
     assert dest.read_bytes() == BODY
     assert len(server.requests) == count
+
+
+@pytest.mark.parametrize("segments", [1, 4])
+@pytest.mark.parametrize("resume", [True, False])
+def test_segments_are_used_where_the_part_has_no_byte(api, dest, range_server, segments, resume):
+    part_of(dest).touch()
+    version = FileVersion('"v1"', '"v1"', None, len(BODY))
+    dest.with_name("file.bin.part.json").write_text(json.dumps(asdict(version)))
+    key = blake2b(b'"v1"\n4000000', digest_size=4).hexdigest()
+    dest.with_name(f"file.bin.part.{key}.2000000-4000000").write_bytes(BODY[2 * 10**6 :])
+
+    done = api.download(
+        range_server().url, dest, resume=resume, segments=segments, min_segment=100_000
+    )
+
+    assert dest.read_bytes() == BODY
+    assert files(dest.parent) == ["file.bin"]
+    assert (done.fetched < 3_100_000) is resume
 
 
 @pytest.mark.parametrize("moved", [1_000_000, 1_300_000, 1_999_999, 2_000_000, 2_500_000])
