@@ -11,47 +11,9 @@ PYTEST_DONT_REWRITE: else pytest warns where this was imported before it, becaus
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from httpkit._client.functions import delete, get, head, options, patch, post, put, request
 from httpkit._client.session import Session
 from httpkit._core import requests_annotations as requests_annotations
-from httpkit._core.server_sent_events import Event
-from httpkit._diagnostics.errors import (
-    BadGatewayError,
-    BadRequestError,
-    BodyTooLargeError,
-    ChecksumError,
-    ClientError,
-    ConfigurationError,
-    ConflictError,
-    ContentTooLargeError,
-    DeadlineExceededError,
-    DecodeError,
-    ForbiddenError,
-    GatewayTimeoutError,
-    GoneError,
-    GraphQLError,
-    HTTPKitError,
-    IncompleteError,
-    InternalServerError,
-    MethodNotAllowedError,
-    NotFoundError,
-    OperationFailedError,
-    OperationPendingError,
-    PaginationError,
-    PartialFailureError,
-    PreconditionFailedError,
-    RedirectError,
-    RequestTimeoutError,
-    ServerError,
-    ServiceUnavailableError,
-    StatusError,
-    TokenError,
-    TooManyRequestsError,
-    TransferError,
-    UnauthorizedError,
-    UnprocessableContentError,
-    UnsupportedMediaTypeError,
-)
+from httpkit._diagnostics.base_errors import ConfigurationError, HTTPKitError
 from httpkit._diagnostics.log_records import RequestLog, log_requests
 from httpkit._messages.response import Response
 from httpkit._policy.auth import (
@@ -62,16 +24,53 @@ from httpkit._policy.auth import (
     Strategy,
     add_secret,
 )
-from httpkit._policy.dispatch import StatusDispatch, raising
-from httpkit._policy.limits import Limiter
 from httpkit._policy.retry import RetryEvent, RetryPolicy
 from httpkit._transport.adapter import Adapter
 from httpkit._version import __version__
 
 if TYPE_CHECKING:
+    from httpkit._client.functions import delete, get, head, options, patch, post, put, request
+    from httpkit._core.server_sent_events import Event
+    from httpkit._diagnostics.errors import (
+        BadGatewayError,
+        BadRequestError,
+        BodyTooLargeError,
+        ChecksumError,
+        ClientError,
+        ConflictError,
+        ContentTooLargeError,
+        DeadlineExceededError,
+        DecodeError,
+        ForbiddenError,
+        GatewayTimeoutError,
+        GoneError,
+        GraphQLError,
+        IncompleteError,
+        InternalServerError,
+        MethodNotAllowedError,
+        NotFoundError,
+        OperationFailedError,
+        OperationPendingError,
+        PaginationError,
+        PartialFailureError,
+        PreconditionFailedError,
+        RedirectError,
+        RequestTimeoutError,
+        ServerError,
+        ServiceUnavailableError,
+        StatusError,
+        TokenError,
+        TooManyRequestsError,
+        TransferError,
+        UnauthorizedError,
+        UnprocessableContentError,
+        UnsupportedMediaTypeError,
+    )
     from httpkit._diagnostics.progress import Progress
     from httpkit._oauth.grants import ClientCredentialsAuth, RefreshTokenAuth, TokenAuth
     from httpkit._oauth.token_cache import TokenSet
+    from httpkit._policy.dispatch import StatusDispatch, raising
+    from httpkit._policy.rate_limits import Limiter
     from httpkit._resources.bulk import ItemResult
     from httpkit._resources.endpoint import Fetched
     from httpkit._resources.linked_pages import LinkPages, NextURLPages
@@ -174,6 +173,54 @@ __all__ = [
 # a class from one of its: a mock that is open at the first use would stay in them for good. What
 # does so is imported above.
 _MODULES = {
+    "_diagnostics.errors": (
+        "BadGatewayError",
+        "BadRequestError",
+        "BodyTooLargeError",
+        "ChecksumError",
+        "ClientError",
+        "ConflictError",
+        "ContentTooLargeError",
+        "DeadlineExceededError",
+        "DecodeError",
+        "ForbiddenError",
+        "GatewayTimeoutError",
+        "GoneError",
+        "GraphQLError",
+        "IncompleteError",
+        "InternalServerError",
+        "MethodNotAllowedError",
+        "NotFoundError",
+        "OperationFailedError",
+        "OperationPendingError",
+        "PaginationError",
+        "PartialFailureError",
+        "PreconditionFailedError",
+        "RedirectError",
+        "RequestTimeoutError",
+        "ServerError",
+        "ServiceUnavailableError",
+        "StatusError",
+        "TokenError",
+        "TooManyRequestsError",
+        "TransferError",
+        "UnauthorizedError",
+        "UnprocessableContentError",
+        "UnsupportedMediaTypeError",
+    ),
+    "_client.functions": (
+        "delete",
+        "get",
+        "head",
+        "options",
+        "patch",
+        "post",
+        "put",
+        "request",
+    ),
+    "_core.server_sent_events": ("Event",),
+    "_policy.dispatch": ("StatusDispatch", "raising"),
+    "_policy.rate_limits": ("Limiter",),
     "_transfers.download": ("Download",),
     "_transfers.event_stream": ("EventStream",),
     "_oauth.grants": ("ClientCredentialsAuth", "RefreshTokenAuth", "TokenAuth"),

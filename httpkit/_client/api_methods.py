@@ -12,19 +12,21 @@ import httpkit
 from httpkit._client import preparation
 from httpkit._client.verbs import Verbs
 from httpkit._core.later import ImportedLater
-from httpkit._core.types import Params
-from httpkit._diagnostics.errors import ConfigurationError
+from httpkit._diagnostics.base_errors import ConfigurationError
 from httpkit._messages.response import adopt
-from httpkit._policy.options import ListOptions, OperationOptions, SessionOptions, check_known
 from httpkit._policy.retry import as_policy
 
 if TYPE_CHECKING:
     from concurrent import futures
 
+    from httpkit._core import types
     from httpkit._diagnostics import progress
+    from httpkit._policy import keywords
     from httpkit._resources import endpoint as resources
     from httpkit._resources import list_query, pagination, parallel
 else:
+    types = ImportedLater("httpkit._core.types")
+    keywords = ImportedLater("httpkit._policy.keywords")
     futures = ImportedLater("concurrent.futures")
     progress = ImportedLater("httpkit._diagnostics.progress")
     parallel = ImportedLater("httpkit._resources.parallel")
@@ -42,8 +44,8 @@ I_ = TypeVar("I_")
 class ApiMethods(Verbs):
     """The methods of a session that are more than one plain request."""
 
-    def __init_subclass__(cls, **keywords: Unpack[SessionOptions]) -> None:
-        super().__init_subclass__(**keywords)
+    def __init_subclass__(cls, **options: Unpack[keywords.SessionOptions]) -> None:
+        super().__init_subclass__(**options)
         if "httpkit._resources.endpoint" not in sys.modules:
             return  # nobody has a resource then
         from httpkit._resources.endpoint import Endpoint
@@ -65,8 +67,8 @@ class ApiMethods(Verbs):
         *,
         items_at: str | None = None,
         model: None = None,
-        params: Params = None,
-        **options: Unpack[ListOptions],
+        params: types.Params = None,
+        **options: Unpack[keywords.ListOptions],
     ) -> httpkit.Pages[dict[str, Any]]: ...
     @overload
     def paginate(
@@ -76,8 +78,8 @@ class ApiMethods(Verbs):
         *,
         items_at: str | None = None,
         model: Callable[..., T],
-        params: Params = None,
-        **options: Unpack[ListOptions],
+        params: types.Params = None,
+        **options: Unpack[keywords.ListOptions],
     ) -> httpkit.Pages[T]: ...
     def paginate(
         self,
@@ -86,8 +88,8 @@ class ApiMethods(Verbs):
         *,
         items_at: str | None = None,
         model: Any = None,
-        params: Params = None,
-        **options: Unpack[ListOptions],
+        params: types.Params = None,
+        **options: Unpack[keywords.ListOptions],
     ) -> httpkit.Pages[Any]:
         """Return the items of a list that comes in pages, lazily: each loop starts anew.
 
@@ -117,7 +119,7 @@ class ApiMethods(Verbs):
         from httpkit._resources.pages import Pages, build_query
 
         given: dict[str, Any] = dict(options)
-        check_known(given, ListOptions)
+        keywords.check_known(given, keywords.ListOptions)
         query = build_query(
             cast("list_query.PageClient", self),
             preparation.as_text(url),
@@ -155,7 +157,7 @@ class ApiMethods(Verbs):
         operation_name: str | None = None,
         url: str = "graphql",
         model: None = None,
-        **options: Unpack[OperationOptions],
+        **options: Unpack[keywords.OperationOptions],
     ) -> dict[str, Any]: ...
     @overload
     def graphql(
@@ -166,7 +168,7 @@ class ApiMethods(Verbs):
         operation_name: str | None = None,
         url: str = "graphql",
         model: Callable[..., T],
-        **options: Unpack[OperationOptions],
+        **options: Unpack[keywords.OperationOptions],
     ) -> T: ...
     def graphql(
         self,
@@ -176,7 +178,7 @@ class ApiMethods(Verbs):
         operation_name: str | None = None,
         url: str = "graphql",
         model: Callable[..., Any] | None = None,
-        **options: Unpack[OperationOptions],
+        **options: Unpack[keywords.OperationOptions],
     ) -> Any:
         """Run a GraphQL operation and return its data.
 
@@ -199,7 +201,7 @@ class ApiMethods(Verbs):
         """
         from httpkit._resources.graphql import ACCEPT, payload, policy_for, read
 
-        check_known(options, OperationOptions)
+        keywords.check_known(options, keywords.OperationOptions)
         if not isinstance(url, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
             raise ConfigurationError(f"url={url!r} must be the endpoint, as text")
         sent = payload(query, variables, operation_name)
@@ -228,7 +230,7 @@ class ApiMethods(Verbs):
         model: None = None,
         path: str = "graphql",
         operation_name: str | None = None,
-        **options: Unpack[OperationOptions],
+        **options: Unpack[keywords.OperationOptions],
     ) -> httpkit.Pages[dict[str, Any]]: ...
     @overload
     def paginate_graphql(
@@ -241,7 +243,7 @@ class ApiMethods(Verbs):
         model: Callable[..., T],
         path: str = "graphql",
         operation_name: str | None = None,
-        **options: Unpack[OperationOptions],
+        **options: Unpack[keywords.OperationOptions],
     ) -> httpkit.Pages[T]: ...
     def paginate_graphql(
         self,
@@ -253,7 +255,7 @@ class ApiMethods(Verbs):
         model: Callable[..., Any] | None = None,
         path: str = "graphql",
         operation_name: str | None = None,
-        **options: Unpack[OperationOptions],
+        **options: Unpack[keywords.OperationOptions],
     ) -> httpkit.Pages[Any]:
         """Return the items of a GraphQL connection, page by page, lazily.
 
@@ -279,7 +281,7 @@ class ApiMethods(Verbs):
         from httpkit._resources.graphql import connection_query
         from httpkit._resources.pages import Pages
 
-        check_known(options, OperationOptions)
+        keywords.check_known(options, keywords.OperationOptions)
         query_of_list = connection_query(
             cast("list_query.PageClient", self),
             query,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import requests
 from requests.adapters import BaseAdapter
@@ -12,15 +12,23 @@ from requests.auth import HTTPDigestAuth
 from requests.exceptions import InvalidHeader
 from urllib3.exceptions import HTTPError
 
-from httpkit._core import header_fields, interrupts, upstream
+from httpkit._core import header_fields, upstream
 from httpkit._core.clock import CLOCK
 from httpkit._core.deadline import NO_DEADLINE, Deadline
-from httpkit._diagnostics import errors
-from httpkit._messages.body import ReplayableBody, SourceError
+from httpkit._core.later import ImportedLater
 from httpkit._messages.call import call_of
-from httpkit._messages.request import PreparedRequest
+from httpkit._messages.request import PreparedRequest, is_replayable
 from httpkit._messages.response import receive
 from httpkit._transport import fast_path
+
+if TYPE_CHECKING:
+    from httpkit._core import interrupts
+    from httpkit._diagnostics import errors
+    from httpkit._messages import body as bodies
+else:
+    bodies = ImportedLater("httpkit._messages.body")
+    errors = ImportedLater("httpkit._diagnostics.errors")
+    interrupts = ImportedLater("httpkit._core.interrupts")
 
 Options = dict[str, Any]
 """timeout, stream, verify, cert and proxies, as requests passes them to an adapter."""
@@ -73,7 +81,7 @@ class Transmit:
                 return _send_closing(self.send, attempt, options)
         finally:
             attempt.is_attempt = False
-            if isinstance(attempt.body, ReplayableBody):
+            if is_replayable(attempt.body):
                 attempt.body.close()
 
 
@@ -151,7 +159,7 @@ def raising_source_errors() -> Generator[None]:
     """Raise what a body's source raised, which is hidden from urllib3 meanwhile."""
     try:
         yield
-    except SourceError as error:
+    except bodies.SourceError as error:
         raise error.error from error.error.__cause__
 
 

@@ -8,7 +8,7 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from contextlib import suppress
-from typing import Any, Self, Unpack, cast
+from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
 import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
@@ -17,30 +17,25 @@ from requests.structures import CaseInsensitiveDict
 from urllib3.util import Retry
 
 from httpkit._client import modes, pickling, preparation, settings
-from httpkit._core import disclosure, header_fields, redaction, upstream, urls
-from httpkit._core.types import (
-    NOT_GIVEN,
-    Auth,
-    Cert,
-    Cookies,
-    HeadersLike,
-    NotGiven,
-    Timeout,
-    Verify,
-)
-from httpkit._diagnostics.errors import ConfigurationError
+from httpkit._core import header_fields, upstream, urls
+from httpkit._core.given import NOT_GIVEN, NotGiven
+from httpkit._core.later import ImportedLater
+from httpkit._diagnostics.base_errors import ConfigurationError
 from httpkit._messages.call import CallOptions
 from httpkit._policy.auth import Strategy
-from httpkit._policy.limits import Budget, HostThrottle, RateLimit, RateLimiter
-from httpkit._policy.options import (
-    ErrorReason,
-    SessionOptions,
-    StatusTable,
-    check_known,
-    fields_of,
-)
+from httpkit._policy.limits import Budget, HostThrottle
 from httpkit._policy.retry import RetryPolicy, as_policy
 from httpkit._transport.adapter import Adapter
+
+if TYPE_CHECKING:
+    from httpkit._core import disclosure, redaction, types
+    from httpkit._policy import keywords, rate_limits
+else:
+    disclosure = ImportedLater("httpkit._core.disclosure")
+    types = ImportedLater("httpkit._core.types")
+    redaction = ImportedLater("httpkit._core.redaction")
+    rate_limits = ImportedLater("httpkit._policy.rate_limits")
+    keywords = ImportedLater("httpkit._policy.keywords")
 
 # Connections to a host that are kept open: requests' 10 make the other 22 of 32 threads connect
 # anew for each request. Room for one costs a microsecond when a host is first met.
@@ -69,33 +64,34 @@ class ConfiguredSession(modes.Boundary):
 
     verify: bool | str
     base_url: str | None = None
-    timeout: Timeout = (5, 60)
+    timeout: types.Timeout = (5, 60)
     deadline: float | None = 300
     retry: RetryPolicy | int | None = RetryPolicy()
-    on_status: StatusTable = None
+    on_status: keywords.StatusTable = None
     raise_for_status: bool = True
     max_body: int | None = 1 << 30
-    rate_limit: RateLimit = None
+    rate_limit: rate_limits.RateLimit = None
     trusted_origins: Sequence[str] = ()
     allow_http_auth: bool = False
     redirect_body: bool = False
     secret_headers: Sequence[str] = ()
     shown: Sequence[str] = ()
-    error_reason: ErrorReason | None = None
+    error_reason: keywords.ErrorReason | None = None
     strict: bool = True
 
     _class_keywords: Mapping[str, Any] = {}
     _last_options: tuple[tuple[Any, ...], CallOptions] | None = None
-    _pace: RateLimiter | None = None
+    _pace: rate_limits.RateLimiter | None = None
     # The only origins that may see its credentials; None: base_url's and the trusted ones.
     _bound_origins: frozenset[urls.Origin] | None = None
     _shares_pool: bool = False
 
-    def __init_subclass__(cls, **keywords: Unpack[SessionOptions]) -> None:
+    def __init_subclass__(cls, **options: Unpack[keywords.SessionOptions]) -> None:
         super().__init_subclass__()
-        given: dict[str, Any] = {n: settings.own(n, value) for n, value in keywords.items()}
-        check_known(given)
-        settings.check(given)
+        given: dict[str, Any] = {n: settings.own(n, value) for n, value in options.items()}
+        if given:
+            keywords.check_known(given)
+            settings.check(given)
         inherited: dict[str, Any] = {}
         for parent in reversed(cls.__mro__[1:]):
             inherited = settings.merged(inherited, vars(parent).get("_class_keywords", {}))
@@ -114,26 +110,26 @@ class ConfiguredSession(modes.Boundary):
         self,
         base_url: str | NotGiven | None = NOT_GIVEN,
         *,
-        auth: Auth = None,
-        headers: HeadersLike = None,
+        auth: types.Auth = None,
+        headers: types.HeadersLike = None,
         params: Mapping[str, Any] | None = None,
-        cookies: Cookies = None,
+        cookies: types.Cookies = None,
         proxies: Mapping[str, str] | None = None,
-        verify: Verify = None,
-        cert: Cert = None,
-        timeout: Timeout | NotGiven = NOT_GIVEN,
+        verify: types.Verify = None,
+        cert: types.Cert = None,
+        timeout: types.Timeout | NotGiven = NOT_GIVEN,
         deadline: float | NotGiven | None = NOT_GIVEN,
         retry: RetryPolicy | int | NotGiven | None = NOT_GIVEN,
-        on_status: StatusTable | NotGiven = NOT_GIVEN,
+        on_status: keywords.StatusTable | NotGiven = NOT_GIVEN,
         raise_for_status: bool | NotGiven = NOT_GIVEN,
         max_body: int | NotGiven | None = NOT_GIVEN,
-        rate_limit: RateLimit | NotGiven = NOT_GIVEN,
+        rate_limit: rate_limits.RateLimit | NotGiven = NOT_GIVEN,
         trusted_origins: Sequence[str] | NotGiven = NOT_GIVEN,
         allow_http_auth: bool | NotGiven = NOT_GIVEN,
         redirect_body: bool | NotGiven = NOT_GIVEN,
         secret_headers: Sequence[str] | NotGiven = NOT_GIVEN,
         shown: Sequence[str] | NotGiven = NOT_GIVEN,
-        error_reason: ErrorReason | NotGiven | None = NOT_GIVEN,
+        error_reason: keywords.ErrorReason | NotGiven | None = NOT_GIVEN,
         strict: bool | NotGiven = NOT_GIVEN,
     ) -> None:
         super().__init__()
@@ -194,7 +190,7 @@ class ConfiguredSession(modes.Boundary):
         held = {name: self.__dict__[name] for name in settings.REQUESTS_SETTINGS}
         given = {name: value for name, value in held.items() if value != getattr(stock, name)}
         if "headers" in given:
-            fields = fields_of(held["headers"])
+            fields = settings.fields_of(held["headers"])
             given["headers"] = {n: v for n, v in fields.items() if stock.headers.get(n) != v}
         held_by: Any = self  # requests declares the types of both
         held_by.headers, held_by.params = stock.headers, {}
@@ -234,8 +230,7 @@ class ConfiguredSession(modes.Boundary):
         }
         settings.check({name: value for name, value in changed.items() if value is not None})
         self._limiter_of(changed.get("rate_limit"))  # now: threads and clones must share one
-        disclosure.add_secret_names(changed.get("secret_headers") or ())
-        disclosure.add_shown_names(changed.get("shown") or ())
+        _disclose(changed.get("secret_headers"), changed.get("shown"))
 
     def _is_default(self, name: str) -> bool:
         classes = type(self).__mro__
@@ -247,9 +242,9 @@ class ConfiguredSession(modes.Boundary):
         value = self.__dict__.get(name, getattr(type(self), name))
         return None if isinstance(value, property) else value
 
-    def _take(self, keywords: Mapping[str, Any]) -> None:
+    def _take(self, options: Mapping[str, Any]) -> None:
         """Apply what requests assigns in its own constructor: mappings are merged."""
-        given = {name: value for name, value in keywords.items() if value is not None}
+        given = {name: value for name, value in options.items() if value is not None}
         settings.check(given)
         for name, value in given.items():
             if name in {"cookies", "headers", "params", "proxies"}:
@@ -294,7 +289,7 @@ class ConfiguredSession(modes.Boundary):
 
         return cards.of_facts(self, facts)
 
-    def with_options(self, **overrides: Unpack[SessionOptions]) -> Self:
+    def with_options(self, **overrides: Unpack[keywords.SessionOptions]) -> Self:
         """Return a clone with some settings changed; pool and cookies are shared.
 
         Args:
@@ -305,7 +300,7 @@ class ConfiguredSession(modes.Boundary):
             ConfigurationError: A setting is out of its bounds.
         """
         changes: dict[str, Any] = dict(overrides)
-        check_known(changes)
+        keywords.check_known(changes)
         self._ensure_set_up()
         twin = object.__new__(type(self))
         twin.__dict__.update(self.__dict__)
@@ -325,7 +320,7 @@ class ConfiguredSession(modes.Boundary):
         """Have containers of its own, which are None where they were; cookies are shared."""
         held = self.__dict__
         if held.get("headers") is not None:
-            held["headers"] = header_fields.Outgoing(fields_of(held["headers"]))
+            held["headers"] = header_fields.Outgoing(settings.fields_of(held["headers"]))
         held.update({n: copy.copy(held[n]) for n in ("params", "proxies") if n in held})
         if hooks := held.get("hooks"):
             held["hooks"] = {event: list(preparation.as_hooks(h)) for event, h in hooks.items()}
@@ -378,8 +373,7 @@ class ConfiguredSession(modes.Boundary):
         self.__dict__["_mode"] = modes.mode_of(self)
         self.__dict__.pop(pickling.TOKEN, None)
         pickling.watch(self)
-        disclosure.add_secret_names(self._stored("secret_headers") or ())
-        disclosure.add_shown_names(self._stored("shown") or ())
+        _disclose(self._stored("secret_headers"), self._stored("shown"))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle so that one process makes one session of the same pickle, however often."""
@@ -415,13 +409,21 @@ class ConfiguredSession(modes.Boundary):
             self.__dict__["_last_options"] = last
         return last[1]
 
-    def _limiter_of(self, rate_limit: RateLimit) -> RateLimiter | None:
+    def _limiter_of(self, rate_limit: rate_limits.RateLimit) -> rate_limits.RateLimiter | None:
         """Return what keeps a rate; another one after another rate was assigned."""
         if rate_limit is None:
             return None
         if self._pace is None or self._pace.rate_limit != rate_limit:
-            self._pace = RateLimiter(rate_limit)
+            self._pace = rate_limits.RateLimiter(rate_limit)
         return self._pace
+
+
+def _disclose(secret: Sequence[str] | None, shown: Sequence[str] | None) -> None:
+    """Treat parts of these names as secrets, or as harmless, from now on."""
+    if secret:
+        disclosure.add_secret_names(secret)
+    if shown:
+        disclosure.add_shown_names(shown)
 
 
 def _own_retries(adapter: Any) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 import requests
@@ -19,44 +19,55 @@ from httpkit._client.attempt import AdapterHolder, Options, attempt, check_deadl
 from httpkit._core import upstream
 from httpkit._core.clock import CLOCK
 from httpkit._core.deadline import NO_DEADLINE, Deadline
-from httpkit._core.types import RequestsResponse
-from httpkit._diagnostics import errors, log_records
+from httpkit._core.later import ImportedLater
+from httpkit._core.upstream import RequestsResponse
+from httpkit._diagnostics import log_records
 from httpkit._messages.call import Call, call_of
 from httpkit._messages.request import PreparedRequest
 from httpkit._messages.response import drain, is_handed_over
-from httpkit._policy import limits, redirects, retry
+from httpkit._policy import limits, retry
 from httpkit._transport import raw_response
+
+if TYPE_CHECKING:
+    from httpkit._diagnostics import errors
+    from httpkit._policy import rate_limits, redirects
+else:
+    rate_limits = ImportedLater("httpkit._policy.rate_limits")
+    errors = ImportedLater("httpkit._diagnostics.errors")
+    redirects = ImportedLater("httpkit._policy.redirects")
 
 # Statuses after which there may be more to do than the policy says: another signature, or a
 # pause for all threads.
 _NOTEWORTHY = frozenset({401, 403, 429, 503})
 
 
-class Sender(AdapterHolder, redirects.Rebuilder, Protocol):
-    """What a delivery needs of a session."""
+if TYPE_CHECKING:
 
-    cookies: Any
-    max_redirects: int
+    class Sender(AdapterHolder, redirects.Rebuilder, Protocol):
+        """What a delivery needs of a session."""
 
-    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        """Send a request; each hop of a redirect goes through it, so that overrides see it."""
-        ...
+        cookies: Any
+        max_redirects: int
 
-    def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """Return the Location of a redirect."""
-        ...
+        def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+            """Send a request; each hop of a redirect goes through it, so that overrides see it."""
+            ...
 
-    def resolve_redirects(
-        self, resp: requests.Response, req: requests.PreparedRequest, **kwargs: Any
-    ) -> Generator[Any, None, None]:
-        """Follow redirects by hand."""
-        ...
+        def get_redirect_target(self, resp: requests.Response) -> str | None:
+            """Return the Location of a redirect."""
+            ...
 
-    def rebuild_proxies(
-        self, prepared_request: requests.PreparedRequest, proxies: dict[str, str] | None
-    ) -> dict[str, str]:
-        """Return the proxies for another URL."""
-        ...
+        def resolve_redirects(
+            self, resp: requests.Response, req: requests.PreparedRequest, **kwargs: Any
+        ) -> Generator[Any, None, None]:
+            """Follow redirects by hand."""
+            ...
+
+        def rebuild_proxies(
+            self, prepared_request: requests.PreparedRequest, proxies: dict[str, str] | None
+        ) -> dict[str, str]:
+            """Return the proxies for another URL."""
+            ...
 
 
 class Delivery:
@@ -89,7 +100,7 @@ class Delivery:
         follows_redirects: bool,
         budget: limits.Budget,
         host_throttle: limits.HostThrottle,
-        rate_limiter: limits.RateLimiter | None,
+        rate_limiter: rate_limits.RateLimiter | None,
     ) -> None:
         self.session = session
         self.read = read

@@ -12,12 +12,19 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
-from httpkit._core import netrc_bytes, upstream
-from httpkit._policy import trust
-from httpkit._policy.options import proxies_of
+from httpkit._client import settings
+from httpkit._core import upstream
+from httpkit._core.later import ImportedLater
+
+if TYPE_CHECKING:
+    from httpkit._core import netrc_bytes
+    from httpkit._policy import trust
+else:
+    trust = ImportedLater("httpkit._policy.trust")
+    netrc_bytes = ImportedLater("httpkit._core.netrc_bytes")
 
 # Origins and hosts that are remembered; more of them come from a crawler, which gains nothing.
 _MOST_KEPT = 256
@@ -54,7 +61,7 @@ def complete(
     cert: Any,
 ) -> dict[str, Any]:
     """Complete a call's settings from the session and the environment."""
-    explicit = proxies_of(session.proxies, proxies) if session.proxies or proxies else {}
+    explicit = settings.proxies_of(session.proxies, proxies) if session.proxies or proxies else {}
     return {
         "verify": trusted(session, verify),
         "stream": session.stream if stream is None else stream,

@@ -5,15 +5,20 @@ Rule: they have the defaults of `Session`: an error status raises, and what is s
 
 from __future__ import annotations
 
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from httpkit._client.session import Session
+from httpkit._core.later import ImportedLater
 from httpkit._core.types import Data, Json, Params
 from httpkit._messages.response import Response
-from httpkit._policy.options import DataOptions, GetOptions, PostOptions, RequestOptions
+
+if TYPE_CHECKING:
+    from httpkit._policy import keywords
+else:
+    keywords = ImportedLater("httpkit._policy.keywords")
 
 
-def request(method: str, url: str | bytes, **options: Unpack[RequestOptions]) -> Response:
+def request(method: str, url: str | bytes, **options: Unpack[keywords.RequestOptions]) -> Response:
     """Send one request and return its response; several to a host are faster in a `Session`.
 
     Args:
@@ -30,45 +35,47 @@ def request(method: str, url: str | bytes, **options: Unpack[RequestOptions]) ->
         return session.request(method, url, **options)
 
 
-def get(url: str | bytes, params: Params = None, **options: Unpack[GetOptions]) -> Response:
+def get(
+    url: str | bytes, params: Params = None, **options: Unpack[keywords.GetOptions]
+) -> Response:
     """Send a GET; keywords, results and errors are those of `request`."""
     with Session() as session:
         return session.get(url, params, **options)
 
 
-def options(url: str | bytes, **options: Unpack[RequestOptions]) -> Response:
+def options(url: str | bytes, **options: Unpack[keywords.RequestOptions]) -> Response:
     """Send an OPTIONS; keywords, results and errors are those of `request`."""
     with Session() as session:
         return session.options(url, **options)
 
 
-def head(url: str | bytes, **options: Unpack[RequestOptions]) -> Response:
+def head(url: str | bytes, **options: Unpack[keywords.RequestOptions]) -> Response:
     """Send a HEAD, and follow no redirects; the rest is as for `request`."""
     with Session() as session:
         return session.head(url, **options)
 
 
 def post(
-    url: str | bytes, data: Data = None, json: Json = None, **options: Unpack[PostOptions]
+    url: str | bytes, data: Data = None, json: Json = None, **options: Unpack[keywords.PostOptions]
 ) -> Response:
     """Send a POST; keywords, results and errors are those of `request`."""
     with Session() as session:
         return session.post(url, data, json, **options)
 
 
-def put(url: str | bytes, data: Data = None, **options: Unpack[DataOptions]) -> Response:
+def put(url: str | bytes, data: Data = None, **options: Unpack[keywords.DataOptions]) -> Response:
     """Send a PUT; keywords, results and errors are those of `request`."""
     with Session() as session:
         return session.put(url, data, **options)
 
 
-def patch(url: str | bytes, data: Data = None, **options: Unpack[DataOptions]) -> Response:
+def patch(url: str | bytes, data: Data = None, **options: Unpack[keywords.DataOptions]) -> Response:
     """Send a PATCH; keywords, results and errors are those of `request`."""
     with Session() as session:
         return session.patch(url, data, **options)
 
 
-def delete(url: str | bytes, **options: Unpack[RequestOptions]) -> Response:
+def delete(url: str | bytes, **options: Unpack[keywords.RequestOptions]) -> Response:
     """Send a DELETE; keywords, results and errors are those of `request`."""
     with Session() as session:
         return session.delete(url, **options)

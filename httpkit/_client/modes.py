@@ -8,38 +8,49 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from copy import copy
-from typing import Any, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 import requests
 
 from httpkit._client import environment, preparation
 from httpkit._client.delivery import Delivery
-from httpkit._core import models, upstream, urls
+from httpkit._core import upstream, urls
+from httpkit._core.later import ImportedLater
 from httpkit._messages.call import Call, Credentials, call_of
 from httpkit._messages.request import PreparedRequest
 from httpkit._messages.response import receive
-from httpkit._policy import forwarding, redirects, trust
+from httpkit._policy import forwarding
 from httpkit._policy.auth import NO_AUTH, Strategy, refreshable, resigner
 from httpkit._version import __version__
+
+if TYPE_CHECKING:
+    from httpkit._core import models
+    from httpkit._policy import redirects, trust
+else:
+    trust = ImportedLater("httpkit._policy.trust")
+    redirects = ImportedLater("httpkit._policy.redirects")
+    models = ImportedLater("httpkit._core.models")
 
 
 class Boundary(requests.Session):
     """The last class of ours: what follows it is requests, or a mixin of a caller's."""
 
 
-class Host(preparation.Owner, environment.SettingsHolder, Protocol):
-    """What a mode needs of a session."""
+if TYPE_CHECKING:
 
-    strict: bool
+    class Host(preparation.Owner, environment.SettingsHolder, Protocol):
+        """What a mode needs of a session."""
 
-    @property
-    def rate_limit(self) -> Any:
-        """The most requests to each host."""
-        ...
+        strict: bool
 
-    def should_strip_auth(self, old_url: str, new_url: str) -> bool:
-        """Say whether credentials must not go from one URL to the other."""
-        ...
+        @property
+        def rate_limit(self) -> Any:
+            """The most requests to each host."""
+            ...
+
+        def should_strip_auth(self, old_url: str, new_url: str) -> bool:
+            """Say whether credentials must not go from one URL to the other."""
+            ...
 
 
 Prepared = requests.PreparedRequest

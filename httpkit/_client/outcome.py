@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from httpkit._client.attempt import receive_error
 from httpkit._core import urls
-from httpkit._core.types import RequestsResponse
-from httpkit._diagnostics.errors import ConfigurationError, NotFoundError, add_note
+from httpkit._core.later import ImportedLater
+from httpkit._core.upstream import RequestsResponse
+from httpkit._diagnostics.base_errors import ConfigurationError
 from httpkit._messages.response import Response
-from httpkit._policy.dispatch import StatusDispatch
 
-Tables = tuple[StatusDispatch[Any] | None, ...]
+if TYPE_CHECKING:
+    from httpkit._diagnostics import errors
+    from httpkit._policy import dispatch
+else:
+    dispatch = ImportedLater("httpkit._policy.dispatch")
+    errors = ImportedLater("httpkit._diagnostics.errors")
+
+Tables: TypeAlias = "tuple[dispatch.StatusDispatch[Any] | None, ...]"
 """The tables to ask, the session's last."""
 
 
@@ -60,10 +67,10 @@ def _raise(response: Response, base_url: str | None) -> None:
     """Raise the error of a status; a URL that doubles the base path is worth a note."""
     try:
         response.raise_for_status()
-    except NotFoundError as error:
+    except errors.NotFoundError as error:
         sent = (response.history or [response])[0].request.url or ""
         if urls.doubles_base(base_url, sent):
-            add_note(
+            errors.add_note(
                 error,
                 "the URL repeats the path of base_url, to which relative URLs are appended:"
                 " resolve what the server gave with response.urljoin()",

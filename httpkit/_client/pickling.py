@@ -14,7 +14,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from threading import Lock, RLock
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from requests.adapters import HTTPAdapter
 from requests.sessions import Session
@@ -30,20 +30,22 @@ TOKEN = "_pickle_token"  # noqa: S105  # the name of an attribute
 _UNFILLED = "_pickle_hollow"
 
 
-class PicklableSession(Protocol):
-    """What crossing needs of a session."""
+if TYPE_CHECKING:
 
-    adapters: Any
-    cookies: Any
-    __dict__: dict[str, Any]
+    class PicklableSession(Protocol):
+        """What crossing needs of a session."""
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Return the whole state."""
-        ...
+        adapters: Any
+        cookies: Any
+        __dict__: dict[str, Any]
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take a state over."""
-        ...
+        def __getstate__(self) -> dict[str, Any]:
+            """Return the whole state."""
+            ...
+
+        def __setstate__(self, state: dict[str, Any]) -> None:
+            """Take a state over."""
+            ...
 
 
 _restored: OrderedDict[str, PicklableSession] = OrderedDict()

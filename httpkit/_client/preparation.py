@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from http.cookiejar import CookieJar
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlencode
 
 import requests
@@ -17,37 +17,37 @@ from requests.cookies import RequestsCookieJar, cookiejar_from_dict
 from requests.exceptions import InvalidHeader, InvalidURL
 from requests.models import Request
 
-from httpkit._client import environment
-from httpkit._core import header_fields, upstream, urls, values
-from httpkit._core.types import (
-    Auth,
-    HeadersLike,
-    Hook,
-    TokenTransport,
-    is_list,
-    is_mapping,
-    is_tuple,
-)
+from httpkit._client import environment, settings
+from httpkit._core import header_fields, upstream, urls
+from httpkit._core.given import is_list, is_mapping, is_tuple
+from httpkit._core.later import ImportedLater
 from httpkit._core.urls import Origin
-from httpkit._diagnostics.errors import ConfigurationError
+from httpkit._diagnostics.base_errors import ConfigurationError
 from httpkit._messages.call import Call, CallOptions, Credentials
 from httpkit._messages.request import PreparedRequest, check_headers
 from httpkit._policy import forwarding
 from httpkit._policy.auth import NO_AUTH, Signer, as_signer, refreshable, resigner
-from httpkit._policy.options import fields_of
 from httpkit._policy.retry import RetryPolicy
 
+if TYPE_CHECKING:
+    from httpkit._core import types, values
+else:
+    values = ImportedLater("httpkit._core.values")
+    types = ImportedLater("httpkit._core.types")
 
-class Owner(TokenTransport, forwarding.CredentialHolder, Protocol):
-    """What preparing a request needs of a session."""
 
-    auth: Auth
-    cookies: Any
-    headers: Any
-    hooks: Any
-    params: Any
-    proxies: Any
-    trust_env: bool
+if TYPE_CHECKING:
+
+    class Owner(types.TokenTransport, forwarding.CredentialHolder, Protocol):
+        """What preparing a request needs of a session."""
+
+        auth: types.Auth
+        cookies: Any
+        headers: Any
+        hooks: Any
+        params: Any
+        proxies: Any
+        trust_env: bool
 
 
 def draft(call: Call, *, method: Any, headers: Any, **parts: Any) -> requests.Request:
@@ -71,7 +71,9 @@ def draft(call: Call, *, method: Any, headers: Any, **parts: Any) -> requests.Re
     return made
 
 
-def with_key(headers: HeadersLike, key: bool | str, options: CallOptions) -> HeadersLike:
+def with_key(
+    headers: types.HeadersLike, key: bool | str, options: CallOptions
+) -> types.HeadersLike:
     """Add an idempotency key to a call's headers, if one is asked for."""
     if key is False:
         return headers
@@ -105,7 +107,7 @@ def prepare(owner: Owner, request: requests.Request, asked: Call) -> PreparedReq
     scope = forwarding.scope_of(owner, url)
     fields: Any = owner.headers
     if type(fields) is not header_fields.Outgoing:  # nearly never
-        fields = fields_of(fields)
+        fields = settings.fields_of(fields)
     sent = fields if scope.uses_session else forwarding.harmless(fields)
     headers = merge_headers(sent, request.headers)
     held: Any = owner.cookies
@@ -172,10 +174,10 @@ def _merge_hooks(own: Any, of_session: Any) -> dict[str, Any]:
     return {} if merged == _NO_HOOKS else merged
 
 
-_NO_HOOKS: dict[str, list[Hook]] = {"response": []}
+_NO_HOOKS: dict[str, list[types.Hook]] = {"response": []}
 
 
-def as_hooks(hooks: Any) -> tuple[Hook, ...]:
+def as_hooks(hooks: Any) -> tuple[types.Hook, ...]:
     """Return hooks as requests takes them: none, one, or several."""
     return () if not hooks else (hooks,) if callable(hooks) else tuple(hooks)
 

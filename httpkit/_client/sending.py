@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator
 from http.cookiejar import CookieJar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import requests
 from requests.cookies import RequestsCookieJar
@@ -21,16 +21,24 @@ from httpkit._client import environment, settings
 from httpkit._client.attempt import Transmit, raising_source_errors
 from httpkit._client.configuration import ConfiguredSession
 from httpkit._client.delivery import Delivery
-from httpkit._core import redaction, upstream
+from httpkit._core import upstream
 from httpkit._core.clock import CLOCK
 from httpkit._core.deadline import Deadline
-from httpkit._core.types import RequestsResponse
+from httpkit._core.later import ImportedLater
+from httpkit._core.upstream import RequestsResponse
 from httpkit._diagnostics import log_records
 from httpkit._messages.call import NO_CALL, Call, Credentials
 from httpkit._messages.request import PreparedRequest
 from httpkit._messages.response import Response, adopt, is_response
-from httpkit._policy import forwarding, redirects, trust
-from httpkit._policy.options import proxies_of
+from httpkit._policy import forwarding
+
+if TYPE_CHECKING:
+    from httpkit._core import redaction
+    from httpkit._policy import redirects, trust
+else:
+    trust = ImportedLater("httpkit._policy.trust")
+    redirects = ImportedLater("httpkit._policy.redirects")
+    redaction = ImportedLater("httpkit._core.redaction")
 
 _GOOD_TIMEOUT = ConfiguredSession.timeout
 # The keywords of `send` that a session has settings for, beside `proxies`.
@@ -135,7 +143,7 @@ class SendingSession(ConfiguredSession):
             if name not in options:
                 options[name] = getattr(self, name)
         if "proxies" not in options:
-            explicit, url = proxies_of(self.proxies), request.url or ""
+            explicit, url = settings.proxies_of(self.proxies), request.url or ""
             options["proxies"] = environment.proxies_for(url, explicit, trust_env=self.trust_env)
         if options["timeout"] is not _GOOD_TIMEOUT:
             settings.check({"timeout": options["timeout"]})

@@ -10,7 +10,7 @@ settings, `modes` what differs under `strict=False`, `delivery` redirects, retri
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 import requests
 
@@ -19,30 +19,24 @@ from httpkit._client.api_methods import ApiMethods
 from httpkit._client.outcome import Tables, outcome_of
 from httpkit._client.sending import SendingSession
 from httpkit._client.transfer_methods import TransferMethods
-from httpkit._core import redaction
 from httpkit._core.deadline import Deadline
+from httpkit._core.given import NOT_GIVEN, NotGiven
+from httpkit._core.later import ImportedLater
 from httpkit._core.public import public
-from httpkit._core.types import (
-    NOT_GIVEN,
-    Auth,
-    Cert,
-    Cookies,
-    Data,
-    Files,
-    HeadersLike,
-    Hooks,
-    Json,
-    NotGiven,
-    Params,
-    Timeout,
-    Verify,
-)
+from httpkit._diagnostics import log_records
 from httpkit._messages.call import Call, CallOptions
 from httpkit._messages.request import PreparedRequest
 from httpkit._messages.response import Response, adopt, is_response
-from httpkit._policy.dispatch import as_dispatch
-from httpkit._policy.options import JsonOptions, Table, proxies_of
 from httpkit._policy.retry import RetryPolicy
+
+if TYPE_CHECKING:
+    from httpkit._core import redaction, types
+    from httpkit._policy import dispatch, keywords
+else:
+    dispatch = ImportedLater("httpkit._policy.dispatch")
+    redaction = ImportedLater("httpkit._core.redaction")
+    keywords = ImportedLater("httpkit._policy.keywords")
+    types = ImportedLater("httpkit._core.types")
 
 T = TypeVar("T")
 
@@ -102,41 +96,41 @@ class Session(ApiMethods, TransferMethods, SendingSession):
         self,
         method: str,
         url: str | bytes,
-        params: Params = None,
-        data: Data = None,
+        params: types.Params = None,
+        data: types.Data = None,
         *,
         on_status: None = None,
-        **options: Unpack[JsonOptions],
+        **options: Unpack[keywords.JsonOptions],
     ) -> Response: ...
     @overload
     def request(
         self,
         method: str,
         url: str | bytes,
-        params: Params = None,
-        data: Data = None,
+        params: types.Params = None,
+        data: types.Data = None,
         *,
-        on_status: Table[T],
-        **options: Unpack[JsonOptions],
+        on_status: keywords.Table[T],
+        **options: Unpack[keywords.JsonOptions],
     ) -> Response | T: ...
     def request(
         self,
         method: str,
         url: str | bytes,
-        params: Params = None,
-        data: Data = None,
-        headers: HeadersLike = None,
-        cookies: Cookies = None,
-        files: Files = None,
-        auth: Auth = None,
-        timeout: Timeout | NotGiven = NOT_GIVEN,
+        params: types.Params = None,
+        data: types.Data = None,
+        headers: types.HeadersLike = None,
+        cookies: types.Cookies = None,
+        files: types.Files = None,
+        auth: types.Auth = None,
+        timeout: types.Timeout | NotGiven = NOT_GIVEN,
         allow_redirects: bool = True,
         proxies: dict[str, str] | None = None,
-        hooks: Hooks = None,
+        hooks: types.Hooks = None,
         stream: bool | None = None,
-        verify: Verify = None,
-        cert: Cert = None,
-        json: Json = None,
+        verify: types.Verify = None,
+        cert: types.Cert = None,
+        json: types.Json = None,
         *,
         on_status: Any = NOT_GIVEN,
         path: Mapping[str, object] | None = None,
@@ -158,7 +152,7 @@ class Session(ApiMethods, TransferMethods, SendingSession):
             data: A mapping or pairs (sent as a form), bytes, text, a file or an iterable.
             headers: Over the session's; a value of None takes one away.
             cookies: Sent on this call only.
-            files: Files for a multipart form.
+            files: types.Files for a multipart form.
             auth: Instead of the session's; None is the session's, NO_AUTH signs nothing.
             timeout: Seconds to connect and between bytes, or (connect, read); None is off.
             allow_redirects: Whether redirects are followed.
@@ -198,7 +192,7 @@ class Session(ApiMethods, TransferMethods, SendingSession):
         call = Call(
             options,
             Deadline.start(options.deadline),
-            proxies_of(self.proxies, proxies) if proxies or self.proxies else {},
+            settings.proxies_of(self.proxies, proxies) if proxies or self.proxies else {},
             idempotent=idempotent,
         )
         if idempotency_key is not None:
@@ -239,8 +233,8 @@ class Session(ApiMethods, TransferMethods, SendingSession):
         """Return the tables to ask, the session's last; None turns them off."""
         if on_status is None or (on_status is NOT_GIVEN and self.on_status is None):
             return ()
-        own = as_dispatch(self.on_status)
-        return (own,) if on_status is NOT_GIVEN else (as_dispatch(on_status), own)
+        own = dispatch.as_dispatch(self.on_status)
+        return (own,) if on_status is NOT_GIVEN else (dispatch.as_dispatch(on_status), own)
 
     def _prepared(self, drafted: requests.Request, call: Call) -> PreparedRequest:
         """Prepare a request of `request`, whatever class overrides `prepare_request`."""
@@ -287,6 +281,6 @@ class Session(ApiMethods, TransferMethods, SendingSession):
         return self._mode.environment(self, url, proxies, stream, verify, cert)
 
 
-redaction.guard_logs()
+log_records.guard_logs()
 
 _NOTHING_ASKED = (NOT_GIVEN,) * len(CallOptions._fields)

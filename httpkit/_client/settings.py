@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, cast
 
-from httpkit._core import disclosure, urls
-from httpkit._core.types import is_list, is_mapping, is_tuple
+from requests.structures import CaseInsensitiveDict
+
+from httpkit._core import header_fields, urls
+from httpkit._core.given import is_list, is_mapping, is_tuple
+from httpkit._core.later import ImportedLater
+from httpkit._diagnostics.base_errors import ConfigurationError
 from httpkit._diagnostics.checks import check_count, check_seconds
-from httpkit._diagnostics.errors import ConfigurationError
-from httpkit._policy import trust
 from httpkit._policy.auth import as_signer
-from httpkit._policy.dispatch import as_dispatch
-from httpkit._policy.limits import check_rate_limit
 from httpkit._policy.retry import as_policy
+
+if TYPE_CHECKING:
+    from httpkit._core import disclosure, values
+    from httpkit._policy import dispatch, rate_limits, trust
+else:
+    disclosure = ImportedLater("httpkit._core.disclosure")
+    trust = ImportedLater("httpkit._policy.trust")
+    values = ImportedLater("httpkit._core.values")
+    dispatch = ImportedLater("httpkit._policy.dispatch")
+    rate_limits = ImportedLater("httpkit._policy.rate_limits")
 
 # What requests assigns in its own constructor, so that a class attribute would be lost.
 REQUESTS_SETTINGS = ("auth", "headers", "params", "cookies", "proxies", "verify", "cert")
@@ -21,8 +32,8 @@ REQUESTS_SETTINGS = ("auth", "headers", "params", "cookies", "proxies", "verify"
 
 def own(name: str, value: Any) -> Any:
     """Return a copy of a container, so that its owner may change it; other values as they are."""
-    if name == "on_status":
-        return as_dispatch(value)
+    if name == "on_status" and value is not None:
+        return dispatch.as_dispatch(value)
     if name in _SEQUENCES and value is None:
         return ()
     if is_mapping(value):
@@ -87,7 +98,7 @@ def _check_max_body(name: str, size: object) -> None:
 
 def _check_rate_limit(_: str, rate_limit: object) -> None:
     if rate_limit is not None:
-        check_rate_limit(rate_limit)
+        rate_limits.check_rate_limit(rate_limit)
 
 
 def _check_origins(_: str, origins: Any) -> None:
@@ -116,6 +127,10 @@ def _check_callable(name: str, value: object) -> None:
         raise ConfigurationError(f"{name}={value!r} cannot be called")
 
 
+def _check_proxies(name: str, proxies: Any) -> None:
+    trust.check_proxies(name, proxies)
+
+
 def _check_verify(_: str, verify: object) -> None:
     if verify is not None:
         trust.as_verify(verify)
@@ -135,7 +150,8 @@ def _check_retry(_: str, retry: Any) -> None:
 
 
 def _check_on_status(_: str, table: Any) -> None:
-    as_dispatch(table)
+    if table is not None:
+        dispatch.as_dispatch(table)
 
 
 def _check_flag(name: str, flag: object) -> None:
@@ -145,7 +161,7 @@ def _check_flag(name: str, flag: object) -> None:
 
 _CHECKS: Mapping[str, Callable[[str, Any], None]] = {
     "auth": _check_auth,
-    "proxies": trust.check_proxies,
+    "proxies": _check_proxies,
     "verify": _check_verify,
     "cert": _check_cert,
     "base_url": _check_base_url,
@@ -165,3 +181,37 @@ _CHECKS: Mapping[str, Callable[[str, Any], None]] = {
     "idempotent": _check_flag,
     "strict": _check_flag,
 }
+
+
+def fields_of(headers: Any) -> MutableMapping[str, Any]:
+    """Return a session's header fields by case-insensitive name, whatever a caller assigned.
+
+    Args:
+        headers: A mapping or pairs; None is none.
+
+    Raises:
+        ConfigurationError: They are neither.
+    """
+    if type(headers) is header_fields.Outgoing:  # nearly always: an ABC is slow to say so
+        return headers
+    if isinstance(headers, CaseInsensitiveDict):
+        return cast("MutableMapping[str, Any]", headers)
+    fields = None
+    with suppress(TypeError, ValueError, AttributeError):
+        fields = header_fields.Outgoing(headers)
+    if fields is None:  # not raised from that error: it may hold a credential
+        raise ConfigurationError("session.headers must map names to values, or be None")
+    return fields
+
+
+def proxies_of(session: Any, call: Any = None) -> dict[str, Any]:
+    """Return the proxies of a session with the call's over them, by scheme; None is none.
+
+    Raises:
+        ConfigurationError: One of them does not map schemes to URLs.
+    """
+    try:
+        return {**(session or {}), **(call or {})}
+    except TypeError:
+        pass
+    raise ConfigurationError("proxies must map schemes to URLs")  # they may hold passwords

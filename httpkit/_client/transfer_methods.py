@@ -13,17 +13,18 @@ from httpkit._client import preparation
 from httpkit._client.verbs import Verbs
 from httpkit._core import urls
 from httpkit._core.later import ImportedLater
-from httpkit._diagnostics.errors import ConfigurationError
+from httpkit._diagnostics.base_errors import ConfigurationError
 from httpkit._messages.response import Response
-from httpkit._policy.options import FetchOptions, UploadOptions
 
 if TYPE_CHECKING:
     from httpkit._diagnostics import progress
+    from httpkit._policy import keywords
     from httpkit._transfers import download as downloads
     from httpkit._transfers import event_stream as event_streams
     from httpkit._transfers import upload as uploads
     from httpkit._transfers.upload_protocols import UploadClient
 else:
+    keywords = ImportedLater("httpkit._policy.keywords")
     progress = ImportedLater("httpkit._diagnostics.progress")
     downloads = ImportedLater("httpkit._transfers.download")
     event_streams = ImportedLater("httpkit._transfers.event_stream")
@@ -54,7 +55,7 @@ class TransferMethods(Verbs):
         progress: progress.ProgressLike = None,
         mtime: bool = False,
         fsync: bool = False,
-        **options: Unpack[FetchOptions],
+        **options: Unpack[keywords.FetchOptions],
     ) -> downloads.Download:
         """Fetch a URL into a file: resumed, verified, and under its name only when whole.
 
@@ -150,7 +151,7 @@ class TransferMethods(Verbs):
         return fetch.fetch(send_get, whole, dest, settings, is_stable=not callable(url))
 
     def events(
-        self, url: str | bytes, *, max_stalls: int = 5, **options: Unpack[FetchOptions]
+        self, url: str | bytes, *, max_stalls: int = 5, **options: Unpack[keywords.FetchOptions]
     ) -> event_streams.EventStream:
         """Receive server-sent events, over as many connections as it takes.
 
@@ -209,7 +210,7 @@ class TransferMethods(Verbs):
         chunk_size: int | None = None,
         max_stalls: int = 5,
         max_rate: float | None = None,
-        **options: Unpack[UploadOptions],
+        **options: Unpack[keywords.UploadOptions],
     ) -> Response:
         """Send a file of any size, in flat memory; every attempt sends the same bytes.
 

@@ -9,9 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from httpkit._client.configuration import ConfiguredSession
-from httpkit._core.types import Data, Json, Params
+from httpkit._core.later import ImportedLater
 from httpkit._messages.response import Response
-from httpkit._policy.options import DataOptions, GetOptions, PostOptions, RequestOptions, Table
+
+if TYPE_CHECKING:
+    from httpkit._core import types
+    from httpkit._policy import keywords
+else:
+    types = ImportedLater("httpkit._core.types")
+    keywords = ImportedLater("httpkit._policy.keywords")
 
 T = TypeVar("T")
 
@@ -26,21 +32,21 @@ class Verbs(ConfiguredSession):
     def get(
         self,
         url: str | bytes,
-        params: Params = None,
+        params: types.Params = None,
         *,
         on_status: None = None,
-        **options: Unpack[GetOptions],
+        **options: Unpack[keywords.GetOptions],
     ) -> Response: ...
     @overload
     def get(
         self,
         url: str | bytes,
-        params: Params = None,
+        params: types.Params = None,
         *,
-        on_status: Table[T],
-        **options: Unpack[GetOptions],
+        on_status: keywords.Table[T],
+        **options: Unpack[keywords.GetOptions],
     ) -> Response | T: ...
-    def get(self, url: str | bytes, params: Params = None, **options: Any) -> Any:
+    def get(self, url: str | bytes, params: types.Params = None, **options: Any) -> Any:
         """Ask for a resource (RFC 9110 section 9.3.1).
 
         The keywords, results and errors are those of `request`.
@@ -49,11 +55,19 @@ class Verbs(ConfiguredSession):
 
     @overload
     def options(
-        self, url: str | bytes, *, on_status: None = None, **options: Unpack[RequestOptions]
+        self,
+        url: str | bytes,
+        *,
+        on_status: None = None,
+        **options: Unpack[keywords.RequestOptions],
     ) -> Response: ...
     @overload
     def options(
-        self, url: str | bytes, *, on_status: Table[T], **options: Unpack[RequestOptions]
+        self,
+        url: str | bytes,
+        *,
+        on_status: keywords.Table[T],
+        **options: Unpack[keywords.RequestOptions],
     ) -> Response | T: ...
     def options(self, url: str | bytes, **options: Any) -> Any:
         """Ask what a resource supports (RFC 9110 section 9.3.7).
@@ -64,11 +78,19 @@ class Verbs(ConfiguredSession):
 
     @overload
     def head(
-        self, url: str | bytes, *, on_status: None = None, **options: Unpack[RequestOptions]
+        self,
+        url: str | bytes,
+        *,
+        on_status: None = None,
+        **options: Unpack[keywords.RequestOptions],
     ) -> Response: ...
     @overload
     def head(
-        self, url: str | bytes, *, on_status: Table[T], **options: Unpack[RequestOptions]
+        self,
+        url: str | bytes,
+        *,
+        on_status: keywords.Table[T],
+        **options: Unpack[keywords.RequestOptions],
     ) -> Response | T: ...
     def head(self, url: str | bytes, **options: Any) -> Any:
         """Ask for the header fields alone (RFC 9110 section 9.3.2); follow no redirects.
@@ -82,23 +104,25 @@ class Verbs(ConfiguredSession):
     def post(
         self,
         url: str | bytes,
-        data: Data = None,
-        json: Json = None,
+        data: types.Data = None,
+        json: types.Json = None,
         *,
         on_status: None = None,
-        **options: Unpack[PostOptions],
+        **options: Unpack[keywords.PostOptions],
     ) -> Response: ...
     @overload
     def post(
         self,
         url: str | bytes,
-        data: Data = None,
-        json: Json = None,
+        data: types.Data = None,
+        json: types.Json = None,
         *,
-        on_status: Table[T],
-        **options: Unpack[PostOptions],
+        on_status: keywords.Table[T],
+        **options: Unpack[keywords.PostOptions],
     ) -> Response | T: ...
-    def post(self, url: str | bytes, data: Data = None, json: Json = None, **options: Any) -> Any:
+    def post(
+        self, url: str | bytes, data: types.Data = None, json: types.Json = None, **options: Any
+    ) -> Any:
         """Let a resource process a body (RFC 9110 section 9.3.3).
 
         The keywords, results and errors are those of `request`.
@@ -109,21 +133,21 @@ class Verbs(ConfiguredSession):
     def put(
         self,
         url: str | bytes,
-        data: Data = None,
+        data: types.Data = None,
         *,
         on_status: None = None,
-        **options: Unpack[DataOptions],
+        **options: Unpack[keywords.DataOptions],
     ) -> Response: ...
     @overload
     def put(
         self,
         url: str | bytes,
-        data: Data = None,
+        data: types.Data = None,
         *,
-        on_status: Table[T],
-        **options: Unpack[DataOptions],
+        on_status: keywords.Table[T],
+        **options: Unpack[keywords.DataOptions],
     ) -> Response | T: ...
-    def put(self, url: str | bytes, data: Data = None, **options: Any) -> Any:
+    def put(self, url: str | bytes, data: types.Data = None, **options: Any) -> Any:
         """Replace a resource (RFC 9110 section 9.3.4).
 
         The keywords, results and errors are those of `request`.
@@ -134,21 +158,21 @@ class Verbs(ConfiguredSession):
     def patch(
         self,
         url: str | bytes,
-        data: Data = None,
+        data: types.Data = None,
         *,
         on_status: None = None,
-        **options: Unpack[DataOptions],
+        **options: Unpack[keywords.DataOptions],
     ) -> Response: ...
     @overload
     def patch(
         self,
         url: str | bytes,
-        data: Data = None,
+        data: types.Data = None,
         *,
-        on_status: Table[T],
-        **options: Unpack[DataOptions],
+        on_status: keywords.Table[T],
+        **options: Unpack[keywords.DataOptions],
     ) -> Response | T: ...
-    def patch(self, url: str | bytes, data: Data = None, **options: Any) -> Any:
+    def patch(self, url: str | bytes, data: types.Data = None, **options: Any) -> Any:
         """Change a resource in part (RFC 5789).
 
         The keywords, results and errors are those of `request`.
@@ -157,11 +181,19 @@ class Verbs(ConfiguredSession):
 
     @overload
     def delete(
-        self, url: str | bytes, *, on_status: None = None, **options: Unpack[RequestOptions]
+        self,
+        url: str | bytes,
+        *,
+        on_status: None = None,
+        **options: Unpack[keywords.RequestOptions],
     ) -> Response: ...
     @overload
     def delete(
-        self, url: str | bytes, *, on_status: Table[T], **options: Unpack[RequestOptions]
+        self,
+        url: str | bytes,
+        *,
+        on_status: keywords.Table[T],
+        **options: Unpack[keywords.RequestOptions],
     ) -> Response | T: ...
     def delete(self, url: str | bytes, **options: Any) -> Any:
         """Remove a resource (RFC 9110 section 9.3.5).

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
+from httpkit._core.given import is_list, is_mapping
 from httpkit._core.patterns import pattern
-from httpkit._core.types import is_list, is_mapping
 
 # What turns a value into a type that holds no converter; it raises a ValueError.
 Convert = Callable[[Any, Any], Any]

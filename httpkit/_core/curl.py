@@ -16,8 +16,8 @@ import urllib3
 from urllib3.util import SKIP_HEADER
 
 from httpkit._core import redaction
+from httpkit._core.given import as_text
 from httpkit._core.patterns import pattern
-from httpkit._core.types import as_text
 
 # Bytes. A shell takes 128 KiB in one argument (Linux: MAX_ARG_STRLEN); of a body in octal digits
 # nobody wants to see a screen full.

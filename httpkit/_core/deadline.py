@@ -7,7 +7,7 @@ import sys
 from typing import Any, NamedTuple
 
 from httpkit._core.clock import CLOCK
-from httpkit._core.types import is_tuple
+from httpkit._core.given import is_tuple
 
 # Seconds. Windows' clock has steps of 15.6 ms before Python 3.13, and waits there end as much too
 # early: a wait that was clipped to the deadline and timed out must find that it passed.

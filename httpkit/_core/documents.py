@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from httpkit._core import models
+from httpkit._core.given import is_list, is_mapping, is_tuple
 from httpkit._core.models import MismatchError
 from httpkit._core.patterns import pattern
-from httpkit._core.types import is_list, is_mapping, is_tuple
 
 
 @dataclass(frozen=True, slots=True)

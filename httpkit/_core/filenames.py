@@ -3,11 +3,11 @@
 Rule: text in, text out. A server chooses a name, never a folder (RFC 6266 section 4.3).
 """
 
+import pathlib
 import re
 import sys
 import unicodedata
 from contextlib import suppress
-from pathlib import PureWindowsPath
 from urllib.parse import quote, unquote, unquote_to_bytes, urlsplit
 
 # 255 bytes is the most that common file systems take; ".part.json" needs 10 of them.
@@ -126,7 +126,7 @@ def safe(name: str | None, most_bytes: int = MOST_BYTES) -> str:
 
 def windows_problem(path: str) -> str | None:
     """Return why Windows cannot have a path; None when it can."""
-    parsed = PureWindowsPath(path)
+    parsed = pathlib.PureWindowsPath(path)
     if parsed.drive.startswith("\\\\.\\"):
         return f"{parsed.drive!a} is a device on Windows"
     for part in parsed.parts[bool(parsed.anchor) :]:

@@ -11,13 +11,19 @@ from copy import copy
 from http.client import HTTPMessage
 from http.cookiejar import Cookie, CookiePolicy
 from threading import RLock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
 
-from httpkit._core import redaction, upstream
+from httpkit._core import upstream
+from httpkit._core.later import ImportedLater
 from httpkit._core.patterns import pattern
+
+if TYPE_CHECKING:
+    from httpkit._core import redaction
+else:
+    redaction = ImportedLater("httpkit._core.redaction")
 
 # Describe a body that a redirected GET no longer has (RFC 9110 section 15.4).
 CONTENT_FIELDS = (

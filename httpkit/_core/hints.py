@@ -12,8 +12,7 @@ import ssl
 from collections.abc import Mapping
 
 import requests
-from requests.exceptions import ProxyError
-from urllib3.exceptions import NewConnectionError
+import urllib3
 
 from httpkit._core.redaction import causes
 
@@ -85,13 +84,13 @@ def on_status(status: int) -> str | None:
 
 def advise(error: requests.RequestException) -> str | None:
     """Return what to do about a connection that was refused; None when nobody can know."""
-    if not isinstance(error, (requests.exceptions.SSLError, ProxyError)):
+    if not isinstance(error, (requests.exceptions.SSLError, requests.exceptions.ProxyError)):
         return None
     found = list(causes(error))
     for cause in found:
         if isinstance(cause, ssl.SSLError) and (words := _of_tls(cause)):
             return words
-    return _of_proxy(found) if isinstance(error, ProxyError) else None
+    return _of_proxy(found) if isinstance(error, requests.exceptions.ProxyError) else None
 
 
 def _of_tls(error: ssl.SSLError) -> str | None:
@@ -103,7 +102,7 @@ def _of_tls(error: ssl.SSLError) -> str | None:
 def _of_proxy(found: list[BaseException]) -> str | None:
     said = next((text for text in map(str, found) if text.startswith(TUNNEL_FAILED)), None)
     if said is None:
-        is_unmet = any(isinstance(cause, NewConnectionError) for cause in found)
+        is_unmet = any(isinstance(cause, urllib3.exceptions.NewConnectionError) for cause in found)
         return _NO_PROXY_THERE if is_unmet else None
     status = said.removeprefix(TUNNEL_FAILED)[:3]
     if status in {"401", "407"}:  # tinyproxy says 401 for a password that is wrong

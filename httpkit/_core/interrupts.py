@@ -9,17 +9,19 @@ retry or ignore it; at the end of the transport `reveal` raises it again. Nothin
 unless an exception was raised.
 """
 
-import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from types import CodeType, FrameType, TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from httpkit._core.redaction import causes
+from httpkit._core.later import ImportedLater
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from httpkit._core import redaction
+else:
+    redaction = ImportedLater("httpkit._core.redaction")
 
 
 class HiddenError(Exception):
@@ -45,15 +47,6 @@ def reveal(error: Exception) -> None:
         found.__context__ = context  # not what it was hidden or wrapped in
 
 
-def revealing(read: Callable[[], T]) -> T:
-    """Call a function that reads from a socket; raise what a signal handler raised meanwhile."""
-    try:
-        return read()
-    except Exception as error:
-        reveal(error)
-        raise
-
-
 def is_from_handler(error: BaseException) -> bool:
     """Say whether an exception itself was raised by a signal handler, in a call made from here."""
     return _is_in_main_thread() and any(map(_is_handler, _frames(error)))
@@ -62,7 +55,7 @@ def is_from_handler(error: BaseException) -> bool:
 def _from_handler(error: Exception, caller: FrameType) -> BaseException | None:
     if not _is_in_main_thread():
         return None
-    for cause in causes(error):
+    for cause in redaction.causes(error):
         if isinstance(cause, HiddenError):
             hidden: BaseException = cause.args[0]
             return hidden
@@ -111,6 +104,8 @@ def _arguments(frame: FrameType) -> list[Any]:
 
 def _installed() -> set[CodeType]:
     """Return the code of the handlers that are installed: one may delete its arguments."""
+    import signal
+
     found: set[CodeType] = set()
     for number in signal.valid_signals():
         handler: Any = signal.getsignal(number)

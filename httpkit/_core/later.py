@@ -17,7 +17,7 @@ from typing import Any
 class ImportedLater:
     """Stands for a module that is imported when one of its names is asked for.
 
-    The names of what is not installed are Any, for annotations.
+    The names of another package that is not installed are Any, for annotations.
     """
 
     def __init__(self, name: str) -> None:
@@ -27,5 +27,7 @@ class ImportedLater:
         try:
             module = import_module(self._name)
         except ImportError:
+            if self._name.startswith("httpkit."):
+                raise
             return Any
         return getattr(module, name)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import enum
 import json
-import numbers
 import operator
 import sys
 import typing
@@ -16,11 +15,11 @@ from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Any, TypeVar, cast
 
-from requests.exceptions import InvalidJSONError
+import requests
 
-from httpkit._core import converters
+from httpkit._core import converters, upstream
+from httpkit._core.given import is_mapping, is_tuple
 from httpkit._core.patterns import pattern
-from httpkit._core.types import is_mapping, is_tuple
 
 T = TypeVar("T")
 
@@ -213,7 +212,6 @@ def _validate_value(validator: Any, value: Any) -> Any:
 
 # From here on reading is saved more time than importing msgspec takes (4 ms, 2026-11).
 _WORTH_AN_IMPORT = 1 << 18
-_standard_loads = json.loads
 
 
 def parsed(body: bytes) -> Any:
@@ -222,7 +220,7 @@ def parsed(body: bytes) -> Any:
     msgspec refuses what the standard library lets pass: NaN, infinity, half of a surrogate pair,
     text that is not UTF-8. It builds the same of everything else.
     """
-    if json.loads is not _standard_loads:  # somebody replaced it
+    if json.loads is not upstream.STANDARD_LOADS:  # somebody replaced it
         return UNPARSED
     if len(body) < _WORTH_AN_IMPORT and "msgspec" not in sys.modules:
         return UNPARSED
@@ -334,7 +332,9 @@ def encode(item: Any, *, omit_unset: bool = False) -> Any:
     try:
         encoded = _to_builtins(item)
     except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidJSONError(f"{type(item).__name__} cannot be sent as JSON: {error}") from error
+        raise requests.exceptions.InvalidJSONError(
+            f"{type(item).__name__} cannot be sent as JSON: {error}"
+        ) from error
     if omit_unset and is_mapping(encoded):
         unset = _unset_fields(item)
         return {name: value for name, value in encoded.items() if name not in unset}
@@ -356,6 +356,8 @@ def _to_builtins(item: Any) -> Any:
 
 def _as_standard(value: Any) -> Any:
     """Return what the standard library calls a value of numpy, pandas or pendulum."""
+    import numbers
+
     if isinstance(value, numbers.Integral):
         return operator.index(value)
     if isinstance(value, numbers.Real) and not isinstance(value, numbers.Rational):

@@ -4,7 +4,6 @@ Tracebacks then say `httpkit.NotFoundError`, and a pickle survives a move within
 """
 
 from contextlib import suppress
-from inspect import get_annotations
 from typing import Any, ForwardRef, TypeVar
 
 C = TypeVar("C")
@@ -19,12 +18,12 @@ def public(cls: C, *, module: str = "httpkit") -> C:
     held: Any = cls
     written_in = held.__module__
     with suppress(NameError):  # from Python 3.14 on, of annotations that are no text
-        annotations = get_annotations(held)
-        held.__annotations__ = {
-            name: ForwardRef(annotation, module=written_in, is_class=True)
-            if isinstance(annotation, str)
-            else annotation
-            for name, annotation in annotations.items()
-        }
+        if annotations := held.__annotations__:
+            held.__annotations__ = {
+                name: ForwardRef(annotation, module=written_in, is_class=True)
+                if isinstance(annotation, str)
+                else annotation
+                for name, annotation in annotations.items()
+            }
     held.__module__ = module
     return cls

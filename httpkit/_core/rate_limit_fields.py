@@ -5,12 +5,12 @@ Rule: no I/O and no clock here; the time comes as an argument.
 
 from __future__ import annotations
 
+import email.utils
 import math
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 from httpkit._core.patterns import pattern
 
@@ -196,7 +196,7 @@ def _number(value: str | None) -> float | None:
 def _date(value: str | None) -> float | None:
     date = None
     with suppress(ValueError, TypeError, IndexError, OverflowError):
-        date = parsedate_to_datetime(value or "")
+        date = email.utils.parsedate_to_datetime(value or "")
     if date is None:
         with suppress(ValueError, OverflowError):
             # Ruby writes "2026-11-30 12:00:00 UTC".

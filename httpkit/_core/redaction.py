@@ -11,17 +11,15 @@ token is masked wherever a server or a library repeats it, and those given to `a
 from __future__ import annotations
 
 import json
-import logging
 import re
 from base64 import b64encode
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from threading import Lock
 from typing import Any, TypeAlias
 from urllib.parse import unquote_plus
 
-from urllib3.exceptions import InvalidChunkLength
+import urllib3
 
 from httpkit._core import forks
 from httpkit._core.disclosure import (
@@ -31,8 +29,8 @@ from httpkit._core.disclosure import (
     shows_field,
     shows_parameter,
 )
+from httpkit._core.given import is_list, is_mapping
 from httpkit._core.patterns import pattern
-from httpkit._core.types import is_list, is_mapping
 
 MASK = "***"
 Slice: TypeAlias = tuple[int, int, str]
@@ -73,15 +71,7 @@ _VOCABULARY = pattern(
 )
 _UNCHANGED = pattern(r"[0-9A-Za-z._-]+")
 _OF_URLS = str.maketrans("+/", "-_")  # RFC 4648 section 5
-_lock = Lock()
-
-
-def _reset_lock() -> None:
-    global _lock  # noqa: PLW0603  # a thread that is not in the forked child may hold the old one
-    _lock = Lock()
-
-
-forks.call_after_fork(_reset_lock)
+_lock = forks.SafeLock()
 
 
 class Hidden(str):
@@ -238,7 +228,7 @@ def _held_in(text: str) -> Iterator[Slice]:
 
 
 # Of a URL, or as urllib3's messages name a host.
-_ORIGIN = re.compile(
+_ORIGIN = pattern(
     r"(?P<scheme>[a-z][a-z0-9+.-]{0,20})://(?:[^/\s'\"?#]*@)?(?P<netloc>[^\s/?#'\"<>\\]+)"
     r"|\bhost='(?P<host>[^']+)'",
     re.IGNORECASE,
@@ -257,11 +247,11 @@ def _is_part_of(origin: re.Match[str], value: re.Match[str]) -> bool:
 
 
 # RFC 3986 appendix B.
-_URL = re.compile(
+_URL = pattern(
     r"(?:[^:/?#]+:)?(?://(?P<netloc>[^/?#]*))?[^?#]*(?:\?(?P<query>[^#]*))?(?:#(?P<fragment>.*))?",
     re.DOTALL,
 )
-_UNSAFE_IN_URL = re.compile(r"^[\x00-\x20]+|[\t\r\n]")  # as urlsplit has it
+_UNSAFE_IN_URL = pattern(r"^[\x00-\x20]+|[\t\r\n]")  # as urlsplit has it
 
 
 def redact_url(url: str) -> str:
@@ -537,7 +527,7 @@ _HARMLESS = (BaseException, bytes, int, float, tuple)
 
 
 def _scrub_argument(argument: Any, urls: Mapping[str, str]) -> Any:
-    if isinstance(argument, InvalidChunkLength):
+    if isinstance(argument, urllib3.exceptions.InvalidChunkLength):
         return redact_text(repr(argument))  # it does not survive a pickle
     if isinstance(argument, str):
         for url, shown in urls.items():
@@ -549,24 +539,3 @@ def _scrub_argument(argument: Any, urls: Mapping[str, str]) -> Any:
         return redact_document(argument)
     # A pool or a connection: it holds a lock and would keep the error from being pickled.
     return redact_text(repr(argument))
-
-
-class LogFilter(logging.Filter):
-    """Masks secrets in the records of a library that logs URLs."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Mask the arguments of a record; every record is kept."""
-        if isinstance(record.args, tuple):
-            record.args = tuple(
-                redact_text(argument) if isinstance(argument, str) else argument
-                for argument in record.args
-            )
-        return True
-
-
-def guard_logs() -> None:
-    """Mask secrets in urllib3's own records: they hold paths with their queries."""
-    for name in ("urllib3.connectionpool", "urllib3.util.retry"):
-        logger = logging.getLogger(name)
-        if not any(isinstance(present, LogFilter) for present in logger.filters):
-            logger.addFilter(LogFilter())

@@ -1,34 +1,23 @@
-"""The types that appear in public signatures, and the Protocols that rooms ask for."""
+"""The types that appear in public signatures, and the Protocols that other layers ask for.
+
+Modules that are imported with the package import it later, for annotations alone.
+"""
 
 from __future__ import annotations
 
-import enum
+import http.cookiejar
 import os
 import ssl
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
-from http.cookiejar import CookieJar
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypedDict, TypeVar
 
-import requests
-from requests.adapters import BaseAdapter
-from requests.auth import AuthBase
+from httpkit._core.upstream import AuthBase, BaseAdapter, RequestsRequest, RequestsResponse
 
 if TYPE_CHECKING:
-    from typing_extensions import Buffer, TypeIs
+    from typing_extensions import Buffer
 else:  # not imported for names that only a checker reads; it takes 3 ms
     Buffer = bytes | bytearray | memoryview
 
-
-class NotGiven(enum.Enum):
-    """The type of "not given", where None already means off."""
-
-    NOT_GIVEN = enum.auto()
-
-    def __repr__(self) -> str:
-        return "NOT_GIVEN"
-
-
-NOT_GIVEN: Final = NotGiven.NOT_GIVEN
 
 T = TypeVar("T")
 _T_co = TypeVar("_T_co", covariant=True)
@@ -51,8 +40,6 @@ class SupportsItems(Protocol[_K_co, _T_co]):
         ...
 
 
-# Taken here: a test may have put another in the place of `requests.Response`.
-RequestsResponse: TypeAlias = requests.Response
 Scalar: TypeAlias = str | bytes | int | float
 Params: TypeAlias = (
     SupportsItems[Scalar, Scalar | Iterable[Scalar] | None]
@@ -75,7 +62,7 @@ Json: TypeAlias = object
 HeadersLike: TypeAlias = (
     Mapping[str, str | bytes | None] | Mapping[str, str | bytes] | Mapping[str, str] | None
 )
-Cookies: TypeAlias = CookieJar | dict[str, str] | None
+Cookies: TypeAlias = http.cookiejar.CookieJar | dict[str, str] | None
 FileContent: TypeAlias = SupportsRead[str | bytes] | str | bytes
 FileSpec: TypeAlias = (
     FileContent
@@ -84,38 +71,13 @@ FileSpec: TypeAlias = (
     | tuple[str | None, FileContent, str, Mapping[str, str]]
 )
 Files: TypeAlias = Mapping[str, FileSpec] | Iterable[tuple[str, FileSpec]] | None
-Auth: TypeAlias = (
-    tuple[str, str]
-    | AuthBase
-    | Callable[[requests.PreparedRequest], requests.PreparedRequest]
-    | None
-)
+Auth: TypeAlias = tuple[str, str] | AuthBase | Callable[[RequestsRequest], RequestsRequest] | None
 Timeout: TypeAlias = float | tuple[float | None, float | None] | None
-Hook: TypeAlias = Callable[[requests.Response], Any]
+Hook: TypeAlias = Callable[[RequestsResponse], Any]
 Hooks: TypeAlias = Mapping[str, Iterable[Hook] | Hook] | None
 Path: TypeAlias = str | os.PathLike[str]
 Verify: TypeAlias = bool | Path | ssl.SSLContext | None
 Cert: TypeAlias = Path | tuple[Path, Path] | tuple[Path, Path, str] | None
-
-
-def as_text(value: object) -> str:
-    """Return a header value, method or reason phrase as text; bytes are Latin-1 (RFC 9110 5.5)."""
-    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
-
-
-def is_list(value: object) -> TypeIs[list[Any]]:
-    """Say whether a value is a list; its items stay unknown, but are not a type error."""
-    return isinstance(value, list)
-
-
-def is_tuple(value: object) -> TypeIs[tuple[Any, ...]]:
-    """Say whether a value is a tuple."""
-    return isinstance(value, tuple)
-
-
-def is_mapping(value: object) -> TypeIs[Mapping[Any, Any]]:
-    """Say whether a value is a mapping."""
-    return isinstance(value, Mapping)
 
 
 class CallerOptions(TypedDict, total=False):
@@ -147,11 +109,11 @@ class TokenTransport(Protocol):
 class Refreshable(Protocol):
     """What a delivery tells the auth whose next signature may be another one."""
 
-    def reject(self, request: requests.PreparedRequest) -> None:
+    def reject(self, request: RequestsRequest) -> None:
         """Note that the server answered 401 to a request, before it is signed again."""
         ...
 
-    def accept(self, request: requests.PreparedRequest) -> None:
+    def accept(self, request: RequestsRequest) -> None:
         """Note that a request that was signed again was not answered 401."""
         ...
 
@@ -176,6 +138,6 @@ class Caller(Protocol):
         deadline: float | None = ...,
         max_body: int | None = ...,
         idempotency_key: bool | str | None = ...,
-    ) -> requests.Response | T:
+    ) -> RequestsResponse | T:
         """Send one request; raise for an error status that `on_status` does not know."""
         ...

@@ -16,10 +16,12 @@ from collections.abc import Mapping
 from functools import cached_property
 from http.cookiejar import CookieJar
 from itertools import repeat
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 import requests
+import requests.adapters
+import requests.auth
 import requests.cookies
 import requests.models
 import requests.sessions
@@ -27,7 +29,11 @@ import requests.utils
 from requests.auth import HTTPDigestAuth
 from requests.cookies import RequestsCookieJar
 
-from httpkit._core.types import RequestsResponse
+# Taken here, for modules that are imported later, too: a test may have put others in their place.
+RequestsResponse: TypeAlias = requests.Response
+RequestsRequest: TypeAlias = requests.PreparedRequest
+AuthBase: TypeAlias = requests.auth.AuthBase
+BaseAdapter: TypeAlias = requests.adapters.BaseAdapter
 
 # Any: what is looked up here is undocumented, and may be missing.
 _cookies: Any = requests.cookies
@@ -36,6 +42,8 @@ _sessions: Any = requests.sessions
 _utils: Any = requests.utils
 _standard: Any = urllib.request
 
+# As it was at import: a replacement is noticed.
+STANDARD_LOADS = json.loads
 RESPONSE_NAMES = ("_content", "_content_consumed")
 REQUEST_NAMES = ("_cookies", "_body_position")
 # What of a response is set anew when it is restored from a pickle.

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 from urllib.parse import (
     parse_qsl,
     quote,
@@ -24,8 +25,15 @@ from requests.exceptions import InvalidURL, MissingSchema
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
-from httpkit._core import disclosure, redaction, values
+from httpkit._core.later import ImportedLater
 from httpkit._core.patterns import pattern
+
+if TYPE_CHECKING:
+    from httpkit._core import disclosure, redaction, values
+else:
+    disclosure = ImportedLater("httpkit._core.disclosure")
+    redaction = ImportedLater("httpkit._core.redaction")
+    values = ImportedLater("httpkit._core.values")
 
 Origin = tuple[str, str, int]
 """Scheme, host and port: what a credential is bound to (RFC 6454 section 4)."""
@@ -228,7 +236,8 @@ def _segments(name: str, value: object) -> str:
 
 def _segment(name: str, value: object) -> str:
     try:
-        value = values.format_id(value) if value is not None else None
+        if value is not None and type(value) not in {str, int}:
+            value = values.format_id(value)
         text = value.decode("utf-8") if isinstance(value, bytes) else str(value)
         encoded = quote(text, safe="")
     except UnicodeError as error:

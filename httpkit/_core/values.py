@@ -6,18 +6,18 @@ Rule: what cannot be one text is refused; a guess would be sent.
 from __future__ import annotations
 
 import operator
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import Any
-from uuid import UUID
 
 _AS_THEY_ARE = frozenset({str, int, float, bytes, type(None)})
 _LISTS = (list, tuple, set, frozenset)
 _SINGLE = (str, bytes, bytearray, memoryview, Mapping, Enum)
-_SCALARS = (str, bytes, int, float, date, time, timedelta, Decimal, UUID)
+_SCALARS = (str, bytes, int, float, date, time, timedelta, Decimal)
 
 
 def format_scalar(value: Any) -> Any:
@@ -37,6 +37,8 @@ def format_scalar(value: Any) -> Any:
     for kinds, form in _FORMS:
         if isinstance(value, kinds):
             return form(value)
+    if isinstance(value, uuid.UUID):
+        return str(value)
     _check_scalar(value)
     text = str(value)
     return text.lower() if text in {"True", "False"} else text  # numpy's
@@ -96,7 +98,7 @@ def format_id(value: Any) -> Any:
         TypeError: It is an object that only happens to have a text.
     """
     plain: Any = value.value if isinstance(value, Enum) else value
-    if isinstance(plain, _SCALARS):
+    if isinstance(plain, (*_SCALARS, uuid.UUID)):
         return format_scalar(plain)
     if hasattr(plain, "get_secret_value") or _is_nested(plain):
         _check_scalar(plain)
@@ -126,7 +128,7 @@ _FORMS: Sequence[tuple[Any, Callable[[Any], Any]]] = (
     (Enum, lambda value: format_scalar(value.value)),
     (bool, lambda value: "true" if value else "false"),
     ((date, time, timedelta), _format_time),
-    ((Decimal, UUID), str),
+    (Decimal, str),
     ((bytearray, memoryview), bytes),
     ((str, int, float, bytes), _as_it_is),
 )

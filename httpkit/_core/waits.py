@@ -12,11 +12,19 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent import futures
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from httpkit._core import interrupts
+from httpkit._core.later import ImportedLater
+
+if TYPE_CHECKING:
+    from concurrent import futures
+
+    from httpkit._core import interrupts
+else:
+    interrupts = ImportedLater("httpkit._core.interrupts")
+    futures = ImportedLater("concurrent.futures")
+
 
 T = TypeVar("T")
 

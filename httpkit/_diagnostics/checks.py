@@ -5,7 +5,7 @@ Rule: a refusal names the parameter, what was given, and what it must be.
 
 import math
 
-from httpkit._diagnostics.errors import ConfigurationError
+from httpkit._diagnostics.base_errors import ConfigurationError
 
 # More than a century is a mistake, and more than a float or a timer can hold.
 _LONGEST = 1e9

@@ -22,8 +22,8 @@ from urllib.parse import parse_qsl
 import requests
 
 from httpkit._core import redaction, upstream
+from httpkit._core.given import as_text, is_list, is_mapping
 from httpkit._core.patterns import pattern
-from httpkit._core.types import as_text, is_list, is_mapping
 
 # An excerpt is for a line in a log; the whole body is on `.response`.
 _LONGEST_DETAIL = 300

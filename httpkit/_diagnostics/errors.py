@@ -24,17 +24,33 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import requests
 
-from httpkit._core import curl, disclosure, header_fields, hints, rate_limit_fields, redaction
 from httpkit._core.clock import CLOCK
+from httpkit._core.given import as_text, is_list, is_mapping
+from httpkit._core.later import ImportedLater
 from httpkit._core.patterns import pattern
 from httpkit._core.public import public
-from httpkit._core.types import as_text, is_list, is_mapping
-from httpkit._diagnostics import error_reasons
-from httpkit._diagnostics.error_reasons import Problem
+from httpkit._diagnostics import base_errors
+from httpkit._diagnostics.base_errors import HTTPError, JSONDecodeError, Timeout
+
+if TYPE_CHECKING:
+    from httpkit._core import curl, disclosure, header_fields, hints, rate_limit_fields, redaction
+    from httpkit._diagnostics import error_reasons
+else:
+    curl = ImportedLater("httpkit._core.curl")
+    disclosure = ImportedLater("httpkit._core.disclosure")
+    header_fields = ImportedLater("httpkit._core.header_fields")
+    hints = ImportedLater("httpkit._core.hints")
+    rate_limit_fields = ImportedLater("httpkit._core.rate_limit_fields")
+    redaction = ImportedLater("httpkit._core.redaction")
+    error_reasons = ImportedLater("httpkit._diagnostics.error_reasons")
+
+# Defined below this module: they are raised before the others are needed.
+HTTPKitError = base_errors.HTTPKitError
+ConfigurationError = base_errors.ConfigurationError
 
 # An excerpt is for a line in a log; the whole body is on `.response`.
 _LONGEST_DETAIL = 300
@@ -42,43 +58,7 @@ _LONGEST_DETAIL = 300
 _LONGEST_NAME = 100
 
 
-class HTTPKitError(requests.RequestException):
-    """The base of httpkit's own errors.
-
-    Attributes:
-        attempts: How often the request was sent, 1 or more; 0 when it was not sent.
-        stop_reason: Why it was not retried, in words; None where it does not apply.
-        next_url: The page of a list to go on with, for `Pages.resume`; None when it was not
-            about a page.
-        next_token: What names that page in any list, for `Pages.resume`.
-        list_url: The beginning of that list, its credentials masked: another list is not gone
-            on with.
-    """
-
-    attempts: int = 0
-    stop_reason: str | None = None
-    next_url: str | None = None
-    next_token: str | None = None
-    list_url: str | None = None
-
-    def _repr_html_(self) -> str:
-        """Return a card for a notebook."""
-        from httpkit._display import cards
-
-        return cards.shown(self, lambda: cards.of_error(self))
-
-    def _render_traceback_(self) -> list[str]:
-        """Return the traceback that IPython prints: the lines of the user."""
-        from httpkit._display import tracebacks
-
-        return tracebacks.render(self)
-
-
-class ConfigurationError(HTTPKitError, ValueError):
-    """A setting or an argument cannot work; nothing was sent."""
-
-
-class StatusError(HTTPKitError, requests.HTTPError):
+class StatusError(HTTPKitError, HTTPError):
     """The server responded with an error status.
 
     Attributes:
@@ -94,7 +74,7 @@ class StatusError(HTTPKitError, requests.HTTPError):
     response: requests.Response  # pyright: ignore[reportIncompatibleVariableOverride]  # there is one
     status_code: int = 0
     detail: str | None = None
-    problem: Problem | None = None
+    problem: dict[str, Any] | None = None
     request_id: str | None = None
     retry_after: float | None = None
 
@@ -204,7 +184,7 @@ STATUS_ERRORS: Mapping[int, type[StatusError]] = {
 }
 
 
-class DecodeError(HTTPKitError, requests.exceptions.JSONDecodeError):
+class DecodeError(HTTPKitError, JSONDecodeError):
     """The body is not the JSON, or not the model, that it was taken for.
 
     Attributes:
@@ -231,7 +211,7 @@ class DecodeError(HTTPKitError, requests.exceptions.JSONDecodeError):
     ) -> None:
         # The JSON ancestor's own constructor counts lines in doc and would put its own
         # words into the message; its attributes are what callers read.
-        requests.RequestException.__init__(self, message, response=response)
+        HTTPKitError.__init__(self, message, response=response)
         self.msg, self.doc, self.pos = message, doc, pos
         self.lineno = doc.count("\n", 0, pos) + 1
         self.colno = pos - doc.rfind("\n", 0, pos)
@@ -240,7 +220,7 @@ class DecodeError(HTTPKitError, requests.exceptions.JSONDecodeError):
         return type(self), (self.msg, self.doc, self.pos), self.__dict__
 
 
-class DeadlineExceededError(HTTPKitError, requests.Timeout):
+class DeadlineExceededError(HTTPKitError, Timeout):
     """The whole call took longer than its `deadline`.
 
     Attributes:
@@ -336,9 +316,10 @@ class TokenError(HTTPKitError):
 
 
 def _make_public(root: type[HTTPKitError]) -> None:
-    public(root)
     for error in root.__subclasses__():
-        _make_public(error)
+        if error.__module__ == __name__:  # else it is defined below, or a caller's own
+            public(error)
+            _make_public(error)
 
 
 _make_public(HTTPKitError)

@@ -23,16 +23,23 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from threading import Lock
-from typing import Any, Self, TextIO
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 import requests
 
-from httpkit._core import redaction, upstream
+from httpkit._core import upstream
 from httpkit._core.clock import CLOCK
-from httpkit._core.filenames import printable
+from httpkit._core.given import NOT_GIVEN, NotGiven
+from httpkit._core.later import ImportedLater
 from httpkit._core.public import public
-from httpkit._core.types import NOT_GIVEN, NotGiven, RequestsResponse
-from httpkit._diagnostics.errors import ConfigurationError, HTTPKitError
+from httpkit._core.upstream import RequestsResponse
+from httpkit._diagnostics.base_errors import ConfigurationError, HTTPKitError
+
+if TYPE_CHECKING:
+    from httpkit._core import filenames, redaction
+else:
+    redaction = ImportedLater("httpkit._core.redaction")
+    filenames = ImportedLater("httpkit._core.filenames")
 
 ROOT = logging.getLogger("httpkit")
 REQUESTS = logging.getLogger("httpkit.requests")
@@ -290,7 +297,7 @@ class RequestLog(logging.Handler):
             return
         try:
             encoding = getattr(stream, "encoding", None) or "utf-8"
-            print(printable(self.format(record), encoding), file=stream, flush=True)
+            print(filenames.printable(self.format(record), encoding), file=stream, flush=True)
         except Exception:  # noqa: BLE001  # logging's own rule: no handler breaks the program
             with suppress(ValueError):  # stderr may be closed
                 self.handleError(record)
@@ -369,3 +376,24 @@ def _is_printed_by_root(record: logging.LogRecord, stream: TextIO) -> bool:
         getattr(handler, "stream", None) is stream and handler.level <= record.levelno
         for handler in logging.getLogger().handlers
     )
+
+
+class LogFilter(logging.Filter):
+    """Masks secrets in the records of a library that logs URLs."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Mask the arguments of a record; every record is kept."""
+        if isinstance(record.args, tuple):
+            record.args = tuple(
+                redaction.redact_text(argument) if isinstance(argument, str) else argument
+                for argument in record.args
+            )
+        return True
+
+
+def guard_logs() -> None:
+    """Mask secrets in urllib3's own records: they hold paths with their queries."""
+    for name in ("urllib3.connectionpool", "urllib3.util.retry"):
+        logger = logging.getLogger(name)
+        if not any(isinstance(present, LogFilter) for present in logger.filters):
+            logger.addFilter(LogFilter())

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import requests
 
 from httpkit._core import header_fields, hints, redaction, upstream
-from httpkit._core.types import as_text, is_list, is_mapping, is_tuple
+from httpkit._core.given import as_text, is_list, is_mapping, is_tuple
 from httpkit._display import html
 from httpkit._display.html import Html, Writer, note, seconds_of, size_of
 

@@ -18,7 +18,7 @@ from itertools import islice
 from typing import Any, NewType
 
 from httpkit._core import disclosure, redaction
-from httpkit._core.types import is_list, is_mapping
+from httpkit._core.given import is_list, is_mapping
 
 Html = NewType("Html", str)
 """Markup that is fit to be shown: every word of others in it is masked, cut and escaped."""

@@ -8,10 +8,10 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from httpkit._messages.sources import Source
-
 if TYPE_CHECKING:
     import requests
+
+    from httpkit._messages.sources import Source
 
 
 class SourceError(Exception):

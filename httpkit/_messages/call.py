@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import requests
 from requests.cookies import RequestsCookieJar
 
 from httpkit._core.deadline import Deadline
-from httpkit._core.types import Hook, Refreshable, TokenTransport
+from httpkit._core.later import ImportedLater
 from httpkit._core.urls import Origin
+
+if TYPE_CHECKING:
+    from httpkit._core import types
+else:
+    types = ImportedLater("httpkit._core.types")
 
 # NamedTuples: a frozen dataclass takes four times as long to make and to change.
 
@@ -57,8 +62,8 @@ class Credentials(NamedTuple):
     cookies: RequestsCookieJar | None = None
     sign: Callable[[requests.PreparedRequest], requests.PreparedRequest] | None = None
     is_signed: bool = False
-    refreshable: Refreshable | None = None
-    token_transport: TokenTransport | None = None
+    refreshable: types.Refreshable | None = None
+    token_transport: types.TokenTransport | None = None
     netrc: Callable[[str], tuple[str, str] | None] | None = None
     withheld: str | None = None
 
@@ -86,7 +91,7 @@ class Call(NamedTuple):
     deadline: Deadline | None = None
     proxies: Mapping[str, Any] | None = None
     credentials: Credentials = Credentials()
-    hooks: tuple[Hook, ...] = ()
+    hooks: tuple[types.Hook, ...] = ()
     idempotent: bool | None = None
     is_hop: bool = False
 

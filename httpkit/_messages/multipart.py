@@ -14,7 +14,7 @@ from itertools import groupby
 from typing import Any, cast
 
 from httpkit._core.filenames import sendable
-from httpkit._core.types import is_list, is_mapping, is_tuple
+from httpkit._core.given import is_list, is_mapping, is_tuple
 from httpkit._diagnostics.errors import ConfigurationError
 from httpkit._messages.body import ProgressListener, ReplayableBody
 from httpkit._messages.sources import BLOCK, FileSource, Source

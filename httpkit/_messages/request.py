@@ -5,20 +5,33 @@ from __future__ import annotations
 import io
 from collections import deque
 from collections.abc import Collection, ItemsView, Iterable, Iterator
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 from urllib.parse import urlencode
 
 import requests
 from requests.exceptions import UnrewindableBodyError
 from requests.structures import CaseInsensitiveDict
 
-from httpkit._core import curl, header_fields, models, redaction, upstream
+from httpkit._core import header_fields, upstream
+from httpkit._core.given import is_mapping, is_tuple
+from httpkit._core.later import ImportedLater
 from httpkit._core.patterns import pattern
-from httpkit._core.types import Hook, is_mapping, is_tuple
-from httpkit._diagnostics.errors import ConfigurationError
-from httpkit._messages import multipart
-from httpkit._messages.body import ReplayableBody, sign
+from httpkit._diagnostics.base_errors import ConfigurationError
 from httpkit._messages.call import Call, call_of
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
+    from httpkit._core import curl, models, redaction, types
+    from httpkit._messages import body as bodies
+    from httpkit._messages import multipart
+else:
+    bodies = ImportedLater("httpkit._messages.body")
+    types = ImportedLater("httpkit._core.types")
+    redaction = ImportedLater("httpkit._core.redaction")
+    curl = ImportedLater("httpkit._core.curl")
+    models = ImportedLater("httpkit._core.models")
+    multipart = ImportedLater("httpkit._messages.multipart")
 
 # A URL that is spelled as requests would spell it: no other characters, no dot segments, no empty
 # ones, and a path; a port that is one.
@@ -62,7 +75,7 @@ class Body:
         """Note where a body begins; call it before the first byte is read."""
         if body is None or issubclass(type(body), _IN_MEMORY):
             return cls(body)
-        if isinstance(body, ReplayableBody):
+        if is_replayable(body):
             return cls(body, not_replayable_reason=body.not_replayable_reason)
         kind = type(body).__name__
         if hasattr(body, "seek") and hasattr(body, "tell"):
@@ -90,6 +103,13 @@ class Body:
             except (OSError, ValueError) as error:
                 raise UnrewindableBodyError("the body could not be rewound") from error
         self.was_sent = True
+
+
+def is_replayable(body: object) -> TypeIs[bodies.ReplayableBody]:
+    """Say whether a body is made of sources that are opened again for every attempt."""
+    if body is None or issubclass(type(body), _IN_MEMORY):
+        return False
+    return isinstance(body, bodies.ReplayableBody)
 
 
 def _seekable_start(body: Any) -> int:
@@ -230,7 +250,7 @@ class PreparedRequest(upstream.LateJarRequest):
             super().prepare_auth(auth, url)
         else:
             body, length = self.body, self.headers.get("Content-Length")
-            signed = auth(self) if not isinstance(body, ReplayableBody) else sign(auth, self, body)
+            signed = bodies.sign(auth, self, body) if is_replayable(body) else auth(self)
             if signed is not self:  # nearly never: saves 5 us
                 self.__dict__.update(signed.__dict__)
             is_same = self.body is body and type(body) in _UNCHANGING
@@ -301,7 +321,7 @@ class PreparedRequest(upstream.LateJarRequest):
             data, files = form, None
         else:
             data = multipart.replayable(data)
-        if isinstance(data, ReplayableBody) and data.content_type:
+        if is_replayable(data) and data.content_type:
             self.headers.setdefault("Content-Type", data.content_type)
         return data, files
 
@@ -330,7 +350,7 @@ class PreparedRequest(upstream.LateJarRequest):
             "body": redaction.redact_body(
                 self.body, str(self.headers.get("Content-Type", "") if headers else "")
             ),
-            "hooks": cast("dict[str, list[Hook]]", {"response": []}),
+            "hooks": cast("dict[str, list[types.Hook]]", {"response": []}),
             **dict.fromkeys(upstream.REQUEST_NAMES),
         }
 

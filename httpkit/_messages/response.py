@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
-from typing import Any, Literal, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 import requests
 import urllib3
@@ -28,22 +28,24 @@ from urllib3.exceptions import HTTPError as WireError
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
 from urllib3.exceptions import SSLError as WireSSLError
 
-from httpkit._core import (
-    curl,
-    documents,
-    header_fields,
-    interrupts,
-    models,
-    redaction,
-    server_sent_events,
-    upstream,
-    urls,
-)
+from httpkit._core import header_fields, upstream, urls
+from httpkit._core.later import ImportedLater
 from httpkit._core.public import public
-from httpkit._core.server_sent_events import Event
-from httpkit._core.types import RequestsResponse
-from httpkit._diagnostics import error_reasons, errors
+from httpkit._core.upstream import RequestsResponse
 from httpkit._messages.call import call_of
+
+if TYPE_CHECKING:
+    from httpkit._core import curl, documents, interrupts, models, redaction, server_sent_events
+    from httpkit._diagnostics import error_reasons, errors
+else:
+    errors = ImportedLater("httpkit._diagnostics.errors")
+    interrupts = ImportedLater("httpkit._core.interrupts")
+    redaction = ImportedLater("httpkit._core.redaction")
+    curl = ImportedLater("httpkit._core.curl")
+    documents = ImportedLater("httpkit._core.documents")
+    models = ImportedLater("httpkit._core.models")
+    server_sent_events = ImportedLater("httpkit._core.server_sent_events")
+    error_reasons = ImportedLater("httpkit._diagnostics.error_reasons")
 
 T = TypeVar("T")
 # Beginnings by which requests takes a body for another encoding than UTF-8.
@@ -254,10 +256,13 @@ class Response(requests.Response):
         Raises:
             DecodeError: It is not JSON; the message says what it is instead.
         """
+        # Here, and not later by name: it takes a microsecond less.
+        from httpkit._core.models import UNPARSED, parsed
+
         try:
             if not kwargs and self._is_plain_json(body := self.content):
-                value = models.parsed(body)
-                if value is not models.UNPARSED:
+                value = parsed(body)
+                if value is not UNPARSED:
                     return value
                 try:
                     return json.loads(body.decode())  # saves 8 us
@@ -383,7 +388,7 @@ class Response(requests.Response):
                     line[:_LARGEST_DRAIN].decode("utf-8", "replace"),
                 ) from error
 
-    def events(self) -> Iterator[Event]:
+    def events(self) -> Iterator[server_sent_events.Event]:
         """Return the server-sent events as they arrive.
 
         A last event without its blank line is given where Content-Length or chunks prove the body
@@ -639,7 +644,9 @@ def receive(
     upstream.keep_content(response, body)
 
 
-def events_of(response: Response, state: server_sent_events.StreamState) -> Iterator[Event]:
+def events_of(
+    response: Response, state: server_sent_events.StreamState
+) -> Iterator[server_sent_events.Event]:
     """Return the server-sent events of a stream that earlier responses began.
 
     Raises:
@@ -725,7 +732,7 @@ def translated(response: requests.Response, read: Callable[[], T]) -> T:
     """Read, with urllib3's errors as requests' classes; a timeout is a Timeout."""
     request = response.request
     try:
-        return interrupts.revealing(read)
+        return revealing(read)
     except requests.RequestException:  # some of requests' own are urllib3's, too
         raise
     except ReadTimeoutError as error:
@@ -738,6 +745,15 @@ def translated(response: requests.Response, read: Callable[[], T]) -> T:
         raise ChunkedEncodingError(error, request=request) from error
     except WireError as error:
         raise requests.ConnectionError(error, request=request) from error
+
+
+def revealing(read: Callable[[], T]) -> T:
+    """Call a function that reads from a socket; raise what a signal handler raised meanwhile."""
+    try:
+        return read()
+    except Exception as error:
+        interrupts.reveal(error)
+        raise
 
 
 @contextmanager

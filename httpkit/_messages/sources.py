@@ -5,13 +5,13 @@ Rule: an iteration gives the same bytes as the one before it, or an error; never
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
+import pathlib
 import stat
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from hashlib import sha256
-from pathlib import Path
 from typing import Any, Protocol, cast
 from zlib import crc32
 
@@ -79,7 +79,7 @@ class BytesSource:
     @property
     def fingerprint(self) -> list[int | str]:
         """What changes when the bytes do."""
-        return [sha256(self._content).hexdigest()]
+        return [hashlib.sha256(self._content).hexdigest()]
 
     def blocks(self, start: int = 0) -> Iterator[bytes]:
         """Give the bytes from an offset to the end."""
@@ -100,7 +100,7 @@ class PathSource:
 
     not_replayable_reason: str | None = None
 
-    def __init__(self, path: Path, size: int | None = None) -> None:
+    def __init__(self, path: pathlib.Path, size: int | None = None) -> None:
         self._path = path
         with self._opened() as file:
             self._stat = os.fstat(file.fileno())
@@ -416,7 +416,7 @@ def _other() -> TransferError:
 
 
 def _sum(source: Source) -> str:
-    digest = sha256()
+    digest = hashlib.sha256()
     for block in source.blocks():
         digest.update(block)
     return digest.hexdigest()

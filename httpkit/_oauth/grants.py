@@ -24,9 +24,10 @@ from httpkit._client.session import Session
 from httpkit._core import redaction, urls
 from httpkit._core.clock import CLOCK
 from httpkit._core.deadline import Deadline
+from httpkit._core.given import is_mapping, is_tuple
 from httpkit._core.public import public
 from httpkit._core.redaction import causes
-from httpkit._core.types import TokenTransport, is_mapping, is_tuple
+from httpkit._core.types import TokenTransport
 from httpkit._diagnostics import log_records
 from httpkit._diagnostics.checks import check_seconds
 from httpkit._diagnostics.errors import (

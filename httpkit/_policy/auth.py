@@ -11,18 +11,23 @@ import os
 import re
 from base64 import b64encode
 from collections.abc import Callable
-from typing import Literal, Self, TypeAlias, cast
+from typing import TYPE_CHECKING, Literal, Self, TypeAlias, cast
 from urllib.parse import quote, unquote_plus, urlsplit, urlunsplit
 
 import requests
 from requests.auth import AuthBase, HTTPBasicAuth
 
-from httpkit._core import redaction
 from httpkit._core.frozen import Frozen
+from httpkit._core.given import as_text, is_tuple
+from httpkit._core.later import ImportedLater
 from httpkit._core.patterns import pattern
 from httpkit._core.public import public
-from httpkit._core.types import as_text, is_tuple
-from httpkit._diagnostics.errors import ConfigurationError
+from httpkit._diagnostics.base_errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from httpkit._core import redaction
+else:
+    redaction = ImportedLater("httpkit._core.redaction")
 
 Secret: TypeAlias = str | Callable[[], str]
 """A secret, or a callable that returns it; a callable is asked for every attempt."""

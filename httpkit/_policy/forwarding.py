@@ -10,14 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
-from httpkit._core import disclosure, urls
+from httpkit._core import urls
+from httpkit._core.later import ImportedLater
 from httpkit._core.urls import Origin
-from httpkit._diagnostics.errors import ConfigurationError
+from httpkit._diagnostics.base_errors import ConfigurationError
 from httpkit._messages.call import NO_CALL
 from httpkit._messages.request import PreparedRequest
+
+if TYPE_CHECKING:
+    from httpkit._core import disclosure
+else:
+    disclosure = ImportedLater("httpkit._core.disclosure")
 
 # The keywords of a call that are credentials, or are known to one server alone.
 _CREDENTIALS = frozenset({"auth", "cookies", "cert", "idempotency_key"})

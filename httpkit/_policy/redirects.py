@@ -10,9 +10,6 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
 import requests
-from requests.auth import HTTPDigestAuth
-from requests.cookies import RequestsCookieJar
-from requests.exceptions import InvalidURL
 
 from httpkit._core import header_fields, upstream, urls
 from httpkit._diagnostics import errors
@@ -138,7 +135,7 @@ def _target(response: requests.Response, request: PreparedRequest, location: str
         if not parts.fragment:  # RFC 9110 section 10.2.2: the fragment is inherited
             parts = parts._replace(fragment=urlsplit(request.url or "").fragment)
         return upstream.requote(urlunsplit(parts))
-    except InvalidURL as error:
+    except requests.exceptions.InvalidURL as error:
         raise _refusal(response, f"its Location {error}") from error
 
 
@@ -215,7 +212,7 @@ def _answer_digest(request: PreparedRequest) -> None:
     del request.headers["Authorization"]
     signers = [getattr(hook, "__self__", None) for hook in request.hooks.get("response") or ()]
     for signer in signers:
-        if isinstance(signer, HTTPDigestAuth):
+        if isinstance(signer, requests.auth.HTTPDigestAuth):
             answer = signer.build_digest_header(request.method or "GET", request.url or "")
             if answer is not None:
                 request.headers["Authorization"] = answer
@@ -255,7 +252,7 @@ def _cookies(
     response: requests.Response,
     call: Call,
     session_jar: Any,
-) -> RequestsCookieJar:
+) -> requests.cookies.RequestsCookieJar:
     """Return what the next request may send.
 
     Away from the session's origins, an origin gets back what it set itself in this chain, and

@@ -24,24 +24,30 @@ from requests.exceptions import (
     SSLError,
 )
 
-from httpkit._core import header_fields, interrupts, rate_limit_fields, redaction
+from httpkit._core import header_fields
 from httpkit._core.clock import CLOCK
 from httpkit._core.deadline import Deadline
 from httpkit._core.frozen import Frozen
 from httpkit._core.later import ImportedLater
 from httpkit._core.public import public
-from httpkit._core.redaction import causes
-from httpkit._core.types import RequestsResponse
-from httpkit._diagnostics import errors, log_records
+from httpkit._core.upstream import RequestsResponse
+from httpkit._diagnostics import log_records
+from httpkit._diagnostics.base_errors import ConfigurationError
 from httpkit._diagnostics.checks import check_count, check_seconds, is_count
-from httpkit._diagnostics.errors import ConfigurationError
 from httpkit._messages.call import call_of
 from httpkit._messages.request import may_repeat
 from httpkit._messages.response import Response, adopt
 
 if TYPE_CHECKING:
     import tenacity
+
+    from httpkit._core import interrupts, rate_limit_fields, redaction
+    from httpkit._diagnostics import errors
 else:
+    errors = ImportedLater("httpkit._diagnostics.errors")
+    interrupts = ImportedLater("httpkit._core.interrupts")
+    redaction = ImportedLater("httpkit._core.redaction")
+    rate_limit_fields = ImportedLater("httpkit._core.rate_limit_fields")
     tenacity = ImportedLater("tenacity")
 
 # 520 to 524 are Cloudflare's words for 502 to 504, 529 is that of several APIs for an overload.
@@ -280,7 +286,7 @@ def _is_of_caller(error: BaseException) -> bool:
 
 
 def _classify_tls(error: BaseException) -> Failure:
-    found = list(causes(error))
+    found = list(redaction.causes(error))
     if not any(isinstance(cause, _BROKEN_TLS) for cause in found):
         return "final"
     is_unsent = any(getattr(cause, "is_unsent", False) for cause in found)

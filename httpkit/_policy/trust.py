@@ -11,16 +11,20 @@ import ssl
 from collections.abc import Mapping
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import unquote, urlsplit
 
-from requests.exceptions import InvalidProxyURL
-from urllib3.exceptions import LocationParseError
-from urllib3.util import parse_url
+import urllib3
 
-from httpkit._core import redaction
-from httpkit._core.types import is_mapping, is_tuple
-from httpkit._diagnostics.errors import ConfigurationError
+from httpkit._core.given import is_mapping, is_tuple
+from httpkit._core.later import ImportedLater
+from httpkit._core.patterns import pattern
+from httpkit._diagnostics.base_errors import ConfigurationError, ProxyURLError
+
+if TYPE_CHECKING:
+    from httpkit._core import redaction
+else:
+    redaction = ImportedLater("httpkit._core.redaction")
 
 Trust: TypeAlias = bool | str | ssl.SSLContext
 Certificate: TypeAlias = str | tuple[str, str] | tuple[str, str, str] | None
@@ -89,10 +93,6 @@ def _as_path(value: Any) -> str | None:
 # ---- proxies
 
 
-class ProxyURLError(ConfigurationError, InvalidProxyURL):
-    """A proxy URL that cannot be used; code written for requests catches it as InvalidProxyURL."""
-
-
 def check_proxies(name: str, proxies: Any) -> None:
     """Refuse proxies that are no mapping from schemes to URLs, or a URL that cannot be parsed.
 
@@ -142,15 +142,15 @@ def check_proxy(scheme: str, url: str) -> None:
     )
 
 
-_HOST = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?/?")
+_HOST = pattern(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?/?")
 
 
 def _is_usable(url: str) -> bool:
     if any(character.isspace() or not character.isprintable() for character in url.strip()):
         return False
     try:
-        return bool(parse_url(url).host) and urlsplit(url).port != 0
-    except (LocationParseError, ValueError):
+        return bool(urllib3.util.parse_url(url).host) and urlsplit(url).port != 0
+    except (urllib3.exceptions.LocationParseError, ValueError):
         return False
 
 
@@ -186,7 +186,7 @@ def _names(entry: str, host: str, port: int) -> bool:
     return host == name or _same_address(host, name) or host.endswith(f".{name}")
 
 
-_ENTRY = re.compile(r"(?P<host>\[[0-9a-f:.]+\]|[^:\[\]/]+)(?::(?P<port>\d{1,5}))?")
+_ENTRY = pattern(r"(?P<host>\[[0-9a-f:.]+\]|[^:\[\]/]+)(?::(?P<port>\d{1,5}))?")
 
 
 def _same_address(one: str, other: str) -> bool:

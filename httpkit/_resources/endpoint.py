@@ -13,9 +13,10 @@ from typing import Any, Generic, Self, TypedDict, TypeVar, Unpack, cast, overloa
 
 import requests
 
-from httpkit._core import documents, models, redaction, types, urls, values
+from httpkit._core import documents, models, redaction, upstream, urls, values
+from httpkit._core.given import NOT_GIVEN
 from httpkit._core.public import public
-from httpkit._core.types import NOT_GIVEN, Data, Params
+from httpkit._core.types import Data, Params
 from httpkit._diagnostics.errors import (
     ConfigurationError,
     OperationPendingError,
@@ -24,7 +25,7 @@ from httpkit._diagnostics.errors import (
 )
 from httpkit._messages.response import Response, decoding, settled
 from httpkit._policy import forwarding, retry
-from httpkit._policy.options import ItemOptions, check_known
+from httpkit._policy.keywords import ItemOptions, check_known
 from httpkit._resources import forms
 from httpkit._resources.list_query import PageClient
 from httpkit._resources.operations import check_model, operation_url, resolved
@@ -272,7 +273,7 @@ class Endpoint(Generic[T]):
         response = self._owner().request(
             method, url, path=path, on_status=on_status or {}, raise_for_status=True, **options
         )
-        return settled(response) if isinstance(response, types.RequestsResponse) else response
+        return settled(response) if isinstance(response, upstream.RequestsResponse) else response
 
     def _delete(self, url: str, id: object, options: _SendOptions, *, missing_ok: bool) -> None:
         """Delete what may be absent: already, or because a lost response deleted it."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from httpkit._core import models
-from httpkit._core.types import is_list, is_mapping, is_tuple
+from httpkit._core.given import is_list, is_mapping, is_tuple
 from httpkit._diagnostics.errors import ConfigurationError
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 
 from httpkit._core import documents, models
 from httpkit._core.documents import Document, RawJSON
-from httpkit._core.types import is_list, is_mapping
+from httpkit._core.given import is_list, is_mapping
 from httpkit._diagnostics import errors
 from httpkit._diagnostics.errors import BodyTooLargeError, ConfigurationError, PaginationError
 from httpkit._messages.response import Response, decoding

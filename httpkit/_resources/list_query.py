@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from httpkit._core import redaction, urls
 from httpkit._core.documents import Document, RawJSON
-from httpkit._core.types import is_mapping
+from httpkit._core.given import is_mapping
 from httpkit._diagnostics.errors import ConfigurationError
 from httpkit._messages.response import Response
 from httpkit._policy import forwarding

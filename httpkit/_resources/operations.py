@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import requests
 
-from httpkit._core import models, rate_limit_fields, redaction, types, urls
+from httpkit._core import models, rate_limit_fields, redaction, upstream, urls
 from httpkit._core.clock import CLOCK
 from httpkit._core.documents import MISSING, RawJSON, find, is_null, members_of, parsed, text
 from httpkit._diagnostics import error_reasons
@@ -181,7 +181,7 @@ class Operation:
 
     def _begin(self, beginning: object) -> Response | None:
         base = self.session.base_url
-        if isinstance(beginning, types.RequestsResponse):
+        if isinstance(beginning, upstream.RequestsResponse):
             self.start = response = settled(beginning)
             self.url = _started(response, base)
             self.has_status = any(name in response.headers for name in _STATUS_FIELDS)

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from httpkit._core import documents, models
 from httpkit._core.documents import Document, RawJSON
-from httpkit._core.types import is_mapping
+from httpkit._core.given import is_mapping
 
 T = TypeVar("T")
 

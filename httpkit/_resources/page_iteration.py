@@ -11,10 +11,10 @@ from urllib.parse import urldefrag
 
 import requests
 
-from httpkit._core import disclosure, documents, models, redaction, types, urls
+from httpkit._core import disclosure, documents, models, redaction, upstream, urls
 from httpkit._core.documents import MISSING, Document, RawJSON
+from httpkit._core.given import NOT_GIVEN, is_mapping
 from httpkit._core.public import public
-from httpkit._core.types import NOT_GIVEN, is_mapping
 from httpkit._diagnostics.errors import PaginationError, add_note
 from httpkit._messages.response import Response, adopt, decoding, settled
 from httpkit._policy import forwarding
@@ -210,7 +210,7 @@ class PageIterator(Generic[T]):
             raise_for_status=not query.parses_errors,
             **options,
         )
-        if not isinstance(response, types.RequestsResponse):
+        if not isinstance(response, upstream.RequestsResponse):
             return None
         ours = adopt(response) if query.parses_errors else settled(response)
         if self.number == 1:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from httpkit._core import disclosure, urls, values
-from httpkit._core.types import is_list, is_mapping
+from httpkit._core.given import is_list, is_mapping
 from httpkit._diagnostics.errors import ConfigurationError
 
 

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from typing import Any, Self, TypeVar, Unpack, cast, overload
 
 from httpkit._core import models, urls
+from httpkit._core.given import NOT_GIVEN
 from httpkit._core.public import public
-from httpkit._core.types import NOT_GIVEN, Params
+from httpkit._core.types import Params
 from httpkit._diagnostics.errors import ConfigurationError
 from httpkit._messages.response import Response
-from httpkit._policy.options import ItemOptions, check_known
+from httpkit._policy.keywords import ItemOptions, check_known
 from httpkit._resources import forms
 from httpkit._resources.bulk import BulkMethods
 from httpkit._resources.endpoint import (

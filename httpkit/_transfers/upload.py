@@ -11,7 +11,8 @@ from typing import Any, Literal, TypeAlias, cast
 
 from httpkit._core import header_fields
 from httpkit._core.filenames import sendable
-from httpkit._core.types import SupportsItems, SupportsRead, is_mapping
+from httpkit._core.given import is_mapping
+from httpkit._core.types import SupportsItems, SupportsRead
 from httpkit._diagnostics.checks import check_count
 from httpkit._diagnostics.errors import ConfigurationError
 from httpkit._diagnostics.progress import ProgressLike, Reporter, check_progress

@@ -17,7 +17,7 @@ from urllib.parse import urljoin, urlsplit
 import requests
 
 from httpkit._core import header_fields, urls
-from httpkit._core.types import is_mapping
+from httpkit._core.given import is_mapping
 from httpkit._core.urls import Origin
 from httpkit._diagnostics import errors
 from httpkit._diagnostics.errors import ConfigurationError, RedirectError, TransferError

@@ -14,7 +14,7 @@ from functools import cache
 from http.client import HTTPConnection as StandardConnection
 from http.client import HTTPResponse as StandardResponse
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any
 
 import requests
 import urllib3
@@ -29,7 +29,7 @@ _STOCK = "sessions use urllib3's own connections"
 _READ_IN = {"requests": "2.34.2", "urllib3": "2.8.0", "http": "Python 3.11 to 3.14"}
 
 
-class Names(NamedTuple):
+class Names:
     """What is used of one class or module.
 
     Attributes:
@@ -39,10 +39,17 @@ class Names(NamedTuple):
         without: What happens where one of them is missing.
     """
 
-    owner: str
-    example: Callable[[], object]
-    names: tuple[str, ...]
-    without: str = _STOCK
+    def __init__(
+        self,
+        owner: str,
+        example: Callable[[], object],
+        names: tuple[str, ...],
+        without: str = _STOCK,
+    ) -> None:
+        self.owner = owner
+        self.example = example
+        self.names = names
+        self.without = without
 
     @property
     def read_in(self) -> str:

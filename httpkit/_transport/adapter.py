@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from copy import copy
 from http.client import HTTPResponse as StandardResponse
 from types import FunctionType
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 from weakref import ref
 
 import requests
@@ -25,10 +25,11 @@ from urllib3.exceptions import (
     EmptyPoolError,
 )
 
-from httpkit._core import interrupts, upstream
+from httpkit._core import upstream
 from httpkit._core.deadline import NO_DEADLINE
+from httpkit._core.given import is_tuple
+from httpkit._core.later import ImportedLater
 from httpkit._core.patterns import pattern
-from httpkit._core.types import is_tuple
 from httpkit._messages.call import call_of
 from httpkit._messages.request import PreparedRequest, is_repeatable
 from httpkit._transport import _upstream, raw_response
@@ -37,6 +38,11 @@ from httpkit._transport.fast_objects import make_response
 from httpkit._transport.head import Head
 from httpkit._transport.pools import dispose, install, socks_pools
 from httpkit._transport.socket_reader import EXCHANGE, Exchange
+
+if TYPE_CHECKING:
+    from httpkit._core import interrupts
+else:
+    interrupts = ImportedLater("httpkit._core.interrupts")
 
 # An origin without userinfo.
 PLAIN_ORIGIN = r"https?://[a-z0-9][a-z0-9.-]*(?::[1-9][0-9]{0,4})?"

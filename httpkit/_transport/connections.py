@@ -17,7 +17,7 @@ from functools import cached_property
 from http.client import HTTPConnection as StandardConnection
 from http.client import HTTPException, ResponseNotReady
 from http.client import HTTPResponse as StandardResponse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import urllib3
 from urllib3 import connection as stock
@@ -30,13 +30,19 @@ from urllib3.exceptions import (
 )
 from urllib3.util import connection as connection_util
 
-from httpkit._core import interrupts, waits
+from httpkit._core import waits
 from httpkit._core.clock import CLOCK
-from httpkit._core.hints import TUNNEL_FAILED
+from httpkit._core.later import ImportedLater
 from httpkit._transport import _upstream, raw_response
 from httpkit._transport.framing import parse_options
 from httpkit._transport.http1 import Message
 from httpkit._transport.socket_reader import EXCHANGE, Exchange, SocketReader
+
+if TYPE_CHECKING:
+    from httpkit._core import hints, interrupts
+else:
+    interrupts = ImportedLater("httpkit._core.interrupts")
+    hints = ImportedLater("httpkit._core.hints")
 
 # As it was at import: a patch is noticed.
 _CREATE_CONNECTION = getattr(connection_util, "create_connection", None)
@@ -374,11 +380,11 @@ def check_labels(host: str) -> None:
 def _no_tunnel(connection: HTTPConnection, error: Exception) -> Exception:
     """Return the error for a proxy that opened no tunnel; a transient one is a failed connect."""
     text = str(error)
-    if not text.startswith(TUNNEL_FAILED):
+    if not text.startswith(hints.TUNNEL_FAILED):
         return NewConnectionError(connection, f"invalid response of the proxy to CONNECT: {text}")
-    status, _, reason = text.removeprefix(TUNNEL_FAILED).partition(" ")
+    status, _, reason = text.removeprefix(hints.TUNNEL_FAILED).partition(" ")
     reason = "".join(c if c.isprintable() else " " for c in reason[:_LONGEST_REASON])
-    text = f"{TUNNEL_FAILED}{status} {reason}".rstrip()
+    text = f"{hints.TUNNEL_FAILED}{status} {reason}".rstrip()
     return NewConnectionError(connection, text) if status in _TRANSIENT else OSError(text)
 
 

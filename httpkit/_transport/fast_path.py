@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from http.client import HTTPConnection, HTTPException
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
@@ -38,10 +38,11 @@ from urllib3.exceptions import (
 )
 from urllib3.exceptions import SSLError as WireSSLError
 
-from httpkit._core import header_fields, interrupts, upstream
+from httpkit._core import header_fields, upstream
 from httpkit._core.deadline import NO_DEADLINE, Deadline
+from httpkit._core.given import is_tuple
+from httpkit._core.later import ImportedLater
 from httpkit._core.patterns import pattern
-from httpkit._core.types import is_tuple
 from httpkit._messages.request import PreparedRequest, is_repeatable
 from httpkit._messages.response import Response
 from httpkit._transport import _upstream, connections, pools
@@ -51,6 +52,11 @@ from httpkit._transport.framing import Framing, frame
 from httpkit._transport.head import Head, parse_plain_head, read_head
 from httpkit._transport.raw_response import read_timeout_of
 from httpkit._transport.socket_reader import EXCHANGE, Exchange
+
+if TYPE_CHECKING:
+    from httpkit._core import interrupts
+else:
+    interrupts = ImportedLater("httpkit._core.interrupts")
 
 # Methods of requests' adapter that ours replaces, and others that it does not.
 _REPLACED = "send", "get_connection_with_tls_context", "build_response", "cert_verify"
@@ -107,14 +113,16 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 _SKIPPED = "@@@SKIP_HEADER@@@"  # urllib3 leaves out a field of this value
 
 
-class Sender(Protocol):
-    """What is needed of a session."""
+if TYPE_CHECKING:
 
-    cookies: Any
+    class Sender(Protocol):
+        """What is needed of a session."""
 
-    def get_adapter(self, url: str) -> BaseAdapter:
-        """Return what sends to a URL; mocks and callers put theirs in its place."""
-        ...
+        cookies: Any
+
+        def get_adapter(self, url: str) -> BaseAdapter:
+            """Return what sends to a URL; mocks and callers put theirs in its place."""
+            ...
 
 
 def send(session: Sender, request: PreparedRequest, options: Mapping[str, Any]) -> Response | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Callable, Generator
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import urllib3
 from urllib3.exceptions import (
@@ -17,12 +17,17 @@ from urllib3.exceptions import (
     SSLError,
 )
 
-from httpkit._core import interrupts
-from httpkit._core.types import is_tuple
-from httpkit._messages.response import is_handed_over
+from httpkit._core.given import is_tuple
+from httpkit._core.later import ImportedLater
+from httpkit._messages.response import is_handed_over, revealing
 from httpkit._transport import _upstream
 from httpkit._transport.http1 import Message, without_traceback
 from httpkit._transport.socket_reader import UNLIMITED
+
+if TYPE_CHECKING:
+    from httpkit._core import interrupts
+else:
+    interrupts = ImportedLater("httpkit._core.interrupts")
 
 # Codings that urllib3 decodes with another package, and the extra that installs it.
 _DECODERS = {"br": "brotli", "zstd": "zstd"}
@@ -99,7 +104,7 @@ class HTTPResponse(urllib3.HTTPResponse):
 
     def _receive(self, read: Callable[[], bytes]) -> bytes:
         """Read from the message, not by way of urllib3."""
-        block = interrupts.revealing(lambda: self._read_with_errors(read))
+        block = revealing(lambda: self._read_with_errors(read))
         message: Any = self._original_response
         if message.isclosed():
             self.release_conn()

@@ -10,10 +10,16 @@ import ssl
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from httpkit._core import interrupts, waits
+from httpkit._core import waits
 from httpkit._core.deadline import NO_DEADLINE, Deadline
+from httpkit._core.later import ImportedLater
+
+if TYPE_CHECKING:
+    from httpkit._core import interrupts
+else:
+    interrupts = ImportedLater("httpkit._core.interrupts")
 
 # The standard library's 8 KiB needs four times the system calls for a body in small chunks.
 _BUFFER = 1 << 15
@@ -21,32 +27,34 @@ _BUFFER = 1 << 15
 T = TypeVar("T")
 
 
-class Readable(Protocol):
-    """What is needed of a socket; urllib3's TLS within TLS is not a subclass of one."""
+if TYPE_CHECKING:
 
-    def makefile(self, mode: Any, buffering: Any = ...) -> Any:
-        """Return a file that keeps the socket open."""
-        ...
+    class Readable(Protocol):
+        """What is needed of a socket; urllib3's TLS within TLS is not a subclass of one."""
 
-    def fileno(self) -> int:
-        """Return the descriptor."""
-        ...
+        def makefile(self, mode: Any, buffering: Any = ...) -> Any:
+            """Return a file that keeps the socket open."""
+            ...
 
-    def recv(self, bufsize: int, flags: int = ..., /) -> bytes:
-        """Receive bytes."""
-        ...
+        def fileno(self) -> int:
+            """Return the descriptor."""
+            ...
 
-    def recv_into(self, buffer: Any, nbytes: int = ..., flags: int = ...) -> int:
-        """Receive bytes."""
-        ...
+        def recv(self, bufsize: int, flags: int = ..., /) -> bytes:
+            """Receive bytes."""
+            ...
 
-    def gettimeout(self) -> float | None:
-        """Return the seconds that an operation may take."""
-        ...
+        def recv_into(self, buffer: Any, nbytes: int = ..., flags: int = ...) -> int:
+            """Receive bytes."""
+            ...
 
-    def settimeout(self, value: float | None, /) -> None:
-        """Set the seconds that an operation may take."""
-        ...
+        def gettimeout(self) -> float | None:
+            """Return the seconds that an operation may take."""
+            ...
+
+        def settimeout(self, value: float | None, /) -> None:
+            """Set the seconds that an operation may take."""
+            ...
 
 
 class Exchange:

@@ -36,7 +36,7 @@ from httpkit._core import (
 from httpkit._diagnostics import errors
 from httpkit._messages import checksums
 from httpkit._oauth.token_cache import TokenSet
-from httpkit._policy import dispatch, limits
+from httpkit._policy import dispatch, rate_limits
 from httpkit._transfers.part_file import PartFile
 
 ASKED = int(os.environ.get("HTTPKIT_FUZZ_CASES", "0"))
@@ -484,7 +484,7 @@ def test_a_checksum_is_read_or_refused(checksum):
 @given(texts | junk)
 @example("10/s")
 def test_a_rate_is_read_or_refused(rate):
-    read = attempt(lambda: limits.read_rate(rate))
+    read = attempt(lambda: rate_limits.read_rate(rate))
 
     if read is not None:
         assert read.requests > 0

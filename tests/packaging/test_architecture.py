@@ -28,7 +28,7 @@ IMPORTERS = {
     "msgspec": "_core/models.py",
     "tqdm": "_diagnostics/progress.py",
     "requests_toolbelt": "_messages/multipart.py",
-    "pyrate_limiter": "_policy/limits.py",
+    "pyrate_limiter": "_policy/rate_limits.py",
     "responses": "testing/script.py",
 }
 

@@ -13,7 +13,7 @@ import requests
 
 import httpkit
 from httpkit._core.clock import CLOCK
-from httpkit._policy import limits
+from httpkit._policy import limits, rate_limits
 
 
 def in_a_thread(fn, *arguments, **options):
@@ -140,7 +140,7 @@ def test_a_hold_ends(api, waits):
 
 
 def test_holds_that_are_over_are_forgotten(monkeypatch):
-    monkeypatch.setattr(limits, "_MOST_HOSTS", 10)
+    monkeypatch.setattr(limits, "MOST_HOSTS", 10)
     held = limits.HostThrottle()
 
     for number in range(100):
@@ -203,7 +203,7 @@ def test_a_rate_is_kept(sandbox, waits):
 
 
 def test_no_span_of_a_second_holds_more_than_the_rate():
-    pace = limits.RateLimiter("10/s")
+    pace = rate_limits.RateLimiter("10/s")
 
     moments = sorted(pace.wait("h", 100.0, 1e9) for _ in range(100))
 
@@ -213,7 +213,7 @@ def test_no_span_of_a_second_holds_more_than_the_rate():
 
 
 def test_a_number_that_is_not_whole_spaces_requests_evenly():
-    pace = limits.RateLimiter(2.5)
+    pace = rate_limits.RateLimiter(2.5)
 
     moments = [pace.wait("h", 100.0, 1e9) for _ in range(6)]
 
@@ -348,7 +348,7 @@ RATES = {
 
 @pytest.mark.parametrize("spelling", RATES)
 def test_a_rate_reads(spelling):
-    rate = limits.read_rate(spelling)
+    rate = rate_limits.read_rate(spelling)
 
     assert (rate.requests, rate.seconds) == RATES[spelling]
 
@@ -388,8 +388,8 @@ def test_a_rate_pickles_as_what_was_said():
 
 
 def test_hosts_that_are_asked_no_more_are_forgotten(monkeypatch):
-    monkeypatch.setattr(limits, "_MOST_HOSTS", 10)
-    pace = limits.RateLimiter("1/s")
+    monkeypatch.setattr(rate_limits, "MOST_HOSTS", 10)
+    pace = rate_limits.RateLimiter("1/s")
 
     for number in range(100):
         pace.wait(f"host-{number}", float(number), 1e9)

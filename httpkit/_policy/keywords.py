@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from contextlib import suppress
-from typing import Any, TypeAlias, TypedDict, TypeVar, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias, TypedDict, TypeVar
 
-from requests.structures import CaseInsensitiveDict
-
-from httpkit._core import header_fields
 from httpkit._core.types import (
     Auth,
     Cert,
@@ -22,10 +18,9 @@ from httpkit._core.types import (
     Timeout,
     Verify,
 )
-from httpkit._diagnostics.errors import ConfigurationError
 from httpkit._messages.response import Response
 from httpkit._policy.dispatch import StatusDispatch
-from httpkit._policy.limits import RateLimit
+from httpkit._policy.rate_limits import RateLimit
 from httpkit._policy.retry import RetryPolicy
 
 T = TypeVar("T")
@@ -171,40 +166,6 @@ class DataOptions(_CallOptions, total=False):
 
     params: Params
     json: Json
-
-
-def fields_of(headers: Any) -> MutableMapping[str, Any]:
-    """Return a session's header fields by case-insensitive name, whatever a caller assigned.
-
-    Args:
-        headers: A mapping or pairs; None is none.
-
-    Raises:
-        ConfigurationError: They are neither.
-    """
-    if type(headers) is header_fields.Outgoing:  # nearly always: an ABC is slow to say so
-        return headers
-    if isinstance(headers, CaseInsensitiveDict):
-        return cast("MutableMapping[str, Any]", headers)
-    fields = None
-    with suppress(TypeError, ValueError, AttributeError):
-        fields = header_fields.Outgoing(headers)
-    if fields is None:  # not raised from that error: it may hold a credential
-        raise ConfigurationError("session.headers must map names to values, or be None")
-    return fields
-
-
-def proxies_of(session: Any, call: Any = None) -> dict[str, Any]:
-    """Return the proxies of a session with the call's over them, by scheme; None is none.
-
-    Raises:
-        ConfigurationError: One of them does not map schemes to URLs.
-    """
-    try:
-        return {**(session or {}), **(call or {})}
-    except TypeError:
-        pass
-    raise ConfigurationError("proxies must map schemes to URLs")  # they may hold passwords
 
 
 def check_known(options: Mapping[str, Any], known: type = SessionOptions) -> None:
