@@ -17,12 +17,11 @@ from httpkit._policy.auth import as_signer
 from httpkit._policy.retry import as_policy
 
 if TYPE_CHECKING:
-    from httpkit._core import disclosure, values
+    from httpkit._core import disclosure
     from httpkit._policy import dispatch, rate_limits, trust
 else:
     disclosure = ImportedLater("httpkit._core.disclosure")
     trust = ImportedLater("httpkit._policy.trust")
-    values = ImportedLater("httpkit._core.values")
     dispatch = ImportedLater("httpkit._policy.dispatch")
     rate_limits = ImportedLater("httpkit._policy.rate_limits")
 

@@ -10,6 +10,8 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
 import requests
+import requests.auth
+import requests.cookies
 
 from httpkit._core import header_fields, upstream, urls
 from httpkit._diagnostics import errors

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 import urllib3
+import urllib3.exceptions
+import urllib3.util
 
 from httpkit._core.given import is_mapping, is_tuple
 from httpkit._core.later import ImportedLater
