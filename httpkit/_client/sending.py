@@ -34,10 +34,9 @@ from httpkit._policy import forwarding
 
 if TYPE_CHECKING:
     from httpkit._core import redaction
-    from httpkit._policy import redirects, trust
+    from httpkit._policy import trust
 else:
     trust = ImportedLater("httpkit._policy.trust")
-    redirects = ImportedLater("httpkit._policy.redirects")
     redaction = ImportedLater("httpkit._core.redaction")
 
 _GOOD_TIMEOUT = ConfiguredSession.timeout
@@ -197,7 +196,7 @@ class SendingSession(ConfiguredSession):
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         """Return where a response redirects to; None for others, and inside an attempt."""
-        if resp.status_code not in redirects.STATUSES or _is_in_attempt(resp.request):
+        if not 300 <= (resp.status_code or 0) < 400 or _is_in_attempt(resp.request):
             return None
         try:
             return super().get_redirect_target(resp)

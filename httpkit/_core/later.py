@@ -22,12 +22,14 @@ class ImportedLater:
 
     def __init__(self, name: str) -> None:
         self._name = name
+        self._module: Any = None
 
     def __getattr__(self, name: str) -> Any:
-        try:
-            module = import_module(self._name)
-        except ImportError:
-            if self._name.startswith("httpkit."):
-                raise
-            return Any
-        return getattr(module, name)
+        if self._module is None:
+            try:
+                self._module = import_module(self._name)
+            except ImportError:
+                if self._name.startswith("httpkit."):
+                    raise
+                return Any
+        return getattr(self._module, name)
