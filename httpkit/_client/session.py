@@ -152,7 +152,7 @@ class Session(ApiMethods, TransferMethods, SendingSession):
             data: A mapping or pairs (sent as a form), bytes, text, a file or an iterable.
             headers: Over the session's; a value of None takes one away.
             cookies: Sent on this call only.
-            files: types.Files for a multipart form.
+            files: Files for a multipart form.
             auth: Instead of the session's; None is the session's, NO_AUTH signs nothing.
             timeout: Seconds to connect and between bytes, or (connect, read); None is off.
             allow_redirects: Whether redirects are followed.
