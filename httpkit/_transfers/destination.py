@@ -170,8 +170,8 @@ def _takes_long_paths() -> bool:
 
     try:
         return bool(ctypes.WinDLL("ntdll").RtlAreLongPathsEnabled())
-    except (AttributeError, OSError):  # before Windows 10
-        return False
+    except AttributeError:  # Windows has had it since 2016; wine lacks it, and the limit too
+        return True
 
 
 def free_name(path: pathlib.Path) -> pathlib.Path:
