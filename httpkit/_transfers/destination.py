@@ -45,8 +45,6 @@ def named_by(dest: object) -> tuple[pathlib.Path | None, pathlib.Path]:
     if dest is None or hasattr(dest, "write"):
         return None, pathlib.Path()
     text = text_of("dest", dest)
-    if os.name == "nt" and (problem := windows_problem(text)):
-        raise ConfigurationError(f"dest={text!a} cannot be used: {problem}")
     path = pathlib.Path(text)
     with translated(path):
         is_folder = stat.S_ISDIR(_mode(path))
@@ -87,6 +85,8 @@ def text_of(name: str, path: object) -> str:
             f"{name}={text!a} holds a character that a path cannot contain (in {encoding}, the file"
             " system's encoding)"
         )
+    if os.name == "nt" and (problem := windows_problem(text)):
+        raise ConfigurationError(f"{name}={text!a} cannot be used: {problem}")
     return text
 
 
