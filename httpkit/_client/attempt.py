@@ -34,14 +34,16 @@ Options = dict[str, Any]
 """timeout, stream, verify, cert and proxies, as requests passes them to an adapter."""
 
 
-class AdapterHolder(Protocol):
-    """What sending needs of a session."""
+if TYPE_CHECKING:
 
-    cookies: Any
+    class AdapterHolder(Protocol):
+        """What sending needs of a session."""
 
-    def get_adapter(self, url: str) -> BaseAdapter:
-        """Return what sends to a URL."""
-        ...
+        cookies: Any
+
+        def get_adapter(self, url: str) -> BaseAdapter:
+            """Return what sends to a URL."""
+            ...
 
 
 class Transmit:

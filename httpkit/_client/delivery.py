@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import requests
 from requests.exceptions import TooManyRedirects
 
-from httpkit._client.attempt import AdapterHolder, Options, attempt, check_deadline
+from httpkit._client.attempt import Options, attempt, check_deadline
 from httpkit._core import upstream
 from httpkit._core.clock import CLOCK
 from httpkit._core.deadline import NO_DEADLINE, Deadline
@@ -29,6 +29,7 @@ from httpkit._policy import limits, retry
 from httpkit._transport import raw_response
 
 if TYPE_CHECKING:
+    from httpkit._client.attempt import AdapterHolder
     from httpkit._diagnostics import errors
     from httpkit._policy import rate_limits, redirects
 else:

@@ -42,14 +42,16 @@ class _Read:
 _read = _Read({}, 0)
 
 
-class SettingsHolder(Protocol):
-    """What is asked of a session."""
+if TYPE_CHECKING:
 
-    proxies: Any
-    verify: Any
-    cert: Any
-    stream: bool
-    trust_env: bool
+    class SettingsHolder(Protocol):
+        """What is asked of a session."""
+
+        proxies: Any
+        verify: Any
+        cert: Any
+        stream: bool
+        trust_env: bool
 
 
 def complete(

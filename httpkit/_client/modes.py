@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from copy import copy
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast, dataclass_transform
 
 import requests
 
@@ -58,7 +58,15 @@ Options = dict[str, Any]
 Hops = Generator[Any, None, None]
 
 
-class Mode(NamedTuple):
+@dataclass_transform(kw_only_default=True)
+class _Rules:
+    """Made by keywords: a NamedTuple compiles each of its annotations at import."""
+
+    def __init__(self, **rules: Any) -> None:
+        vars(self).update(rules)
+
+
+class Mode(_Rules):
     """One set of rules.
 
     Attributes:
@@ -114,24 +122,25 @@ class Mode(NamedTuple):
     rebuild_auth: Callable[[Host, Prepared, requests.Response], None]
 
 
-class _Send(Protocol):
-    def __call__(
-        self, delivery: Delivery, given: Prepared, /, *, follows: bool
-    ) -> requests.Response: ...
+if TYPE_CHECKING:
 
+    class _Send(Protocol):
+        def __call__(
+            self, delivery: Delivery, given: Prepared, /, *, follows: bool
+        ) -> requests.Response: ...
 
-class _ResolveRedirects(Protocol):
-    def __call__(
-        self,
-        session: Host,
-        deliver: Callable[[], Delivery],
-        response: requests.Response,
-        request: Prepared,
-        options: Options,
-        /,
-        *,
-        yield_requests: bool,
-    ) -> Hops: ...
+    class _ResolveRedirects(Protocol):
+        def __call__(
+            self,
+            session: Host,
+            deliver: Callable[[], Delivery],
+            response: requests.Response,
+            request: Prepared,
+            options: Options,
+            /,
+            *,
+            yield_requests: bool,
+        ) -> Hops: ...
 
 
 def mode_of(holder: Any) -> Mode:
@@ -209,6 +218,10 @@ def _stock_user_agent(stock: str) -> str:
 
 def _fill_if_given(url: str, path: Mapping[str, object] | None) -> str:
     return url if path is None else urls.fill(url, path)
+
+
+def _encode(json: object) -> object:
+    return models.encode(json)
 
 
 def _leave(json: object) -> object:
@@ -342,7 +355,7 @@ STRICT = Mode(
     follows_redirects=True,
     user_agent=_own_user_agent,
     fill=urls.fill,
-    encode=models.encode,
+    encode=_encode,
     prepare=preparation.prepare,
     environment=environment.complete,
     complete_trust=_complete_trust,

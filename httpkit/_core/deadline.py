@@ -1,7 +1,5 @@
 """How much time a call has left: the one value that every wait of the call is clipped to."""
 
-from __future__ import annotations
-
 import math
 import sys
 from typing import Any, NamedTuple
@@ -26,7 +24,7 @@ class Deadline(NamedTuple):  # frozen, and made in a third of a frozen dataclass
     ends_at: float = math.inf
 
     @classmethod
-    def start(cls, seconds: float | None) -> Deadline:
+    def start(cls, seconds: float | None) -> "Deadline":
         """Return a deadline so many seconds from now; None is no limit."""
         return NO_DEADLINE if seconds is None else cls(seconds, CLOCK.monotonic() + seconds)
 

@@ -366,7 +366,9 @@ _ESCAPED = pattern(r"\\(.)")
 
 def is_name(name: str) -> bool:
     """Say whether a header field can have this name (RFC 9110 section 5.1)."""
-    return _NAME.fullmatch(name) is not None
+    # Most are letters and hyphens, for which the pattern need not be compiled.
+    usual = name.isascii() and name.replace("-", "x").isalnum()
+    return usual or _NAME.fullmatch(name) is not None
 
 
 def is_value(value: str | bytes) -> bool:

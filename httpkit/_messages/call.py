@@ -1,7 +1,5 @@
 """What one call asked for, and where its credentials may go; it stays with the request."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -62,8 +60,8 @@ class Credentials(NamedTuple):
     cookies: RequestsCookieJar | None = None
     sign: Callable[[requests.PreparedRequest], requests.PreparedRequest] | None = None
     is_signed: bool = False
-    refreshable: types.Refreshable | None = None
-    token_transport: types.TokenTransport | None = None
+    refreshable: "types.Refreshable | None" = None
+    token_transport: "types.TokenTransport | None" = None
     netrc: Callable[[str], tuple[str, str] | None] | None = None
     withheld: str | None = None
 
@@ -91,7 +89,7 @@ class Call(NamedTuple):
     deadline: Deadline | None = None
     proxies: Mapping[str, Any] | None = None
     credentials: Credentials = Credentials()
-    hooks: tuple[types.Hook, ...] = ()
+    hooks: "tuple[types.Hook, ...]" = ()
     idempotent: bool | None = None
     is_hop: bool = False
 

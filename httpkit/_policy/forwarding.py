@@ -6,8 +6,6 @@ items and the steps of an upload, whose URLs a server gave.
 Rule: an origin that is not allowed gets the harmless header fields, and no credential.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar

@@ -1,7 +1,5 @@
 """Where the body of a response ends, and whether another response may follow it."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from httpkit._core.patterns import pattern

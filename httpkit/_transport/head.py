@@ -4,8 +4,6 @@ A client that repairs malformed responses may parse them differently than the pr
 it, and take part of one response for the next (response splitting). Malformed input raises.
 """
 
-from __future__ import annotations
-
 import io
 from http.client import HTTPException, RemoteDisconnected
 from typing import Any, NamedTuple
