@@ -13,12 +13,12 @@ from copy import copy
 from http.client import HTTPResponse as StandardResponse
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Self, cast
+from urllib.parse import unquote_to_bytes, urlsplit
 from weakref import ref
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.exceptions import InvalidSchema
-from requests.utils import get_auth_from_url
 from urllib3 import HTTPHeaderDict, poolmanager
 from urllib3.exceptions import (
     ClosedPoolError,
@@ -49,6 +49,8 @@ PLAIN_ORIGIN = r"https?://[a-z0-9][a-z0-9.-]*(?::[1-9][0-9]{0,4})?"
 _PLAIN_ORIGIN = pattern(rf"{PLAIN_ORIGIN}(?=/)")
 # Types of `verify` and `cert` that are hashable and cannot change.
 CERTIFICATES = frozenset({bool, str, type(None)})
+# Pools that other threads close while one call looks for a connection; more are an error.
+_MOST_CLOSED = 10
 # The steps of urllib3's pool manager from a URL to its pool.
 _LOOKING_UP = ("connection_from_host", "connection_from_context", "connection_from_pool_key")
 # Mutable containers among a manager's settings.
@@ -113,7 +115,8 @@ class Adapter(HTTPAdapter):
         try:
             return super().proxy_headers(proxy)
         except UnicodeEncodeError:  # it holds the password
-            credentials = ":".join(get_auth_from_url(proxy)).encode()
+            login = urlsplit(proxy)
+            credentials = unquote_to_bytes(f"{login.username or ''}:{login.password or ''}")
         return {"Proxy-Authorization": f"Basic {b64encode(credentials).decode()}"}
 
     def get_connection_with_tls_context(
@@ -257,15 +260,18 @@ class Adapter(HTTPAdapter):
             EXCHANGE.reset(outer)
 
     def _send(self, request: requests.PreparedRequest, *options: Any) -> requests.Response:
-        try:
-            return super().send(request, *options)
-        except requests.ConnectionError as error:
-            if not (error.args and isinstance(error.args[0], ClosedPoolError)):
-                raise
-            # Another thread closed the pool before the first byte was sent: there is a new one.
-            return super().send(request, *options)
-        except EmptyPoolError as error:
-            raise requests.ConnectTimeout(error, request=request) from error
+        closed = 0
+        while True:
+            try:
+                return super().send(request, *options)
+            except requests.ConnectionError as error:
+                # Another thread closed the pool before the first byte was sent: there is a new one.
+                closed += 1
+                is_closed = error.args and isinstance(error.args[0], ClosedPoolError)
+                if not is_closed or closed > _MOST_CLOSED:
+                    raise
+            except EmptyPoolError as error:
+                raise requests.ConnectTimeout(error, request=request) from error
 
 
 Adapter.__module__ = "httpkit"  # its public name, for pickles and tracebacks

@@ -122,9 +122,10 @@ def test_a_plain_request_changes_seldom_from_one_module_to_another(api):
     for _ in range(3):
         api.get("items/1")
 
-    entered = modules(lambda: api.get("items/1"))
+    # The least of several: collecting garbage calls functions, too.
+    runs = [modules(lambda: api.get("items/1")) for _ in range(5)]
 
-    assert sum(map(operator.ne, entered, entered[1:])) <= MOST_CHANGES
+    assert min(sum(map(operator.ne, each, each[1:])) for each in runs) <= MOST_CHANGES
 
 
 def test_the_environment_adds_no_function_call(api, monkeypatch):

@@ -31,20 +31,25 @@ def winsock(code: int) -> OSError:
 
 @pytest.fixture
 def failing(monkeypatch):
-    """Let a method of every socket that is not of a server raise an error of Winsock's."""
+    """Let methods of every socket that is not of a server raise an error of Winsock's."""
 
-    def fail(method: str, code: int, *, after: int = 0, times: float = math.inf) -> None:
-        stock = getattr(socket.socket, method)
+    def fail(*methods: str, code: int, after: int = 0, times: float = math.inf) -> None:
         calls = []
 
-        def call(sock, *arguments):
-            if getattr(sock, "is_of_client", method == "connect"):
-                calls.append(method)
-                if after < len(calls) <= after + times:
-                    raise winsock(code)
-            return stock(sock, *arguments)
+        def patch(method):
+            stock = getattr(socket.socket, method)
 
-        monkeypatch.setattr(socket.socket, method, call)
+            def call(sock, *arguments):
+                if getattr(sock, "is_of_client", method == "connect"):
+                    calls.append(method)
+                    if after < len(calls) <= after + times:
+                        raise winsock(code)
+                return stock(sock, *arguments)
+
+            monkeypatch.setattr(socket.socket, method, call)
+
+        for method in methods:
+            patch(method)
 
     return fail
 
@@ -71,7 +76,7 @@ def test_a_connection_that_is_not_made_is_a_connection_error_and_retried(
     api, raw_server, failing, code, method
 ):
     server = raw_server(HEAD)
-    failing("connect", code)
+    failing("connect", code=code)
 
     with pytest.raises(requests.ConnectionError, match=f"error {code}") as caught:
         api.request(method, server.url)
@@ -83,7 +88,7 @@ def test_a_connection_that_is_not_made_is_a_connection_error_and_retried(
 
 def test_a_connection_that_times_out_in_the_system_is_a_connect_timeout(api, raw_server, failing):
     server = raw_server(HEAD)
-    failing("connect", 10060)
+    failing("connect", code=10060)
 
     with pytest.raises(requests.ConnectTimeout) as caught:
         api.post(server.url)
@@ -97,7 +102,7 @@ def test_a_connection_that_is_lost_is_a_connection_error(
     api, raw_server, failing, code, method, attempts
 ):
     server = raw_server(HEAD)
-    failing("recv_into", code)
+    failing("recv", "recv_into", code=code)
 
     with pytest.raises(requests.ConnectionError, match=f"error {code}") as caught:
         api.request(method, server.url)
@@ -111,7 +116,7 @@ def test_a_connection_that_the_system_gives_up_is_a_read_timeout(
     api, raw_server, failing, method, attempts
 ):
     server = raw_server(HEAD)
-    failing("recv_into", 10060)
+    failing("recv", "recv_into", code=10060)
 
     with pytest.raises(requests.ReadTimeout) as caught:
         api.request(method, server.url)
@@ -129,7 +134,7 @@ def test_a_connection_that_the_system_gives_up_is_a_read_timeout(
 )
 def test_a_stream_that_breaks_raises_what_requests_raises(api, raw_server, failing, code, error):
     server = raw_server(HEAD + b"some")
-    failing("recv_into", code, after=1)
+    failing("recv_into", code=code, after=1)
 
     with api.get(server.url, stream=True) as response, pytest.raises(error):
         response.content  # noqa: B018  # reads it
@@ -141,7 +146,7 @@ def test_the_response_to_an_upload_that_was_cut_off_is_read(
 ):
     """A server that refuses a body may respond and hang up before it has all of it."""
     server = raw_server(make_response("413 Content Too Large", connection="close"))
-    failing("send", code, after=1)
+    failing("send", code=code, after=1)
 
     with pytest.raises(httpkit.StatusError) as caught:
         api.post(server.url, data=bytes(2_000_000))
@@ -151,7 +156,7 @@ def test_the_response_to_an_upload_that_was_cut_off_is_read(
 
 @pytest.mark.parametrize("code", [10053, 10054, 10060])
 def test_a_download_goes_on_after_a_lost_connection(api, sandbox, tmp_path, failing, code):
-    failing("recv_into", code, after=2, times=1)
+    failing("recv", "recv_into", code=code, after=2, times=1)
 
     done = api.download(f"{sandbox.url}/bytes/3000000", tmp_path / "film")
 
