@@ -41,7 +41,7 @@ from contest import (
 )
 
 LARGEST_ABOVE_REQUESTS = 40 * MIB
-LEAST_RATIOS = {"httpkit": 1.2, "httpkit, sha256": 0.75}
+LEAST_RATIOS = {"httpkit": 1.0, "httpkit, sha256": 0.75}
 
 
 @dataclass(frozen=True, slots=True)

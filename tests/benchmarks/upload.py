@@ -50,7 +50,7 @@ ENCODER = "MultipartEncoder"
 LARGEST_IN_MEMORY = 256 * MIB
 LARGEST_FRAMING = 4 * KIB  # of a form, around the file
 LEAST_RATIOS = (
-    ("httpkit", RAW, 1.3),
+    ("httpkit", RAW, 1.2),
     ("httpkit, form", FORM, 1.0),
     ("httpkit, form", ENCODER, 4.0),
 )
