@@ -20,20 +20,21 @@ from requests_per_call import say
 from savings import serve
 
 import httpkit
-from httpkit._client import modes, preparation, settings
+from httpkit._client import environment, preparation
+from httpkit._client.sending import SendingSession
 from httpkit._core import header_fields
 from httpkit._transport import connections, fast_path, socket_reader
 
 # The layer that a step counts for, the class or module that has it, and its name there.
 STEPS: list[tuple[str, Any, str]] = [
     ("call assembly", httpkit.Session, "request"),
-    ("prepare", modes.StrictMode, "prepare"),
-    ("headers", settings, "merge_headers"),
+    ("prepare", httpkit.Session, "prepare_request"),
+    ("headers", preparation, "merge_headers"),
     ("headers", header_fields.Outgoing, "check"),
     ("headers", header_fields.Outgoing, "serialize"),
-    ("proxies and environment", modes.StrictMode, "environment"),
-    ("proxies and environment", preparation.environment, "password"),
-    ("delivery: retries, limits, redirects", httpkit.Session, "send"),
+    ("proxies and environment", httpkit.Session, "merge_environment_settings"),
+    ("proxies and environment", environment, "password"),
+    ("delivery: retries, limits, redirects", SendingSession, "send"),
     ("fast path: is it plain, which connection", fast_path, "send"),
     ("socket", connections.HTTPConnection, "send_whole"),
     ("socket", socket_reader.SocketReader, "receive"),
