@@ -1367,7 +1367,7 @@ COMPOSED = {
         "… must begin with '{id}' if id= is given, and only so"
     ),
     "the name has no address": "… the name has no address",
-    "dest=… cannot be used: …": "… holds a character that a path cannot contain",  # Windows'
+    "…=… cannot be used: …": "… holds a character that a path cannot contain",  # Windows'
     "…: …": "page … of …: …",
     "…: … …": "is a nested mapping: name its members, or use form=True",
     "params: … …": "is a nested mapping: name its members, or use form=True",
