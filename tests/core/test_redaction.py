@@ -939,11 +939,11 @@ def test_a_long_request_body_pickles_in_reasonable_time(unit, times):
     body = unit * times
     with httpkit.Session() as api:
         request = api.prepare_request(requests.Request("POST", "http://127.0.0.1/", data=body))
-    started = time.monotonic()
+    began = time.process_time()
 
     pickle.dumps(request)
 
-    assert time.monotonic() - started < 0.5
+    assert time.process_time() - began < 2  # a search that backtracks takes minutes
 
 
 @pytest.mark.parametrize(
