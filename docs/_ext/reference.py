@@ -82,6 +82,14 @@ def _meant(
     return signature, returned
 
 
+# `_core.upstream` names the classes of requests so, to keep them from patches.
+_NAMES_OF_REQUESTS = {
+    "RequestsRequest": "requests.PreparedRequest",
+    "RequestsResponse": "requests.Response",
+    "http.cookiejar.CookieJar": "CookieJar",
+}
+
+
 class WrittenType(SphinxDirective):
     """`.. written-type:: httpkit._core.types.Timeout`: an alias with what it stands for."""
 
@@ -92,6 +100,8 @@ class WrittenType(SphinxDirective):
         """Read the alias from its module, so that the page cannot say anything else."""
         module, _, name = self.arguments[0].rpartition(".")
         value = " ".join(aliases(module)[name].split())
+        for ours, theirs in _NAMES_OF_REQUESTS.items():
+            value = value.replace(ours, theirs)
         lines = [f".. py:type:: {name}", f"   :canonical: {value}", ""]
         lines += [f"   {line}" for line in self.content]
         return self.parse_text_to_nodes(StringList(lines, self.get_source_info()[0]))
