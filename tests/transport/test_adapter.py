@@ -35,8 +35,8 @@ from tests.support.sockets import Acceptor, drip, hang_up, relay
 
 # Seconds. A limit of SHORT is seen by LATE on a busy machine; what is not, takes ENDLESS.
 SHORT = 0.1
-LATE = 1.0
-ENDLESS = 2.0
+LATE = 4.0
+ENDLESS = 10.0
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n"
