@@ -507,8 +507,10 @@ def check(error: Exception) -> None:
     assert isinstance(error, (requests.RequestException, ValueError))
     assert not isinstance(error, UnicodeError)
     assert_hidden(f"{error!r} {error.args} {''.join(traceback.format_exception(error))}")
-    if getattr(error, "next_url", None):  # a server's own link, kept for `Pages.resume`
-        error.__dict__["next_url"] = None
+    link = getattr(error, "next_url", None)  # a server's own, kept for `Pages.resume`
+    for name in ("next_url", "next_token"):
+        if link and getattr(error, name, None) == link:
+            error.__dict__[name] = None
     pickled = pickle.dumps(error)
     assert_hidden(pickled)
     assert type(pickle.loads(pickled)) is type(error)
