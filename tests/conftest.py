@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
+import hypothesis
 import pytest
 import trustme
 
@@ -13,6 +14,11 @@ from httpkit._core import disclosure, redaction
 from httpkit.testing import Sandbox, recorded_waits
 from tests.support.raw_server import RawServer, make_response
 from tests.support.raw_server import Response as RawResponse
+
+
+# An example may take long because the machine is busy: time proves nothing here.
+hypothesis.settings.register_profile("no deadline", deadline=None)
+hypothesis.settings.load_profile("no deadline")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -255,7 +255,7 @@ class PaginationError(HTTPKitError):
 
 
 class OperationPendingError(HTTPKitError):
-    """The server accepted a request and is not done with it (202).
+    """The server accepted a request and is not done with it (202, or an operation of Google's).
 
     Attributes:
         url: Where `Session.poll` asks for its state; "" where the server does not say.

@@ -28,7 +28,20 @@ _NO_ITEM_NAMES = frozenset({
     *_STATUS_NAMES, *_FLAG_NAMES, *_ERROR_NAMES, "id", "index", "headers", "created",
 })  # fmt: skip
 _ITEM_NAMES = ("body", "item", "resource", "result", "data", "response", "value", "entity")
-_LIST_NAMES = ("results", "responses", "items", "data", "value", "multistatus", "response")
+_LIST_NAMES = (
+    "results", "responses", "items", "data", "value", "multistatus", "response", "successful",
+    "succeeded", "successes", "success", "created", "updated", "processed",
+)  # fmt: skip
+# A second list beside the first, of those that failed (HubSpot).
+_FAILED_NAMES = (
+    "errors",
+    "failed",
+    "failures",
+    "unsuccessful",
+    "rejected",
+    "unprocessed",
+    "invalid",
+)
 # The words for a status in a 207; elsewhere they may be a field of the item.
 _VERDICTS = {
     **dict.fromkeys(("ok", "success", "succeeded", "successful", "created", "updated"), True),
@@ -70,7 +83,8 @@ def read(
 
     Args:
         response: A list of rows, or an object that holds one.
-        items_at: The path of the rows; None: the document, or its usual members.
+        items_at: The path of the rows; None: the document, or its usual members. A list of
+            failures beside them ("errors", "failed", ...) is read as well, after them.
         item_at: The path of the item in a row; None: its usual members, or the row.
         model: What an item is decoded into.
 
@@ -82,9 +96,12 @@ def read(
     is_multi_status = response.status_code == MULTI_STATUS
     results: list[ItemResult[T]] = []
     with decoding(response, model, lambda error: f"{error} (result {len(results) + 1})"):
-        for row in _rows(RawJSON(response.content), items_at):
+        document = RawJSON(response.content)
+        failures = _failures(document)
+        for row in _rows(document, items_at, may_be_absent=bool(failures)):
             result = _result(row, item_at, model, is_multi_status=is_multi_status)
             results.append(result)  # its length is in the error
+        results.extend(map(_failure, failures))
     return results
 
 
@@ -107,7 +124,18 @@ def require_all(response: Response, results: Sequence[ItemResult[T]]) -> list[T]
     return [result.item for result in results if result.item is not None]
 
 
-def _rows(document: Document, items_at: str | None) -> Sequence[Document]:
+def _failures(document: Document) -> Sequence[Document]:
+    """Return the rows of a list of failures beside the list of results."""
+    members = documents.members_of(document) or {}
+    names = {name.lower(): name for name in members}
+    for known in _FAILED_NAMES:
+        name = names.get(known, "")
+        if name and (rows := documents.entries_of(members[name])):
+            return rows
+    return []
+
+
+def _rows(document: Document, items_at: str | None, *, may_be_absent: bool) -> Sequence[Document]:
     if items_at is not None:
         found, apart = documents.select(document, items_at)
         if apart is not None:
@@ -122,6 +150,8 @@ def _rows(document: Document, items_at: str | None) -> Sequence[Document]:
         name = names.get(known, "")
         if name and (rows := documents.entries_of(members[name])) is not None:
             return rows
+    if may_be_absent:
+        return []
     raise models.MismatchError(f"there are no results, but {models.list_names(members)}")
 
 
@@ -133,12 +163,25 @@ def _result(
     verdict = _verdict(inner, is_multi_status=is_multi_status)
     is_error = words is not None and not 200 <= status < 300 and verdict is not True
     if status >= 400 or verdict is False or is_error:
-        words = words or _reason(inner) or (f"status {status}" if status else "no reason given")
-        words = redaction.redact_text(words)[:_LONGEST_REASON]
-        return ItemResult(status, None, words, documents.parsed(row))
+        return _failure(row)
     item = _item(inner, item_at, has_status=status > 0 or verdict is not None)
     value = None if item is MISSING else _decoded(item, model)
     return ItemResult(status, value, None, documents.parsed(row))
+
+
+def _failure(row: Document) -> ItemResult[Any]:
+    inner = _unwrapped(row)
+    status = _status(inner)
+    value = documents.parsed(inner)
+    text = value if isinstance(value, str) else None
+    words = (
+        _error(inner)
+        or _reason(inner)
+        or text
+        or (f"status {status}" if status else "no reason given")
+    )
+    words = redaction.redact_text(words)[:_LONGEST_REASON]
+    return ItemResult(status, None, words, documents.parsed(row))
 
 
 def _decoded(item: Document, model: Callable[..., T]) -> T:

@@ -28,7 +28,14 @@ from httpkit._policy import forwarding, retry
 from httpkit._policy.keywords import ItemOptions, check_known
 from httpkit._resources import forms
 from httpkit._resources.list_query import PageClient
-from httpkit._resources.operations import check_model, operation_url, resolved
+from httpkit._resources.operations import (
+    check_model,
+    google_operation_url,
+    is_done_operation,
+    operation_url,
+    resolved,
+    result_of,
+)
 from httpkit._resources.pagination import Pager, check_path
 
 T = TypeVar("T")
@@ -278,16 +285,24 @@ class Endpoint(Generic[T]):
     def _delete(self, url: str, id: object, options: _SendOptions, *, missing_ok: bool) -> None:
         """Delete what may be absent: already, or because a lost response deleted it."""
         if missing_ok:
-            self._call("DELETE", url, ABSENCE, id=id, **options)
+            response: object = self._call("DELETE", url, ABSENCE, id=id, **options)
+            if isinstance(response, Response):
+                self._check_deleted(response)
             return
         lost = _LostResponses()
         policy = retry.as_policy(options.get("retry", self._owner().retry))
         options = {**options, "retry": lost.watched(policy)}
         try:
-            self._call("DELETE", url, id=id, **options)
+            self._check_deleted(self._call("DELETE", url, id=id, **options))
         except requests.HTTPError as error:
             if not lost.any or getattr(error, "status_code", 0) not in ABSENCE:
                 raise
+
+    def _check_deleted(self, response: Response) -> None:
+        """Raise for what is only being deleted, where the response names the operation."""
+        url = operation_url(response) or google_operation_url(response, self._owner().base_url)
+        if url and not is_done_operation(response):
+            self._check_done(response)
 
     def _exists(self, url: str, id: object, options: _SendOptions) -> bool:
         found = self._call("HEAD", url, EXISTENCE, id=id, **options)
@@ -301,22 +316,34 @@ class Endpoint(Generic[T]):
         Raises:
             OperationPendingError: It is not made yet (202).
         """
-        url = operation_url(response)
-        is_accepted = response.status_code == requests.codes.accepted
-        if is_accepted and (url or not response.content):
-            what = describe(response.request, response.url)
-            how = "poll(error.url) waits for it" if url else "the response names no URL to poll"
-            pending = OperationPendingError(
-                f"{what} was accepted (202) and is not done yet: {how}", response=response
-            )
-            pending.url = url or ""
-            raise pending
+        owner = self._owner()
+        if google_operation_url(response, owner.base_url) and is_done_operation(response):
+            return result_of(owner, response, self._wanted)
+        self._check_done(response)
         if response.content:
             return self._decode(response)
         location = response.headers.get("location")
         if response.status_code == requests.codes.created and location:
             return self._follow(response, location, options)
         return self._build(response, sent)
+
+    def _check_done(self, response: Response) -> None:
+        """Raise an OperationPendingError for a change that is only accepted."""
+        url = operation_url(response)
+        is_accepted = response.status_code == requests.codes.accepted
+        is_pending = is_accepted and (url is not None or not response.content)
+        if not is_pending:
+            url = google_operation_url(response, self._owner().base_url)
+            is_pending = url is not None
+        if is_pending:
+            what = describe(response.request, response.url)
+            how = "poll(error.url) waits for it" if url else "the response names no URL to poll"
+            status = response.status_code
+            pending = OperationPendingError(
+                f"{what} was accepted ({status}) and is not done yet: {how}", response=response
+            )
+            pending.url = url or ""
+            raise pending
 
     def _follow(self, response: Response, location: str, options: ItemOptions) -> T:
         """Fetch the item that was created (RFC 9110 section 15.3.2)."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import requests
 
-from httpkit._core import header_fields, urls
+from httpkit._core import header_fields, redaction, urls
 from httpkit._core.given import is_list, is_mapping
 from httpkit._core.public import public
 from httpkit._diagnostics.errors import PaginationError
@@ -82,7 +82,13 @@ class LinkPages(_LinkedPages):
     def _link(self, page: PageContext) -> str | None:
         here = page.response.url
         field = header_fields.as_utf8(page.response.headers.get("link", ""))
-        for target, parameters in header_fields.links(field):
+        links = header_fields.links(field)
+        if not links and self.rel.lower() in field.lower():
+            start = redaction.redact_start(field, _LONGEST_FIELD)
+            raise PaginationError(
+                f"its Link field has no link in angle brackets: {start}", response=page.response
+            )
+        for target, parameters in links:
             # Section 3.2: a link with another anchor is not about this page.
             is_ours = "anchor" not in parameters or _is_same(here, parameters["anchor"])
             relations = parameters.get("rel", "").lower().split()
@@ -90,6 +96,9 @@ class LinkPages(_LinkedPages):
                 # Sentry links to a next page that is empty, and says so.
                 return None if parameters.get("results", "").lower() == "false" else target
         return None
+
+
+_LONGEST_FIELD = 80  # characters of it in a message
 
 
 def _is_same(here: str, anchor: str) -> bool:

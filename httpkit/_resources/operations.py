@@ -8,7 +8,7 @@ resource itself.
 import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar, cast
 
 import requests
 
@@ -54,6 +54,8 @@ _NO_LETTER = re.compile(r"[\W_]+")
 # Where an operation has its status; and where the resource has it that is being made (Azure).
 _PROVISIONING = ("properties.provisioningState", "provisioningState")
 _STATUS_AT = ("status", "state", "status.state", "status.phase", "state.status")
+# google.longrunning: "operations/7", "projects/p/operations/7".
+_OPERATION_NAME = re.compile(r"(?:^|/)operations/[^/]")
 _STATUS_FIELDS = ("azure-asyncoperation", "operation-location")
 # A new operation may not be found for a moment; later a 404 means that it is gone.
 _GRACE = 60.0
@@ -246,12 +248,13 @@ class Operation:
         document = _document(response)
         if (is_done := self._google(response, document)) is not None:
             return is_done
-        if self._is_result(response):
+        if self._is_result(response, document):
             return True
         is_declared, word = self._word(response, document)
         self.last_status = word
         verdict = None if word is None else self.options.judge(word)
-        if verdict is False:
+        is_failed = _is_operation_kind(document) and _at(document, "error") is not None
+        if verdict is False or (verdict is True and is_failed):
             raise self._failure(response, word or "")
         if response is self.start and operation_url(response) is not None:
             return False
@@ -263,18 +266,21 @@ class Operation:
             raise self._without_status(response)
         return not is_declared and (word is None or not _is_pending(word))
 
-    def _is_result(self, response: Response) -> bool:
+    def _is_result(self, response: Response, document: Any) -> bool:
         """Say whether a response needs no status: nothing is left, or it was done at once."""
         if response.status_code in _GONE or response is not self.start:
             return response.status_code in _GONE
-        is_done = response.status_code != requests.codes.accepted
+        is_done = response.status_code != requests.codes.accepted and not _is_operation_kind(
+            document
+        )
         is_silent = operation_url(response) is None and self.options.status_at is None
         return is_done and is_silent and self._method not in {"GET", "PUT", "PATCH"}
 
     def _google(self, response: Response, document: Any) -> bool | None:
         """Say whether an operation of Google's is done; None for any other document."""
         name, done = _at(document, "name"), _at(document, "done")
-        is_operation = isinstance(name, str) and (isinstance(done, bool) or "operations/" in name)
+        is_named = isinstance(name, str) and isinstance(done, bool)
+        is_operation = is_named or _is_operation_name(name)
         if not is_operation or self.options.status_at is not None:
             return None
         if done is True and _at(document, "error") is not None:
@@ -345,8 +351,11 @@ class Operation:
         linked = _at(document, "resourceLocation")
         if isinstance(linked, str):
             return self._get(resolved(response, linked, "resourceLocation"), None)
-        if self._method == "DELETE":
+        is_google = _is_operation_kind(document)
+        if self._method == "DELETE" or (is_google and _at(document, "operationType") == "delete"):
             return None
+        if is_google and isinstance(target := _at(document, "targetLink"), str):
+            return self._get(resolved(response, target, "targetLink"), None)
         location = response.headers.get("location")
         if response is self.start and location and not response.content:
             return self._get(resolved(response, location, "Location"), None)
@@ -399,12 +408,47 @@ def decode_result(response: Response | None, model: Callable[..., Any] | None) -
 
 
 def _started(response: Response, base: str | None) -> str:
-    if url := operation_url(response):
+    if url := operation_url(response) or google_operation_url(response, base):
         return url
-    name = _at(_document(response), "name")
-    if isinstance(name, str) and "operations/" in name:
-        return urls.join(base, name)  # google.longrunning: relative to the service
     return response.url if response.request.method in _OF_RESOURCES else ""
+
+
+def google_operation_url(response: Response, base: str | None) -> str | None:
+    """Return the URL of the operation that a response is; None where it is anything else.
+
+    Google's APIs respond with one in place of the item, with status 200: google.longrunning
+    names it relative to the service, Compute Engine and Cloud SQL have a URL in `selfLink`.
+    """
+    document = _document(response)
+    name, link = _at(document, "name"), _at(document, "selfLink")
+    if _is_operation_kind(document) and isinstance(link, str):
+        return resolved(response, link, "selfLink")
+    return urls.join(base, name) if _is_operation_name(name) else None
+
+
+def _is_operation_kind(document: Any) -> bool:
+    return str(_at(document, "kind")).endswith("#operation")
+
+
+def _is_operation_name(name: object) -> TypeGuard[str]:
+    return isinstance(name, str) and _OPERATION_NAME.search(name) is not None
+
+
+def is_done_operation(response: Response) -> bool:
+    """Say whether an operation of Google's, which a response is, is done already."""
+    document = _document(response)
+    return _at(document, "done") is True or _text_at(document, "status") == "DONE"
+
+
+def result_of(session: PageClient, response: Response, model: Callable[..., T]) -> T:
+    """Return the result of an operation that is done already.
+
+    Raises:
+        OperationFailedError: It failed.
+        DecodeError: It is not of the model.
+    """
+    ended = Operation(session, PollOptions()).wait(response)
+    return cast("T", decode_result(ended, model))
 
 
 def _document(response: Response) -> Any:

@@ -358,6 +358,7 @@ class Resource(BulkMethods[T]):
         Raises:
             NotFoundError: There is no such item.
             PreconditionFailedError: The item has another version than `if_match` says.
+            OperationPendingError: It is being deleted (202); `poll(error.url)` waits for it.
             StatusError: The server refuses.
         """
         sent = on_condition(options, if_match)

@@ -238,6 +238,74 @@ def test_a_202_with_the_item_and_no_url_is_the_item(serve, reply):
     assert api.resource("products", Product).create({"title": "Hat"}) == Product("Hat")
 
 
+GOOGLE = {"name": "projects/p/operations/7", "metadata": {"progress": 10}}
+COMPUTE = {"kind": "compute#operation", "name": "operation-7", "status": "RUNNING"}
+
+
+@pytest.mark.parametrize(
+    ("document", "path"),
+    [
+        (GOOGLE, "/projects/p/operations/7"),
+        ({**GOOGLE, "done": False}, "/projects/p/operations/7"),
+        ({"name": "operations/7"}, "/operations/7"),
+        ({**COMPUTE, "selfLink": "/compute/v1/operations/7"}, "/compute/v1/operations/7"),
+    ],
+    ids=["without done", "not done", "short name", "compute"],
+)
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda products: products.create({"title": "Hat"}),
+        lambda products: products.update(1, {"title": "Hat"}),
+        lambda products: products.delete(1),
+        lambda products: products.delete(1, missing_ok=True),
+    ],
+    ids=["create", "update", "delete", "delete what may be missing"],
+)
+def test_an_operation_in_place_of_the_item_names_its_url(serve, reply, change, document, path):
+    api, server = serve(reply(document))
+
+    with pytest.raises(httpkit.OperationPendingError, match="not done yet") as caught:
+        change(api.resource("products", Product))
+
+    assert caught.value.url == f"{server.url}{path}"
+
+
+def test_an_operation_that_is_done_at_once_gives_its_item(serve, reply):
+    api, _ = serve(reply({**GOOGLE, "done": True, "response": {"title": "Hat"}}))
+
+    assert api.resource("products", Product).create({"title": "Hat"}) == Product("Hat")
+
+
+def test_an_operation_that_failed_at_once_raises_the_words_of_the_server(serve, reply):
+    api, _ = serve(reply({**GOOGLE, "done": True, "error": {"code": 8, "message": "quota"}}))
+
+    with pytest.raises(httpkit.OperationFailedError, match="quota"):
+        api.resource("products", Product).create({"title": "Hat"})
+
+
+def test_an_item_that_is_named_and_not_done_is_an_item(serve, reply):
+    api, _ = serve(reply({"name": "Buy operations manual", "done": False}))
+
+    assert api.resource("tasks").create({})["done"] is False
+
+
+@pytest.mark.parametrize("field", ["location", "operation-location", "azure-asyncoperation"])
+def test_a_delete_that_is_only_accepted_names_the_url_to_poll(serve, reply, field):
+    api, server = serve(reply(None, "202 Accepted", **{field: "/jobs/7"}))
+
+    with pytest.raises(httpkit.OperationPendingError) as caught:
+        api.resource("products").delete(1)
+
+    assert caught.value.url == f"{server.url}/jobs/7"
+
+
+def test_a_delete_that_is_accepted_without_a_url_is_done(serve, reply):
+    api, _ = serve(reply(None, "202 Accepted"))
+
+    assert api.resource("products").delete(1) is None
+
+
 def test_update_reads_the_item_again_with_the_same_parameters(serve, reply):
     api, server = serve(reply(status="204 No Content"), reply({"title": "Hat"}))
 
@@ -380,6 +448,33 @@ def test_a_207_without_a_result_for_each_item_is_a_decode_error(serve, reply, do
 
     with pytest.raises(httpkit.DecodeError, match=r"is empty|has \d results for 2 items"):
         api.resource("products", Product).create_many([{}, {}])
+
+
+@pytest.mark.parametrize(
+    ("document", "good"),
+    [
+        (
+            {
+                "status": "COMPLETE",
+                "results": [{"title": "Hat", "id": 1}],
+                "numErrors": 1,
+                "errors": [{"status": "error", "message": "a duplicate", "context": {"id": ["2"]}}],
+            },
+            [Product("Hat", 1)],
+        ),
+        ({"created": [{"title": "Hat"}], "failed": [{"error": "a duplicate"}]}, [Product("Hat")]),
+        ({"errors": ["a duplicate"]}, []),
+        ({"errors": [{"message": "a duplicate"}], "results": []}, []),
+    ],
+    ids=["HubSpot", "created and failed", "texts alone", "none stored"],
+)
+def test_a_207_with_a_list_of_failures_gives_them_last(serve, reply, document, good):
+    api, _ = serve(reply(document, "207 Multi-Status"))
+
+    results = api.resource("products", Product).bulk("POST", [{}] * (len(good) + 1))
+
+    assert [result.item for result in results if result.ok] == good
+    assert (results[-1].ok, results[-1].error) == (False, "a duplicate")
 
 
 def test_an_envelope_names_many_as_lists_do(serve, reply):

@@ -113,6 +113,35 @@ def test_a_status_may_be_anywhere_and_its_words_anything(serve, reply):
     assert result["cups"] == 2
 
 
+COMPUTE = {"kind": "compute#operation", "name": "operation-7", "selfLink": "/operations/7"}
+
+
+def test_an_operation_of_compute_engine_gives_its_target(serve, reply):
+    api, server = serve(
+        reply({**COMPUTE, "status": "RUNNING", "operationType": "insert"}),
+        reply({**COMPUTE, "status": "DONE", "operationType": "insert", "targetLink": "/disks/1"}),
+        reply({"title": "Hat"}),
+    )
+
+    assert api.poll(api.post("disks"), model=Title) == Title("Hat")
+    assert [line.split()[1] for line in lines(server)] == ["/disks", "/operations/7", "/disks/1"]
+
+
+def test_a_deletion_by_compute_engine_has_no_result(serve, reply):
+    done = {**COMPUTE, "status": "DONE", "operationType": "delete", "targetLink": "/disks/1"}
+    api, _ = serve(reply({**COMPUTE, "status": "RUNNING"}), reply(done))
+
+    assert api.poll(api.delete("disks/1")) is None
+
+
+def test_an_operation_of_compute_engine_that_is_done_with_an_error_failed(serve, reply):
+    error = {"errors": [{"code": "QUOTA_EXCEEDED", "message": "no disks are left"}]}
+    api, _ = serve(reply({**COMPUTE, "status": "DONE", "error": error}))
+
+    with pytest.raises(httpkit.OperationFailedError, match="no disks are left"):
+        api.poll(api.post("disks"))
+
+
 def test_a_new_operation_and_a_busy_server_are_waited_for(serve, reply, waits):
     api, server = serve(
         reply(status="202 Accepted", location="/ops/1"),

@@ -221,8 +221,7 @@ def test_a_link_to_the_next_page_is_followed(listed, page, field):
         "<?page=2>; rel=nextish",
         "<?page=2>; rel=prev; rel=next",
         '<?page=2>; title="rel=next"',
-        "?page=2; rel=next",
-        "<?page=2; rel=next",
+        "page=2",
         '<?page=2>; rel=next; anchor="#other"',
         '<?page=2>; rel=next; anchor="/elsewhere"',
         '<?page=2>; rel=next; anchor="http://[/"',
@@ -234,6 +233,16 @@ def test_a_field_without_a_next_link_ends_the_list(listed, page, field):
 
     assert ids(found) == [1]
     assert targets(server) == ["/list"]
+
+
+@pytest.mark.parametrize("field", ["?page=2; rel=next", "<?page=2; rel=next", "rel=next"])
+def test_a_next_link_that_cannot_be_read_does_not_end_the_list(listed, page, field):
+    found, _ = listed(page([1], link=field), page([2]))
+
+    with pytest.raises(httpkit.PaginationError, match="no link in angle brackets") as caught:
+        list(found)
+
+    assert "page 1" in str(caught.value)
 
 
 @pytest.mark.parametrize(
