@@ -15,7 +15,6 @@ from httpkit.testing import Sandbox, recorded_waits
 from tests.support.raw_server import RawServer, make_response
 from tests.support.raw_server import Response as RawResponse
 
-
 # An example may take long because the machine is busy: time proves nothing here.
 hypothesis.settings.register_profile("no deadline", deadline=None)
 hypothesis.settings.load_profile("no deadline")

@@ -755,6 +755,9 @@ LISTS = {
             "list", httpkit.LinkPages(more="more"), items_at="items"
         )
     ),
+    "its Link field has no link in angle brackets: …": lambda w: list(
+        listed(w, ONE, link="/list?page=2; rel=next")
+    ),
     "at … there is …, not the URL of the next page": lambda w: list(
         w.body(b'{"items": [], "next": 3}').paginate(
             "list", httpkit.NextURLPages(), items_at="items"
