@@ -889,7 +889,7 @@ RESOURCES = {
     "id=… must be a str, an integer, a UUID or a date, not …": lambda w: (
         w.api().resource("posts").get(True)
     ),
-    "… was accepted (202) and is not done yet: …": lambda w: (
+    "… was accepted (…) and is not done yet: …": lambda w: (
         answered(w, "202 Accepted", location="/jobs/1").resource("posts").create({})
     ),
     "the response to … has … results for … items": lambda w: (
