@@ -1,7 +1,7 @@
-"""httpkit in one minute: sign in, create, read, replace, update, delete, fail, recover.
+"""httpkit in one minute: create, read, replace, update and delete; errors, retries and files.
 
-Without an argument it runs on a server of its own, on this machine. With a URL it runs on
-that server, which needs a `posts` collection in JSON; its bearer token goes into BLOG_TOKEN.
+Without an argument, it starts a test server on this machine. With a URL, it uses that server,
+which needs a collection of `posts` in JSON. Set BLOG_TOKEN to the bearer token of that server.
 """
 
 import os
@@ -25,15 +25,18 @@ class Post:
 
 
 class Blog(httpkit.Session):
-    """A whole API, described: what it has, and how to treat it."""
+    """A client for the API, with its resources and settings."""
 
     posts = httpkit.Resource("posts", Post)
-    retry = httpkit.RetryPolicy(attempts=3, backoff=0.1, on_retry=lambda event: print("  ", event))
+    retry = httpkit.RetryPolicy(
+        attempts=3,
+        on_retry=lambda event: print(f"   {event.status}: retrying in {event.wait:.1f} s"),
+    )
 
 
 def tour(blog: Blog) -> None:
-    """Do the main job of an SDK, and print what comes back."""
-    print("sign in  ", blog)
+    """Send the requests of a typical client, and print the results."""
+    print("session  ", blog)
 
     post = blog.posts.create(Post("Hello", "First!", userId=1))
     print("create   ", post)
@@ -45,31 +48,32 @@ def tour(blog: Blog) -> None:
     print("deleted  ", not blog.posts.exists(post.id))
     print("missing  ", blog.posts.get(404404, default=None))
 
-    # A status can be a value, ...
+    # This route fails twice before it succeeds. A handler returns a value for a status.
     response = blog.get("flaky/tour", on_status={404: lambda _: "no flaky route here"})
-    print("flaky    ", response, getattr(response, "attempts", "-"), "attempts")
+    print("retries  ", response, getattr(response, "attempts", "-"), "attempts")
 
-    # ... or a typed error, with the server's own words.
+    # An error status raises an exception, with the server's error message.
     try:
         blog.posts.create({"title": ""})
     except httpkit.UnprocessableContentError as error:
-        print("refused  ", error)
+        print("error    ", error)
     except httpkit.StatusError as error:
-        print("refused  ", error.status_code, error.detail)
+        print("error    ", error.status_code, error.detail)
 
-    # A file is under its name only when it is whole.
+    # A download is renamed to its final name when complete.
     with tempfile.TemporaryDirectory() as folder:
         try:
-            file = blog.download("bytes/3000000", folder, progress=True)
+            params = {"name": "film.mp4"}  # this server sends it as the name of the file
+            file = blog.download("bytes/3000000", folder, params=params, progress=True)
             print("download ", Path(file).name, file.size, "bytes")
             sent = blog.upload("echo/upload", file, field="file", progress=True)
-            print("upload   ", sent.json()["bytes"], "bytes, the form around it included")
+            print("upload   ", sent.json()["bytes"], "bytes, including the form")
         except httpkit.NotFoundError:
-            print("files     none here")
+            print("files     not supported by this server")
 
 
 def main() -> None:
-    """Run the tour on the server of the command line, or on one of our own."""
+    """Run on the server given on the command line, or on a test server."""
     if len(sys.argv) > 1:
         token = os.environ.get("BLOG_TOKEN")
         with Blog(sys.argv[1], auth=httpkit.BearerAuth(token) if token else None) as blog:

@@ -1,4 +1,4 @@
-"""How the lists of well-known APIs are said: copy the lines of the one that is like yours."""
+"""The lists of well-known APIs: copy the function of the API that is like yours."""
 
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -8,7 +8,7 @@ from httpkit import CursorPages, LinkPages, NextURLPages, NumberedPages, OffsetP
 
 Rows = Pages[dict[str, Any]]
 
-# Links in the Link header: nothing to say.
+# Links in the Link header: the default.
 
 
 def github_issues(api: httpkit.Session) -> Rows:
@@ -59,7 +59,7 @@ def confluence_pages(api: httpkit.Session) -> Rows:
 
 
 def stac_items(api: httpkit.Session) -> Rows:
-    pages = NextURLPages("links", rel="next")  # its link may hold the document to ask with
+    pages = NextURLPages("links", rel="next")  # the link may contain the next JSON document
     return api.paginate("search", pages, json={"limit": 2}, items_at="features")
 
 
@@ -113,7 +113,7 @@ def woocommerce_orders(api: httpkit.Session) -> Rows:
     return api.paginate("orders", NumberedPages("page", total="header:X-WP-TotalPages"))
 
 
-# A document that asks (POST): the pager's value goes into it. It is retried, since it only reads.
+# A query in JSON (POST): the pager sets its parameter there. It is retried, since it only reads.
 
 
 def notion_rows(api: httpkit.Session) -> Rows:
@@ -187,7 +187,7 @@ def shopify_graphql_products(api: httpkit.Session) -> Rows:
     return api.paginate_graphql(query, at="products", cursor="cursor", path="graphql.json")
 
 
-# Other formats than JSON: decode= returns the page's document.
+# Formats other than JSON: decode= returns the document of a page.
 
 
 def s3_keys(api: httpkit.Session) -> Rows:

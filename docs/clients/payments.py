@@ -1,4 +1,4 @@
-"""A client for a payments API of Stripe's kind: copy it, and add what you need.
+"""A client for a payments API like Stripe's: copy it, and add what you need.
 
 api = Payments(auth=httpkit.BasicAuth.from_env("PAYMENTS_KEY"))
 intent = {"amount": 1099, "currency": "eur", "metadata": {"order": "6735"}}
@@ -31,13 +31,13 @@ class Customer:
 @dataclass
 class Intent:
     id: str
-    amount: int  # in cents, or whatever the smallest coin is
+    amount: int  # in the smallest unit of the currency, such as cents
     status: str
     customer: str | Customer | None  # a Customer if params={"expand[]": "customer"}
 
 
 class Collection(httpkit.Resource[T]):
-    """Forms in, JSON out; POST changes; the id of a page's last item leads to the next."""
+    """Sends forms, updates by POST, and pages by the id of the last item."""
 
     def __init__(self, path: str, model: type[T]) -> None:
         super().__init__(path, model, items_at="data", pages=PAGES, form=True, update_method="POST")
@@ -51,7 +51,8 @@ class Intents(Collection[Intent]):
 
 class Payments(httpkit.Session, on_status={402: httpkit.raising(CardError)}):
     base_url = "https://api.stripe.com/v1"
-    retry = httpkit.RetryPolicy(statuses=[409, 429, 500, 502, 503, 504])  # 409: still at it
+    # 409: the first request with this idempotency key is still running.
+    retry = httpkit.RetryPolicy(statuses=[409, 429, 500, 502, 503, 504])
 
     customers = Collection("customers", Customer)
     intents = Intents("payment_intents", Intent)

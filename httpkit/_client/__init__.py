@@ -1,4 +1,4 @@
-"""One call from settings to dispatch: `Session` and the steps of its `request` and `send`.
+"""The session, and the steps of a call: from its settings to status dispatch.
 
 May import: every folder below it. `session` is where to begin reading.
 """

@@ -1,4 +1,4 @@
-"""What people are told: typed errors, the server's words, log records, progress, argument checks.
+"""Errors, log records and progress: also error messages of servers, and argument checks.
 
 May import: `_core` and, when a card is asked for, `_display`.
 Every folder above raises and logs with it.

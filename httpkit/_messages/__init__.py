@@ -1,4 +1,4 @@
-"""Requests, responses and their bodies as values: encode, replay, read, decode, verify.
+"""Requests, responses and bodies: encode, replay, read, decode, verify.
 
 May import: `_diagnostics`, `_display`, `_core`. Nothing here opens a connection.
 """

@@ -1,4 +1,4 @@
-"""What an SDK is written in: resources, pages, forms, GraphQL, many calls at once.
+"""Resources, pagination, GraphQL and concurrency: what an SDK is written with.
 
 May import: the folders below it. It sends through the session that it is given.
 """

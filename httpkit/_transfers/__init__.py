@@ -1,4 +1,4 @@
-"""Files of any size: resumable, verified downloads and uploads.
+"""Downloads and uploads: of any size, resumable, verified.
 
 May import: the folders below it, but no connection: it is given a function that sends a request.
 """

@@ -1,4 +1,4 @@
-"""Tools for tests of an SDK: a server, scripted responses, and a clock without waits."""
+"""Tools for the tests of an SDK: a server, scripted responses, and a clock without waits."""
 
 import math
 import threading

@@ -122,7 +122,7 @@ def test_a_webhook_is_signed_before_every_attempt_and_keeps_its_name(recipe, fak
     names = recipe("Signed webhooks", {"https://hooks.example.com": receiver.url})
 
     first, second = receiver.requests
-    assert names["answer"].attempts == 2
+    assert names["response"].attempts == 2
     assert first.body == second.body == b'{"type": "order.paid", "data": {"id": 1}}'
     assert first.headers["webhook-id"] == second.headers["webhook-id"] == "msg_1"
     assert first.headers["webhook-timestamp"] < second.headers["webhook-timestamp"]
