@@ -3,7 +3,7 @@
     requests.RequestException
       HTTPKitError
         StatusError (also requests.HTTPError)
-          ClientError   400 to 499, and one class for each status that callers treat apart
+          ClientError   400 to 499, with subclasses for the common statuses
           ServerError   500 to 599
         DecodeError (also requests.JSONDecodeError)
         DeadlineExceededError (also requests.Timeout)
