@@ -168,13 +168,13 @@ class ConfiguredSession(modes.Boundary):
     def _set_up(self) -> None:
         """Put what a session of ours holds in place of what requests made."""
         mode = self._mode
-        if mode.has_own_adapters:
+        if mode.mounts_adapters:
             self._mount_ours()
-        fields = header_fields.Outgoing(self.headers)  # a subclass may have none
+        fields = header_fields.RequestHeaders(self.headers)  # a subclass may have none
         if "User-Agent" in fields:
             fields["User-Agent"] = mode.user_agent(fields["User-Agent"])
         self.headers: CaseInsensitiveDict[str] = fields
-        self.cookies: RequestsCookieJar = header_fields.Jar(is_strict=mode.judges_cookies)
+        self.cookies: RequestsCookieJar = header_fields.Jar(is_strict=mode.validates_cookies)
         self._budget, self._host_throttle = Budget(), HostThrottle()
 
     def _ensure_set_up(self) -> None:
@@ -259,7 +259,7 @@ class ConfiguredSession(modes.Boundary):
             upstream.merge_cookies(self.cookies, preparation.as_jar(value))
             return
         if getattr(self, name) is None:
-            setattr(self, name, header_fields.Outgoing() if name == "headers" else {})
+            setattr(self, name, header_fields.RequestHeaders() if name == "headers" else {})
         is_added = False
         with suppress(TypeError, AttributeError, ValueError):
             getattr(self, name).update(value)
@@ -302,25 +302,25 @@ class ConfiguredSession(modes.Boundary):
         changes: dict[str, Any] = dict(overrides)
         keywords.check_known(changes)
         self._ensure_set_up()
-        twin = object.__new__(type(self))
-        twin.__dict__.update(self.__dict__)
-        twin.__dict__.pop(pickling.TOKEN, None)
-        twin._shares_pool = True
-        twin._copy_containers()
+        clone = object.__new__(type(self))
+        clone.__dict__.update(self.__dict__)
+        clone.__dict__.pop(pickling.TOKEN, None)
+        clone._shares_pool = True
+        clone._copy_containers()
         theirs = {name: changes.pop(name) for name in settings.REQUESTS_SETTINGS if name in changes}
         if "auth" in theirs:
             settings.check({"auth": theirs["auth"]})
-            twin.auth = theirs.pop("auth")  # None takes the session's auth away
-        twin._configure(changes)
-        twin._take(theirs)
-        pickling.watch(twin)
-        return twin
+            clone.auth = theirs.pop("auth")  # None takes the session's auth away
+        clone._configure(changes)
+        clone._take(theirs)
+        pickling.watch(clone)
+        return clone
 
     def _copy_containers(self) -> None:
         """Have containers of its own, which are None where they were; cookies are shared."""
         held = self.__dict__
         if held.get("headers") is not None:
-            held["headers"] = header_fields.Outgoing(settings.fields_of(held["headers"]))
+            held["headers"] = header_fields.RequestHeaders(settings.fields_of(held["headers"]))
         held.update({n: copy.copy(held[n]) for n in ("params", "proxies") if n in held})
         if hooks := held.get("hooks"):
             held["hooks"] = {event: list(preparation.as_hooks(h)) for event, h in hooks.items()}
@@ -380,14 +380,14 @@ class ConfiguredSession(modes.Boundary):
         return pickling.reduce(self)
 
     def __copy__(self) -> Self:
-        twin = type(self).__new__(type(self))
-        twin.__setstate__(self.__getstate__())
-        return twin
+        clone = type(self).__new__(type(self))
+        clone.__setstate__(self.__getstate__())
+        return clone
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        twin = memo[id(self)] = type(self).__new__(type(self))
-        twin.__setstate__(copy.deepcopy(self.__getstate__(), memo))
-        return twin
+        clone = memo[id(self)] = type(self).__new__(type(self))
+        clone.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+        return clone
 
     def _call_options(self, given: tuple[Any, ...] = ()) -> CallOptions:
         """Return what a call asks for: what it gives, else what the session says.

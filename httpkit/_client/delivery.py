@@ -77,7 +77,7 @@ class Delivery:
     Attributes:
         session: Whose request it is.
         read: Reads a body into memory, within its bounds.
-        keeps_foreign: Whether errors of mocks and foreign adapters keep their words.
+        keeps_third_party: Whether errors of mocks and foreign adapters keep their words.
         transmit: Sends once, and leaves the request as it is.
         request: What is sent.
         call: Of the request; its deadline has started.
@@ -93,7 +93,7 @@ class Delivery:
         *,
         session: Sender,
         read: Callable[[requests.Response, int | None, Callable[[], None]], None],
-        keeps_foreign: bool,
+        keeps_third_party: bool,
         transmit: Callable[[PreparedRequest, Options], requests.Response],
         request: PreparedRequest,
         call: Call,
@@ -105,7 +105,7 @@ class Delivery:
     ) -> None:
         self.session = session
         self.read = read
-        self.keeps_foreign = keeps_foreign
+        self.keeps_third_party = keeps_third_party
         self.transmit = transmit
         self.request = request
         self.call = call
@@ -166,12 +166,12 @@ class Delivery:
         if not location:
             return None
         try:
-            onward = redirects.follow(response, self.request, self.call, location, self.session)
+            following = redirects.follow(response, self.request, self.call, location, self.session)
         except errors.RedirectError:
             return None
         # It is sent whenever the caller likes: its deadline starts then.
-        onward.call = call_of(onward)._replace(deadline=None, is_hop=False)
-        return onward
+        following.call = call_of(following)._replace(deadline=None, is_hop=False)
+        return following
 
     # ---- Retries
 
@@ -189,9 +189,9 @@ class Delivery:
             not_replayable_reason=self.request.body_start.not_replayable_reason,
             deadline=self.call.deadline or NO_DEADLINE,
             spend=self._spend,
-            keeps_foreign=self.keeps_foreign,
+            keeps_third_party=self.keeps_third_party,
             started=started,
-            asks_policy=not self.options["stream"],
+            checks_retry_if=not self.options["stream"],
             announce=self._announce,
         )
         try:
@@ -203,7 +203,7 @@ class Delivery:
                 attempts=state.attempts,
                 seconds=CLOCK.monotonic() - started,
                 stop_reason=state.stop_reason,
-                keeps_foreign=self.keeps_foreign,
+                keeps_third_party=self.keeps_third_party,
             )
             raise
         if self.budget.spent:
@@ -211,7 +211,7 @@ class Delivery:
             self.budget.refund(self._host, gain + state.refund(response))
         response.__dict__.update(
             attempts=state.attempts,
-            stop_reason=state.stop_reason or state.not_renewed_reason,
+            stop_reason=state.stop_reason or state.not_refreshed_reason,
             credentials_withheld=self.call.credentials.withheld,
         )
         return response
@@ -239,8 +239,8 @@ class Delivery:
         response = attempt(self.transmit, self._read, request, self.options)
         if response.status_code not in _NOTEWORTHY:
             return response
-        can_renew = credentials.sign and credentials.refreshable and not state.was_renewed
-        if response.status_code == 401 and can_renew:
+        can_refresh = credentials.sign and credentials.refreshable and not state.was_refreshed
+        if response.status_code == 401 and can_refresh:
             return self._renew(response, request, state)
         self._record_retry_after(response)
         return response
@@ -262,7 +262,7 @@ class Delivery:
         refreshable: Any = self.call.credentials.refreshable
         refreshable.reject(rejected)  # whether or not this body can be sent again
         if state.not_replayable_reason:
-            state.not_renewed_reason = f"not signed again: {state.not_replayable_reason}"
+            state.not_refreshed_reason = f"not signed again: {state.not_replayable_reason}"
             return response
         try:
             renewed = self._sign(state)
@@ -271,7 +271,7 @@ class Delivery:
             raise
         if (renewed.url, renewed.headers) == (rejected.url, rejected.headers):
             return response
-        state.was_renewed = True
+        state.was_refreshed = True
         self._release(response)
         self._wait_for_rate_limit()
         log_records.renewed(renewed)
@@ -317,7 +317,7 @@ class Delivery:
         return urlsplit(self.request.url or "").netloc.rpartition("@")[2]
 
     def _spend(self, outcome: requests.Response | BaseException, capacity: int) -> int | None:
-        if retry.asked_wait(outcome):  # the server paces its clients by itself
+        if retry.requested_wait(outcome):  # the server paces its clients by itself
             return 0
         is_status = isinstance(outcome, RequestsResponse)
         cost = limits.STATUS_COST if is_status else limits.TRANSPORT_COST

@@ -73,12 +73,12 @@ class Mode(_Rules):
         defaults: Settings that differ from those of the class.
         keeps_class_attributes: Whether class attributes stand for what requests assigns in its
             own constructor.
-        has_own_adapters: Whether our adapters replace those of requests.
+        mounts_adapters: Whether our adapters replace those of requests.
         pickles_everything: Whether a pickle carries attributes that neither httpkit nor
             `__attrs__` names.
-        keeps_foreign: Whether the words of errors that mocks and foreign adapters raise stay as
+        keeps_third_party: Whether the words of errors that mocks and foreign adapters raise stay as
             they are.
-        judges_cookies: Whether the cookies of a response are judged by RFC 6265bis.
+        validates_cookies: Whether the cookies of a response are judged by RFC 6265bis.
         follows_redirects: Whether a delivery follows redirects; otherwise requests does, hop by
             hop through `send`.
         user_agent: Returns the User-Agent of a session.
@@ -100,10 +100,10 @@ class Mode(_Rules):
 
     defaults: Mapping[str, object]
     keeps_class_attributes: bool
-    has_own_adapters: bool
+    mounts_adapters: bool
     pickles_everything: bool
-    keeps_foreign: bool
-    judges_cookies: bool
+    keeps_third_party: bool
+    validates_cookies: bool
     follows_redirects: bool
     user_agent: Callable[[str], str]
     fill: Callable[[str, Mapping[str, object] | None], str]
@@ -181,8 +181,8 @@ def _resolve_redirects(
 ) -> Hops:
     if not yield_requests:
         yield from deliver().iter_redirects(response)
-    elif (onward := deliver().next_request(response)) is not None:
-        yield onward
+    elif (following := deliver().next_request(response)) is not None:
+        yield following
 
 
 def _rebuild_proxies(
@@ -348,10 +348,10 @@ def _stock(session: Host) -> requests.Session:
 STRICT = Mode(
     defaults={},
     keeps_class_attributes=True,
-    has_own_adapters=True,
+    mounts_adapters=True,
     pickles_everything=True,
-    keeps_foreign=False,
-    judges_cookies=True,
+    keeps_third_party=False,
+    validates_cookies=True,
     follows_redirects=True,
     user_agent=_own_user_agent,
     fill=urls.fill,
@@ -381,10 +381,10 @@ COMPATIBLE = Mode(
         "redirect_body": True,
     },
     keeps_class_attributes=False,
-    has_own_adapters=False,
+    mounts_adapters=False,
     pickles_everything=False,
-    keeps_foreign=True,
-    judges_cookies=False,
+    keeps_third_party=True,
+    validates_cookies=False,
     follows_redirects=False,
     user_agent=_stock_user_agent,
     fill=_fill_if_given,

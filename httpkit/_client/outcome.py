@@ -69,7 +69,7 @@ def _raise(response: Response, base_url: str | None) -> None:
         response.raise_for_status()
     except errors.NotFoundError as error:
         sent = (response.history or [response])[0].request.url or ""
-        if urls.doubles_base(base_url, sent):
+        if urls.repeats_base(base_url, sent):
             errors.add_note(
                 error,
                 "the URL repeats the path of base_url, to which relative URLs are appended:"

@@ -103,17 +103,17 @@ def prepare(owner: Owner, request: requests.Request, asked: Call) -> PreparedReq
     hooks = _merge_hooks(request.hooks, owner.hooks)
     url = urls.join(owner.base_url, as_text(request.url))
     if "%" in url:
-        url = urls.mend(url)
+        url = urls.encode_stray_percent(url)
     scope = forwarding.scope_of(owner, url)
     fields: Any = owner.headers
-    if type(fields) is not header_fields.Outgoing:  # nearly never
+    if type(fields) is not header_fields.RequestHeaders:  # nearly never
         fields = settings.fields_of(fields)
     sent = fields if scope.uses_session else forwarding.harmless(fields)
     headers = merge_headers(sent, request.headers)
     held: Any = owner.cookies
     is_bare = type(held) is header_fields.Jar and not held and not request.cookies
     jar = None if is_bare else _cookies(request, held, scope)
-    signer, asks_netrc = _signer(request, owner, url, scope, headers)
+    signer, uses_netrc = _signer(request, owner, url, scope, headers)
     method: Any = request.method
     call = Call(
         asked.options,
@@ -127,7 +127,7 @@ def prepare(owner: Owner, request: requests.Request, asked: Call) -> PreparedReq
             is_signed=True,
             refreshable=None if signer is NO_AUTH else refreshable(signer),
             token_transport=owner,
-            netrc=_netrc if asks_netrc else None,
+            netrc=_netrc if uses_netrc else None,
             withheld=None if scope.uses_session else _why_withheld(owner, fields, sent, url),
         ),
         as_hooks(hooks.get("response")) if hooks else (),
@@ -209,7 +209,7 @@ def _signer(
     owner: Owner,
     url: str,
     scope: forwarding.Scope,
-    headers: header_fields.Outgoing,
+    headers: header_fields.RequestHeaders,
 ) -> tuple[Signer, bool]:
     """Return what signs the request, and whether netrc was asked for it.
 
@@ -387,15 +387,15 @@ def _as_query(params: Any) -> str:
 
 def merge_headers(
     session: Mapping[str, Any], call: Mapping[str, Any] | None
-) -> header_fields.Outgoing:
+) -> header_fields.RequestHeaders:
     """Put the call's headers over the session's; None in the call removes one."""
-    if isinstance(session, header_fields.Outgoing):
+    if isinstance(session, header_fields.RequestHeaders):
         if session.unchecked:
             with suppress(InvalidHeader):  # the call may take it away; it is told of what is left
                 session.check(check_headers)
         merged = session.copy()
     else:
-        merged = header_fields.Outgoing(session)
+        merged = header_fields.RequestHeaders(session)
     if call:
         try:
             merged.update(call)

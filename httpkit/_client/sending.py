@@ -70,7 +70,7 @@ class SendingSession(ConfiguredSession):
                 deliver = log_records.logging_call(deliver)
             response = deliver(request, kwargs)
         except requests.RequestException as error:
-            redaction.scrub(error, keeps_foreign=self._mode.keeps_foreign)
+            redaction.scrub(error, keeps_third_party=self._mode.keeps_third_party)
             if isinstance(error.response, RequestsResponse):
                 adopt(error.response)  # ours hides credentials, also in a pickle
             raise
@@ -123,7 +123,7 @@ class SendingSession(ConfiguredSession):
         """Return a request that was prepared elsewhere as one of ours; its own stay as they are."""
         if isinstance(request, PreparedRequest) and request.call is not None:
             return request
-        mine = PreparedRequest.adopt(request, masks=not self._mode.keeps_foreign)
+        mine = PreparedRequest.adopt(request, masks=not self._mode.keeps_third_party)
         request.__dict__["body_start"] = mine.body_start  # should it be resent
         scope, jar = forwarding.scope_of(self, mine.url or ""), upstream.jar_of(mine)
         credentials = Credentials(
@@ -165,7 +165,7 @@ class SendingSession(ConfiguredSession):
         return Delivery(
             session=self,
             read=mode.read,
-            keeps_foreign=mode.keeps_foreign,
+            keeps_third_party=mode.keeps_third_party,
             transmit=self._transmit(),
             request=request,
             call=call,

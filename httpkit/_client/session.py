@@ -242,7 +242,7 @@ class Session(ApiMethods, TransferMethods, SendingSession):
             prepared: requests.PreparedRequest = self.prepare_request(drafted)
         except requests.RequestException as error:
             # requests puts the whole URL into its messages.
-            redaction.scrub(error, keeps_foreign=self._mode.keeps_foreign)
+            redaction.scrub(error, keeps_third_party=self._mode.keeps_third_party)
             raise
         ours = prepared if type(prepared) is PreparedRequest else self._adopted(prepared)
         held = ours.call or call

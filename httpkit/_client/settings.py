@@ -191,13 +191,13 @@ def fields_of(headers: Any) -> MutableMapping[str, Any]:
     Raises:
         ConfigurationError: They are neither.
     """
-    if type(headers) is header_fields.Outgoing:  # nearly always: an ABC is slow to say so
+    if type(headers) is header_fields.RequestHeaders:  # nearly always: an ABC is slow to say so
         return headers
     if isinstance(headers, CaseInsensitiveDict):
         return cast("MutableMapping[str, Any]", headers)
     fields = None
     with suppress(TypeError, ValueError, AttributeError):
-        fields = header_fields.Outgoing(headers)
+        fields = header_fields.RequestHeaders(headers)
     if fields is None:  # not raised from that error: it may hold a credential
         raise ConfigurationError("session.headers must map names to values, or be None")
     return fields

@@ -19,30 +19,30 @@ from httpkit._core.patterns import pattern
 # What turns a value into a type that holds no converter; it raises a ValueError.
 Convert = Callable[[Any, Any], Any]
 
-_PLACE = pattern(r" - (?:at|in) `\$", re.ASCII)
+_PATH_IN_MESSAGE = pattern(r" - (?:at|in) `\$", re.ASCII)
 # What a converter raises that meets another value than it expects.
-_REFUSALS = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
+_CONVERSION_ERRORS = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 _COLLECTIONS: tuple[Any, ...] = (tuple, set, frozenset)
 _UNIONS = (typing.Union, types.UnionType)
 
 
-def hold(model: object) -> bool:
+def has_converters(model: object) -> bool:
     """Say whether a type is or holds an attrs class with converters."""
     try:
-        return _hold_cached(model)
+        return _has_converters_cached(model)
     except (TypeError, NameError):  # not hashable; or a name that is not defined, msgspec says
         return False
 
 
 @lru_cache(maxsize=256)
-def _hold_cached(model: object) -> bool:
-    return _hold(model, set())
+def _has_converters_cached(model: object) -> bool:
+    return _has_converters(model, set())
 
 
-def _hold(model: object, seen: set[int]) -> bool:
-    if id(model) in seen:
+def _has_converters(model: object, visited: set[int]) -> bool:
+    if id(model) in visited:
         return False
-    seen.add(id(model))
+    visited.add(id(model))
     if isinstance(model, type) and any(
         field.converter is not None for field in getattr(model, "__attrs_attrs__", ())
     ):
@@ -50,7 +50,7 @@ def _hold(model: object, seen: set[int]) -> bool:
     parts: list[Any] = list(typing.get_args(model))
     if isinstance(model, type) and _members(model) is not None:
         parts.extend(typing.get_type_hints(model).values())
-    return any(_hold(part, seen) for part in parts)
+    return any(_has_converters(part, visited) for part in parts)
 
 
 def build(value: Any, model: Any, convert: Convert) -> Any:
@@ -64,7 +64,7 @@ def build(value: Any, model: Any, convert: Convert) -> Any:
     Raises:
         ValueError: It is not of the type; the message has the path.
     """
-    if not hold(model):
+    if not has_converters(model):
         return convert(value, model)
     origin, args = typing.get_origin(model), typing.get_args(model)
     if origin is typing.Annotated:
@@ -105,20 +105,20 @@ def _build_union(value: Any, args: tuple[Any, ...], convert: Convert) -> Any:
 
 def _build_class(value: Any, model: Any, convert: Convert) -> Any:
     members = _required(value, is_mapping, "object")
-    hints = typing.get_type_hints(model)
+    annotations = typing.get_type_hints(model)
     given: dict[str, Any] = {}
     for name, alias, is_converted, is_required in _members(model) or ():
         if name in members:
             part = members[name]
-            if not is_converted and (alias in hints or name in hints):
-                hint = hints.get(alias, hints.get(name))
-                part = _part(part, hint, convert, f".{name}")
+            if not is_converted and (alias in annotations or name in annotations):
+                annotation = annotations.get(alias, annotations.get(name))
+                part = _part(part, annotation, convert, f".{name}")
             given[alias] = part
         elif is_required:
             raise ValueError(f"Object missing required field `{name}`")
     try:
         return model(**given)
-    except _REFUSALS as error:
+    except _CONVERSION_ERRORS as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
@@ -165,7 +165,7 @@ def _part(value: Any, model: Any, convert: Convert, step: str) -> Any:
 
 def _with_step(message: str, step: str) -> str:
     """Return a message with one more step at the beginning of its path."""
-    if (found := _PLACE.search(message)) is not None:
+    if (found := _PATH_IN_MESSAGE.search(message)) is not None:
         return f"{message[: found.end()]}{step}{message[found.end() :]}"
     return f"{message} - at `${step}`"
 

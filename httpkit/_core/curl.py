@@ -80,8 +80,8 @@ def _headers(
 ) -> list[str]:
     """Return the options for the header fields, and those that keep curl from adding its own."""
     sent: dict[str, str] = {}
-    held = request.headers if secrets else redaction.redact_request_headers(request.headers)
-    for name, value in held.items():
+    headers = request.headers if secrets else redaction.redact_request_headers(request.headers)
+    for name, value in headers.items():
         is_skipped = request.headers.get(name) == SKIP_HEADER
         sent[name] = SKIP_HEADER if is_skipped else as_text(value)
     known = {name.lower(): value for name, value in sent.items()}
@@ -116,15 +116,15 @@ def _body(request: requests.PreparedRequest, *, secrets: bool) -> tuple[str, str
     if not body:
         return "", "--data-raw ''" if is_declared else ""
     size = len(body.encode("utf-8") if isinstance(body, str) else body)
-    shown: str | bytes | None = body
+    redacted: str | bytes | None = body
     if not secrets:
         media_type = request.headers.get("Content-Type", "")
-        shown = redaction.redact_body(body, as_text(media_type))
-    text = _text(shown)
+        redacted = redaction.redact_body(body, as_text(media_type))
+    text = _text(redacted)
     if text is not None and len(text) <= _LONGEST_TEXT:
         return "", f"--data-raw {shlex.quote(text)}"
-    if shown is not None and size <= _LONGEST_OCTAL:
-        octets = shown.encode("utf-8") if isinstance(shown, str) else shown
+    if redacted is not None and size <= _LONGEST_OCTAL:
+        octets = redacted.encode("utf-8") if isinstance(redacted, str) else redacted
         return f"printf {_printed(octets)} | ", "--data-binary @-"
     return _in_a_file(size)
 

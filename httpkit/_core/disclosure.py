@@ -111,7 +111,7 @@ _HEADERS = frozenset({"authorization", "cookie", "set-cookie", "proxy-authorizat
 
 _WORD = pattern(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 # Words beside "tokens" that make them tokens to sign with, and no units of a language model.
-_OF_CREDENTIALS = frozenset({
+_CREDENTIAL_WORDS = frozenset({
     "access", "api", "auth", "bearer", "csrf", "device", "id", "oauth", "refresh", "secret",
     "session", "user",
 })  # fmt: skip
@@ -189,7 +189,7 @@ def is_count_of_tokens(name: str, value: object) -> bool:
     text, words = str(value), _words(name)
     is_number = not isinstance(value, bool) and len(text) <= 12 and _NUMBER.fullmatch(text)
     is_count = words[-1:] == ["tokens"] or words[-2:] == ["token", "count"]
-    return bool(is_number and is_count and _OF_CREDENTIALS.isdisjoint(words))
+    return bool(is_number and is_count and _CREDENTIAL_WORDS.isdisjoint(words))
 
 
 def _decided(name: str) -> bool | None:
@@ -251,7 +251,7 @@ _PLAIN_WORD = pattern(
     r"|[a-z]{2,12}(?:[A-Z][a-z]{1,12}){1,3}|(?:[A-Z][a-z]{2,12}){2,4}"
 )
 # No long word has so many consonants in a row.
-_UNSPEAKABLE = pattern(r"[bcdfghjklmnpqrstvwxz]{5}", re.IGNORECASE)
+_UNPRONOUNCEABLE = pattern(r"[bcdfghjklmnpqrstvwxz]{5}", re.IGNORECASE)
 
 
 def could_be_credential(value: str) -> bool:
@@ -265,7 +265,7 @@ def could_be_credential(value: str) -> bool:
     if len(value) > _LONGEST_WORDS:
         return True
     if len(value) <= _LONGEST_NUMBER and any(
-        kind.fullmatch(value) for kind in (_NUMBER, _DATE, _UUID)
+        form.fullmatch(value) for form in (_NUMBER, _DATE, _UUID)
     ):
         return False
     return not all(map(_is_word, filter(None, _SEPARATORS.split(value))))
@@ -276,5 +276,5 @@ def _is_word(part: str) -> bool:
         return len(part) <= 10
     if not part.isascii():
         return part.isalpha() and len(part) <= _LONGEST_WORD
-    is_speakable = len(part) <= _LONGEST_SHORT or not _UNSPEAKABLE.search(part)
-    return is_speakable and _PLAIN_WORD.fullmatch(part) is not None
+    is_pronounceable = len(part) <= _LONGEST_SHORT or not _UNPRONOUNCEABLE.search(part)
+    return is_pronounceable and _PLAIN_WORD.fullmatch(part) is not None

@@ -197,6 +197,6 @@ def _shorten(name: str, most_bytes: int) -> str:
         return name
     stem, dot, extension = name.rpartition(".")
     ending = f".{extension}" if dot and stem and len(extension.encode("utf-8")) <= 20 else ""
-    room = most_bytes - len(ending.encode("utf-8"))
-    kept = (stem if ending else name).encode("utf-8")[:room].decode("utf-8", "ignore")
+    available = most_bytes - len(ending.encode("utf-8"))
+    kept = (stem if ending else name).encode("utf-8")[:available].decode("utf-8", "ignore")
     return kept.rstrip(". ") + ending

@@ -48,12 +48,12 @@ class Frozen:
 
     def __setattr__(self, name: str, value: object) -> None:
         if self._is_fixed(name):
-            _refuse(f"cannot assign to field {name!r}")
+            _reject(f"cannot assign to field {name!r}")
         super().__setattr__(name, value)
 
     def __delattr__(self, name: str) -> None:
         if self._is_fixed(name):
-            _refuse(f"cannot delete field {name!r}")
+            _reject(f"cannot delete field {name!r}")
         super().__delattr__(name)
 
     def __replace__(self, **changes: Any) -> Self:
@@ -68,10 +68,10 @@ class Frozen:
         return name in self._fields or type(self) is _declaring(type(self))
 
 
-def _refuse(words: str) -> NoReturn:
+def _reject(message: str) -> NoReturn:
     from dataclasses import FrozenInstanceError
 
-    raise FrozenInstanceError(words)
+    raise FrozenInstanceError(message)
 
 
 def _declaring(cls: type) -> type:

@@ -85,7 +85,7 @@ class Headers(CaseInsensitiveDict[Any]):
         return ((key, value) for key, (_, value) in self.by_name.items())
 
     @classmethod
-    def over(cls, by_name: dict[str, tuple[str, str]]) -> Headers:
+    def from_lowercase(cls, by_name: dict[str, tuple[str, str]]) -> Headers:
         """Return fields that are filed already: name and value by name in lower case."""
         made = cls.__new__(cls)
         made.by_name = by_name
@@ -108,7 +108,7 @@ class Headers(CaseInsensitiveDict[Any]):
         return Headers(self.items())
 
 
-class Outgoing(Headers):
+class RequestHeaders(Headers):
     """Header fields that are to be sent; they know which of them nobody has checked yet.
 
     Attributes:
@@ -129,14 +129,14 @@ class Outgoing(Headers):
     def __repr__(self) -> str:
         return str(redaction.redact_request_headers(self))
 
-    def copy(self) -> Outgoing:
+    def copy(self) -> RequestHeaders:
         """Return a shallow copy of the same class, checked as far as this."""
         # Saves 8 to 13 us a call: a session's fields are checked once, and copied as they are.
-        twin = Outgoing.__new__(Outgoing)
-        held = twin.__dict__
-        held["by_name"] = self.by_name.copy()
-        held["unchecked"] = self.unchecked.copy() if self.unchecked else {}
-        return twin
+        clone = RequestHeaders.__new__(RequestHeaders)
+        state = clone.__dict__
+        state["by_name"] = self.by_name.copy()
+        state["unchecked"] = self.unchecked.copy() if self.unchecked else {}
+        return clone
 
     def names(self) -> KeysView[str]:
         """Return the names in lower case."""
@@ -151,19 +151,19 @@ class Outgoing(Headers):
         # Whatever went wrong before: a line break that nobody meant is not sent.
         return text if text.count("\n") == text.count("\r") == len(self.by_name) else None
 
-    def without_none(self) -> Outgoing:
+    def without_none(self) -> RequestHeaders:
         """Take fields out whose value is None, which means that they are not sent."""
         for key in [key for key in self.unchecked if self.by_name.get(key, ("", ""))[1] is None]:
             self.by_name.pop(key, None)
         return self
 
-    def check(self, judge: Callable[[list[tuple[Any, Any]]], None]) -> None:
+    def check(self, validate: Callable[[list[tuple[Any, Any]]], None]) -> None:
         """Have the fields judged that were set since the last time; it raises for a bad one."""
         if not self.unchecked:
             return
         found, self.unchecked = self.unchecked, {}
         try:
-            judge([self.by_name[key] for key in found if key in self.by_name])
+            validate([self.by_name[key] for key in found if key in self.by_name])
         except BaseException:
             self.unchecked.update(found)
             raise
@@ -290,11 +290,11 @@ class Jar(RequestsCookieJar):
     def __getstate__(self) -> dict[str, Any]:
         """Return a state that no other thread changes while it is being pickled."""
         state = super().__getstate__()
-        held: dict[str, dict[str, dict[str, Any]]] = state["_cookies"]
+        by_domain: dict[str, dict[str, dict[str, Any]]] = state["_cookies"]
         with self._cookies_lock:
             state["_cookies"] = {
                 domain: {path: dict(cookies) for path, cookies in paths.items()}
-                for domain, paths in held.items()
+                for domain, paths in by_domain.items()
             }
         return state
 
@@ -304,10 +304,10 @@ class Jar(RequestsCookieJar):
 
     def copy(self) -> Jar:
         """Return a copy of the same class."""
-        twin = Jar(is_strict=self.is_strict)
-        twin.set_policy(self.get_policy())
-        twin.update(self)
-        return twin
+        clone = Jar(is_strict=self.is_strict)
+        clone.set_policy(self.get_policy())
+        clone.update(self)
+        return clone
 
 
 def without_invalid(cookies: Iterable[Cookie]) -> RequestsCookieJar:
@@ -345,12 +345,12 @@ def links(field: str) -> list[tuple[str, dict[str, str]]]:
     [('a?x=1,2', {'rel': 'next last', 'title': 'a, "b"'}), ('b', {'rel': 'prev'})]
     """
     found: list[tuple[str, dict[str, str]]] = []
-    place = 0
-    while (target := _LINK_TARGET.search(field, place)) is not None:
-        place = target.end()
+    offset = 0
+    while (target := _LINK_TARGET.search(field, offset)) is not None:
+        offset = target.end()
         parameters: dict[str, str] = {}
-        while (parameter := _LINK_PARAMETER.match(field, place)) is not None:
-            place = parameter.end()
+        while (parameter := _LINK_PARAMETER.match(field, offset)) is not None:
+            offset = parameter.end()
             name, quoted, plain = parameter.groups()
             value = plain or "" if quoted is None else _ESCAPED.sub(r"\1", quoted)
             parameters.setdefault(name.lower(), value)

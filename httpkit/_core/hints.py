@@ -23,7 +23,7 @@ _AUTHORITY = (
 )
 _NAME = "the certificate is for another name: call the server by a name that it holds"
 # By the number of a failed verification (X509_V_ERR_* of OpenSSL).
-_OF_CERTIFICATE: Mapping[int, str] = {
+_CERTIFICATE_HINTS: Mapping[int, str] = {
     9: f"the certificate is not valid yet: its operator must replace it, {_CLOCK}",
     10: f"the certificate has expired: its operator must renew it, {_CLOCK}",
     18: _AUTHORITY,
@@ -37,7 +37,7 @@ _PLAIN = "no TLS on this port: is the URL http:// instead of https://?"
 _OLD = "the server supports no TLS version from 1.2 on: its operator must enable one"
 _UNWANTED = "the server refused the client certificate that cert= names"
 # By OpenSSL's name of the failure; alerts, which the server sent, by the name of the alert.
-_OF_HANDSHAKE: Mapping[str, str] = {
+_HANDSHAKE_HINTS: Mapping[str, str] = {
     "WRONG_VERSION_NUMBER": _PLAIN,
     "RECORD_LAYER_FAILURE": _PLAIN,
     "HTTP_REQUEST": _PLAIN,
@@ -88,23 +88,23 @@ def advise(error: requests.RequestException) -> str | None:
         return None
     found = list(causes(error))
     for cause in found:
-        if isinstance(cause, ssl.SSLError) and (words := _of_tls(cause)):
-            return words
+        if isinstance(cause, ssl.SSLError) and (hint := _of_tls(cause)):
+            return hint
     return _of_proxy(found) if isinstance(error, requests.exceptions.ProxyError) else None
 
 
 def _of_tls(error: ssl.SSLError) -> str | None:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return _OF_CERTIFICATE.get(getattr(error, "verify_code", 0))
-    return _OF_HANDSHAKE.get((error.reason or "").rpartition("ALERT_")[2])
+        return _CERTIFICATE_HINTS.get(getattr(error, "verify_code", 0))
+    return _HANDSHAKE_HINTS.get((error.reason or "").rpartition("ALERT_")[2])
 
 
 def _of_proxy(found: list[BaseException]) -> str | None:
-    said = next((text for text in map(str, found) if text.startswith(TUNNEL_FAILED)), None)
-    if said is None:
+    message = next((text for text in map(str, found) if text.startswith(TUNNEL_FAILED)), None)
+    if message is None:
         is_unmet = any(isinstance(cause, urllib3.exceptions.NewConnectionError) for cause in found)
         return _NO_PROXY_THERE if is_unmet else None
-    status = said.removeprefix(TUNNEL_FAILED)[:3]
+    status = message.removeprefix(TUNNEL_FAILED)[:3]
     if status in {"401", "407"}:  # tinyproxy says 401 for a password that is wrong
         return PROXY_CREDENTIALS
     return _REFUSED_BY_PROXY if status[0] == "4" else None

@@ -95,10 +95,12 @@ def _is_handler(frame: FrameType) -> bool:
 
 def _arguments(frame: FrameType) -> list[Any]:
     """Return the positional arguments of a frame that are still there."""
-    code, held = frame.f_code, frame.f_locals
-    given = [held[name] for name in code.co_varnames[: code.co_argcount] if name in held]
+    code, local_values = frame.f_code, frame.f_locals
+    given = [
+        local_values[name] for name in code.co_varnames[: code.co_argcount] if name in local_values
+    ]
     if code.co_flags & 0x04:  # inspect.CO_VARARGS, without the import of inspect
-        given += held.get(code.co_varnames[code.co_argcount + code.co_kwonlyargcount], ())
+        given += local_values.get(code.co_varnames[code.co_argcount + code.co_kwonlyargcount], ())
     return given
 
 

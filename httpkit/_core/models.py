@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 _BOM = b"\xef\xbb\xbf"
 # JSON already, or what JSON cannot say and json.dumps refuses.
-_LEFT_ALONE = (str, int, float, list, tuple, set, frozenset, bytes, bytearray, memoryview)
+_STANDARD_TYPES = (str, int, float, list, tuple, set, frozenset, bytes, bytearray, memoryview)
 _MODEL_MARKS = ("__dataclass_fields__", "__attrs_attrs__", "__struct_fields__")
 # Classes of these modules mean a JSON value to msgspec; other plain classes are called.
 _VALUE_MODULES = frozenset({"builtins", "datetime", "decimal", "uuid", "typing", "types"})
@@ -79,7 +79,7 @@ def decode(body: bytes, model: Callable[..., T]) -> T:
     """
     if (validator := _pydantic_validator(model)) is not None:
         return typing.cast("T", _validate_json(validator, body))
-    if _is_native(model) and not converters.hold(model):
+    if _is_native(model) and not converters.has_converters(model):
         return typing.cast("T", _decode_native(body, model))
     return build(_decode_native(body, Any), model)
 
@@ -122,11 +122,11 @@ def _check_native(model: object) -> None:
             )
 
 
-def _custom_types(info: Any, seen: set[int]) -> Iterator[Any]:
+def _custom_types(info: Any, visited: set[int]) -> Iterator[Any]:
     """Return the classes within a type that msgspec does not know."""
-    if id(info) in seen:
+    if id(info) in visited:
         return
-    seen.add(id(info))
+    visited.add(id(info))
     if type(info).__name__ == "CustomType":
         yield info.cls
     if type(info).__module__.startswith("msgspec"):
@@ -134,7 +134,7 @@ def _custom_types(info: Any, seen: set[int]) -> Iterator[Any]:
             value: Any = getattr(info, name)
             parts: tuple[Any, ...] = value if is_tuple(value) else (value,)
             for part in parts:
-                yield from _custom_types(part, seen)
+                yield from _custom_types(part, visited)
 
 
 def _name(model: object) -> str:
@@ -176,17 +176,17 @@ def _holds_pydantic_cached(model: object) -> bool:
     return _holds_pydantic(model, set())
 
 
-def _holds_pydantic(model: object, seen: set[int]) -> bool:
+def _holds_pydantic(model: object, visited: set[int]) -> bool:
     """Say whether a type is pydantic's, or a generic, union or dataclass that holds one."""
-    if id(model) in seen:
+    if id(model) in visited:
         return False
-    seen.add(id(model))
+    visited.add(id(model))
     if isinstance(model, type) and "__pydantic_validator__" in dir(model):
         return True
     parts: list[Any] = list(typing.get_args(model))
     if isinstance(model, type) and (hasattr(model, "__dataclass_fields__") or _is_typeddict(model)):
         parts.extend(typing.get_type_hints(model, include_extras=True).values())
-    return any(_holds_pydantic(part, seen) for part in parts)
+    return any(_holds_pydantic(part, visited) for part in parts)
 
 
 def _validate_json(validator: Any, body: bytes) -> Any:
@@ -240,7 +240,7 @@ def build(value: Any, model: Callable[..., T]) -> T:
         return _call(typing.cast("Callable[[Any], T]", validate), value)
     if not _is_native(model):
         return _call(model, value)
-    if converters.hold(model):
+    if converters.has_converters(model):
         return typing.cast("T", _build_converted(value, model))
     return typing.cast("T", _convert(value, model))
 
@@ -263,7 +263,7 @@ def _build_converted(value: Any, model: Any) -> Any:
 
 
 # What a callable raises that meets another document than it expects.
-_REFUSALS = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+_VALIDATION_ERRORS = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 
 def _call(model: Callable[[Any], T], value: Any) -> T:
@@ -271,7 +271,7 @@ def _call(model: Callable[[Any], T], value: Any) -> T:
         return typing.cast("T", value)
     try:
         return model(value)
-    except _REFUSALS as error:  # pydantic's ValidationError is a ValueError
+    except _VALIDATION_ERRORS as error:  # pydantic's ValidationError is a ValueError
         raise MismatchError(f"{type(error).__name__}: {error}") from error
 
 
@@ -327,7 +327,7 @@ def encode(item: Any, *, omit_unset: bool = False) -> Any:
         item: A dataclass, attrs, msgspec or pydantic object, or JSON already.
         omit_unset: Leave out the fields that are None and have None as their default.
     """
-    if item is None or issubclass(type(item), _LEFT_ALONE) or is_mapping(item):
+    if item is None or issubclass(type(item), _STANDARD_TYPES) or is_mapping(item):
         return item
     try:
         encoded = _to_builtins(item)
@@ -488,7 +488,7 @@ def decode_list(body: bytes, model: Callable[..., T]) -> list[T]:
         if entries is None:
             entries = _entries(body)  # raises
         return _each(entries, lambda entry: _validate_json(validator, bytes(entry)))
-    if _is_native(model) and not converters.hold(model):
+    if _is_native(model) and not converters.has_converters(model):
         cls: Any = model
         try:
             items: list[T] = _decode_native(body, list[cls])

@@ -18,9 +18,9 @@ else:
         """A pattern as `re.compile` makes it; after its first use a method is as fast as there."""
 
         def __init__(self, source: str | bytes, flags: int = 0) -> None:
-            self._made_of = source, flags
+            self._arguments = source, flags
 
         def __getattr__(self, name: str) -> Any:
-            found = getattr(re.compile(*self._made_of), name)
+            found = getattr(re.compile(*self._arguments), name)
             self.__dict__[name] = found
             return found

@@ -15,15 +15,15 @@ def public(cls: C, *, module: str = "httpkit") -> C:
     `typing.get_type_hints` evaluates annotations that are text in the module of their class, so
     those keep the name of the module in which they were written.
     """
-    held: Any = cls
-    written_in = held.__module__
+    target: Any = cls
+    defined_in = target.__module__
     with suppress(NameError):  # from Python 3.14 on, of annotations that are no text
-        if annotations := held.__annotations__:
-            held.__annotations__ = {
-                name: ForwardRef(annotation, module=written_in, is_class=True)
+        if annotations := target.__annotations__:
+            target.__annotations__ = {
+                name: ForwardRef(annotation, module=defined_in, is_class=True)
                 if isinstance(annotation, str)
                 else annotation
                 for name, annotation in annotations.items()
             }
-    held.__module__ = module
+    target.__module__ = module
     return cls

@@ -57,7 +57,7 @@ _NEAR = 31 * 86_400.0
 _LARGEST_MOMENT = 1e11
 
 
-def asked_wait(status: int, headers: Mapping[str, str], now: float) -> float | None:
+def requested_wait(status: int, headers: Mapping[str, str], now: float) -> float | None:
     """Return the seconds a response asks to wait; None when it does not.
 
     Of 403 and 429 that is Retry-After, or else when a spent rate limit is full again.
@@ -67,10 +67,10 @@ def asked_wait(status: int, headers: Mapping[str, str], now: float) -> float | N
         headers: Its fields, looked up without regard to case.
         now: Seconds since the epoch, for a moment in a response without Date.
     """
-    asked = retry_after(headers, now)
-    if asked is None and status in _RATE_LIMITED:
+    requested = retry_after(headers, now)
+    if requested is None and status in _RATE_LIMITED:
         return rate_limit_reset(headers, now, is_exceeded=status == 429)
-    return asked
+    return requested
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:

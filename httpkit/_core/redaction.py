@@ -70,7 +70,7 @@ _VOCABULARY = pattern(
     re.IGNORECASE | re.VERBOSE,
 )
 _UNCHANGED = pattern(r"[0-9A-Za-z._-]+")
-_OF_URLS = str.maketrans("+/", "-_")  # RFC 4648 section 5
+_URL_CHARACTERS = str.maketrans("+/", "-_")  # RFC 4648 section 5
 _lock = forks.SafeLock()
 
 
@@ -122,7 +122,7 @@ def _forms(value: str) -> list[str]:
         # A character has six bits: the first that belongs to the value alone, and the last.
         first, last = -(-before * 8 // 6), (before + len(octets)) * 8 // 6
         form = b64encode(bytes(before) + octets).decode()[first:last]
-        forms += dict.fromkeys([form, form.translate(_OF_URLS)])
+        forms += dict.fromkeys([form, form.translate(_URL_CHARACTERS)])
     return forms
 
 
@@ -131,13 +131,13 @@ def _needle(form: str) -> str:
     return max(_UNCHANGED.findall(form), key=len, default="")
 
 
-def _spellings(form: str) -> str:
+def _encodings(form: str) -> str:
     """Return a regular expression for all ways to spell a text, which may be mixed."""
-    return "".join(map(_spellings_of, form))
+    return "".join(map(_encodings_of, form))
 
 
 @lru_cache(1024)
-def _spellings_of(character: str) -> str:
+def _encodings_of(character: str) -> str:
     if _UNCHANGED.fullmatch(character):
         return re.escape(character)
     octets = character.encode("utf-8", "surrogatepass")
@@ -160,14 +160,14 @@ def redact_bytes(body: bytes) -> bytes:
     """Mask every remembered value in a body, and what belongs to a name that is masked so."""
     with _lock:
         known_values = [*_values.items(), *_added.items()]
-    held = [known for known, forms in known_values if _is_in(body, forms)]
-    if not held:
+    found = [known for known, forms in known_values if _is_in(body, forms)]
+    if not found:
         return body
     text = body.decode("utf-8", "surrogateescape")
-    shown = _mask(text, _named_in_text(text) if any(map(is_secret, held)) else ())
-    if _is_json(text) and not _is_json(shown):  # a value was a number, or a part of one
-        shown = json.dumps(redact_document(json.loads(text)))
-    return shown.encode("utf-8", "surrogateescape")
+    redacted = _mask(text, _secrets_in_text(text) if any(map(is_secret, found)) else ())
+    if _is_json(text) and not _is_json(redacted):  # a value was a number, or a part of one
+        redacted = json.dumps(redact_document(json.loads(text)))
+    return redacted.encode("utf-8", "surrogateescape")
 
 
 def _is_in(body: bytes, forms: Iterable[tuple[str, str]]) -> bool:
@@ -182,17 +182,17 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def _mask(text: str, named: Iterable[Slice]) -> str:
+def _mask(text: str, spans: Iterable[Slice]) -> str:
     """Mask what names say is secret, and the remembered values, both in the original text.
 
     Args:
         text: To be shown.
-        named: The parts of it that names say are secret.
+        spans: The parts of it that names say are secret.
     """
     pieces: list[str] = []
     done = 0
-    for start, end, shown in _merged([*named, *_held_in(text)]):
-        pieces += (text[done:start], shown)
+    for start, end, replacement in _merged([*spans, *_values_in(text)]):
+        pieces += (text[done:start], replacement)
         done = end
     return "".join(pieces) + text[done:]
 
@@ -200,17 +200,17 @@ def _mask(text: str, named: Iterable[Slice]) -> str:
 def _merged(spans: list[Slice]) -> list[Slice]:
     """Return spans of which none overlaps another; what the first of some shows counts."""
     merged: list[Slice] = []
-    for start, end, shown in sorted(spans, key=lambda span: (span[0], -span[1])):
+    for start, end, replacement in sorted(spans, key=lambda span: (span[0], -span[1])):
         if merged and start < merged[-1][1]:
             begin, until, before = merged[-1]
             if end > until:
-                merged[-1] = begin, end, before or shown
+                merged[-1] = begin, end, before or replacement
         else:
-            merged.append((start, end, shown))
+            merged.append((start, end, replacement))
     return merged
 
 
-def _held_in(text: str) -> Iterator[Slice]:
+def _values_in(text: str) -> Iterator[Slice]:
     """Give the remembered values in a text, also those that overlap."""
     with _lock:
         known_values = [*_values.values(), *_added.values()]
@@ -219,7 +219,7 @@ def _held_in(text: str) -> Iterator[Slice]:
         return
     origins = list(_ORIGIN.finditer(text))
     for form in forms:
-        pattern = re.compile(_spellings(form))
+        pattern = re.compile(_encodings(form))
         found = pattern.search(text)
         while found is not None:
             if not any(_is_part_of(origin, found) for origin in origins):
@@ -257,10 +257,10 @@ _UNSAFE_IN_URL = pattern(r"^[\x00-\x20]+|[\t\r\n]")  # as urlsplit has it
 def redact_url(url: str) -> str:
     """Drop the userinfo of a URL and mask the secret values of its query and fragment."""
     url = _UNSAFE_IN_URL.sub("", url)
-    return _mask(url, _named_in_url(url))
+    return _mask(url, _secrets_in_url(url))
 
 
-def _named_in_url(url: str) -> Iterator[Slice]:
+def _secrets_in_url(url: str) -> Iterator[Slice]:
     found = _URL.fullmatch(url)
     if found is None:
         return
@@ -268,15 +268,15 @@ def _named_in_url(url: str) -> Iterator[Slice]:
         yield found.start("netloc"), found.start("netloc") + len(userinfo) + 1, ""
     for part in ("query", "fragment"):
         if found[part]:
-            yield from _named_in_query(found[part], found.start(part))
+            yield from _secrets_in_query(found[part], found.start(part))
 
 
 def redact_query(query: str) -> str:
     """Mask the secret values of a query, or of a form."""
-    return _mask(query, _named_in_query(query))
+    return _mask(query, _secrets_in_query(query))
 
 
-def _named_in_query(query: str, start: int = 0) -> Iterator[Slice]:
+def _secrets_in_query(query: str, start: int = 0) -> Iterator[Slice]:
     """Yield the values of a query that are not shown; it begins at this offset of a text."""
     for pair in query.split("&"):
         at = _hidden_in(pair)
@@ -303,10 +303,10 @@ def redact_json(text: str) -> str:
         document = json.loads(text)
     except (ValueError, RecursionError):
         return redact_text(text)
-    shown = redact_document(document)
-    if shown == document:  # unchanged; of a repeated key, JSON keeps the last
+    redacted = redact_document(document)
+    if redacted == document:  # unchanged; of a repeated key, JSON keeps the last
         return redact_text(text)
-    return json.dumps(shown)
+    return json.dumps(redacted)
 
 
 def redact_body(body: object, media_type: str) -> str | bytes | None:
@@ -401,7 +401,7 @@ _PARAMETER = pattern(r"(?<=[?&;])(?P<name>[^=&;\s?]{1,80})=(?P<value>[^&\s\"<>]+
 
 def redact_text(text: str) -> str:
     """Mask what looks like a credential in free text: URLs, headers, JSON, known values."""
-    return _mask(text, _named_in_text(text))
+    return _mask(text, _secrets_in_text(text))
 
 
 def redact_start(text: str, longest: int) -> str:
@@ -414,15 +414,15 @@ def _without_cut_value(start: str) -> str:
     with _lock:
         known_values = [*_values.values(), *_added.values()]
     for form in {form for known in known_values for _, form in known}:
-        place = start.find(form[:_SHORTEST_CUT], max(0, len(start) - len(form)))
-        while place >= 0:
-            if form.startswith(start[place:]):
-                return start[:place] + MASK
-            place = start.find(form[:_SHORTEST_CUT], place + 1)
+        index = start.find(form[:_SHORTEST_CUT], max(0, len(start) - len(form)))
+        while index >= 0:
+            if form.startswith(start[index:]):
+                return start[:index] + MASK
+            index = start.find(form[:_SHORTEST_CUT], index + 1)
     return start
 
 
-def _named_in_text(text: str) -> Iterator[Slice]:
+def _secrets_in_text(text: str) -> Iterator[Slice]:
     """Yield what names, or words such as Bearer, say is a credential."""
     for expression in (_USERINFO, _RAW_USERINFO):
         for found in expression.finditer(text):
@@ -430,10 +430,10 @@ def _named_in_text(text: str) -> Iterator[Slice]:
     for found in _PARAMETER.finditer(text):
         if not shows_parameter(unquote_plus(found["name"]), unquote_plus(found["value"])):
             yield *found.span("value"), MASK
-    for expression, shown in _EXPRESSIONS:
+    for expression, replacement in _EXPRESSIONS:
         for found in expression.finditer(text):
             if not _is_harmless(text, found):
-                yield *found.span("value"), shown
+                yield *found.span("value"), replacement
 
 
 _EXPRESSIONS = (
@@ -463,12 +463,12 @@ def causes(error: BaseException) -> Iterator[BaseException]:
     A yielded error may be changed: what it leads to is read before it is yielded.
     """
     pending: list[object] = [error]
-    seen: set[int] = set()
+    visited: set[int] = set()
     while pending:
         current = pending.pop()
-        if not isinstance(current, BaseException) or id(current) in seen:
+        if not isinstance(current, BaseException) or id(current) in visited:
             continue
-        seen.add(id(current))
+        visited.add(id(current))
         pending += [*current.args, current.__cause__, current.__context__]
         # urllib3's names for an inner error.
         pending += [getattr(current, "reason", None), getattr(current, "original_error", None)]
@@ -476,7 +476,7 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def scrub(
-    error: BaseException, urls: Mapping[str, str] | None = None, *, keeps_foreign: bool = False
+    error: BaseException, urls: Mapping[str, str] | None = None, *, keeps_third_party: bool = False
 ) -> None:
     """Mask secrets in the messages of an exception and of all it came from, in place.
 
@@ -486,10 +486,10 @@ def scrub(
     Args:
         error: The last of the chain.
         urls: URLs that may stand in a message, with what to write instead.
-        keeps_foreign: Whether an error that neither requests nor urllib3 raised, but a mock or
+        keeps_third_party: Whether an error that neither requests nor urllib3 raised, but a mock or
             an adapter of somebody else, keeps its words but for the values known to be secret.
     """
-    if keeps_foreign and _is_foreign(error):
+    if keeps_third_party and _is_third_party(error):
         for cause in causes(error):
             cause.args = tuple(map(_without_values, cause.args))
         return
@@ -497,7 +497,7 @@ def scrub(
         _scrub_one(cause, urls or {})
 
 
-def _is_foreign(error: BaseException) -> bool:
+def _is_third_party(error: BaseException) -> bool:
     """Say whether none of the packages that put URLs into their messages raised an error."""
     step = error.__traceback__
     while step is not None and step.tb_next is not None:
@@ -530,8 +530,8 @@ def _scrub_argument(argument: Any, urls: Mapping[str, str]) -> Any:
     if isinstance(argument, urllib3.exceptions.InvalidChunkLength):
         return redact_text(repr(argument))  # it does not survive a pickle
     if isinstance(argument, str):
-        for url, shown in urls.items():
-            argument = argument.replace(url, shown)
+        for url, replacement in urls.items():
+            argument = argument.replace(url, replacement)
         return redact_text(argument)
     if argument is None or issubclass(type(argument), _HARMLESS):
         return argument

@@ -16,7 +16,7 @@ from httpkit._core.patterns import pattern
 from httpkit._core.public import public
 
 P = TypeVar("P", bound=Sized)
-Bound: TypeAlias = Callable[[int], None]
+CheckSize: TypeAlias = Callable[[int], None]
 """Is told how much waits for the end of a line or an event; raises when that is too much."""
 
 _CONTROL = pattern(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -56,23 +56,23 @@ def _unbounded(_: int) -> None:
 
 
 def split_lines(
-    blocks: Iterable[bytes], encoding: str = "utf-8", bound: Bound = _unbounded
+    blocks: Iterable[bytes], encoding: str = "utf-8", check_size: CheckSize = _unbounded
 ) -> Iterator[str]:
     r"""Decode blocks into lines, without their ends: \n, \r\n or \r.
 
     Unlike `str.splitlines` it does not split at characters such as U+2028, which JSON and
     text hold unescaped. A last line without an end is given too.
     """
-    return _joined(_split_text(_decoded(blocks, encoding)), "".join, bound)
+    return _joined(_split_text(_decoded(blocks, encoding)), "".join, check_size)
 
 
 def _split_text(texts: Iterable[str]) -> Iterator[list[str]]:
     was_cr = False
     for text in texts:
         # A \r ends its line at once; a \n that follows it belongs to that end.
-        fresh = text.removeprefix("\n") if was_cr else text
+        rest = text.removeprefix("\n") if was_cr else text
         was_cr = text.endswith("\r")
-        yield fresh.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        yield rest.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
 def _decoded(blocks: Iterable[bytes], encoding: str) -> Iterator[str]:
@@ -82,12 +82,14 @@ def _decoded(blocks: Iterable[bytes], encoding: str) -> Iterator[str]:
         yield text
 
 
-def split_blocks(blocks: Iterable[bytes], bound: Bound = _unbounded) -> Iterator[bytes]:
+def split_blocks(blocks: Iterable[bytes], check_size: CheckSize = _unbounded) -> Iterator[bytes]:
     r"""Split blocks into lines at \n alone, as newline-delimited JSON is; undecoded."""
-    return _joined((block.split(b"\n") for block in blocks), b"".join, bound)
+    return _joined((block.split(b"\n") for block in blocks), b"".join, check_size)
 
 
-def _joined(splits: Iterable[list[P]], join: Callable[[list[P]], P], bound: Bound) -> Iterator[P]:
+def _joined(
+    splits: Iterable[list[P]], join: Callable[[list[P]], P], check_size: CheckSize
+) -> Iterator[P]:
     """Give whole lines of blocks that were split; the last of each goes on in the next block."""
     pending: list[P] = []
     waiting = 0
@@ -100,7 +102,7 @@ def _joined(splits: Iterable[list[P]], join: Callable[[list[P]], P], bound: Boun
         if rest:
             pending.append(rest)
             waiting += len(rest)
-            bound(waiting)
+            check_size(waiting)
     if pending:
         yield join(pending)
 
@@ -124,12 +126,12 @@ class StreamState:
 class _Builder:
     """The event that is being received."""
 
-    def __init__(self, bound: Bound, state: StreamState) -> None:
-        self._bound = bound
+    def __init__(self, check_size: CheckSize, state: StreamState) -> None:
+        self._check_size = check_size
         self._state = state
         self._data: list[str] = []
         self._size = 0
-        self._kind = ""
+        self._event_type = ""
         self._id = state.last_id
 
     def add(self, line: str) -> None:
@@ -140,9 +142,9 @@ class _Builder:
         if name == "data":
             self._data.append(value)
             self._size += len(value) + 1
-            self._bound(self._size)
+            self._check_size(self._size)
         elif name == "event":
-            self._kind = value
+            self._event_type = value
         elif name == "id" and "\x00" not in value:
             self._id = value
         elif name == "retry" and _RETRY.fullmatch(value):
@@ -152,16 +154,16 @@ class _Builder:
         """Return the event that an empty line ends; None when it has no data."""
         if not _CONTROL.search(self._id):  # or no request could be sent that names it
             self._state.last_id = self._id
-        data, kind = self._data, self._kind
-        self._data, self._kind, self._size = [], "", 0
+        data, event_type = self._data, self._event_type
+        self._data, self._event_type, self._size = [], "", 0
         if not data:
             return None
-        return Event("\n".join(data), kind or "message", self._id, self._state.retry)
+        return Event("\n".join(data), event_type or "message", self._id, self._state.retry)
 
 
 def parse(
     blocks: Iterable[bytes],
-    bound: Bound = _unbounded,
+    check_size: CheckSize = _unbounded,
     *,
     state: StreamState | None = None,
     is_framed: bool = False,
@@ -170,15 +172,15 @@ def parse(
 
     Args:
         blocks: The stream.
-        bound: Raises when an event or a line of one is too large.
+        check_size: Raises when an event or a line of one is too large.
         state: What earlier connections left, and what this one leaves.
         is_framed: Whether a stream that ends without an error is whole: its last event is given
             without the blank line, which several gateways cut. Else it is dropped, as the rules
             say.
     """
-    builder = _Builder(bound, StreamState() if state is None else state)
+    builder = _Builder(check_size, StreamState() if state is None else state)
     is_first = True
-    for line in split_lines(blocks, bound=bound):
+    for line in split_lines(blocks, check_size=check_size):
         text = line.removeprefix("\ufeff") if is_first else line
         is_first = False
         if text:

@@ -240,13 +240,13 @@ def jar_of(request: requests.PreparedRequest) -> CookieJar | None:
     return next((v for v in vars(request).values() if isinstance(v, CookieJar)), None)
 
 
-def copy_jar(request: LateJarRequest, twin: LateJarRequest) -> None:
+def copy_jar(request: LateJarRequest, clone: LateJarRequest) -> None:
     """Give a copy of a request a jar of its own, if the request has one."""
     jar = request.__dict__.get("_cookies")
     if jar is not None:
         is_ours = isinstance(jar, RequestsCookieJar)
         copied = jar.copy() if is_ours else jar_of(requests.PreparedRequest.copy(request))
-        twin.__dict__["_cookies"] = copied
+        clone.__dict__["_cookies"] = copied
 
 
 def forget_challenge(signer: HTTPDigestAuth) -> None:
@@ -267,7 +267,7 @@ def connection_of(raw: object) -> object:
     return getattr(raw, "_connection", None)
 
 
-def length_left(raw: object) -> int | None:
+def remaining_length(raw: object) -> int | None:
     """Return the bytes of the body that were not read yet; None where that is unknown."""
     return getattr(raw, "length_remaining", None)
 

@@ -46,7 +46,7 @@ AUTHORITY = pattern(r"[A-Za-z][A-Za-z0-9+.-]*://[^\\/?#]*")
 _PLACEHOLDER = pattern(r"\{(\+?)(\w+)\}")
 _STRAY_PERCENT = pattern(r"%(?![0-9A-Fa-f]{2})")
 # Whoever parses the URL next may drop these, as urllib.parse drops tabs and line breaks.
-_UNSEEN = pattern(r"[\x00-\x20\x7f]")
+_INVISIBLE = pattern(r"[\x00-\x20\x7f]")
 _DOT_SEGMENTS = frozenset({".", ".."})
 # Origins that are remembered; more of them come from a crawler, which gains nothing.
 _MOST_KEPT = 256
@@ -80,9 +80,9 @@ def _origin(url: str) -> Origin:
     return scheme, (parsed.host or "").lower(), parsed.port or DEFAULT_PORTS.get(scheme, 0)
 
 
-def format_origin(place: Origin) -> str:
+def format_origin(value: Origin) -> str:
     """Write an origin as people read it, without a default port."""
-    scheme, host, port = place
+    scheme, host, port = value
     return (
         f"{scheme}://{host}" if port == DEFAULT_PORTS.get(scheme) else f"{scheme}://{host}:{port}"
     )
@@ -107,7 +107,7 @@ def check_base(base: str) -> str:
         InvalidURL: It is relative, has no host, or carries a query or fragment.
     """
     if not is_absolute(base):
-        raise InvalidURL(f"base_url {shown(base)} needs a scheme and a host: https://host/path")
+        raise InvalidURL(f"base_url {redacted(base)} needs a scheme and a host: https://host/path")
     if not origin(base)[1]:
         raise InvalidURL("base_url has no host")
     if "?" in base or "#" in base:
@@ -115,12 +115,12 @@ def check_base(base: str) -> str:
     return base
 
 
-def shown(url: str) -> str:
+def redacted(url: str) -> str:
     """Return a URL for a message: quoted, without userinfo and secret parameters."""
     return repr(redaction.redact_url(url.rpartition("@")[2]))
 
 
-def mend(url: str) -> str:
+def encode_stray_percent(url: str) -> str:
     """Encode a percent sign that encodes nothing.
 
     requests, where it finds one, encodes every other percent sign again: "a%2Fb" would
@@ -141,17 +141,17 @@ def join(base: str | None, url: str) -> str:
     if "://" in url and is_absolute(url):
         return url
     if base is None:
-        raise MissingSchema(f"the URL {shown(url)} is relative and the session has no base_url")
-    trunk = _trunk(base)
+        raise MissingSchema(f"the URL {redacted(url)} is relative and the session has no base_url")
+    base_path = _base_path(base)
     # Nearly always there is nothing to look into, which takes 4 us.
     if url.startswith(_HOSTLIKE) or "%" in url or url.count(".") > 1:
         _refuse_climbing(url)
     if not url or url[0] in "?#":
         return base + url
-    return f"{trunk}/{url.lstrip('/')}"
+    return f"{base_path}/{url.lstrip('/')}"
 
 
-def doubles_base(base: str | None, url: str) -> bool:
+def repeats_base(base: str | None, url: str) -> bool:
     """Say whether the path of a URL begins with that of the base, twice."""
     path = urlsplit(base or "").path.rstrip("/")
     if not path or origin(base or "") != origin(url):
@@ -163,18 +163,20 @@ _HOSTLIKE = ("//", "\\", "/\\")
 
 
 @lru_cache(maxsize=_MOST_KEPT)
-def _trunk(base: str) -> str:
+def _base_path(base: str) -> str:
     """Return a base URL without a slash at its end; it may be assigned unchecked."""
     return check_base(base).rstrip("/")
 
 
 def _refuse_climbing(url: str) -> None:
     if url.startswith(_HOSTLIKE):
-        raise InvalidURL(f"the URL {shown(url)} names another host: write it out with its scheme")
+        raise InvalidURL(
+            f"the URL {redacted(url)} names another host: write it out with its scheme"
+        )
     path = re.split(r"[?#]", url, maxsplit=1)[0]
     segments = re.split(r"[/\\]|%2[fF]|%5[cC]", path)
-    if any(_UNSEEN.sub("", unquote(segment)) == ".." for segment in segments):
-        raise InvalidURL(f"path traversal: the URL {shown(url)} is outside base_url")
+    if any(_INVISIBLE.sub("", unquote(segment)) == ".." for segment in segments):
+        raise InvalidURL(f"path traversal: the URL {redacted(url)} is outside base_url")
 
 
 def fill(template: str, path: Mapping[str, object] | None) -> str:
@@ -197,16 +199,15 @@ def fill(template: str, path: Mapping[str, object] | None) -> str:
     names = {name for _, name in _PLACEHOLDER.findall(before)}
     if path is None:
         if names and not is_absolute(template):
-            raise InvalidURL(f"the URL {shown(template)} needs {_path_hint(names)}")
+            raise InvalidURL(f"the URL {redacted(template)} needs {_path_hint(names)}")
         return template
     if not isinstance(path, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
         raise InvalidURL(f"path={path!r} must map placeholders to values")
     if missing := names - set(path):
-        raise InvalidURL(f"the URL {shown(template)} needs {_path_hint(missing)}")
+        raise InvalidURL(f"the URL {redacted(template)} needs {_path_hint(missing)}")
     if unused := set(path) - names:
-        raise InvalidURL(
-            f"the URL {shown(template)} has no place for {', '.join(sorted(map(str, unused)))}"
-        )
+        listed = ", ".join(sorted(map(str, unused)))
+        raise InvalidURL(f"the URL {redacted(template)} has no placeholder for {listed}")
 
     def filled(found: re.Match[str]) -> str:
         is_several, name = found.groups()
@@ -285,8 +286,8 @@ def resolve(here: str, reference: str) -> str:
 def _with_ascii_host(url: str) -> str:
     """Return a URL with its host as DNS has it (RFC 5891), which requests would percent-encode."""
     parts = urlsplit(url)
-    userinfo, at, place = parts.netloc.rpartition("@")
-    host, colon, port = place.partition(":")
+    userinfo, at, address = parts.netloc.rpartition("@")
+    host, colon, port = address.partition(":")
     if unquote(host).isascii():  # as nearly always
         return url
     encoded = origin(f"https://{unquote(host)}/")[1]

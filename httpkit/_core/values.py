@@ -14,7 +14,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any
 
-_AS_THEY_ARE = frozenset({str, int, float, bytes, type(None)})
+_UNCHANGED = frozenset({str, int, float, bytes, type(None)})
 _LISTS = (list, tuple, set, frozenset)
 _SINGLE = (str, bytes, bytearray, memoryview, Mapping, Enum)
 _SCALARS = (str, bytes, int, float, date, time, timedelta, Decimal)
@@ -32,10 +32,10 @@ def format_scalar(value: Any) -> Any:
         TypeError: It is a mapping, a list or a secret that hides itself; the message says so, as
             what follows a name.
     """
-    if type(value) in _AS_THEY_ARE:
+    if type(value) in _UNCHANGED:
         return value
-    for kinds, form in _FORMS:
-        if isinstance(value, kinds):
+    for types, form in _FORMS:
+        if isinstance(value, types):
             return form(value)
     if isinstance(value, uuid.UUID):
         return str(value)
@@ -61,7 +61,7 @@ def _check_scalar(value: Any) -> None:
 
 def format_values(value: Any) -> Any:
     """Return a value, or each of a list of them, as `format_scalar` does."""
-    if type(value) in _AS_THEY_ARE:
+    if type(value) in _UNCHANGED:
         return value
     entries = _entries(value)
     return format_scalar(value) if entries is None else [format_scalar(item) for item in entries]
@@ -119,7 +119,7 @@ def _format_time(value: date | time | timedelta) -> str:
     return f"{text[:-6]}Z" if text.endswith("+00:00") else text
 
 
-def _as_it_is(value: Any) -> Any:
+def _unchanged(value: Any) -> Any:
     return value
 
 
@@ -130,5 +130,5 @@ _FORMS: Sequence[tuple[Any, Callable[[Any], Any]]] = (
     ((date, time, timedelta), _format_time),
     (Decimal, str),
     ((bytearray, memoryview), bytes),
-    ((str, int, float, bytes), _as_it_is),
+    ((str, int, float, bytes), _unchanged),
 )

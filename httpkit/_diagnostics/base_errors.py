@@ -40,7 +40,7 @@ class HTTPKitError(requests.RequestException):
         """Return a card for a notebook."""
         from httpkit._display import cards
 
-        return cards.shown(self, lambda: cards.of_error(self))
+        return cards.make_card(self, lambda: cards.of_error(self))
 
     def _render_traceback_(self) -> list[str]:
         """Return the traceback that IPython prints: the lines of the user."""

@@ -350,7 +350,7 @@ def from_response(response: requests.Response, kind: type[E_]) -> E_:
     error.problem = None if problem is None else redaction.redact_document(problem)
     request_id = header_fields.first(response.headers, header_fields.REQUEST_ID_FIELDS)
     error.request_id = error_reasons.one_line(request_id or "", _LONGEST_NAME) or None
-    error.retry_after = rate_limit_fields.asked_wait(status, response.headers, CLOCK.wall())
+    error.retry_after = rate_limit_fields.requested_wait(status, response.headers, CLOCK.wall())
     error.attempts = getattr(response, "attempts", 1)
     error.stop_reason = getattr(response, "stop_reason", None)
     error.args = (_sentence(response, detail, error.request_id),)
@@ -472,13 +472,13 @@ def annotate(
     attempts: int,
     seconds: float,
     stop_reason: str | None,
-    keeps_foreign: bool = False,
+    keeps_third_party: bool = False,
 ) -> None:
     """Fill in what a transport error lacks: the request, the attempts, and why it stopped."""
     remember_credentials(request)
     url = request.url or ""
     shown = {text: redaction.redact_url(text) for text in (url, _path_of(url)) if text}
-    redaction.scrub(error, shown, keeps_foreign=keeps_foreign)
+    redaction.scrub(error, shown, keeps_third_party=keeps_third_party)
     error.request = error.request or request
     error.attempts = attempts  # type: ignore[attr-defined]  # requests' own classes lack it
     error.stop_reason = stop_reason  # type: ignore[attr-defined]  # likewise

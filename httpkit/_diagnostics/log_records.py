@@ -167,13 +167,13 @@ def _capped(text: str) -> str:
 
 def redirect(
     response: requests.Response,
-    onward: requests.PreparedRequest,
+    following: requests.PreparedRequest,
     *,
     credentials_withheld: str | None,
 ) -> None:
     """Log where a redirect leads, and why credentials are withheld; None if they are not."""
     if REQUESTS.isEnabledFor(logging.DEBUG):
-        place, there = _place(response.request), " ".join(_place(onward).values())
+        place, there = _place(response.request), " ".join(_place(following).values())
         _write(
             REQUESTS, logging.DEBUG, "%s %s: %d redirects to %s%s", *place.values(),
             response.status_code, there,

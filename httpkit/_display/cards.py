@@ -35,7 +35,7 @@ _CARD = (
 _BADGE = "background:{tone};color:#fff;border-radius:4px;padding:1px 8px;margin:0 4px 0 0"
 
 
-def shown(subject: object, make: Callable[[], str]) -> str:
+def make_card(subject: object, make: Callable[[], str]) -> str:
     """Return a card; its class's name alone, should the card fail.
 
     A value that cannot be described must still be a value: IPython would print a traceback.
@@ -63,7 +63,7 @@ def of_facts(subject: object, facts: Callable[[], Facts]) -> str:
         title = Html(f"<b>{writer.line(type(subject).__name__)}</b>")
         return _framed(_GREY, title, writer.facts(facts()))
 
-    return shown(subject, make)
+    return make_card(subject, make)
 
 
 # ---- responses

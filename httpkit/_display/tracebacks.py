@@ -88,5 +88,5 @@ def _display_card(shell: Any, error: requests.RequestException) -> None:
     if this in _last_shown:
         return
     _last_shown[:] = [this]
-    card = cards.shown(error, lambda: cards.of_error(error))
+    card = cards.make_card(error, lambda: cards.of_error(error))
     shell.display_pub.publish({"text/html": card, "text/plain": repr(error)})

@@ -169,7 +169,7 @@ class PreparedRequest(upstream.LateJarRequest):
         mine = cls()
         mine.__dict__.update(request.copy().__dict__)
         if masks:
-            mine.headers = header_fields.Outgoing(request.headers)
+            mine.headers = header_fields.RequestHeaders(request.headers)
         known = request.__dict__.get("body_start")
         is_known = isinstance(known, Body) and known.source is mine.body
         mine.body_start = cast("Body", known) if is_known else Body.of(mine.body)
@@ -177,14 +177,14 @@ class PreparedRequest(upstream.LateJarRequest):
 
     def copy(self) -> PreparedRequest:
         """Return a copy with its own headers and cookies; hooks and body are shared."""
-        twin = PreparedRequest.__new__(PreparedRequest)  # as copy.copy does
-        twin.__dict__.update(self.__dict__)
+        clone = PreparedRequest.__new__(PreparedRequest)  # as copy.copy does
+        clone.__dict__.update(self.__dict__)
         headers: Any = self.headers  # None before it is prepared
-        twin.__dict__["headers"] = None if headers is None else headers.copy()
-        upstream.copy_jar(self, twin)
-        if twin.body_start.source is not twin.body:
-            twin.body_start = Body.of(twin.body)
-        return twin
+        clone.__dict__["headers"] = None if headers is None else headers.copy()
+        upstream.copy_jar(self, clone)
+        if clone.body_start.source is not clone.body:
+            clone.body_start = Body.of(clone.body)
+        return clone
 
     __copy__ = copy  # not by way of the pickle, which hides credentials
 
@@ -213,12 +213,12 @@ class PreparedRequest(upstream.LateJarRequest):
 
     def prepare_headers(self, headers: Any) -> None:
         """Validate the header fields (RFC 9110 section 5.5); no message shows a value."""
-        if isinstance(headers, header_fields.Outgoing):
+        if isinstance(headers, header_fields.RequestHeaders):
             fields = headers.copy()
         else:
             check_headers(cast("Any", headers or {}).items())
             super().prepare_headers(headers)
-            fields = header_fields.Outgoing(self.headers)
+            fields = header_fields.RequestHeaders(self.headers)
         fields.check(check_headers)
         self.headers = fields
 
@@ -264,7 +264,7 @@ class PreparedRequest(upstream.LateJarRequest):
         Args:
             before: Fields that are requests' own responsibility: it has prepared them.
         """
-        if isinstance(self.headers, header_fields.Outgoing):
+        if isinstance(self.headers, header_fields.RequestHeaders):
             self.headers.check(check_headers)
         else:
             check_headers(field for field in self.headers.items() if field not in before)
@@ -303,7 +303,7 @@ class PreparedRequest(upstream.LateJarRequest):
         mine: Any = self  # requests declares the type of a body
         mine.body, self.body_start = body, Body(body)
         headers: Any = self.headers
-        is_ours = type(headers) is header_fields.Outgoing
+        is_ours = type(headers) is header_fields.RequestHeaders
         if not is_ours or "transfer-encoding" in headers.by_name:
             self.prepare_content_length(body)
         elif body:
@@ -357,7 +357,7 @@ class PreparedRequest(upstream.LateJarRequest):
 
 def _fields_of_requests(headers: Any) -> Collection[tuple[str, Any]]:
     """Return the fields of headers that are not ours: ours know what was checked."""
-    return () if isinstance(headers, header_fields.Outgoing) else list(headers.items())
+    return () if isinstance(headers, header_fields.RequestHeaders) else list(headers.items())
 
 
 def _as_json(value: Any) -> bytes:

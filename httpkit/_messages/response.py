@@ -112,7 +112,7 @@ class Response(requests.Response):
             errors.remember_credentials(self.request)  # a server may repeat what it was sent
             return cards.of_response(self)
 
-        return cards.shown(self, make)
+        return cards.make_card(self, make)
 
     @property
     def raw(self) -> Any:
@@ -339,7 +339,7 @@ class Response(requests.Response):
         """
         return server_sent_events.split_lines(self.blocks(), self._charset(), self._bound("line"))
 
-    def _bound(self, what: str) -> server_sent_events.Bound:
+    def _bound(self, what: str) -> server_sent_events.CheckSize:
         """Return what refuses a line or an event over the call's `max_body`."""
         limit: int | None = call_of(self.request).options.max_body
 
@@ -451,7 +451,7 @@ class Response(requests.Response):
         try:
             return urls.resolve(self.url, reference)
         except InvalidURL:
-            shown = urls.shown(reference)
+            shown = urls.redacted(reference)
         raise InvalidURL(f"the reference {shown} cannot be resolved")
 
     def to_curl(self, *, secrets: bool = False) -> str:
@@ -469,9 +469,9 @@ class Response(requests.Response):
 
     def __copy__(self) -> Response:
         """Return a copy that keeps what a pickle hides."""
-        twin = type(self).__new__(type(self))
-        twin.__dict__.update(self.__dict__)
-        return twin
+        clone = type(self).__new__(type(self))
+        clone.__dict__.update(self.__dict__)
+        return clone
 
     def __getstate__(self) -> dict[str, Any]:
         """Return a state without credentials: request, address and cookies are redacted."""
@@ -719,7 +719,7 @@ def _read(
 
 def _is_read_at_once(raw: urllib3.BaseHTTPResponse, most: int | None) -> bool:
     """Say whether a body can be read in one go: its size is known, and its reads keep the time."""
-    size = upstream.length_left(raw)
+    size = upstream.remaining_length(raw)
     return (
         size is not None
         and (most is None or size <= most)

@@ -516,7 +516,7 @@ def _check_token_url(url: object, *, allows_http: bool) -> None:
     """
     if not isinstance(url, str):
         raise ConfigurationError(f"token_url must be a str, not {type(url).__name__}")
-    shown = urls.shown(url)
+    shown = urls.redacted(url)
     try:
         scheme, host, _ = urls.origin(url)
     except requests.exceptions.InvalidURL as error:

@@ -214,15 +214,15 @@ class _Kept:
 
     Attributes:
         value: The access token.
-        renew_at: From when on it is replaced, on the monotonic clock, if that succeeds.
+        refresh_at: From when on it is replaced, on the monotonic clock, if that succeeds.
         ends_at: When it expires; infinity when the server did not say.
-        rests_until: Until when a rejection does not count, unless it was accepted before.
+        rejectable_at: Until when a rejection does not count, unless it was accepted before.
     """
 
     value: str
-    renew_at: float
+    refresh_at: float
     ends_at: float
-    rests_until: float
+    rejectable_at: float
 
 
 @dataclass(slots=True, repr=False)
@@ -285,7 +285,7 @@ class TokenCache:
         """
         while True:
             kept = self._kept
-            if kept is not None and CLOCK.monotonic() < kept.renew_at:
+            if kept is not None and CLOCK.monotonic() < kept.refresh_at:
                 return kept.value
             is_valid = kept is not None and CLOCK.monotonic() < kept.ends_at
             # A token that is replaced early must not cost the call its whole deadline.
@@ -307,7 +307,7 @@ class TokenCache:
         """Forget a token that a server rejected; one that has come in its place stays."""
         with self._lock:
             kept = self._kept
-            if kept is not None and kept.value == value and CLOCK.monotonic() >= kept.rests_until:
+            if kept is not None and kept.value == value and CLOCK.monotonic() >= kept.rejectable_at:
                 self._kept, self._was_rejected = None, True
 
     def accept(self, value: str) -> None:
@@ -315,12 +315,12 @@ class TokenCache:
         with self._lock:
             kept = self._kept
             if kept is not None and kept.value == value:
-                self._kept = replace(kept, rests_until=-math.inf)
+                self._kept = replace(kept, rejectable_at=-math.inf)
 
     def _join(self, mine: _Fetch) -> _Fetch | None:
         """Return the fetch to wait for; None when a token has arrived in between."""
         with self._lock:
-            if self._kept is not None and CLOCK.monotonic() < self._kept.renew_at:
+            if self._kept is not None and CLOCK.monotonic() < self._kept.refresh_at:
                 return None
             if self._running is None:
                 self._running = mine
@@ -364,7 +364,7 @@ class TokenCache:
             kept, now = self._kept, CLOCK.monotonic()
             if kept is None or now >= kept.ends_at:
                 return None
-            self._kept = replace(kept, renew_at=now + (kept.ends_at - now) / 2)
+            self._kept = replace(kept, refresh_at=now + (kept.ends_at - now) / 2)
             return kept
 
     def _keep(self, tokens: TokenSet, age: float, leeway: float) -> str:
@@ -375,9 +375,9 @@ class TokenCache:
             self.latest = tokens
             self._kept = _Kept(
                 value=tokens.access_token,
-                renew_at=ends_at - min(leeway, lifetime / 2),
+                refresh_at=ends_at - min(leeway, lifetime / 2),
                 ends_at=ends_at,
-                rests_until=now + _REST if self._was_rejected else -math.inf,
+                rejectable_at=now + _REST if self._was_rejected else -math.inf,
             )
             self._was_rejected = False
         return tokens.access_token
@@ -399,6 +399,6 @@ def _awaited(running: _Fetch, deadline: Deadline) -> str | None:
 
 def _again(error: requests.RequestException) -> requests.RequestException:
     """Return an error as another thread's own: notes and tracebacks are not for sharing."""
-    twin = copy.copy(error)
-    twin.__dict__["__notes__"] = list(error.__dict__.get("__notes__", ()))
-    return twin
+    clone = copy.copy(error)
+    clone.__dict__["__notes__"] = list(error.__dict__.get("__notes__", ()))
+    return clone

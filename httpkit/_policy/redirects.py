@@ -70,22 +70,26 @@ def follow(
             cannot be sent there.
     """
     target = _target(response, request, location)
-    onward = request.copy()
-    onward.url = target
-    session.rebuild_method(onward, response)
+    following = request.copy()
+    following.url = target
+    session.rebuild_method(following, response)
     is_allowed = forwarding.is_allowed(target, call.credentials.allowed_origins)
-    _rebuild_body(onward, response, call, is_same=onward.method == request.method, stays=is_allowed)
-    may_sign = _rebuild_auth(onward, response, session, is_allowed=is_allowed)
+    _rebuild_body(
+        following, response, call, is_same=following.method == request.method, stays=is_allowed
+    )
+    may_sign = _rebuild_auth(following, response, session, is_allowed=is_allowed)
     if not is_allowed:
-        call = _with_netrc(_leave(onward, call, may_sign=may_sign), onward, response)
+        call = _with_netrc(_leave(following, call, may_sign=may_sign), following, response)
     elif not may_sign:
         call = call._replace(credentials=call.credentials._replace(sign=None))
-    _answer_digest(onward)
-    jar = _cookies(onward, response, call, session.cookies)
-    onward.headers.pop("Cookie", None)
-    onward.prepare_cookies(jar)
-    onward.call = call._replace(credentials=call.credentials._replace(is_signed=False), is_hop=True)
-    return onward
+    _answer_digest(following)
+    jar = _cookies(following, response, call, session.cookies)
+    following.headers.pop("Cookie", None)
+    following.prepare_cookies(jar)
+    following.call = call._replace(
+        credentials=call.credentials._replace(is_signed=False), is_hop=True
+    )
+    return following
 
 
 def _leave(request: PreparedRequest, call: Call, *, may_sign: bool) -> Call:
@@ -241,7 +245,7 @@ def _strip(request: PreparedRequest, call: Call, *, keeps_hooks: bool) -> bool:
     before, allowed = len(request.headers), call.credentials.allowed_origins
     authorization = request.headers.get("Authorization")
     fields = forwarding.forwardable(request.headers, request.url or "", allowed)
-    request.headers = header_fields.Outgoing(fields)
+    request.headers = header_fields.RequestHeaders(fields)
     if authorization is not None:
         request.headers["Authorization"] = authorization
     if not keeps_hooks:  # Digest's would answer a stranger's challenge with the password
@@ -277,19 +281,19 @@ def _cookies(
     return jar
 
 
-def check_progress(response: requests.Response, onward: PreparedRequest) -> None:
+def check_progress(response: requests.Response, following: PreparedRequest) -> None:
     """Refuse to send what this chain has sent before.
 
     Raises:
         RedirectError: It is the very same request: the redirects run in a circle.
     """
-    call = call_of(onward)
+    call = call_of(following)
     # Signed as it will be sent, unless asking for the signature has a price.
     held = call.credentials
-    signed = held.sign(onward.copy()) if held.sign and not held.refreshable else onward
+    signed = held.sign(following.copy()) if held.sign and not held.refreshable else following
     signature = _signature(signed)
     if any(_signature(past.request) == signature for past in [*response.history, response]):
-        raise _refusal(response, f"redirect loop: it leads back to {errors.describe(onward)}")
+        raise _refusal(response, f"redirect loop: it leads back to {errors.describe(following)}")
 
 
 def _signature(request: requests.PreparedRequest) -> tuple[object, ...]:

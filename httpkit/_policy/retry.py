@@ -320,16 +320,16 @@ class RetryState:
         deadline: Of the call.
         spend: Takes the price of a retry from the host's budget and returns it, in tokens; None
             when the budget is spent.
-        keeps_foreign: Whether errors of mocks and foreign adapters keep their words.
+        keeps_third_party: Whether errors of mocks and foreign adapters keep their words.
         started: When the first attempt began, on the monotonic clock.
-        asks_policy: Whether `retry_if` of the policy is asked: not for streams.
+        checks_retry_if: Whether `retry_if` of the policy is asked: not for streams.
         announce: Says whether a wait that the server asked for is to be logged: no other thread
             has done so. It takes the seconds to wait, and those since the request was sent.
         attempts: How often it was sent.
         tokens_spent: What its retries cost of the host's budget.
-        was_renewed: Whether a rejected signature was replaced once already.
+        was_refreshed: Whether a rejected signature was replaced once already.
         is_unsigned: Whether the last attempt failed while it was signed.
-        not_renewed_reason: Why a rejected signature was not replaced; None when it was or had no
+        not_refreshed_reason: Why a rejected signature was not replaced; None when it was or had no
             need to be.
         stop_reason: Why it is not retried; None while that is open.
     """
@@ -342,9 +342,9 @@ class RetryState:
         not_replayable_reason: str | None,
         deadline: Deadline,
         spend: Callable[[requests.Response | BaseException, int], int | None],
-        keeps_foreign: bool,
+        keeps_third_party: bool,
         started: float,
-        asks_policy: bool,
+        checks_retry_if: bool,
         announce: Callable[[float, float], bool] | None,
     ) -> None:
         self.policy = policy
@@ -352,15 +352,15 @@ class RetryState:
         self.not_replayable_reason = not_replayable_reason
         self.deadline = deadline
         self.spend = spend
-        self.keeps_foreign = keeps_foreign
+        self.keeps_third_party = keeps_third_party
         self.started = started
-        self.asks_policy = asks_policy
+        self.checks_retry_if = checks_retry_if
         self.announce = announce
         self.attempts: int = 0
         self.tokens_spent: int = 0
-        self.was_renewed: bool = False
+        self.was_refreshed: bool = False
         self.is_unsigned: bool = False
-        self.not_renewed_reason: str | None = None
+        self.not_refreshed_reason: str | None = None
         self.stop_reason: str | None = None
         self._wait: float = 0.0
         self._asked: tuple[requests.Response, bool] | None = None
@@ -382,7 +382,7 @@ class RetryState:
         self, retry_if: Callable[[Response], bool], response: requests.Response
     ) -> bool:
         """Ask the policy's own function about a response, once."""
-        if not self.asks_policy or response.is_redirect:
+        if not self.checks_retry_if or response.is_redirect:
             return False
         if self._asked is None or self._asked[0] is not response:
             try:
@@ -436,7 +436,7 @@ class RetryState:
         status = _meaning(response)
         if self._may_repeat(policy) or status in _UNPROCESSED_STATUSES:
             return None
-        if status == 503 and asked_wait(response) is not None:
+        if status == 503 and requested_wait(response) is not None:
             return None
         return f"{self._method} is not repeated after {status} without an idempotency key"
 
@@ -457,7 +457,7 @@ class RetryState:
         policy: RetryPolicy,
         call: tenacity.RetryCallState,
     ) -> str | None:
-        asked = asked_wait(outcome)
+        asked = requested_wait(outcome)
         if asked is not None and asked > policy.max_retry_after:
             limit = f"max_retry_after={policy.max_retry_after:g} s"
             return f"the server asks for {asked:g} s, longer than {limit}"
@@ -494,7 +494,7 @@ class RetryState:
         """Log the coming wait, tell `on_retry` of it, and return its seconds."""
         outcome = as_outcome(outcome)
         if isinstance(outcome, Exception):
-            redaction.scrub(outcome, keeps_foreign=self.keeps_foreign)
+            redaction.scrub(outcome, keeps_third_party=self.keeps_third_party)
         longest = self.policy.max_backoff if self.policy else 0.0
         log_records.retry(
             self.request,
@@ -520,7 +520,7 @@ class RetryState:
     def _announced(self, outcome: requests.Response | BaseException) -> bool | None:
         if self.announce is None or not isinstance(outcome, RequestsResponse):
             return None
-        is_asked = asked_wait(outcome) is not None
+        is_asked = requested_wait(outcome) is not None
         return self.announce(self._wait, outcome.elapsed.total_seconds()) if is_asked else None
 
 
@@ -539,7 +539,7 @@ def pause_for_all(policy: RetryPolicy, response: requests.Response) -> float:
     status = _meaning(response)
     if status not in _OVERLOAD_STATUSES or status not in policy.statuses:
         return 0.0
-    asked = asked_wait(response) or 0.0
+    asked = requested_wait(response) or 0.0
     return asked if asked <= policy.max_retry_after else 0.0
 
 
@@ -547,15 +547,15 @@ def _status(outcome: requests.Response | BaseException) -> int | None:
     return outcome.status_code if isinstance(outcome, RequestsResponse) else None
 
 
-def asked_wait(outcome: requests.Response | BaseException) -> float | None:
+def requested_wait(outcome: requests.Response | BaseException) -> float | None:
     """Return the seconds that a response asks to wait; None when it does not."""
     if not isinstance(outcome, RequestsResponse):
         return None
     held = outcome.__dict__
-    if "_asked_wait" not in held:  # several rules ask, one after the other
-        asked = rate_limit_fields.asked_wait(outcome.status_code, outcome.headers, CLOCK.wall())
-        held["_asked_wait"] = asked
-    wait: float | None = held["_asked_wait"]
+    if "_requested_wait" not in held:  # several rules ask, one after the other
+        asked = rate_limit_fields.requested_wait(outcome.status_code, outcome.headers, CLOCK.wall())
+        held["_requested_wait"] = asked
+    wait: float | None = held["_requested_wait"]
     return wait
 
 
@@ -565,7 +565,7 @@ def _meaning(outcome: requests.Response | BaseException) -> int | None:
     A 403 that says when to come back is a 429: GitHub sends it to those who are over its limits.
     """
     status = _status(outcome)
-    return 429 if status == 403 and asked_wait(outcome) is not None else status
+    return 429 if status == 403 and requested_wait(outcome) is not None else status
 
 
 def _seconds(wait: object) -> float:

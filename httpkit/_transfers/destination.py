@@ -52,7 +52,7 @@ def named_by(dest: object) -> tuple[pathlib.Path | None, pathlib.Path]:
         if not stat.S_ISDIR(_mode(folder)):
             raise TransferError(f"the folder {printable(folder)} does not exist")
     length = _DERIVED if is_folder else windows_length(path.name)
-    if os.name == "nt" and (length > name_room(folder) or stem_room(folder) < _DERIVED):
+    if os.name == "nt" and (length > max_name_length(folder) or max_stem_length(folder) < _DERIVED):
         raise ConfigurationError(
             f"dest={text!a} cannot be used: the path is too long for Windows, which takes"
             f" {_LONGEST_WINDOWS_PATH} characters, those that name an unfinished file among them"
@@ -128,11 +128,11 @@ def resolved(path: pathlib.Path) -> pathlib.Path:
 
 def longest_name(folder: pathlib.Path) -> int:
     """Return the most bytes that the name of a file may have, so that its part has room, too."""
-    most = name_room(folder) - _BESIDE_NAME
+    most = max_name_length(folder) - _BESIDE_NAME
     return most if 0 < most < MOST_BYTES else MOST_BYTES
 
 
-def name_room(folder: pathlib.Path) -> int:
+def max_name_length(folder: pathlib.Path) -> int:
     """Return the most bytes, or characters on Windows, that a name in a folder may have."""
     most = _USUAL_ROOM
     if sys.platform == "win32":
@@ -145,9 +145,9 @@ def name_room(folder: pathlib.Path) -> int:
     return most
 
 
-def stem_room(folder: pathlib.Path) -> int:
+def max_stem_length(folder: pathlib.Path) -> int:
     """Return the most bytes with which the names of a part may begin."""
-    room = name_room(folder)
+    room = max_name_length(folder)
     # In a deep folder of Windows there may be no room for segments.
     beside = _BESIDE_SEGMENT if room >= _BESIDE_SEGMENT + _DERIVED else _BESIDE_NAME - 1
     return room - beside
@@ -213,7 +213,7 @@ def cannot_write(path: pathlib.Path, error: OSError) -> TransferError:
     """Return the error of a path that the system refuses; what a signal handler raised is none."""
     interrupts.reveal(error)
     hint = "; free some space and call again" if error.errno == errno.ENOSPC else ""
-    if file_locks.is_held(error):
+    if file_locks.is_locked(error):
         hint = "; another program may have it open"
     return TransferError(f"{printable(path)} cannot be written: {error.strerror or error}{hint}")
 

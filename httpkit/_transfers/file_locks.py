@@ -51,7 +51,7 @@ def try_lock(descriptor: int) -> bool:
     return True
 
 
-def retry_while_held(action: Callable[[], T]) -> T:
+def retry_while_locked(action: Callable[[], T]) -> T:
     """Call a function again for about a second while Windows says that a file is in use.
 
     Raises:
@@ -62,12 +62,12 @@ def retry_while_held(action: Callable[[], T]) -> T:
         try:
             return action()
         except OSError as error:
-            if not is_held(error) or time.monotonic() > deadline:
+            if not is_locked(error) or time.monotonic() > deadline:
                 raise
         time.sleep(_STEP)
 
 
-def is_held(error: OSError) -> bool:
+def is_locked(error: OSError) -> bool:
     """Return whether Windows may say that somebody has a file open."""
     number: int | None = getattr(error, "winerror", None)
     return number in _HELD or (number is None and os.name == "nt" and error.errno == errno.EACCES)
@@ -75,7 +75,7 @@ def is_held(error: OSError) -> bool:
 
 def open_descriptor(path: pathlib.Path, flags: int, mode: int) -> int:
     """Open a file, as `os.open` does."""
-    return retry_while_held(lambda: os.open(path, flags, mode))
+    return retry_while_locked(lambda: os.open(path, flags, mode))
 
 
 def check_replaceable(path: pathlib.Path) -> None:
@@ -85,13 +85,13 @@ def check_replaceable(path: pathlib.Path) -> None:
         OSError: On Windows; elsewhere every file can be replaced.
     """
     if os.name == "nt" and path.exists():
-        retry_while_held(lambda: path.rename(path))  # needs the same rights, and changes nothing
+        retry_while_locked(lambda: path.rename(path))  # needs the same rights, and changes nothing
 
 
 def remove(path: pathlib.Path) -> None:
     """Remove a file if that is possible."""
     with suppress(OSError):
-        retry_while_held(path.unlink)
+        retry_while_locked(path.unlink)
 
 
 def close_locked(descriptor: int, path: pathlib.Path, *, is_removed: bool) -> None:

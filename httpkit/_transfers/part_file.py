@@ -23,14 +23,14 @@ from httpkit._core.validators import FileVersion
 from httpkit._diagnostics.errors import TransferError
 from httpkit._transfers import sidecar
 from httpkit._transfers.bytes_file import DEFAULT_MODE, FLAGS, BytesFile
-from httpkit._transfers.destination import cannot_write, derived, stem_room, translated
+from httpkit._transfers.destination import cannot_write, derived, max_stem_length, translated
 from httpkit._transfers.file_locks import (
     check_replaceable,
     close_locked,
     is_same_file,
     open_descriptor,
     remove,
-    retry_while_held,
+    retry_while_locked,
     try_lock,
 )
 
@@ -71,7 +71,7 @@ class PartFile:
             lock = _open_locked(target.with_name(f"{stem}.part.json"))
             is_private = lock is None
             if lock is None:
-                stem = derived(target.name, uuid.uuid4().hex[:8], stem_room(target.parent))
+                stem = derived(target.name, uuid.uuid4().hex[:8], max_stem_length(target.parent))
                 private = target.with_name(f"{stem}.part.json")
                 lock = os.open(private, FLAGS | os.O_EXCL, DEFAULT_MODE)
             sidecar_path = target.with_name(f"{stem}.part.json")
@@ -164,7 +164,7 @@ class PartFile:
         is_new = new is not None and new.size and (self._is_newer(new) or not self._kept.size)
         self._current = new if new is not None and is_new else self._kept
 
-    def has_room(self, needed: int) -> bool:
+    def has_space(self, needed: int) -> bool:
         """Return whether so many bytes more fit on the disk, as far as that is known."""
         free = _free_space(self.path.parent)
         return free is None or needed <= free
@@ -211,7 +211,7 @@ class PartFile:
             current.set_mode(self.mode)
             current.close()  # NFS may notice a full disk only now
         try:
-            retry_while_held(lambda: _move(current.path, self._target, is_new=is_new))
+            retry_while_locked(lambda: _move(current.path, self._target, is_new=is_new))
         except FileExistsError:
             current.remove()
             return False
@@ -385,7 +385,7 @@ def _link(path: pathlib.Path, target: pathlib.Path) -> None:
 def _stem(target: pathlib.Path) -> str:
     """Return what the names of a file's part begin with: the same in every process."""
     name = os.path.normcase(target.name)  # other names of the same file, on Windows
-    octets, room = os.fsencode(name), stem_room(target.parent)
+    octets, room = os.fsencode(name), max_stem_length(target.parent)
     if len(octets) <= room:
         return target.name
     return derived(target.name, blake2b(octets, digest_size=8).hexdigest(), room)

@@ -170,7 +170,7 @@ class Segments:
                 continue
             self._segments.append(segment)
             end = stop
-        while self._segments and not self._part.has_room(self.needed):
+        while self._segments and not self._part.has_space(self.needed):
             self._segments.pop().close(is_removed=True)
 
     def _split(self, count: int, least: int) -> None:
@@ -185,7 +185,7 @@ class Segments:
         if self._segments or count < 2:
             return
         bounds = [start + (self._total - start) * number // count for number in range(count + 1)]
-        if not self._part.has_room(self._total - bounds[0] + bounds[-1] - bounds[-2]):
+        if not self._part.has_space(self._total - bounds[0] + bounds[-1] - bounds[-2]):
             return  # not for a segment while it is moved
         for first, stop in pairwise(bounds[1:]):
             name = f"{self._part.path.name}.{self._version_key}.{first}-{stop}"

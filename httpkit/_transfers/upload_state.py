@@ -13,7 +13,7 @@ from typing import Any
 from httpkit._core.validators import source_hash
 from httpkit._diagnostics.errors import RedirectError, TransferError
 from httpkit._transfers import destination
-from httpkit._transfers.file_locks import retry_while_held
+from httpkit._transfers.file_locks import retry_while_locked
 from httpkit._transfers.upload_protocols import UploadContext, is_upload_url
 
 
@@ -75,7 +75,7 @@ class UploadState:
             descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 json.dump({**self._facts, "place": url}, file)
-            retry_while_held(lambda: fresh.replace(path))
+            retry_while_locked(lambda: fresh.replace(path))
         except OSError as error:
             raise destination.cannot_write(path, error) from error
 

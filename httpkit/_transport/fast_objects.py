@@ -123,7 +123,7 @@ def make_response(
         "_content_consumed": False,
         "_next": None,
         "status_code": status,
-        "headers": header_fields.Headers.over(by_name),
+        "headers": header_fields.Headers.from_lowercase(by_name),
         "url": request.url,
         "encoding": _encoding(by_name.get("content-type")),
         "history": [],

@@ -157,7 +157,7 @@ def send(session: Sender, request: PreparedRequest, options: Mapping[str, Any]) 
     of_raw = url[2], pool, connection.sock.shutdown, adapter.max_retries
     body = None if options["stream"] else _whole_body(head, framing, rest, request)
     if body is None:
-        connection.reader.give_back(rest)
+        connection.reader.push_back(rest)
         unread = make_message(*parsed)
         raw = make_raw(unread, *of_raw)
         connection.attach(unread, raw)
@@ -227,7 +227,7 @@ def _serialize(request: PreparedRequest) -> tuple[str, bytes] | None:
     if type(body) is str:
         body = body.encode("utf-8")
     headers: Any = request.headers
-    is_known = type(headers) is header_fields.Outgoing and type(body) in _BODIES
+    is_known = type(headers) is header_fields.RequestHeaders and type(body) in _BODIES
     if not is_known or request.method not in _METHODS:
         return None
     names = headers.names()
@@ -334,7 +334,7 @@ def _exchange(
         received = reader.receive()
         parsed = parse_plain_head(received)
         if parsed is None:
-            reader.give_back(received)
+            reader.push_back(received)
             parsed = read_head(connection.buffered), b""
         head, rest = parsed
         return head, frame(head, method, closes=False), rest

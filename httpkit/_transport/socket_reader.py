@@ -119,7 +119,7 @@ class SocketReader(io.RawIOBase):
         self.is_cut: bool = False
         self._is_whole = self._is_frozen = self._is_handed_over = False
         self._whole_by: float | None = None
-        self._given_back = b""
+        self._pushed_back = b""
         tls: Any = getattr(sock, "sslobj", sock)  # urllib3's TLS within TLS
         self._pending = getattr(tls, "pending", None)  # bytes that TLS has decrypted already
 
@@ -172,9 +172,9 @@ class SocketReader(io.RawIOBase):
         """
         return self._receive(self._sock.recv, _BUFFER) or b""
 
-    def give_back(self, received: bytes) -> None:
+    def push_back(self, received: bytes) -> None:
         """Have these bytes read again, by way of a buffer."""
-        self._given_back = received
+        self._pushed_back = received
 
     def readinto(self, buffer: Any) -> int | None:
         """Receive the available bytes, waiting for the first.
@@ -182,9 +182,9 @@ class SocketReader(io.RawIOBase):
         Raises:
             TimeoutError: Nothing came within the timeout, or the deadline passed.
         """
-        if self._given_back:
-            size = min(len(buffer), len(self._given_back))
-            buffer[:size], self._given_back = self._given_back[:size], self._given_back[size:]
+        if self._pushed_back:
+            size = min(len(buffer), len(self._pushed_back))
+            buffer[:size], self._pushed_back = self._pushed_back[:size], self._pushed_back[size:]
             return size
         return None if self._is_frozen else self._receive(self._sock.recv_into, buffer) or 0
 

@@ -58,7 +58,11 @@ def make_response(adapter: Any, sent: Any, head: Any, elapsed: Any = None, **hel
     return response.adopt(HTTPAdapter.build_response(adapter, sent, raw))
 
 
-Headers, Outgoing, Prepared = header_fields.Headers, header_fields.Outgoing, request.PreparedRequest
+Headers, RequestHeaders, Prepared = (
+    header_fields.Headers,
+    header_fields.RequestHeaders,
+    request.PreparedRequest,
+)
 # Name, where it is, and what stands in its place.
 SAVINGS: list[tuple[str, Any, str, Any]] = [
     ("the fast path", fast_path, "send", lambda *_: None),
@@ -73,7 +77,7 @@ SAVINGS: list[tuple[str, Any, str, Any]] = [
     ("idle connections without a lock", pools.IdleQueue, "get",
      lambda idle, *_, **__: super(pools.IdleQueue, idle).get(block=False)),
     ("URL prepared at a glance", request, "_prepared_plainly", lambda *_: None),
-    ("checked fields copied", Outgoing, "copy", lambda own: Outgoing(dict(own.items()))),
+    ("checked fields copied", RequestHeaders, "copy", lambda h: RequestHeaders(dict(h.items()))),
     ("field found by in", Headers, "__contains__", CaseInsensitiveDict.__contains__),
     ("JSON parsed by msgspec", models, "parsed", lambda _: models.UNPARSED),
     ("nothing", httpkit, "__doc__", httpkit.__doc__),

@@ -183,7 +183,7 @@ def test_a_link_leads_to_http_without_userinfo_or_nowhere(here, link):
 def test_reading_a_url_never_fails_in_another_way(url):
     for read in (
         urls.origin, urls.check_base, urls.mend, urls.query_of, validators.source_hash,
-        filenames.from_url, urls.shown, redaction.redact_url,
+        filenames.from_url, urls.redacted, redaction.redact_url,
     ):  # fmt: skip
         attempt(lambda read=read: read(url))
 
@@ -196,7 +196,7 @@ def test_no_url_shows_the_value_of_a_secret_name(before, after, name):
     for shown in (
         redaction.redact_url(url),
         redaction.redact_text(f"{before} for {url}"),
-        urls.shown(url),
+        urls.redacted(url),
     ):
         assert "hidden-8-value" not in shown
 

@@ -128,7 +128,7 @@ LIMITS = {
 @pytest.mark.parametrize(("fields", "seconds"), LIMITS.values(), ids=LIMITS)
 @pytest.mark.parametrize("status", [403, 429])
 def test_a_spent_limit_says_when_it_is_full_again(fields, seconds, status):
-    found = rate_limit_fields.asked_wait(status, CaseInsensitiveDict(fields), NOW)
+    found = rate_limit_fields.requested_wait(status, CaseInsensitiveDict(fields), NOW)
 
     assert found == (seconds if seconds is None else pytest.approx(seconds, abs=0.01))
 
@@ -136,11 +136,11 @@ def test_a_spent_limit_says_when_it_is_full_again(fields, seconds, status):
 def test_a_429_needs_no_word_on_what_remains():
     fields = CaseInsensitiveDict({"X-RateLimit-Reset": "17"})
 
-    assert rate_limit_fields.asked_wait(429, fields, NOW) == 17
-    assert rate_limit_fields.asked_wait(403, fields, NOW) is None
+    assert rate_limit_fields.requested_wait(429, fields, NOW) == 17
+    assert rate_limit_fields.requested_wait(403, fields, NOW) is None
 
 
 def test_a_limit_says_nothing_about_other_statuses():
     fields = CaseInsensitiveDict({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "17"})
 
-    assert rate_limit_fields.asked_wait(503, fields, NOW) is None
+    assert rate_limit_fields.requested_wait(503, fields, NOW) is None

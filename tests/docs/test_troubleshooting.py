@@ -934,7 +934,7 @@ RESOURCES = {
         lambda w: w.get("//example.com/users")
     ),
     "the URL … needs …": lambda w: w.get("users/{id}"),
-    "the URL … has no place for …": lambda w: w.get("users", path={"id": 1}),
+    "the URL … has no placeholder for …": lambda w: w.get("users", path={"id": 1}),
     "the path value … cannot be …": lambda w: w.get("users/{id}", path={"id": ""}),
     "the path value … is not text": lambda w: w.get("users/{id}", path={"id": "\ud800"}),
     "the URL … is relative and the session has no base_url": (

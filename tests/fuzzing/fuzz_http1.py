@@ -80,10 +80,10 @@ def on_the_fast_path(said: bytes, size: int) -> Any:
     received = reader.receive()
     parsed = parse_plain_head(received)
     if parsed is None:
-        reader.give_back(received)
+        reader.push_back(received)
         parsed = read_head(buffered), b""
     head, rest = parsed
-    reader.give_back(rest)
+    reader.push_back(rest)
     return make_message(buffered, "GET", head, frame(head, "GET", closes=False))
 
 

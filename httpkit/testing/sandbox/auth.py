@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from urllib.parse import parse_qs, quote_plus
 
 from httpkit.testing.sandbox.call import Call
-from httpkit.testing.sandbox.messages import RefusalError, Response, as_json, number_parameter
+from httpkit.testing.sandbox.messages import RejectedError, Response, as_json, number_parameter
 from httpkit.testing.sandbox.store import Row
 
 # Seconds. Longer than any token is granted for.
@@ -30,7 +30,7 @@ _NO_STORE = (("Cache-Control", "no-store"),)
 def token(call: Call) -> Response:
     """Grant a token, RFC 6749 sections 4.4 and 6."""
     if call.request.method != "POST":
-        raise RefusalError(405, "a token request must be a POST", headers=(("Allow", "POST"),))
+        raise RejectedError(405, "a token request must be a POST", headers=(("Allow", "POST"),))
     form = parse_qs(call.request.body.decode("utf-8", "replace"), keep_blank_values=True)
     known = call.site.secrets
     # Encoding what is expected spares decoding what may be malformed.
@@ -87,7 +87,7 @@ def _check(scheme: str, given: str | None, expected: str) -> None:
     if given is None or not hmac.compare_digest(given.encode(), expected.encode()):
         wrong = f"the {wanted.partition(' ')[2]} is not valid"
         detail = f"{wanted} is required" if given is None else wrong
-        raise RefusalError(401, detail, headers=(("WWW-Authenticate", challenge),))
+        raise RejectedError(401, detail, headers=(("WWW-Authenticate", challenge),))
 
 
 def _no_token(error: str, description: str) -> Response:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from httpkit.testing.sandbox.messages import (
     LARGEST_BODY,
-    RefusalError,
+    RejectedError,
     Response,
     SeenRequest,
     number_parameter,
@@ -39,9 +39,9 @@ class Call:
     request: SeenRequest
     path: str
 
-    def not_found(self) -> RefusalError:
+    def not_found(self) -> RejectedError:
         """Return the 404 of a path without a route."""
-        return RefusalError(404, f"no such route: {self.request.path}")
+        return RejectedError(404, f"no such route: {self.request.path}")
 
     def parameter(self, name: str, default: str) -> str:
         """Return a query parameter, the first of its name."""
@@ -63,11 +63,11 @@ class Call:
         """Return the choice that a parameter names.
 
         Raises:
-            RefusalError: There is no such choice.
+            RejectedError: There is no such choice.
         """
         choice = self.parameter(name, default)
         if choice not in choices:
-            raise RefusalError(400, f"{name} must be one of {', '.join(choices)}")
+            raise RejectedError(400, f"{name} must be one of {', '.join(choices)}")
         return choices[choice]
 
     def seconds_parameter(self) -> float:

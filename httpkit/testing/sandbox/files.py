@@ -16,7 +16,7 @@ from httpkit.testing.sandbox.call import Call
 from httpkit.testing.sandbox.messages import (
     LARGEST_BODY,
     LONGEST_STREAM,
-    RefusalError,
+    RejectedError,
     Response,
     as_json,
     number_parameter,
@@ -63,7 +63,7 @@ def _ranged(call: Call, whole: Response) -> Response:
         return whole
     if not part:
         unmet = (("Content-Range", f"bytes */{size}"),)
-        raise RefusalError(416, f"there are {size} bytes", headers=unmet)
+        raise RejectedError(416, f"there are {size} bytes", headers=unmet)
     body = whole.body[part.start : part.stop]
     content_range = ("Content-Range", f"bytes {part.start}-{part.stop - 1}/{size}")
     return replace(whole, status=206, body=body, headers=(*whole.headers, content_range))
@@ -96,7 +96,7 @@ def text(call: Call) -> Response:
     with suppress(LookupError, ValueError):
         body = "naïve café".encode(charset, "replace")
         return Response(200, body, f"text/plain; charset={charset}")
-    raise RefusalError(400, f"charset must be one that Python knows, not {charset!r}")
+    raise RejectedError(400, f"charset must be one that Python knows, not {charset!r}")
 
 
 def resumable(call: Call) -> Response:
@@ -111,7 +111,7 @@ def resumable(call: Call) -> Response:
         return Response(200, bytes(upload.content), "application/octet-stream")
     first = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/\d+", headers.get("content-range", ""))
     if first is None:
-        raise RefusalError(400, "Content-Range is missing or invalid")
+        raise RejectedError(400, "Content-Range is missing or invalid")
     _take(call, upload, len(upload.content) if first[1] is None else int(first[1]))
     arrived = len(upload.content)
     if arrived == upload.total:
@@ -125,7 +125,7 @@ def tus(call: Call) -> Response:
     method, headers = call.request.method, call.request.headers
     version = ("Tus-Resumable", "1.0.0")
     if method != "GET" and headers.get("tus-resumable") != version[1]:
-        raise RefusalError(412, "Tus-Resumable must be 1.0.0", headers=(version,))
+        raise RejectedError(412, "Tus-Resumable must be 1.0.0", headers=(version,))
     if method == "POST":
         total = headers.get("upload-length", "")
         _begun(call, read_number(total, "Upload-Length", int, most=LARGEST_BODY))
@@ -152,7 +152,7 @@ def _begun(call: Call, total: int | None = None) -> Upload:
                 number_parameter(call.request, "times", 1) if "drop" in call.request.query else 0,
             )
         if call.path not in call.site.uploads:
-            raise RefusalError(404, "no such upload")
+            raise RejectedError(404, "no such upload")
         return call.site.uploads[call.path]
 
 

@@ -130,13 +130,13 @@ def read_number(
     """Read a number of the request.
 
     Raises:
-        RefusalError: It is not a number, or out of bounds.
+        RejectedError: It is not a number, or out of bounds.
     """
     with suppress(ValueError):
         number = read(text)
         if least <= number <= most:  # nan and inf fail here
             return number
-    raise RefusalError(400, f"{name} must be a number from {least} to {most}, not {text!r}")
+    raise RejectedError(400, f"{name} must be a number from {least} to {most}, not {text!r}")
 
 
 def number_parameter(
@@ -145,13 +145,13 @@ def number_parameter(
     """Read a query parameter as a number of the default's type.
 
     Raises:
-        RefusalError: It is not a number, or out of bounds.
+        RejectedError: It is not a number, or out of bounds.
     """
     text = request.query.get(name, [str(default)])[0]
     return read_number(text, name, type(default), least=least, most=most)
 
 
-class RefusalError(Exception):
+class RejectedError(Exception):
     """An error that is sent to the client as a problem document."""
 
     def __init__(self, status: int, detail: str, *, headers: Pairs = (), **members: object) -> None:

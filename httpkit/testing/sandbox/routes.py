@@ -15,7 +15,7 @@ from httpkit.testing.sandbox import auth, files
 from httpkit.testing.sandbox.call import Call
 from httpkit.testing.sandbox.messages import (
     LONGEST_STREAM,
-    RefusalError,
+    RejectedError,
     Response,
     SeenRequest,
     as_json,
@@ -49,7 +49,7 @@ def _dispatch(call: Call) -> Response:
         if name in _FIXED and not inner.path:
             return _FIXED[name]
         return _collection(inner, name)
-    except RefusalError as refusal:
+    except RejectedError as refusal:
         return refusal.response
 
 
@@ -64,7 +64,7 @@ def _collection(call: Call, name: str, within: Row | None = None) -> Response:
     if call.request.method not in allowed:
         allow = (("Allow", ", ".join(allowed)),)
         detail = f"{call.request.method} is not one of {allow[0][1]}"
-        raise RefusalError(405, detail, headers=allow)
+        raise RejectedError(405, detail, headers=allow)
     with call.site.lock:
         collection = call.site.collections[name]
         if call.path:
@@ -81,7 +81,7 @@ def _nested(call: Call, name: str, key: str, inner: str, *, rest: str) -> Respon
     with call.site.lock:
         row = call.site.collections[name].rows.get(key)
     if row is None:
-        raise RefusalError(404, f"no {name} with id {key}")
+        raise RejectedError(404, f"no {name} with id {key}")
     within = {f"{name.removesuffix('s')}Id": row["id"]}
     return _collection(replace(call, path=rest), inner, within)
 
@@ -139,7 +139,7 @@ def _requested(call: Call, status: int) -> Response:
 def _graphql(call: Call) -> Response:
     """Return the GraphQL operation that was received: GraphQL over HTTP, by POST."""
     if call.request.method != "POST":
-        raise RefusalError(405, "a GraphQL operation must be a POST", headers=(("Allow", "POST"),))
+        raise RejectedError(405, "a GraphQL operation must be a POST", headers=(("Allow", "POST"),))
     body = decoded(call.request.body)
     received = cast("Row", body) if isinstance(body, dict) else {}
     is_operation = isinstance(received.get("query"), str)
@@ -204,7 +204,7 @@ def _redirect(call: Call) -> Response:
 
 def _to_url(call: Call) -> str:
     if "to" not in call.request.query:
-        raise RefusalError(400, "the query needs to=URL")
+        raise RejectedError(400, "the query needs to=URL")
     return call.parameter("to", "")
 
 

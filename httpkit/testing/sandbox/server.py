@@ -50,7 +50,7 @@ from urllib.parse import parse_qs
 from httpkit.testing.sandbox.messages import (
     LARGEST_BODY,
     Headers,
-    RefusalError,
+    RejectedError,
     Response,
     SeenRequest,
     read_number,
@@ -296,7 +296,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         try:
             body = self._body()
-        except RefusalError as refusal:
+        except RejectedError as refusal:
             self._send(replace(refusal.response, headers=(("Connection", "close"),)))
             # RFC 9112 section 9.6: closing with unread bytes would lose the response in a reset.
             self.connection.shutdown(socket.SHUT_WR)
@@ -338,7 +338,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _exactly(self, size: int, *, before: int) -> bytes:
         if before + size > LARGEST_BODY:
-            raise RefusalError(413, f"the body is larger than {LARGEST_BODY} bytes")
+            raise RejectedError(413, f"the body is larger than {LARGEST_BODY} bytes")
         body = self.rfile.read(size)
         if len(body) < size:
             raise ConnectionAbortedError("the client hung up within the body")

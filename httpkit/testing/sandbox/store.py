@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any, Protocol, cast
 
 from httpkit.testing.sandbox.messages import (
-    RefusalError,
+    RejectedError,
     Response,
     SeenRequest,
     as_json,
@@ -129,22 +129,22 @@ class Collection:
 
     def _checked(self, row: object) -> Row:
         if not isinstance(row, dict):
-            raise RefusalError(400, "the body must be a JSON object, or a list of them")
+            raise RejectedError(400, "the body must be a JSON object, or a list of them")
         given = cast("Row", row)
         if missing := [name for name in _REQUIRED.get(self.name, ()) if not given.get(name)]:
             errors = [{"field": name, "message": "is required"} for name in missing]
-            raise RefusalError(422, f"{missing[0]} is required", errors=errors)
+            raise RejectedError(422, f"{missing[0]} is required", errors=errors)
         return given
 
     def change(self, request: SeenRequest, key: str, within: Row) -> Response:
         """Read, replace, merge or delete one row, if it is as If-Match says."""
         row = self.rows.get(key)
         if row is None or not within.items() <= row.items():
-            raise RefusalError(404, f"no {self.name} with id {key}")
+            raise RejectedError(404, f"no {self.name} with id {key}")
         wanted = request.headers.get("if-match", "*")
         # RFC 9110 section 13.1.1: any one of the list, compared strongly.
         if wanted != "*" and _etag(row) not in {tag.strip() for tag in wanted.split(",")}:
-            raise RefusalError(412, f"{self.name} {key} has changed")
+            raise RejectedError(412, f"{self.name} {key} has changed")
         if request.method == "DELETE":
             del self.rows[key]
             return Response(204)
@@ -165,13 +165,13 @@ def _etag(row: Row) -> str:
 def _read_cursor(cursor: str) -> str:
     with suppress(ValueError):
         return b64decode(cursor, validate=True).decode().removeprefix("after ")
-    raise RefusalError(400, "_cursor must be one that a page returned")
+    raise RejectedError(400, "_cursor must be one that a page returned")
 
 
 def _object(request: SeenRequest) -> Row:
     value = decoded(request.body)
     if not isinstance(value, dict):
-        raise RefusalError(400, "the body must be a JSON object")
+        raise RejectedError(400, "the body must be a JSON object")
     return cast("Row", value)
 
 
@@ -186,7 +186,7 @@ class Upload:
     def take(self, body: bytes, *, at: int, drop: int) -> bool:
         """Append a piece, or its beginning; return whether all of it was stored."""
         if at != len(self.content) or at + len(body) > self.total:
-            raise RefusalError(409, f"{len(self.content)} of {self.total} bytes arrived")
+            raise RejectedError(409, f"{len(self.content)} of {self.total} bytes arrived")
         is_cut = bool(body) and self.cuts > 0
         self.cuts -= is_cut
         self.content += body[:drop] if is_cut else body
