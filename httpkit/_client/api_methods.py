@@ -50,10 +50,10 @@ class ApiMethods(Verbs):
             return  # nobody has a resource then
         from httpkit._resources.endpoint import Endpoint
 
-        ours = [kind for kind in cls.__mro__ if kind.__module__.partition(".")[0] == "httpkit"]
-        taken = {*Verbs.__attrs__, *(dir(ours[0]) if ours else ())} - _MAY_BE_HIDDEN
+        ours = [base for base in cls.__mro__ if base.__module__.partition(".")[0] == "httpkit"]
+        reserved = {*Verbs.__attrs__, *(dir(ours[0]) if ours else ())} - _MAY_BE_HIDDEN
         for name, value in vars(cls).items():
-            if isinstance(value, Endpoint) and name in taken:
+            if isinstance(value, Endpoint) and name in reserved:
                 raise ConfigurationError(
                     f"{cls.__name__}.{name} would hide what every session has: give it another"
                     f" name; its path stays {value.path!r}"
@@ -205,9 +205,9 @@ class ApiMethods(Verbs):
         if not isinstance(url, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
             raise ConfigurationError(f"url={url!r} must be the endpoint, as text")
         sent = payload(query, variables, operation_name)
-        asked: dict[str, Any] = {**options}
-        policy = as_policy(asked.pop("retry", self.retry))
-        headers: Mapping[str, Any] = asked.pop("headers", None) or {}
+        rest: dict[str, Any] = {**options}
+        policy = as_policy(rest.pop("retry", self.retry))
+        headers: Mapping[str, Any] = rest.pop("headers", None) or {}
         response = self.request(
             "POST",
             url,
@@ -215,7 +215,7 @@ class ApiMethods(Verbs):
             headers={"Accept": ACCEPT, **headers},
             retry=policy_for(query, policy),
             raise_for_status=False,
-            **asked,
+            **rest,
         )
         return read(adopt(response), model)
 
@@ -373,8 +373,8 @@ class ApiMethods(Verbs):
             progress=progress,
         )
         operations.check_model(model)
-        waiting = operations.Operation(cast("list_query.PageClient", self), options)
-        return operations.decode_result(waiting.wait(operation), model)
+        polling = operations.Operation(cast("list_query.PageClient", self), options)
+        return operations.decode_result(polling.wait(operation), model)
 
     @overload
     def map(

@@ -81,14 +81,14 @@ class ConfiguredSession(modes.Boundary):
 
     _class_keywords: Mapping[str, Any] = {}
     _last_options: tuple[tuple[Any, ...], CallOptions] | None = None
-    _pace: rate_limits.RateLimiter | None = None
+    _rate_limiter: rate_limits.RateLimiter | None = None
     # The only origins that may see its credentials; None: base_url's and the trusted ones.
     _bound_origins: frozenset[urls.Origin] | None = None
     _shares_pool: bool = False
 
     def __init_subclass__(cls, **options: Unpack[keywords.SessionOptions]) -> None:
         super().__init_subclass__()
-        given: dict[str, Any] = {n: settings.own(n, value) for n, value in options.items()}
+        given: dict[str, Any] = {n: settings.copied(n, value) for n, value in options.items()}
         if given:
             keywords.check_known(given)
             settings.check(given)
@@ -98,8 +98,8 @@ class ConfiguredSession(modes.Boundary):
         theirs = {name: given.pop(name) for name in settings.REQUESTS_SETTINGS if name in given}
         if modes.mode_of(cls).keeps_class_attributes:
             # requests' own constructor would overwrite them as class attributes
-            own = vars(cls).keys() & settings.REQUESTS_SETTINGS
-            theirs |= {n: vars(cls)[n] for n in own if not isinstance(vars(cls)[n], property)}
+            redefined = vars(cls).keys() & settings.REQUESTS_SETTINGS
+            theirs |= {n: vars(cls)[n] for n in redefined if not isinstance(vars(cls)[n], property)}
         inherited = settings.merged(inherited, theirs)
         cls._class_keywords = inherited
         for name, value in given.items():
@@ -187,18 +187,18 @@ class ConfiguredSession(modes.Boundary):
         What was assigned since counts before the keywords of the class.
         """
         stock = requests.Session()
-        held = {name: self.__dict__[name] for name in settings.REQUESTS_SETTINGS}
-        given = {name: value for name, value in held.items() if value != getattr(stock, name)}
+        current = {name: self.__dict__[name] for name in settings.REQUESTS_SETTINGS}
+        given = {name: value for name, value in current.items() if value != getattr(stock, name)}
         if "headers" in given:
-            fields = settings.fields_of(held["headers"])
+            fields = settings.fields_of(current["headers"])
             given["headers"] = {n: v for n, v in fields.items() if stock.headers.get(n) != v}
-        held_by: Any = self  # requests declares the types of both
-        held_by.headers, held_by.params = stock.headers, {}
+        untyped: Any = self  # requests declares the types of both
+        untyped.headers, untyped.params = stock.headers, {}
         self._configure({})
         self._set_up()
         self._take(self._class_keywords)
         self._take(given)
-        self.__dict__.update({name: None for name, value in held.items() if value is None})
+        self.__dict__.update({name: None for name, value in current.items() if value is None})
         pickling.watch(self)
 
     _mode = _LateMode(_set_up_late)
@@ -215,18 +215,18 @@ class ConfiguredSession(modes.Boundary):
         They go straight into the instance's dict: a subclass may have a read-only property
         of the same name (github3's `timeout`), which then keeps its own meaning.
         """
-        self.__dict__.update({n: settings.own(n, value) for n, value in given.items()})
+        self.__dict__.update({n: settings.copied(n, value) for n, value in given.items()})
         mode = modes.mode_of(self)
         self.__dict__["_mode"] = mode
         for name, value in mode.defaults.items():
             if self._is_default(name):
                 self.__dict__[name] = value
         # What every session has by default was found good once: saves 6 us a session.
-        cls, own = type(self), self.__dict__
+        cls, state = type(self), self.__dict__
         changed = {
             name: self._stored(name)
             for name, default in _DEFAULTS
-            if (own[name] if name in own else getattr(cls, name)) is not default
+            if (state[name] if name in state else getattr(cls, name)) is not default
         }
         settings.check({name: value for name, value in changed.items() if value is not None})
         self._limiter_of(changed.get("rate_limit"))  # now: threads and clones must share one
@@ -268,13 +268,13 @@ class ConfiguredSession(modes.Boundary):
             raise ConfigurationError(f"{name}= must map names to values")
 
     def __repr__(self) -> str:
-        place = f" {redaction.redact_url(self.base_url)}" if self.base_url else ""
+        details = f" {redaction.redact_url(self.base_url)}" if self.base_url else ""
         who = self.auth
         if isinstance(who, Strategy):
-            place += f" auth={who!r}"
+            details += f" auth={who!r}"
         elif who:
-            place += f" auth={type(who).__name__}"
-        return f"<{type(self).__name__}{place}>"
+            details += f" auth={type(who).__name__}"
+        return f"<{type(self).__name__}{details}>"
 
     def _repr_html_(self) -> str:
         """Return a card for a notebook; nothing is sent for it."""
@@ -284,8 +284,10 @@ class ConfiguredSession(modes.Boundary):
         def facts() -> cards.Facts:
             who = self.auth
             signer = repr(who) if isinstance(who, Strategy) else type(who).__name__
-            held = {name: getattr(self, name, each) for name, each in declared(type(self)).items()}
-            return cards.facts_of_session(self, signer if who else "none", held)
+            resources = {
+                name: getattr(self, name, each) for name, each in declared(type(self)).items()
+            }
+            return cards.facts_of_session(self, signer if who else "none", resources)
 
         return cards.of_facts(self, facts)
 
@@ -318,17 +320,17 @@ class ConfiguredSession(modes.Boundary):
 
     def _copy_containers(self) -> None:
         """Have containers of its own, which are None where they were; cookies are shared."""
-        held = self.__dict__
-        if held.get("headers") is not None:
-            held["headers"] = header_fields.RequestHeaders(settings.fields_of(held["headers"]))
-        held.update({n: copy.copy(held[n]) for n in ("params", "proxies") if n in held})
-        if hooks := held.get("hooks"):
-            held["hooks"] = {event: list(preparation.as_hooks(h)) for event, h in hooks.items()}
+        state = self.__dict__
+        if state.get("headers") is not None:
+            state["headers"] = header_fields.RequestHeaders(settings.fields_of(state["headers"]))
+        state.update({n: copy.copy(state[n]) for n in ("params", "proxies") if n in state})
+        if hooks := state.get("hooks"):
+            state["hooks"] = {event: list(preparation.as_hooks(h)) for event, h in hooks.items()}
 
     def _jar(self) -> RequestsCookieJar:
         """Return the session's cookies as a jar; one that is thrown away where they are None."""
-        held: Any = self.cookies
-        return cast("RequestsCookieJar", preparation.as_jar(held))
+        cookies: Any = self.cookies
+        return cast("RequestsCookieJar", preparation.as_jar(cookies))
 
     def close(self) -> None:
         """Close the connections; a clone made by `with_options` leaves them to its origin."""
@@ -365,7 +367,7 @@ class ConfiguredSession(modes.Boundary):
         state.pop("_mode", None)
         if self._mode.pickles_everything:
             return state
-        kept = {*self.__attrs__, *_OF_OURS}
+        kept = {*self.__attrs__, *_STATE_NAMES}
         return {name: value for name, value in state.items() if name in kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -395,17 +397,19 @@ class ConfiguredSession(modes.Boundary):
         Args:
             given: A value for each of `CallOptions`, or none at all.
         """
-        asked: tuple[Any, ...] = _own_options(self)
+        effective: tuple[Any, ...] = _read_call_options(self)
         if given:
-            pairs = zip(given, asked, strict=True)
-            asked = tuple([own if value is NOT_GIVEN else value for value, own in pairs])
+            pairs = zip(given, effective, strict=True)
+            effective = tuple(
+                [default if value is NOT_GIVEN else value for value, default in pairs]
+            )
         last = self._last_options
         # The very same objects were found good: saves 7 us.
-        if last is None or any(map(operator.is_not, last[0], asked)):
-            named: dict[str, Any] = dict(zip(CallOptions._fields, asked, strict=True))
-            settings.check(named)
-            named["retry"] = as_policy(named["retry"])
-            last = asked, CallOptions(**named)
+        if last is None or any(map(operator.is_not, last[0], effective)):
+            options: dict[str, Any] = dict(zip(CallOptions._fields, effective, strict=True))
+            settings.check(options)
+            options["retry"] = as_policy(options["retry"])
+            last = effective, CallOptions(**options)
             self.__dict__["_last_options"] = last
         return last[1]
 
@@ -413,9 +417,9 @@ class ConfiguredSession(modes.Boundary):
         """Return what keeps a rate; another one after another rate was assigned."""
         if rate_limit is None:
             return None
-        if self._pace is None or self._pace.rate_limit != rate_limit:
-            self._pace = rate_limits.RateLimiter(rate_limit)
-        return self._pace
+        if self._rate_limiter is None or self._rate_limiter.rate_limit != rate_limit:
+            self._rate_limiter = rate_limits.RateLimiter(rate_limit)
+        return self._rate_limiter
 
 
 def _disclose(secret: Sequence[str] | None, shown: Sequence[str] | None) -> None:
@@ -430,11 +434,11 @@ def _own_retries(adapter: Any) -> int:
     policy = getattr(adapter, "max_retries", None)
     if not isinstance(policy, Retry):
         return 0
-    kinds = (policy.total, policy.connect, policy.read, policy.status, policy.other)
-    return int(max([count or 0 for count in kinds]))
+    counts = (policy.total, policy.connect, policy.read, policy.status, policy.other)
+    return int(max([count or 0 for count in counts]))
 
 
-_own_options = operator.attrgetter(*CallOptions._fields)
+_read_call_options = operator.attrgetter(*CallOptions._fields)
 _SETTINGS = (
     "retry", "deadline", "max_body", "redirect_body", "allow_http_auth", "base_url", "timeout",
     "on_status", "raise_for_status", "rate_limit", "trusted_origins", "secret_headers",
@@ -442,4 +446,4 @@ _SETTINGS = (
 )  # fmt: skip
 _DEFAULTS = [(name, vars(ConfiguredSession)[name]) for name in _SETTINGS]
 # What a session of ours holds beside what requests pickles.
-_OF_OURS = (*_SETTINGS, "_budget", "_host_throttle", "_pace", "_shares_pool")
+_STATE_NAMES = (*_SETTINGS, "_budget", "_host_throttle", "_rate_limiter", "_shares_pool")

@@ -151,8 +151,8 @@ class Delivery:
             drain(response, self._check_deadline)
             request = redirects.follow(response, request, call_of(request), location, self.session)
             redirects.check_progress(response, request)
-            withheld = call_of(request).credentials.withheld
-            log_records.redirect(response, request, credentials_withheld=withheld)
+            withheld_reason = call_of(request).credentials.withheld_reason
+            log_records.redirect(response, request, credentials_withheld=withheld_reason)
             proxies = self.session.rebuild_proxies(request, proxies)
             history.append(response)
             options = {**self.options, "proxies": proxies, "allow_redirects": False}
@@ -192,7 +192,7 @@ class Delivery:
             keeps_third_party=self.keeps_third_party,
             started=started,
             checks_retry_if=not self.options["stream"],
-            announce=self._announce,
+            should_log=self._should_log,
         )
         try:
             response = self._send(state)
@@ -212,7 +212,7 @@ class Delivery:
         response.__dict__.update(
             attempts=state.attempts,
             stop_reason=state.stop_reason or state.not_refreshed_reason,
-            credentials_withheld=self.call.credentials.withheld,
+            credentials_withheld=self.call.credentials.withheld_reason,
         )
         return response
 
@@ -241,7 +241,7 @@ class Delivery:
             return response
         can_refresh = credentials.sign and credentials.refreshable and not state.was_refreshed
         if response.status_code == 401 and can_refresh:
-            return self._renew(response, request, state)
+            return self._sign_again(response, request, state)
         self._record_retry_after(response)
         return response
 
@@ -255,7 +255,7 @@ class Delivery:
             raise
         return signed
 
-    def _renew(
+    def _sign_again(
         self, response: requests.Response, rejected: PreparedRequest, state: retry.RetryState
     ) -> requests.Response:
         """Sign again after a 401, if the signature is another one; return the final response."""
@@ -265,19 +265,19 @@ class Delivery:
             state.not_refreshed_reason = f"not signed again: {state.not_replayable_reason}"
             return response
         try:
-            renewed = self._sign(state)
+            signed = self._sign(state)
         except BaseException:
             response.close()
             raise
-        if (renewed.url, renewed.headers) == (rejected.url, rejected.headers):
+        if (signed.url, signed.headers) == (rejected.url, rejected.headers):
             return response
         state.was_refreshed = True
         self._release(response)
         self._wait_for_rate_limit()
-        log_records.renewed(renewed)
-        response = attempt(self.transmit, self._read, renewed, self.options)
+        log_records.signed_again(signed)
+        response = attempt(self.transmit, self._read, signed, self.options)
         if response.status_code != 401:
-            refreshable.accept(renewed)
+            refreshable.accept(signed)
         self._record_retry_after(response)
         return response
 
@@ -347,9 +347,9 @@ class Delivery:
                 request=self.request,
             )
         if seconds is None:
-            raise self._no_time(f"its turn at {rate}")
+            raise self._out_of_time(f"its turn at {rate}")
         if seconds:
-            if self.rate_limiter.announce(self._host, CLOCK.monotonic(), seconds):
+            if self.rate_limiter.should_log(self._host, CLOCK.monotonic(), seconds):
                 log_records.pause(self.request, wait=seconds, why=rate, level=logging.DEBUG)
             CLOCK.sleep(seconds)
         self._wait_for_host()  # another thread may have been told to wait meanwhile
@@ -359,20 +359,20 @@ class Delivery:
         if not self.host_throttle.ends or policy is None:
             return
         # Again after the wait: another thread may have been told to wait longer.
-        while seconds := self.host_throttle.left(self._host, CLOCK.monotonic()):
+        while seconds := self.host_throttle.remaining(self._host, CLOCK.monotonic()):
             if seconds >= self._deadline.remaining():
-                raise self._no_time(f"the {seconds:.2f} s for which {self._host} asked to wait")
+                raise self._out_of_time(f"the {seconds:.2f} s for which {self._host} asked to wait")
             level = logging.WARNING if seconds > policy.max_backoff else logging.INFO
-            if self._announce(seconds, 0.0):
+            if self._should_log(seconds, 0.0):
                 why = "the server asked to wait"
                 log_records.pause(self.request, wait=seconds, why=why, level=level)
             CLOCK.sleep(seconds)
 
-    def _announce(self, wait: float, age: float) -> bool:
+    def _should_log(self, wait: float, age: float) -> bool:
         now = CLOCK.monotonic()
-        return self.host_throttle.announce(self._host, now, wait, sent_at=now - age)
+        return self.host_throttle.should_log(self._host, now, wait, sent_at=now - age)
 
-    def _no_time(self, what: str) -> errors.DeadlineExceededError:
+    def _out_of_time(self, what: str) -> errors.DeadlineExceededError:
         return errors.DeadlineExceededError(
             f"the deadline of {self._deadline.seconds or 0:g} s leaves no time for"
             f" {what}: nothing was sent for {errors.describe(self.request)}",

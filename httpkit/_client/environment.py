@@ -152,8 +152,8 @@ def _variables() -> Any:
 
     A variable that is not set is seen there without an exception, in 0.1 us, not 1.2.
     """
-    held: Any = getattr(os.environ, "_data", None)
-    return held if type(held) is dict else None  # pyright: ignore[reportUnknownVariableType]
+    variables: Any = getattr(os.environ, "_data", None)
+    return variables if type(variables) is dict else None  # pyright: ignore[reportUnknownVariableType]
 
 
 # Names as `os.environ` holds them: bytes, or text in upper case on Windows.
@@ -180,10 +180,10 @@ def trusted(session: SettingsHolder, verify: Any) -> Any:
 
 def ca_bundle() -> str | None:
     """Return the path of the certificates to trust; None leaves it to requests."""
-    held = _variables()
-    if held is None:
+    variables = _variables()
+    if variables is None:
         return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or None
-    found = held.get(_REQUESTS_CA_BUNDLE) or held.get(_CURL_CA_BUNDLE)
+    found = variables.get(_REQUESTS_CA_BUNDLE) or variables.get(_CURL_CA_BUNDLE)
     return _decoded(found) if found else None
 
 
@@ -192,10 +192,10 @@ _decoded = lru_cache(maxsize=8)(os.fsdecode)
 
 def password(url: str) -> tuple[str, str] | None:
     """Return the user and password that netrc has for a URL's host; None when it has none."""
-    if (held := _variables()) is None or not upstream.reads_netrc():
+    if (variables := _variables()) is None or not upstream.reads_netrc():
         return _netrc_auth(url)
-    home: tuple[Any, ...] = tuple(map(held.get, _HOME))  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]  # undocumented
-    paths = _netrc_paths(held.get(_NETRC), home, upstream.netrc_files())
+    home: tuple[Any, ...] = tuple(map(variables.get, _HOME))  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]  # undocumented
+    paths = _netrc_paths(variables.get(_NETRC), home, upstream.netrc_files())
     for path in paths:  # not any(), which takes longer
         if os.access(path, os.F_OK):
             break
@@ -220,9 +220,9 @@ def _netrc_auth(url: str) -> tuple[str, str] | None:
         is_readable = False  # its traceback would hold the whole file
     if found is not None:
         return found
-    named = os.environ.get("NETRC")
-    places = [named] if named else [f"~/{name}" for name in upstream.netrc_files()]
-    path = next((p for p in map(os.path.expanduser, places) if os.path.exists(p)), None)  # noqa: PTH110  # as requests looks for it
+    configured = os.environ.get("NETRC")
+    candidates = [configured] if configured else [f"~/{name}" for name in upstream.netrc_files()]
+    path = next((p for p in map(os.path.expanduser, candidates) if os.path.exists(p)), None)  # noqa: PTH110  # as requests looks for it
     if path is None:
         return None
     try:
@@ -239,11 +239,13 @@ _netrc: dict[str, tuple[tuple[object, ...], tuple[str, str] | None]] = {}
 
 @lru_cache(maxsize=8)
 def _netrc_paths(
-    named: bytes | str | None, _home: tuple[bytes | str | None, ...], usual: tuple[str, ...]
+    configured: bytes | str | None, _home: tuple[bytes | str | None, ...], usual: tuple[str, ...]
 ) -> list[str]:
     """Return where netrc may be: a variable says it, else it is in the home directory."""
-    places = [f"~/{name}" for name in usual] if named is None else [os.fsdecode(named)]
-    return list(map(os.path.expanduser, places))
+    candidates = (
+        [f"~/{name}" for name in usual] if configured is None else [os.fsdecode(configured)]
+    )
+    return list(map(os.path.expanduser, candidates))
 
 
 def _stamp(path: str) -> tuple[object, ...] | None:

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
 Prepared = requests.PreparedRequest
 Options = dict[str, Any]
-Hops = Generator[Any, None, None]
+Responses = Generator[Any, None, None]
 
 
 @dataclass_transform(kw_only_default=True)
@@ -140,7 +140,7 @@ if TYPE_CHECKING:
             /,
             *,
             yield_requests: bool,
-        ) -> Hops: ...
+        ) -> Responses: ...
 
 
 def mode_of(holder: Any) -> Mode:
@@ -178,7 +178,7 @@ def _resolve_redirects(
     /,
     *,
     yield_requests: bool,
-) -> Hops:
+) -> Responses:
     if not yield_requests:
         yield from deliver().iter_redirects(response)
     elif (following := deliver().next_request(response)) is not None:
@@ -271,8 +271,8 @@ def _check_nothing(_: Options) -> None:
 def _sends_plainly(session: Host, request: PreparedRequest) -> bool:
     """Say whether nothing of ours is asked for."""
     call = call_of(request)
-    asked = call.options.retry, call.options.deadline, call.options.max_body
-    is_plain = asked == (None, None, None) and session.rate_limit is None
+    limits = call.options.retry, call.options.deadline, call.options.max_body
+    is_plain = limits == (None, None, None) and session.rate_limit is None
     # A 101 is for the caller to read from: requests gives its connection back to the pool.
     is_upgrade = "upgrade" in (request.headers or {})
     return is_plain and call.credentials.refreshable is None and not is_upgrade
@@ -309,7 +309,7 @@ def _stock_resolve_redirects(
     /,
     *,
     yield_requests: bool,
-) -> Hops:
+) -> Responses:
     if isinstance(request, PreparedRequest) and not yield_requests:
         request = request.copy()  # requests sends copies of it
         request.call = call_of(request)._replace(is_hop=True)

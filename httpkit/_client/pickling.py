@@ -89,17 +89,17 @@ def _unpicklable_reasons(
     return (mismatch,)
 
 
-def restore(kind: type[PicklableSession], name: str, *_: object) -> PicklableSession:
+def restore(cls: type[PicklableSession], name: str, *_: object) -> PicklableSession:
     """Return the session that this process made of the same pickle before, else a hollow one.
 
     Threads that load the same pickle at once get the same one, and one of them fills it.
     """
     with _lock:
         known = _restored.get(name)
-        if known is not None and type(known) is kind:  # a class may have been defined anew
+        if known is not None and type(known) is cls:  # a class may have been defined anew
             _restored.move_to_end(name)
             return known
-        session = kind.__new__(kind)
+        session = cls.__new__(cls)
         session.__dict__[_UNFILLED] = RLock()
         _restored[name] = session
         while len(_restored) > _MOST_RESTORED:
@@ -131,21 +131,21 @@ def _fingerprint(session: PicklableSession, state: Mapping[str, Any]) -> tuple[s
     Returns:
         The fingerprint, and the session's attributes that hold a function without a module.
     """
-    seen = hashlib.blake2b(digest_size=16)
+    digest = hashlib.blake2b(digest_size=16)
     met = [session]
     unpicklable: list[str] = []
     for current in met:  # it grows meanwhile
-        spelled = state if current is session else current.__getstate__()
-        for name, value in sorted(spelled.items()):
-            seen.update(name.encode())
+        serializable = state if current is session else current.__getstate__()
+        for name, value in sorted(serializable.items()):
+            digest.update(name.encode())
             try:
-                seen.update(_spelling(value, met))
+                digest.update(_serialized(value, met))
             except Exception as error:  # noqa: BLE001  # whatever a class of the caller's raises
                 # While the session lives nobody else has its id.
-                seen.update(f"{os.getpid()} {id(value)}".encode())
+                digest.update(f"{os.getpid()} {id(value)}".encode())
                 if current is session and _is_unnamed(error):
                     unpicklable.append(name)
-    return seen.hexdigest(), unpicklable
+    return digest.hexdigest(), unpicklable
 
 
 def _is_unnamed(error: Exception) -> bool:
@@ -155,7 +155,7 @@ def _is_unnamed(error: Exception) -> bool:
     return isinstance(error, (PicklingError, AttributeError))  # this, until Python 3.13
 
 
-def _spelling(value: object, met: list[PicklableSession]) -> bytes:
+def _serialized(value: object, met: list[PicklableSession]) -> bytes:
     """Return a pickle with the names of sessions in their place; adds these to those met."""
     from httpkit._client import pickler
 
@@ -174,7 +174,7 @@ def _spelling(value: object, met: list[PicklableSession]) -> bytes:
 
 # What the parent's threads may hold locked for ever is kept rather than torn down: a pool
 # that is garbage takes its lock to close its sockets.
-_left_behind: list[object] = []
+_inherited: list[object] = []
 
 
 def watch(session: PicklableSession) -> None:
@@ -190,7 +190,7 @@ def _detach() -> None:
             del _restored[name]
     sessions = list(_alive.values())
     mounted: list[Mapping[str, object]] = [session.adapters or {} for session in sessions]
-    adapters = {id(adapter): adapter for held in mounted for adapter in held.values()}
+    adapters = {id(adapter): adapter for each in mounted for adapter in each.values()}
     for adapter in adapters.values():
         if isinstance(adapter, HTTPAdapter):
             _reset(adapter)
@@ -201,7 +201,7 @@ def _detach() -> None:
 
 def _reset(adapter: HTTPAdapter) -> None:
     managers = [adapter.poolmanager, *adapter.proxy_manager.values()]
-    _left_behind.extend(managers)
+    _inherited.extend(managers)
     adapter.__setstate__(adapter.__getstate__())  # as a pickle does: new pools, nothing else
     for manager in managers:
         _close_idle(manager)
@@ -211,9 +211,9 @@ def _close_idle(manager: Any) -> None:
     """Close the child's copies of idle sockets, past the locks; the parent's stay open."""
     for pool in upstream.pools_of(manager):
         idle: Iterable[Any] = getattr(getattr(pool, "pool", None), "queue", ())
-        for held in [getattr(connection, "sock", None) for connection in idle]:
-            if held is not None:
-                held.close()  # no shutdown, which the parent would notice
+        for sock in [getattr(connection, "sock", None) for connection in idle]:
+            if sock is not None:
+                sock.close()  # no shutdown, which the parent would notice
 
 
 forks.call_after_fork(_detach)

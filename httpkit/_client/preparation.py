@@ -87,13 +87,13 @@ def with_key(
     return {**(headers or {}), policy.idempotency_header: key}
 
 
-def prepare(owner: Owner, request: requests.Request, asked: Call) -> PreparedRequest:
+def prepare(owner: Owner, request: requests.Request, given_call: Call) -> PreparedRequest:
     """Merge a request with a session's settings and sign it.
 
     Args:
         owner: The session.
         request: From a call, or from a caller's hand.
-        asked: What the call asked for; the result's call knows of the credentials, too.
+        given_call: What the call asked for; the result's call knows of the credentials, too.
 
     Raises:
         InvalidURL: The URL is relative without a base, or climbs out of the base.
@@ -110,28 +110,30 @@ def prepare(owner: Owner, request: requests.Request, asked: Call) -> PreparedReq
         fields = settings.fields_of(fields)
     sent = fields if scope.uses_session else forwarding.harmless(fields)
     headers = merge_headers(sent, request.headers)
-    held: Any = owner.cookies
-    is_bare = type(held) is header_fields.Jar and not held and not request.cookies
-    jar = None if is_bare else _cookies(request, held, scope)
+    cookies: Any = owner.cookies
+    is_bare = type(cookies) is header_fields.Jar and not cookies and not request.cookies
+    jar = None if is_bare else _cookies(request, cookies, scope)
     signer, uses_netrc = _signer(request, owner, url, scope, headers)
     method: Any = request.method
     call = Call(
-        asked.options,
-        asked.deadline,
-        asked.proxies,
+        given_call.options,
+        given_call.deadline,
+        given_call.proxies,
         Credentials(
             allowed_origins=scope.allowed_origins,
             uses_session=scope.uses_session,
-            cookies=_own_cookies(request) if request.cookies else None,
+            cookies=_call_cookies(request) if request.cookies else None,
             sign=None if signer is NO_AUTH else resigner(signer),
             is_signed=True,
             refreshable=None if signer is NO_AUTH else refreshable(signer),
             token_transport=owner,
             netrc=_netrc if uses_netrc else None,
-            withheld=None if scope.uses_session else _why_withheld(owner, fields, sent, url),
+            withheld_reason=None
+            if scope.uses_session
+            else _withheld_reason(owner, fields, sent, url),
         ),
         as_hooks(hooks.get("response")) if hooks else (),
-        asked.idempotent,
+        given_call.idempotent,
     )
     prepared = PreparedRequest.unprepared()
     prepared.call = call
@@ -162,15 +164,17 @@ def _as_method(method: Any) -> str:
     return text.upper()
 
 
-def _merge_hooks(own: Any, of_session: Any) -> dict[str, Any]:
+def _merge_hooks(call_hooks: Any, session_hooks: Any) -> dict[str, Any]:
     """Return a request's own hooks if it has any for a response, else the session's."""
     merged: dict[str, Any]
-    if of_session is None or of_session.get("response") == []:
-        merged = own or {}
-    elif own is None or own.get("response") == []:
-        merged = of_session or {}
+    if session_hooks is None or session_hooks.get("response") == []:
+        merged = call_hooks or {}
+    elif call_hooks is None or call_hooks.get("response") == []:
+        merged = session_hooks or {}
     else:
-        merged = {n: hook for n, hook in {**of_session, **own}.items() if hook is not None}
+        merged = {
+            n: hook for n, hook in {**session_hooks, **call_hooks}.items() if hook is not None
+        }
     return {} if merged == _NO_HOOKS else merged
 
 
@@ -247,39 +251,39 @@ def _is_authorization(name: object) -> bool:
 
 
 def _cookies(
-    request: requests.Request, held: Any, scope: forwarding.Scope
+    request: requests.Request, session_cookies: Any, scope: forwarding.Scope
 ) -> RequestsCookieJar | None:
     """Return the session's cookies with the call's over them; None where there are none."""
-    held = as_jar(held)
+    session_cookies = as_jar(session_cookies)
     if not scope.uses_session:
-        held = _set_by(held, scope.origin)
-    if not (request.cookies or held):
+        session_cookies = _set_by(session_cookies, scope.origin)
+    if not (request.cookies or session_cookies):
         return None
     jar = RequestsCookieJar()
-    upstream.merge_cookies(jar, held)
-    if (own := _own_cookies(request)) is not None:
-        upstream.merge_cookies(jar, own)
+    upstream.merge_cookies(jar, session_cookies)
+    if (call_cookies := _call_cookies(request)) is not None:
+        upstream.merge_cookies(jar, call_cookies)
     return jar
 
 
-def _set_by(jar: CookieJar, place: Origin) -> RequestsCookieJar:
+def _set_by(jar: CookieJar, origin: Origin) -> RequestsCookieJar:
     """Return the cookies that an origin set itself, which it may have back."""
     theirs = header_fields.Jar()
     for cookie in jar:
         source = header_fields.set_by(cookie)
-        if source is not None and urls.origin(source) == place:
+        if source is not None and urls.origin(source) == origin:
             theirs.set_cookie(cookie)
     return theirs
 
 
-def _own_cookies(request: requests.Request) -> RequestsCookieJar | None:
+def _call_cookies(request: requests.Request) -> RequestsCookieJar | None:
     if not request.cookies:
         return None
     # Merging a dict into a jar would keep the session's cookie of the same name.
     given = request.cookies
-    own = RequestsCookieJar()
-    upstream.merge_cookies(own, as_jar(given))
-    return own
+    jar = RequestsCookieJar()
+    upstream.merge_cookies(jar, as_jar(given))
+    return jar
 
 
 def as_jar(cookies: Any) -> CookieJar:
@@ -300,15 +304,15 @@ def as_jar(cookies: Any) -> CookieJar:
     return jar
 
 
-def _why_withheld(
+def _withheld_reason(
     owner: Owner, fields: Mapping[str, Any], sent: Mapping[str, Any], url: str
 ) -> str | None:
     """Return why the session's credentials were not sent; None when it has none."""
-    held = owner.auth or owner.params or as_jar(owner.cookies)
-    if not held and len(sent) == len(fields):
+    has_credentials = owner.auth or owner.params or as_jar(owner.cookies)
+    if not has_credentials and len(sent) == len(fields):
         return None
-    place = urls.format_origin(urls.origin(url))
-    return f"the session's credentials were withheld from {place} (see trusted_origins)"
+    origin = urls.format_origin(urls.origin(url))
+    return f"the session's credentials were withheld from {origin} (see trusted_origins)"
 
 
 # ---- The session's values and the call's

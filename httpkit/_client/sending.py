@@ -1,6 +1,6 @@
 """From a prepared request to its response: `send`, and requests' hooks for redirects.
 
-    send -> _own_copy -> _complete -> Delivery
+    send -> _copy_of -> _complete -> Delivery
 
 Whose request it is, with which settings it goes, and what delivers it is found out here; how it
 is delivered, with attempts and redirects, stands in `delivery`.
@@ -85,13 +85,15 @@ class SendingSession(ConfiguredSession):
         return adopt(response)
 
     def _deliver(self, request: requests.PreparedRequest, options: dict[str, Any]) -> Any:
-        mine, mode = self._own_copy(request), self._mode
-        if mode.sends_plainly is not None and mode.sends_plainly(self, mine):
+        prepared, mode = self._copy_of(request), self._mode
+        if mode.sends_plainly is not None and mode.sends_plainly(self, prepared):
             return self._send_plainly(request, options)
         follows = options.pop("allow_redirects", True)
-        self._complete(options, mine)
-        forwarding.refuse_plain_http(mine)
-        return mode.send(self._delivery(mine, options, follows=follows), request, follows=follows)
+        self._complete(options, prepared)
+        forwarding.refuse_plain_http(prepared)
+        return mode.send(
+            self._delivery(prepared, options, follows=follows), request, follows=follows
+        )
 
     def _send_plainly(self, request: requests.PreparedRequest, options: dict[str, Any]) -> Any:
         """Send as requests does: nothing of ours is asked for."""
@@ -100,39 +102,43 @@ class SendingSession(ConfiguredSession):
         with raising_source_errors():
             return send(request, **options)
 
-    def _own_copy(self, request: requests.PreparedRequest) -> PreparedRequest:
+    def _copy_of(self, request: requests.PreparedRequest) -> PreparedRequest:
         """Return a request that knows its call, and that the caller does not send again."""
         if type(request) is not PreparedRequest or request.call is None:
             return self._adopted(request)
-        held = request.call.credentials
-        if held.sign is None and request.call.deadline is not None and not request.is_attempt:
+        credentials = request.call.credentials
+        if (
+            credentials.sign is None
+            and request.call.deadline is not None
+            and not request.is_attempt
+        ):
             return request  # made for this call, and nobody else's
-        mine = request.copy()
-        mine.is_attempt = False  # a hook may send the request of the response that it was given
-        if held.sign is None:
-            return mine
+        prepared = request.copy()
+        prepared.is_attempt = False  # a hook may send the request of the response that it was given
+        if credentials.sign is None:
+            return prepared
         # The signature made at prepare serves the first attempt only: it may have expired
         # by the time the same request is resent.
-        request.call = request.call._replace(credentials=held._replace(is_signed=False))
+        request.call = request.call._replace(credentials=credentials._replace(is_signed=False))
         # requests' own redirects, or a caller's hand, may have led it to another origin.
-        if not forwarding.is_allowed(mine.url or "", held.allowed_origins):
-            mine.call = request.call._replace(credentials=held._replace(sign=None))
-        return mine
+        if not forwarding.is_allowed(prepared.url or "", credentials.allowed_origins):
+            prepared.call = request.call._replace(credentials=credentials._replace(sign=None))
+        return prepared
 
     def _adopted(self, request: requests.PreparedRequest) -> PreparedRequest:
         """Return a request that was prepared elsewhere as one of ours; its own stay as they are."""
         if isinstance(request, PreparedRequest) and request.call is not None:
             return request
-        mine = PreparedRequest.adopt(request, masks=not self._mode.keeps_third_party)
-        request.__dict__["body_start"] = mine.body_start  # should it be resent
-        scope, jar = forwarding.scope_of(self, mine.url or ""), upstream.jar_of(mine)
+        prepared = PreparedRequest.adopt(request, masks=not self._mode.keeps_third_party)
+        request.__dict__["body_start"] = prepared.body_start  # should it be resent
+        scope, jar = forwarding.scope_of(self, prepared.url or ""), upstream.jar_of(prepared)
         credentials = Credentials(
             allowed_origins=scope.allowed_origins,
             uses_session=scope.uses_session,
             cookies=jar if isinstance(jar, RequestsCookieJar) else None,
         )
-        mine.call = Call(self._call_options(), credentials=credentials)
-        return mine
+        prepared.call = Call(self._call_options(), credentials=credentials)
+        return prepared
 
     def _complete(self, options: dict[str, Any], request: PreparedRequest) -> None:
         """Add what the caller of `send` left out, and check what was given."""
@@ -181,12 +187,12 @@ class SendingSession(ConfiguredSession):
 
         requests stores the cookies of a response in a jar, without looking whether it is one.
         """
-        held: Any = self.cookies
+        cookies: Any = self.cookies
         sender = self
-        if held is None:  # cookies are off: those of a response go into a jar that is dropped
+        if cookies is None:  # cookies are off: those of a response go into a jar that is dropped
             sender = object.__new__(type(self))
             sender.__dict__.update(self.__dict__, cookies=self._jar())
-        elif not isinstance(held, CookieJar):  # names and texts: a response's are added to them
+        elif not isinstance(cookies, CookieJar):  # names and texts: a response's are added to them
             self.cookies: RequestsCookieJar = self._jar()
         send = super(SendingSession, sender).send
         is_stock = getattr(send, "__func__", None) is requests.sessions.Session.send

@@ -182,8 +182,8 @@ class Session(ApiMethods, TransferMethods, SendingSession):
             ValueError: An argument cannot work; nothing was sent.
         """
         tables = self._tables(on_status)
-        asked = (retry, deadline, max_body, redirect_body, allow_http_auth)
-        options = self._call_options(() if asked == _NOTHING_ASKED else asked)
+        call_settings = (retry, deadline, max_body, redirect_body, allow_http_auth)
+        options = self._call_options(() if call_settings == _NOTHING_GIVEN else call_settings)
         raises = self.raise_for_status if raise_for_status is NOT_GIVEN else raise_for_status
         if idempotent is not None:
             settings.check({"idempotent": idempotent})
@@ -233,8 +233,10 @@ class Session(ApiMethods, TransferMethods, SendingSession):
         """Return the tables to ask, the session's last; None turns them off."""
         if on_status is None or (on_status is NOT_GIVEN and self.on_status is None):
             return ()
-        own = dispatch.as_dispatch(self.on_status)
-        return (own,) if on_status is NOT_GIVEN else (dispatch.as_dispatch(on_status), own)
+        session_table = dispatch.as_dispatch(self.on_status)
+        if on_status is NOT_GIVEN:
+            return (session_table,)
+        return dispatch.as_dispatch(on_status), session_table
 
     def _prepared(self, drafted: requests.Request, call: Call) -> PreparedRequest:
         """Prepare a request of `request`, whatever class overrides `prepare_request`."""
@@ -244,11 +246,13 @@ class Session(ApiMethods, TransferMethods, SendingSession):
             # requests puts the whole URL into its messages.
             redaction.scrub(error, keeps_third_party=self._mode.keeps_third_party)
             raise
-        ours = prepared if type(prepared) is PreparedRequest else self._adopted(prepared)
-        held = ours.call or call
-        if held[:3] != call[:3]:  # another prepare_request lost it
-            ours.call = call._replace(credentials=held.credentials, hooks=held.hooks)
-        return ours
+        adopted = prepared if type(prepared) is PreparedRequest else self._adopted(prepared)
+        prepared_call = adopted.call or call
+        if prepared_call[:3] != call[:3]:  # another prepare_request lost it
+            adopted.call = call._replace(
+                credentials=prepared_call.credentials, hooks=prepared_call.hooks
+            )
+        return adopted
 
     # ---- Preparing
 
@@ -281,6 +285,6 @@ class Session(ApiMethods, TransferMethods, SendingSession):
         return self._mode.environment(self, url, proxies, stream, verify, cert)
 
 
-log_records.guard_logs()
+log_records.redact_logs()
 
-_NOTHING_ASKED = (NOT_GIVEN,) * len(CallOptions._fields)
+_NOTHING_GIVEN = (NOT_GIVEN,) * len(CallOptions._fields)

@@ -29,7 +29,7 @@ else:
 REQUESTS_SETTINGS = ("auth", "headers", "params", "cookies", "proxies", "verify", "cert")
 
 
-def own(name: str, value: Any) -> Any:
+def copied(name: str, value: Any) -> Any:
     """Return a copy of a container, so that its owner may change it; other values as they are."""
     if name == "on_status" and value is not None:
         return dispatch.as_dispatch(value)
@@ -103,8 +103,8 @@ def _check_rate_limit(_: str, rate_limit: object) -> None:
 def _check_origins(_: str, origins: Any) -> None:
     if isinstance(origins, str) or not isinstance(origins, Sequence):
         raise ConfigurationError("trusted_origins must be a sequence of URLs")
-    for place in cast("Sequence[object]", origins):
-        urls.check_base(str(place))
+    for origin in cast("Sequence[object]", origins):
+        urls.check_base(str(origin))
 
 
 def _check_names(name: str, names: Any) -> None:

@@ -109,20 +109,20 @@ def read(response: requests.Response) -> tuple[str | None, Problem | None]:
     problem = read_problem(response)
     body = _head(response)
     document = problem if problem is not None else _document(response, body)
-    words = _words(document, response) or _excerpt(response, body)
-    if not words or _normal(words) in _spoken(response):
-        words = _of_header(response.headers) or words
-    words = _without_markup(words[: _LONGEST_EXAMINED + 1], _spoken(response))
-    return one_line(words, _LONGEST_DETAIL) or None, problem
+    message = _message(document, response) or _excerpt(response, body)
+    if not message or _normal(message) in _status_texts(response):
+        message = _of_header(response.headers) or message
+    message = _without_markup(message[: _LONGEST_EXAMINED + 1], _status_texts(response))
+    return one_line(message, _LONGEST_DETAIL) or None, problem
 
 
 def read_document(response: requests.Response) -> str:
     """Return what a document says on one line; "" where none is JSON, XML or a form."""
-    words = _words(_document(response, _head(response)), response)
-    return one_line(words, _LONGEST_DETAIL)
+    message = _message(_document(response, _head(response)), response)
+    return one_line(message, _LONGEST_DETAIL)
 
 
-def ask(response: requests.Response) -> tuple[str | None, str | None]:
+def call_error_reason(response: requests.Response) -> tuple[str | None, str | None]:
     """Return what the session's `error_reason` says of a response, and why it says nothing."""
     function = response.__dict__.pop("_error_reason", None)  # it may ask for the error itself
     if function is None:
@@ -141,7 +141,7 @@ def ask(response: requests.Response) -> tuple[str | None, str | None]:
 
 def repeats_status(detail: str, response: requests.Response) -> bool:
     """Say whether words repeat the status and its reason phrase, and nothing more."""
-    return _normal(detail) in _spoken(response)
+    return _normal(detail) in _status_texts(response)
 
 
 def one_line(text: str, longest: int) -> str:
@@ -191,15 +191,15 @@ _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 # ---- JSON, and XML read as if it were
 
 
-def _words(document: object, response: requests.Response) -> str:
+def _message(document: object, response: requests.Response) -> str:
     """Return the reason that a document gives: a summary, and the details that it adds."""
     try:
-        return "" if document is None else _Reader(_spoken(response)).read(document)
+        return "" if document is None else _Reader(_status_texts(response)).read(document)
     except RecursionError:
         return ""
 
 
-def _spoken(response: requests.Response) -> frozenset[str]:
+def _status_texts(response: requests.Response) -> frozenset[str]:
     """Return the normal forms of what the message says of the status anyway."""
     status, phrase = str(response.status_code), as_text(response.reason or "")[:_LONGEST_EXAMINED]
     return frozenset(map(_normal, (status, phrase, f"{status} {phrase}", f"{phrase} {status}")))
@@ -218,8 +218,8 @@ def _key(name: object) -> str:
 class _Reader:
     """Reads the reason of one document; says nothing twice."""
 
-    def __init__(self, spoken: frozenset[str]) -> None:
-        self._spoken = spoken
+    def __init__(self, status_texts: frozenset[str]) -> None:
+        self._status_texts = status_texts
 
     def read(self, document: object, depth: int = 0) -> str:
         if isinstance(document, str):
@@ -247,28 +247,28 @@ class _Reader:
         details += _distinct(_text(entry.get(name)) for name in _FURTHER if name != source)
         if is_mapping(entry.get("data")) and _is_map_of_entries(entry["data"]):
             details.append(self._fields(entry["data"], depth + 1))
-        words = self._joined(summary, details)
-        if not self._says_more(words):
-            words = next(filter(self._says_more, self._envelopes(entry, depth)), words)
-        words = words or _code(entry)
-        return _at(_path_of(entry), words) if depth else words
+        message = self._joined(summary, details)
+        if not self._adds_detail(message):
+            message = next(filter(self._adds_detail, self._envelopes(entry, depth)), message)
+        message = message or _code(entry)
+        return _at(_path_of(entry), message) if depth else message
 
-    def _says_more(self, words: str) -> bool:
+    def _adds_detail(self, message: str) -> bool:
         """Say whether words are more than the status."""
-        return bool(words) and _normal(words) not in self._spoken
+        return bool(message) and _normal(message) not in self._status_texts
 
     def _summary(self, entry: Mapping[str, Any], depth: int) -> tuple[str, str]:
         """Return the most telling member, and its name: a text counts before what has parts."""
         found = "", ""
         for name in _REASONS:
-            words = _text(entry.get(name)) or self._texts(entry.get(name))
-            if self._says_more(words):
-                return words, name
-            found = found if found[0] else (words, name)
+            message = _text(entry.get(name)) or self._texts(entry.get(name))
+            if self._adds_detail(message):
+                return message, name
+            found = found if found[0] else (message, name)
         for name in _REASONS:
-            words = self._member(name, entry.get(name), depth)
-            if self._says_more(words):
-                return words, name
+            message = self._member(name, entry.get(name), depth)
+            if self._adds_detail(message):
+                return message, name
         return found
 
     def _texts(self, value: object) -> str:
@@ -279,11 +279,11 @@ class _Reader:
         if is_mapping(value) and name in _FIELD_MAPS and not _is_entry(value):
             return self._fields(value, depth + 1)
         if name in _PARAMETERS and is_list(value):
-            value = [_named(entry) for entry in value[:_MOST_REASONS]]
-        words = self.read(value, depth + 1)
-        if not words and is_mapping(value) and _may_be_fields(name, value):
-            words = self._fields(value, depth + 1)
-        return words
+            value = [_with_name(entry) for entry in value[:_MOST_REASONS]]
+        message = self.read(value, depth + 1)
+        if not message and is_mapping(value) and _may_be_fields(name, value):
+            message = self._fields(value, depth + 1)
+        return message
 
     def _envelopes(self, entry: Mapping[str, Any], depth: int) -> Iterator[str]:
         wrapping = [*_ENVELOPES, *(n for n in entry if n.endswith(_WRAPPERS))]
@@ -294,20 +294,20 @@ class _Reader:
             if _is_entry(value) or (is_mapping(value) and "errors" in value):
                 yield self.read(value, depth + 1)
 
-    def _fields(self, complaints: Mapping[Any, Any], depth: int) -> str:
+    def _fields(self, field_errors: Mapping[Any, Any], depth: int) -> str:
         """Return what is wrong with each field of a map."""
         entries: list[str] = []
-        for name, value in list(complaints.items())[:_MOST_REASONS]:
-            words = self._complaint(value, depth)
-            entries.append(words if _key(name) in _UNNAMED else _at(str(name), words))
+        for name, value in list(field_errors.items())[:_MOST_REASONS]:
+            message = self._field_error(value, depth)
+            entries.append(message if _key(name) in _UNNAMED else _at(str(name), message))
         return "; ".join(_distinct(entries))
 
-    def _complaint(self, value: object, depth: int) -> str:
+    def _field_error(self, value: object, depth: int) -> str:
         if depth > _DEEPEST:
             return ""
         if is_mapping(value) and not _is_entry(value):
             return self._fields(value, depth + 1)
-        if is_list(value) and _is_complaint(value) and any(map(is_mapping, value)):
+        if is_list(value) and _is_field_error(value) and any(map(is_mapping, value)):
             return self._fields({n: item for n, item in enumerate(value) if item}, depth + 1)
         return self.read(value, depth + 1)
 
@@ -316,16 +316,16 @@ class _Reader:
         if not added:
             return summary
         inside = "; ".join(added)
-        is_empty = _normal(summary) in self._spoken or _normal(summary) in _normal(inside)
+        is_empty = _normal(summary) in self._status_texts or _normal(summary) in _normal(inside)
         return inside if is_empty else f"{summary.rstrip('.: ')}: {inside}"
 
 
 def _is_field_map(document: Mapping[Any, Any]) -> bool:
     """Say whether all members of an object are complaints: lists of texts, or nested ones."""
-    return bool(document) and all(map(_is_complaint, document.values()))
+    return bool(document) and all(map(_is_field_error, document.values()))
 
 
-def _is_complaint(value: object) -> bool:
+def _is_field_error(value: object) -> bool:
     if is_list(value):
         return bool(value) and all(
             isinstance(item, str) or item == {} or (is_mapping(item) and _is_field_map(item))
@@ -366,7 +366,7 @@ def _is_map_of_entries(value: Mapping[Any, Any]) -> bool:
     return bool(value) and all(map(_is_entry, value.values()))
 
 
-def _named(entry: object) -> object:
+def _with_name(entry: object) -> object:
     """Return an entry whose `name` is what it is about, with that as its path."""
     return {"path": entry.get("name"), **entry} if is_mapping(entry) else entry
 
@@ -384,11 +384,11 @@ def _path_of(entry: Mapping[str, Any]) -> str:
     return ""
 
 
-def _at(path: str, words: str) -> str:
+def _at(path: str, message: str) -> str:
     """Put what an entry is about before its words, unless they name it."""
     name = re.split(r"[./]", path)[-1] or path
-    is_named = words.lower().startswith(path.lower()) or f"'{name}'" in words
-    return words if not path or not words or is_named else f"{path}: {words}"
+    is_named = message.lower().startswith(path.lower()) or f"'{name}'" in message
+    return message if not path or not message or is_named else f"{path}: {message}"
 
 
 def _distinct(texts: Iterator[str] | Sequence[str]) -> list[str]:
@@ -423,12 +423,12 @@ def _xml(body: bytes) -> Any:
     parser.StartDoctypeDeclHandler = reader.refuse
     try:
         parser.Parse(head if head is not body else body, True)  # noqa: FBT003  # expat's own signature
-    except (expat.ExpatError, _RefusedError, ValueError, LookupError):
+    except (expat.ExpatError, _ForbiddenError, ValueError, LookupError):
         return reader.root() if len(body) == _LONGEST_PARSED else None
     return reader.root()
 
 
-class _RefusedError(Exception):
+class _ForbiddenError(Exception):
     """The document declares a type, or is too large for an error."""
 
 
@@ -440,12 +440,12 @@ class _Elements:
         self._count = 0
 
     def refuse(self, *_: object) -> None:
-        raise _RefusedError
+        raise _ForbiddenError
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         self._count += 1
         if self._count > _MOST_ELEMENTS or len(self._open) > 50:
-            raise _RefusedError
+            raise _ForbiddenError
         kept = {n: v for n, v in attributes.items() if not n.startswith(("xml", "xsi:"))}
         self._open.append((name.rpartition(":")[2], dict(kept), []))
 
@@ -488,12 +488,12 @@ def _unescaped(text: str) -> str:
     return html.unescape(text)
 
 
-def _without_markup(words: str, spoken: frozenset[str]) -> str:
+def _without_markup(message: str, status_texts: frozenset[str]) -> str:
     """Return what a page says; other texts as they are."""
-    return _title(words, spoken) if _PAGE.match(words) else words
+    return _title(message, status_texts) if _PAGE.match(message) else message
 
 
-def _title(page: str, spoken: frozenset[str]) -> str:
+def _title(page: str, status_texts: frozenset[str]) -> str:
     """Return what a page says: its title, heading or first paragraph, or its text if short.
 
     The first of them that says more than "Error" or the status counts.
@@ -505,8 +505,8 @@ def _title(page: str, spoken: frozenset[str]) -> str:
     if not texts:
         text = _unescaped(_TAG.sub(" ", visible)).strip()
         return text if len(text) < _LONGEST_DETAIL else ""
-    says_more = (text for text in texts if _normal(text) not in spoken | _EMPTY_TITLES)
-    return next(says_more, texts[0])
+    adds_detail = (text for text in texts if _normal(text) not in status_texts | _EMPTY_TITLES)
+    return next(adds_detail, texts[0])
 
 
 _EMPTY_DOCUMENTS = frozenset({"{}", "[]", '""', "null", "true", "false"})
@@ -520,7 +520,7 @@ def _excerpt(response: requests.Response, body: bytes) -> str:
     if text in _EMPTY_DOCUMENTS:
         return ""
     if _PAGE.match(text) or ("html" in media_type and _MARKUP.match(text)):
-        return _title(text, _spoken(response))
+        return _title(text, _status_texts(response))
     is_octets = media_type.startswith("application/octet-stream")
     is_textual = media_type.startswith("text/") or "json" in media_type or "xml" in media_type
     is_textual = is_textual or "yaml" in media_type
@@ -547,8 +547,8 @@ def _of_header(headers: Mapping[str, str]) -> str:
     """Return the reason that a field gives: of a rejected token, or of a body that is missing."""
     field = as_text(headers.get("www-authenticate", ""))[: 4 * _LONGEST_EXAMINED]
     found = {m["kind"].lower(): m["text"] or m["word"] or "" for m in _found_in(field)}
-    words = re.sub(r"\\(.)", r"\1", found.get("_description") or found.get("", ""))
-    return words or next((as_text(headers[name]) for name in _FIELDS if headers.get(name)), "")
+    message = re.sub(r"\\(.)", r"\1", found.get("_description") or found.get("", ""))
+    return message or next((as_text(headers[name]) for name in _FIELDS if headers.get(name)), "")
 
 
 def _found_in(field: str) -> Iterator[re.Match[str]]:

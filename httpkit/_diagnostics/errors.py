@@ -336,15 +336,15 @@ def class_for(status: int) -> type[StatusError]:
     return STATUS_ERRORS.get(status) or (ClientError if status < 500 else ServerError)
 
 
-def from_response(response: requests.Response, kind: type[E_]) -> E_:
+def from_response(response: requests.Response, cls: type[E_]) -> E_:
     """Describe an error response as an error of this kind; it is not raised here."""
     remember_credentials(response.request)
     detail, problem = error_reasons.read(response)
-    own, failure = error_reasons.ask(response)
-    detail = own or detail
-    error = build(kind, "", response)
+    custom, failure = error_reasons.call_error_reason(response)
+    detail = custom or detail
+    error = build(cls, "", response)
     if error is None:
-        raise TypeError(f"{kind.__name__} must take one argument, the message")
+        raise TypeError(f"{cls.__name__} must take one argument, the message")
     status = error.status_code = response.status_code
     error.detail = detail
     error.problem = None if problem is None else redaction.redact_document(problem)
@@ -365,11 +365,11 @@ def from_graphql(
     """Describe the errors in a GraphQL response; the error is not raised here."""
     remember_credentials(response.request)
     first = reported[0]
-    words = error_reasons.one_line(str(first["message"]), _LONGEST_DETAIL)
+    message = error_reasons.one_line(str(first["message"]), _LONGEST_DETAIL)
     path = first.get("path")
     where = f" (at {'.'.join(map(str, path))[:_LONGEST_NAME]})" if is_list(path) else ""
     more = f" (and {len(reported) - 1} more)" if len(reported) > 1 else ""
-    text = f"GraphQL error for {describe(response.request, response.url)}: {words}{where}{more}"
+    text = f"GraphQL error for {describe(response.request, response.url)}: {message}{where}{more}"
     error = GraphQLError(redaction.redact_text(text), response=response)
     error.errors = [redaction.redact_document(one) for one in reported]
     error.data = data if is_mapping(data) else None
@@ -381,7 +381,7 @@ def from_graphql(
 X_ = TypeVar("X_", bound=BaseException)
 
 
-def build(kind: type[X_], message: str, response: requests.Response) -> X_ | None:
+def build(cls: type[X_], message: str, response: requests.Response) -> X_ | None:
     """Make an exception of a class that may be a caller's own.
 
     Returns:
@@ -390,7 +390,7 @@ def build(kind: type[X_], message: str, response: requests.Response) -> X_ | Non
     error = None
     for arguments in ((message,), ()):
         try:
-            error = kind(*arguments)
+            error = cls(*arguments)
             break
         except TypeError:
             continue
@@ -405,11 +405,11 @@ def remember_credentials(request: requests.PreparedRequest | None) -> None:
     headers: Mapping[str, object] = getattr(request, "headers", None) or {}
     # Cookies last, and bounded: the server may send so many that they displace other values.
     names = sorted(filter(disclosure.is_secret, headers), key=lambda name: name.lower() == "cookie")
-    held = [as_text(headers[name]) for name in names]
-    found = (part for value in held for part in _CREDENTIAL.findall(value))
+    values = [as_text(headers[name]) for name in names]
+    found = (part for value in values for part in _CREDENTIAL.findall(value))
     parts = list(islice(found, _MOST_CREDENTIALS))
-    parts += [value.partition(" ")[2] for value in held]  # after the scheme, words too
-    passwords = [_password(value) for value in held if value[:6].lower() == "basic "]
+    parts += [value.partition(" ")[2] for value in values]  # after the scheme, words too
+    passwords = [_password(value) for value in values if value[:6].lower() == "basic "]
     redaction.remember(*parts, *passwords)
 
 
@@ -432,13 +432,13 @@ def _sentence(response: requests.Response, detail: str | None, request_id: str |
     text += f": {detail}" if is_news else ""
     text += f" (request-id {request_id})" if request_id else ""
     hint = hints.PROXY_CREDENTIALS if response.status_code == 407 else None
-    if response.status_code in _REFUSALS:
+    if response.status_code in _ACCESS_STATUSES:
         hint = getattr(response, "credentials_withheld", None)
     return text + (f"; {hint}" if hint else "")
 
 
 # What servers send to a request without credentials: GitHub says 404, S3 403.
-_REFUSALS = frozenset({401, 403, 404})
+_ACCESS_STATUSES = frozenset({401, 403, 404})
 
 
 def _reason_phrase(response: requests.Response) -> str:
@@ -477,16 +477,16 @@ def annotate(
     """Fill in what a transport error lacks: the request, the attempts, and why it stopped."""
     remember_credentials(request)
     url = request.url or ""
-    shown = {text: redaction.redact_url(text) for text in (url, _path_of(url)) if text}
-    redaction.scrub(error, shown, keeps_third_party=keeps_third_party)
+    redacted = {text: redaction.redact_url(text) for text in (url, _path_of(url)) if text}
+    redaction.scrub(error, redacted, keeps_third_party=keeps_third_party)
     error.request = error.request or request
     error.attempts = attempts  # type: ignore[attr-defined]  # requests' own classes lack it
     error.stop_reason = stop_reason  # type: ignore[attr-defined]  # likewise
     times = "1 attempt" if attempts == 1 else f"{attempts} attempts"
     note = f"{describe(request)}: {times} in {seconds:.2f} s"
     add_note(error, f"{note}; {stop_reason}" if stop_reason else note)
-    if words := hints.advise(error):
-        add_note(error, words)
+    if hint := hints.advise(error):
+        add_note(error, hint)
     if "IPython" in sys.modules:
         from httpkit._display import tracebacks
 

@@ -57,14 +57,14 @@ FIELDS = (
 _LONGEST_REASON = 300
 
 
-def _write(logger: logging.Logger, level: int, message: str, *shown: object, **fields: Any) -> None:
+def _write(logger: logging.Logger, level: int, message: str, *args: object, **fields: Any) -> None:
     if fields["detail"] and level < _lowest_detail:
         return
     extra = {f"httpkit_{name}": fields.get(name) for name in FIELDS}
-    logger.log(level, message, *shown, extra=extra, stacklevel=3)
+    logger.log(level, message, *args, extra=extra, stacklevel=3)
 
 
-def _place(request: requests.PreparedRequest | None) -> dict[str, str]:
+def _target(request: requests.PreparedRequest | None) -> dict[str, str]:
     method = getattr(request, "method", None) or ""
     return {"method": method, "url": redaction.redact_url(getattr(request, "url", None) or "")}
 
@@ -113,8 +113,8 @@ def _log_failure(request: requests.PreparedRequest, failure: BaseException, seco
     reason = getattr(failure, "stop_reason", None)
     notes = [_count(attempts, "attempt")] if attempts > 1 else []
     _log_call(
-        request, _named(failure), seconds, notes, attempts=attempts, error=type(failure).__name__,
-        reason=reason,
+        request, _describe(failure), seconds, notes, attempts=attempts,
+        error=type(failure).__name__, reason=reason,
     )  # fmt: skip
 
 
@@ -123,11 +123,11 @@ def _log_call(
     attempts: int, size: int | None = None, status: int | None = None, error: str | None = None,
     reason: str | None,
 ) -> None:  # fmt: skip
-    place = _place(request)
+    target = _target(request)
     _write(
-        REQUESTS, logging.DEBUG, "%s %s: %s in %.3f s%s%s", *place.values(), outcome, seconds,
+        REQUESTS, logging.DEBUG, "%s %s: %s in %.3f s%s%s", *target.values(), outcome, seconds,
         "" if size is None else f", {size} bytes", f" ({'; '.join(notes)})" if notes else "",
-        event="call", **place, status=status, attempt=attempts, seconds=seconds, bytes=size,
+        event="call", **target, status=status, attempt=attempts, seconds=seconds, bytes=size,
         error=error, reason=None if reason is None else _capped(reason), detail=False,
     )  # fmt: skip
 
@@ -136,33 +136,35 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _named(failure: BaseException) -> str:
+def _describe(failure: BaseException) -> str:
     """Name a failure, and say what is at the bottom of it: what lies above repeats that."""
     texts = [str(failure)]
     if not isinstance(failure, HTTPKitError):
         texts += map(str, _below(failure))
-    words = next(filter(None, reversed(texts)), None)
-    kind = type(failure).__name__
-    return kind if words is None else f"{kind}: {_capped(words)}"
+    message = next(filter(None, reversed(texts)), None)
+    name = type(failure).__name__
+    return name if message is None else f"{name}: {_capped(message)}"
 
 
 def _below(failure: BaseException) -> Iterator[BaseException]:
     """Give what an error was made of, and so on; not what was being handled when it came up."""
-    seen: list[BaseException] = [failure]
+    chain: list[BaseException] = [failure]
     while True:
-        top = seen[-1]
-        held = (getattr(top, "reason", None), *reversed(top.args), top.__cause__)
-        below = next((e for e in held if isinstance(e, BaseException) and e not in seen), None)
+        top = chain[-1]
+        candidates = (getattr(top, "reason", None), *reversed(top.args), top.__cause__)
+        below = next(
+            (e for e in candidates if isinstance(e, BaseException) and e not in chain), None
+        )
         if below is None:
             return
-        seen.append(below)
+        chain.append(below)
         yield below
 
 
 def _capped(text: str) -> str:
     """Return a text on one line, redacted."""
-    shown = " ".join(redaction.redact_start(text, 4 * _LONGEST_REASON).split())
-    return shown if len(shown) <= _LONGEST_REASON else f"{shown[:_LONGEST_REASON]}..."
+    line = " ".join(redaction.redact_start(text, 4 * _LONGEST_REASON).split())
+    return line if len(line) <= _LONGEST_REASON else f"{line[:_LONGEST_REASON]}..."
 
 
 def redirect(
@@ -173,12 +175,12 @@ def redirect(
 ) -> None:
     """Log where a redirect leads, and why credentials are withheld; None if they are not."""
     if REQUESTS.isEnabledFor(logging.DEBUG):
-        place, there = _place(response.request), " ".join(_place(following).values())
+        target, there = _target(response.request), " ".join(_target(following).values())
         _write(
-            REQUESTS, logging.DEBUG, "%s %s: %d redirects to %s%s", *place.values(),
+            REQUESTS, logging.DEBUG, "%s %s: %d redirects to %s%s", *target.values(),
             response.status_code, there,
             f"; {_capped(credentials_withheld)}" if credentials_withheld else "",
-            event="redirect", **place, status=response.status_code, reason=there, detail=True,
+            event="redirect", **target, status=response.status_code, reason=there, detail=True,
         )  # fmt: skip
 
 
@@ -210,11 +212,11 @@ def retry(
         return
     status = outcome.status_code if isinstance(outcome, RequestsResponse) else None
     error = type(outcome).__name__ if isinstance(outcome, BaseException) else None
-    why = str(status) if isinstance(outcome, RequestsResponse) else _named(outcome)
+    why = str(status) if isinstance(outcome, RequestsResponse) else _describe(outcome)
     _write(
         RETRIES, level, "%s %s: retrying in %.2f s after attempt %d: %s",
-        *_place(request).values(), wait, attempt, why,
-        event="retry", **_place(request), status=status, attempt=attempt, wait=wait, error=error,
+        *_target(request).values(), wait, attempt, why,
+        event="retry", **_target(request), status=status, attempt=attempt, wait=wait, error=error,
         reason=why, detail=is_detail,
     )  # fmt: skip
 
@@ -223,17 +225,17 @@ def pause(request: requests.PreparedRequest, *, wait: float, why: str, level: in
     """Log that a request waits before it is sent."""
     if RETRIES.isEnabledFor(level):
         _write(
-            RETRIES, level, "%s %s: waiting %.2f s: %s", *_place(request).values(), wait, why,
-            event="pause", **_place(request), wait=wait, reason=why, detail=False,
+            RETRIES, level, "%s %s: waiting %.2f s: %s", *_target(request).values(), wait, why,
+            event="pause", **_target(request), wait=wait, reason=why, detail=False,
         )  # fmt: skip
 
 
-def renewed(request: requests.PreparedRequest) -> None:
+def signed_again(request: requests.PreparedRequest) -> None:
     """Log that a request is signed again after a 401."""
     if AUTH.isEnabledFor(logging.INFO):
         _write(
-            AUTH, logging.INFO, "%s %s: signed again after 401", *_place(request).values(),
-            event="renewal", **_place(request), status=401, detail=True,
+            AUTH, logging.INFO, "%s %s: signed again after 401", *_target(request).values(),
+            event="renewal", **_target(request), status=401, detail=True,
         )  # fmt: skip
 
 
@@ -242,8 +244,8 @@ def token(request: requests.PreparedRequest, *, expires_in: float | None) -> Non
     if AUTH.isEnabledFor(logging.INFO):
         life = "" if expires_in is None else f", expires in {expires_in:g} s"
         _write(
-            AUTH, logging.INFO, "%s %s: fetched a token%s", *_place(request).values(), life,
-            event="token", **_place(request), seconds=expires_in, detail=True,
+            AUTH, logging.INFO, "%s %s: fetched a token%s", *_target(request).values(), life,
+            event="token", **_target(request), seconds=expires_in, detail=True,
         )  # fmt: skip
 
 
@@ -258,12 +260,12 @@ def resume(what: str, url: str, *, done: int, wait: float, cause: BaseException 
         cause: What interrupted it; None if an earlier call was interrupted.
     """
     if TRANSFERS.isEnabledFor(logging.INFO):
-        shown = redaction.redact_url(url)
-        why = "" if cause is None else _named(cause)
+        redacted = redaction.redact_url(url)
+        why = "" if cause is None else _describe(cause)
         _write(
-            TRANSFERS, logging.INFO, "%s of %s: resuming at byte %d%s%s", what, shown, done,
+            TRANSFERS, logging.INFO, "%s of %s: resuming at byte %d%s%s", what, redacted, done,
             f" in {wait:.2f} s" if wait else "", f" after: {why}" if why else "",
-            event="resume", detail=False, url=shown, bytes=done, wait=wait, reason=why or None,
+            event="resume", detail=False, url=redacted, bytes=done, wait=wait, reason=why or None,
             error=None if cause is None else type(cause).__name__,
         )  # fmt: skip
 
@@ -305,20 +307,20 @@ class RequestLog(logging.Handler):
     def __enter__(self) -> Self:
         with _lock:
             self.is_scoped = True
-            _shown.remove(self)
-            _shown.extend([*self.superseded, self])
+            _active.remove(self)
+            _active.extend([*self.superseded, self])
             _apply()
         return self
 
     def __exit__(self, *_: object) -> None:
         with _lock:
-            _shown.remove(self)
+            _active.remove(self)
             _apply()
 
 
 _OFF = logging.CRITICAL + 1
 _lock = Lock()
-_shown: list[RequestLog] = []
+_active: list[RequestLog] = []
 
 
 def log_requests(
@@ -344,8 +346,8 @@ def log_requests(
         logging.DEBUG if level is NOT_GIVEN else level, stream, has_details=has_details
     )
     with _lock:
-        log.superseded = [other for other in _shown if not other.is_scoped]
-        _shown[:] = [other for other in _shown if other.is_scoped] + [log]
+        log.superseded = [other for other in _active if not other.is_scoped]
+        _active[:] = [other for other in _active if other.is_scoped] + [log]
         _apply()
     return log
 
@@ -365,10 +367,10 @@ def _apply() -> None:
         ROOT.removeHandler(handler)
     ROOT.setLevel(_level_before)
     _lowest_detail = logging.NOTSET
-    if _shown and _shown[-1].level < _OFF:
-        _lowest_detail = logging.NOTSET if _shown[-1].has_details else ROOT.getEffectiveLevel()
-        ROOT.addHandler(_shown[-1])
-        ROOT.setLevel(_shown[-1].level)
+    if _active and _active[-1].level < _OFF:
+        _lowest_detail = logging.NOTSET if _active[-1].has_details else ROOT.getEffectiveLevel()
+        ROOT.addHandler(_active[-1])
+        ROOT.setLevel(_active[-1].level)
 
 
 def _is_printed_by_root(record: logging.LogRecord, stream: TextIO) -> bool:
@@ -391,7 +393,7 @@ class LogFilter(logging.Filter):
         return True
 
 
-def guard_logs() -> None:
+def redact_logs() -> None:
     """Mask secrets in urllib3's own records: they hold paths with their queries."""
     for name in ("urllib3.connectionpool", "urllib3.util.retry"):
         logger = logging.getLogger(name)

@@ -88,7 +88,7 @@ class Reporter:
         self._progress = progress if not isinstance(progress, bool) else None
         self._wants_bar = progress is True and _is_watched() and not _within_bar.get()
         self._bar: Any = progress if isinstance(progress, Bar) else None
-        self._shown = 0
+        self._displayed = 0
         self._is_begun = False
 
     @property
@@ -104,7 +104,7 @@ class Reporter:
             self.state.resumed_from = done
             if self._wants_bar:
                 self._bar = _make_bar(printable(self._label, "utf-8"), done, total, self._unit)
-                self._shown = done
+                self._displayed = done
             self._report()
         if self._bar is not None and total is not None:
             self._bar.total = total
@@ -126,8 +126,8 @@ class Reporter:
         self._reported = time.monotonic()
         self.state.elapsed = self._reported - self._started
         if self._bar is not None:
-            self._bar.update(self.state.done - self._shown)
-            self._shown = self.state.done
+            self._bar.update(self.state.done - self._displayed)
+            self._displayed = self.state.done
         elif callable(self._progress):
             self._progress(self.state)
 
@@ -234,9 +234,9 @@ def _make_bar(label: str, done: int, total: int | None, unit: Unit) -> Any:
         """A bar whose last state is saved in the cell, without ipywidgets."""
 
         def __init__(self, **options: Any) -> None:
-            shown: Any = importlib.import_module("IPython.display")
-            self._html = shown.HTML
-            self._handle: Any = shown.display(shown.HTML(""), display_id=True)
+            display_module: Any = importlib.import_module("IPython.display")
+            self._html = display_module.HTML
+            self._handle: Any = display_module.display(display_module.HTML(""), display_id=True)
             super().__init__(file=io.StringIO(), **options)  # pyright: ignore[reportUnknownMemberType]  # typed in part only
 
         def display(self, *_: Any, **__: Any) -> None:

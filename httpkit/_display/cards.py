@@ -24,7 +24,7 @@ _LARGEST_PARSED = 1 << 24
 # Enough for the text that is shown in whatever encoding, and for what masking must see of it.
 _LARGEST_HEAD = 4 * (html.LONGEST_TEXT + 4096)
 _MOST_FIELDS = 60
-_MOST_HOPS = 5
+_MOST_REDIRECTS = 5
 _LONGEST_MESSAGE = 1000
 
 _GREEN, _RED, _GREY = "#1a7f37", "#cf222e", "#6e7781"  # white stands out on each
@@ -51,8 +51,8 @@ def _framed(tone: str, title: Html, *parts: Html) -> str:
     return f'<div style="{_CARD.format(tone=tone)}"><div>{title}</div>{inside}</div>'
 
 
-def _badge(tone: str, words: Html) -> Html:
-    return Html(f'<span style="{_BADGE.format(tone=tone)}">{words}</span> ')
+def _badge(tone: str, label: Html) -> Html:
+    return Html(f'<span style="{_BADGE.format(tone=tone)}">{label}</span> ')
 
 
 def of_facts(subject: object, facts: Callable[[], Facts]) -> str:
@@ -114,16 +114,16 @@ def _facts_of_response(response: requests.Response) -> Iterator[tuple[str, objec
     if seconds or times:
         yield "took", f"{seconds_of(seconds)}{times}"
     yield "body", _state_of_body(response)
-    iter_redirects = [
+    redirects = [
         f"{hop.status_code} {redaction.redact_url(hop.url or '')}" for hop in response.history
     ]
-    if iter_redirects:
+    if redirects:
         more = (
-            f" and {len(iter_redirects) - _MOST_HOPS} more"
-            if len(iter_redirects) > _MOST_HOPS
+            f" and {len(redirects) - _MOST_REDIRECTS} more"
+            if len(redirects) > _MOST_REDIRECTS
             else ""
         )
-        yield "redirected by", ", ".join(iter_redirects[:_MOST_HOPS]) + more
+        yield "redirected by", ", ".join(redirects[:_MOST_REDIRECTS]) + more
     if reason := getattr(response, "stop_reason", None):
         yield "not sent again", reason
     if credentials_withheld := getattr(response, "credentials_withheld", None):
@@ -133,19 +133,19 @@ def _facts_of_response(response: requests.Response) -> Iterator[tuple[str, objec
 
 
 def _state_of_body(response: requests.Response) -> str:
-    kind = _media_type(response) or "no stated type"
+    media_type = _media_type(response) or "no stated type"
     content = _content(response)
     if content is None:
         if upstream.is_consumed(response) or getattr(response.raw, "closed", True):
-            return f"{kind}, streamed or left, and not kept"
+            return f"{media_type}, streamed or left, and not kept"
         announced = response.headers.get("content-length", "")
         size = f", {size_of(int(announced))}" if announced.isdecimal() else ""
-        return f"{kind}{size}, not read yet"
+        return f"{media_type}{size}, not read yet"
     if response.__dict__.get("_failure") is not None:
-        return f"{kind}, which cannot be read: see .content"
+        return f"{media_type}, which cannot be read: see .content"
     if response.__dict__.get("_is_cut"):
-        return f"{kind}, cut after {size_of(len(content))}"
-    return f"{size_of(len(content))} of {kind}" if content else "empty"
+        return f"{media_type}, cut after {size_of(len(content))}"
+    return f"{size_of(len(content))} of {media_type}" if content else "empty"
 
 
 def _media_type(response: requests.Response) -> str:
@@ -171,9 +171,9 @@ def _body_of(response: requests.Response) -> Html:
     if not content:
         return Html("")
     media_type = _media_type(response)
-    kind = html.kind_of_picture(content) if media_type.startswith("image/") else None
-    if kind and len(content) <= html.LARGEST_PICTURE:
-        return html.picture(content, kind)
+    picture_type = html.picture_type(content) if media_type.startswith("image/") else None
+    if picture_type and len(content) <= html.LARGEST_PICTURE:
+        return html.picture(content, picture_type)
     document = _parsed(content, media_type)
     if is_list(document) or is_mapping(document):
         return Writer().value(document)
@@ -224,7 +224,7 @@ def _decoded(head: bytes, encoding: str | None) -> str:
 # ---- errors
 
 # What an error knows, in words; an attribute that says nothing is left out.
-_OF_ERROR: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
+_ERROR_FACTS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("request_id", "request id", str),
     ("retry_after", "asks to wait", seconds_of),
     ("attempts", "attempts", str),
@@ -240,7 +240,7 @@ def of_error(error: requests.RequestException) -> str:
     name = writer.line(type(error).__name__)
     title = Html(f"{_badge(_RED, name)}{writer.line(str(error), _LONGEST_MESSAGE)}")
     facts = writer.facts(_facts_of_error(error))
-    return _framed(_RED, title, facts, *_documents_of(error), _answer_of(error))
+    return _framed(_RED, title, facts, *_documents_of(error), _response_of(error))
 
 
 def _facts_of_error(error: requests.RequestException) -> Iterator[tuple[str, object]]:
@@ -248,10 +248,10 @@ def _facts_of_error(error: requests.RequestException) -> Iterator[tuple[str, obj
         yield "what to do", hint
     for note_ in getattr(error, "__notes__", ()):
         yield "note", note_
-    for attribute, label, spell in _OF_ERROR:
+    for attribute, label, render in _ERROR_FACTS:
         value = getattr(error, attribute, None)
         if value:
-            yield label, spell(value)
+            yield label, render(value)
     if (cause := error.__cause__) is not None:
         yield "because of", f"{type(cause).__name__}: {cause}"
 
@@ -264,7 +264,7 @@ def _documents_of(error: requests.RequestException) -> Iterator[Html]:
             yield Writer().value(value)
 
 
-def _answer_of(error: requests.RequestException) -> Html:
+def _response_of(error: requests.RequestException) -> Html:
     response = error.response
     if response is None or not _content(response) or getattr(error, "problem", None):
         return Html("")
@@ -291,8 +291,8 @@ def facts_of_session(
     base, retry, most = setting("base_url"), setting("retry"), setting("max_body")
     yield "base URL", redaction.redact_url(base) if base else "none: every URL is absolute"
     yield "auth", signer
-    yield "timeout", _spelled_timeout(setting("timeout"))
-    yield "deadline", _spelled_seconds(setting("deadline"), "a call")
+    yield "timeout", _format_timeout(setting("timeout"))
+    yield "deadline", _format_seconds(setting("deadline"), "a call")
     yield "retry", f"{getattr(retry, 'attempts', retry)} attempts" if retry else "off"
     yield "max_body", size_of(most) if most else "off"
     if setting("strict") is False:
@@ -300,14 +300,14 @@ def facts_of_session(
     verify = setting("verify")
     if verify is not True and verify is not None:
         yield "verify", verify or "off: certificates are not checked"
-    for label, held in (("rate limit", setting("rate_limit")), *_held(session)):
-        if held:
-            yield label, held
+    for label, value in (("rate limit", setting("rate_limit")), *_settings_of(session)):
+        if value:
+            yield label, value
     for name, resource in resources.items():
         yield f".{name}", repr(resource)
 
 
-def _held(session: requests.Session) -> Iterator[tuple[str, str]]:
+def _settings_of(session: requests.Session) -> Iterator[tuple[str, str]]:
     trusted = getattr(session, "trusted_origins", ())
     yield "trusted origins", _listed(map(redaction.redact_url, trusted))
     # Their names alone, which only a mapping tells from values.
@@ -315,22 +315,22 @@ def _held(session: requests.Session) -> Iterator[tuple[str, str]]:
     yield "parameters", _listed(session.params if is_mapping(session.params) else ())
     yield "cookies", _listed(getattr(each, "name", each) for each in session.cookies or ())
     proxies = session.proxies.items() if is_mapping(session.proxies) else ()
-    yield "proxies", _listed(f"{kind}: {redaction.redact_url(str(url))}" for kind, url in proxies)
+    yield "proxies", _listed(f"{key}: {redaction.redact_url(str(url))}" for key, url in proxies)
 
 
 def _listed(names: Iterable[object]) -> str:
     return ", ".join(sorted(set(map(str, names))))
 
 
-def _spelled_timeout(timeout: object) -> str:
+def _format_timeout(timeout: object) -> str:
     if is_tuple(timeout) and len(timeout) == 2:
         connect, read = timeout
-        words = (_spelled_seconds(connect, "to connect"), _spelled_seconds(read, "between bytes"))
-        return ", ".join(words)
-    return _spelled_seconds(timeout, "to connect, and between bytes")
+        limits = (_format_seconds(connect, "to connect"), _format_seconds(read, "between bytes"))
+        return ", ".join(limits)
+    return _format_seconds(timeout, "to connect, and between bytes")
 
 
-def _spelled_seconds(seconds: object, what: str) -> str:
+def _format_seconds(seconds: object, what: str) -> str:
     if seconds is None:
         return "off"
     return f"{seconds:g} s {what}" if isinstance(seconds, (int, float)) else str(seconds)

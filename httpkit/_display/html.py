@@ -74,53 +74,53 @@ _UNSHOWABLE = re.compile(
 )
 
 
-def plain(words: str, longest: int = LONGEST_VALUE, *, has_lines: bool = False) -> str:
+def plain(text: str, longest: int = LONGEST_VALUE, *, has_lines: bool = False) -> str:
     """Return words of others as text for a screen: masked, cut, and without what steers it."""
-    shown = redaction.redact_start(words, longest + _LONGEST_SECRET)
-    if len(words) > longest + _LONGEST_SECRET:  # what may hold the first part of a credential goes
-        shown = f"{shown[:-_LONGEST_SECRET]}…"
-    shown = shown.replace("\r\n", "\n") if has_lines else " ".join(shown.split())
-    shown = _UNSHOWABLE.sub("\N{REPLACEMENT CHARACTER}", shown)
-    return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
+    plain_text = redaction.redact_start(text, longest + _LONGEST_SECRET)
+    if len(text) > longest + _LONGEST_SECRET:  # what may hold the first part of a credential goes
+        plain_text = f"{plain_text[:-_LONGEST_SECRET]}…"
+    plain_text = plain_text.replace("\r\n", "\n") if has_lines else " ".join(plain_text.split())
+    plain_text = _UNSHOWABLE.sub("\N{REPLACEMENT CHARACTER}", plain_text)
+    return plain_text if len(plain_text) <= longest else f"{plain_text[: longest - 1]}…"
 
 
 class Writer:
     """Writes the markup of one part of a card, until that is full."""
 
     def __init__(self) -> None:
-        self._room = _LARGEST
+        self._remaining = _LARGEST
         self._examined = 0
 
     @property
     def is_full(self) -> bool:
         """Say whether what comes now is left out."""
-        return self._room <= 0 or self._examined >= _MOST_EXAMINED
+        return self._remaining <= 0 or self._examined >= _MOST_EXAMINED
 
-    def text(self, words: str, longest: int = LONGEST_VALUE, *, has_lines: bool = True) -> Html:
+    def text(self, text: str, longest: int = LONGEST_VALUE, *, has_lines: bool = True) -> Html:
         """Return words of others: masked, cut to so many characters, escaped.
 
         Args:
-            words: Whatever they are.
+            text: Whatever they are.
             longest: Characters.
             has_lines: Whether they keep their lines; else they become one.
         """
         if self.is_full:
             return Html("…")
-        self._examined += min(len(words), longest + _LONGEST_SECRET)
-        markup = Html(escape(plain(words, longest, has_lines=has_lines)))
-        self._room -= len(markup) + _FRAME
+        self._examined += min(len(text), longest + _LONGEST_SECRET)
+        markup = Html(escape(plain(text, longest, has_lines=has_lines)))
+        self._remaining -= len(markup) + _FRAME
         return markup
 
-    def line(self, words: str, longest: int = LONGEST_VALUE) -> Html:
+    def line(self, text: str, longest: int = LONGEST_VALUE) -> Html:
         """Return words of others on one line."""
-        return self.text(words, longest, has_lines=False)
+        return self.text(text, longest, has_lines=False)
 
-    def block(self, words: str, *, is_whole: bool) -> Html:
+    def block(self, text: str, *, is_whole: bool) -> Html:
         """Return a text as it stands, with its lines, and say when it is not whole."""
-        shown = self.text(words, LONGEST_TEXT)
-        is_cut = not is_whole or len(words) > LONGEST_TEXT
+        markup = self.text(text, LONGEST_TEXT)
+        is_cut = not is_whole or len(text) > LONGEST_TEXT
         more = note("… the rest is left out") if is_cut else ""
-        return Html(f'<pre style="{_PRE}">{shown}</pre>{more}')
+        return Html(f'<pre style="{_PRE}">{markup}</pre>{more}')
 
     def facts(self, pairs: Iterable[tuple[str, object]]) -> Html:
         """Return labels with values of others, one a line; nothing for none."""
@@ -142,19 +142,19 @@ class Writer:
             label: The key or the place that it stands at; None for the whole document.
             depth: How many parts it is within; what is deep within is folded.
         """
-        named = "" if label is None else f"{self.line(label, LONGEST_NAME)}: "
+        heading = "" if label is None else f"{self.line(label, LONGEST_NAME)}: "
         if label is not None and disclosure.is_secret(label):
-            return self._leaf(named, Html(redaction.MASK))
+            return self._leaf(heading, Html(redaction.MASK))
         if not (is_mapping(value) or is_list(value)) or not value:
-            return self._leaf(named, self.scalar(value))
+            return self._leaf(heading, self.scalar(value))
         size = f"{{{len(value)}}}" if is_mapping(value) else f"[{len(value)}]"
         if depth >= DEEPEST:
-            return self._leaf(named, Html(f"{size} …"))
+            return self._leaf(heading, Html(f"{size} …"))
         is_open = not depth or (depth < _DEEPEST_OPEN and len(value) <= _MOST_OPEN)
         parts = self._parts(value, depth)
         return Html(
             f'<details{" open" if is_open else ""} style="margin:0 0 0 1em;{_MONOSPACE}">'
-            f'<summary style="cursor:pointer">{named}{note(size)}</summary>{parts}</details>'
+            f'<summary style="cursor:pointer">{heading}{note(size)}</summary>{parts}</details>'
         )
 
     def scalar(self, value: object) -> Html:
@@ -167,20 +167,20 @@ class Writer:
         except (TypeError, ValueError):  # no JSON, or an integer of too many digits
             return self.text(f"({type(value).__name__})")
 
-    def _leaf(self, named: str, shown: Html) -> Html:
+    def _leaf(self, label: str, markup: Html) -> Html:
         style = f"margin:0 0 0 2em;overflow-wrap:break-word;white-space:pre-wrap;{_MONOSPACE}"
-        return Html(f'<div style="{style}">{named}{shown}</div>')
+        return Html(f'<div style="{style}">{label}{markup}</div>')
 
     def _parts(self, value: Mapping[Any, Any] | Sequence[Any], depth: int) -> str:
         if is_list(value) and all(map(is_mapping, value[:MOST_ROWS])):
             return self.table(value, depth + 1)
         pairs = value.items() if is_mapping(value) else enumerate(value)
-        shown: list[Html] = []
+        entries: list[Html] = []
         for key, entry in islice(pairs, MOST_ENTRIES):
             if self.is_full:
                 break
-            shown.append(self.value(entry, str(key), depth + 1))
-        return "".join([*shown, _more(entries=len(value) - len(shown))])
+            entries.append(self.value(entry, str(key), depth + 1))
+        return "".join([*entries, _more(entries=len(value) - len(entries))])
 
     def table(self, rows: Sequence[Any], depth: int = 1) -> Html:
         """Return objects as the rows of a table, their keys as its columns."""
@@ -205,15 +205,15 @@ class Writer:
         value = row.get(name, "")
         style = f"{_CELL}pre"
         if disclosure.is_secret(str(name)):
-            shown = Html(redaction.MASK)
+            markup = Html(redaction.MASK)
         elif (is_mapping(value) or is_list(value)) and value:
-            shown = self.value(value, depth=max(depth, _DEEPEST_OPEN))
+            markup = self.value(value, depth=max(depth, _DEEPEST_OPEN))
         elif isinstance(value, str):
-            shown = self.text(value, LONGEST_CELL)
-            style = _LONG_CELL if len(shown) > _LONGEST_IN_SHORT else style
+            markup = self.text(value, LONGEST_CELL)
+            style = _LONG_CELL if len(markup) > _LONGEST_IN_SHORT else style
         else:
-            shown = self.scalar(value)
-        return f'<td style="{style}">{shown}</td>'
+            markup = self.scalar(value)
+        return f'<td style="{style}">{markup}</td>'
 
     def folded(self, summary: str, inside: Html) -> Html:
         """Return what unfolds when people ask for it, below words of ours."""
@@ -229,23 +229,23 @@ def _more(**left_out: int) -> Html:
     return note(f"… and {' and '.join(counts)} more") if counts else Html("")
 
 
-def note(words: str) -> Html:
+def note(text: str) -> Html:
     """Return words of ours that step back."""
-    return Html(f'<span style="opacity:0.75">{escape(words)}</span>')
+    return Html(f'<span style="opacity:0.75">{escape(text)}</span>')
 
 
-def kind_of_picture(body: bytes) -> str | None:
+def picture_type(body: bytes) -> str | None:
     """Return the media type of a picture by how it begins; None for anything else."""
     if body[:4] == b"RIFF" and body[8:12] == b"WEBP":
         return "image/webp"
-    return next((kind for mark, kind in _SIGNATURES.items() if body.startswith(mark)), None)
+    return next((name for mark, name in _SIGNATURES.items() if body.startswith(mark)), None)
 
 
-def picture(body: bytes, kind: str) -> Html:
+def picture(body: bytes, media_type: str) -> Html:
     """Return a picture whole, within the page: nothing is loaded for it."""
     style = "max-width:100%;max-height:30em;background:#fff"  # charts are drawn for white
-    source = f"data:{kind};base64,{b64encode(body).decode('ascii')}"
-    return Html(f'<img alt="{kind}, {size_of(len(body))}" style="{style}" src="{source}">')
+    source = f"data:{media_type};base64,{b64encode(body).decode('ascii')}"
+    return Html(f'<img alt="{media_type}, {size_of(len(body))}" style="{style}" src="{source}">')
 
 
 def size_of(size: int) -> str:

@@ -21,7 +21,7 @@ _INTERNAL = frozenset({
     "IPython", "ipykernel",
 })  # fmt: skip
 # The error and the cell of the last card: IPython renders a traceback again for its history.
-_last_shown: list[tuple[int, int]] = []
+_last_displayed: list[tuple[int, int]] = []
 
 
 class Renderer:
@@ -44,15 +44,15 @@ def attach(error: requests.RequestException) -> None:
 def render(error: requests.RequestException) -> list[str]:
     """Return what IPython prints of an uncaught error, and display its card in a notebook."""
     shell: Any = sys.modules["IPython"].get_ipython()
-    shown, hidden = _split(error.__traceback__)
+    visible, hidden = _split(error.__traceback__)
     with suppress(Exception):  # whatever a card meets, there is a traceback
         _display_card(shell, error)
-    if shown is None or not shell.InteractiveTB.skip_hidden:
-        shown, hidden = error.__traceback__, 0
+    if visible is None or not shell.InteractiveTB.skip_hidden:
+        visible, hidden = error.__traceback__, 0
     cause, is_suppressed = error.__cause__, error.__suppress_context__
     error.__cause__ = None  # sets __suppress_context__: the causes have internal frames only
     try:
-        lines = shell.InteractiveTB.structured_traceback(type(error), error, shown, tb_offset=0)
+        lines = shell.InteractiveTB.structured_traceback(type(error), error, visible, tb_offset=0)
     finally:
         error.__cause__, error.__suppress_context__ = cause, is_suppressed
     return [*lines, *_hint(hidden)]
@@ -70,10 +70,10 @@ def _split(traceback: TracebackType | None) -> tuple[TracebackType | None, int]:
         frames.append(traceback)
         traceback = traceback.tb_next
     kept = [each for each in frames if not _is_internal(each)]
-    shown = None
+    visible = None
     for each in reversed(kept):
-        shown = TracebackType(shown, each.tb_frame, each.tb_lasti, each.tb_lineno)
-    return shown, len(frames) - len(kept)
+        visible = TracebackType(visible, each.tb_frame, each.tb_lasti, each.tb_lineno)
+    return visible, len(frames) - len(kept)
 
 
 def _is_internal(traceback: TracebackType) -> bool:
@@ -85,8 +85,8 @@ def _display_card(shell: Any, error: requests.RequestException) -> None:
     if "text/html" not in shell.display_formatter.active_types:
         return  # a terminal
     this = (id(error), shell.execution_count)
-    if this in _last_shown:
+    if this in _last_displayed:
         return
-    _last_shown[:] = [this]
+    _last_displayed[:] = [this]
     card = cards.make_card(error, lambda: cards.of_error(error))
     shell.display_pub.publish({"text/html": card, "text/plain": repr(error)})

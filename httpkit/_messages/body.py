@@ -162,17 +162,17 @@ class ReadableBody:
             TransferError: The source cannot be read, or is not what it was.
         """
         wanted = -1 if size is None else size
-        taken = [self._rest]
-        held = len(self._rest)
-        while wanted < 0 or held < wanted:
+        blocks = [self._rest]
+        received = len(self._rest)
+        while wanted < 0 or received < wanted:
             block = self._next()
             if not block:
                 break
-            taken.append(block)
-            held += len(block)
-        whole = b"".join(taken)
-        got = whole if wanted < 0 else whole[:wanted]
-        self._rest = whole[len(got) :]
+            blocks.append(block)
+            received += len(block)
+        data = b"".join(blocks)
+        got = data if wanted < 0 else data[:wanted]
+        self._rest = data[len(got) :]
         self._offset += len(got)
         return got
 

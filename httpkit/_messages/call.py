@@ -51,7 +51,7 @@ class Credentials(NamedTuple):
             requests use, such as one for a token; None when there is none.
         netrc: Returns the login that netrc has for a URL's host, to be asked at each redirect to
             another one; None where an auth was given, or the environment is not trusted.
-        withheld: Why credentials were not sent, for the message of an error; None when they
+        withheld_reason: Why credentials were not sent, for the message of an error; None when they
             were.
     """
 
@@ -63,11 +63,12 @@ class Credentials(NamedTuple):
     refreshable: "types.Refreshable | None" = None
     token_transport: "types.TokenTransport | None" = None
     netrc: Callable[[str], tuple[str, str] | None] | None = None
-    withheld: str | None = None
+    withheld_reason: str | None = None
 
     def __repr__(self) -> str:
         # The others hold secrets.
-        return f"Credentials(allowed_origins={self.allowed_origins!r}, withheld={self.withheld!r})"
+        origins, reason = self.allowed_origins, self.withheld_reason
+        return f"Credentials(allowed_origins={origins!r}, withheld_reason={reason!r})"
 
 
 class Call(NamedTuple):

@@ -31,17 +31,17 @@ class ChecksummedSource:
         Raises:
             ChecksumError: The bytes are not those that the checksum was made of.
         """
-        sums = checksums.Hashers([self._expected.algorithm])
-        held = b""
+        hashers = checksums.Hashers([self._expected.algorithm])
+        pending = b""
         for block in self.source.blocks():
-            sums.update(block)
-            if held:
-                yield from skip_bytes(start, iter((held,)))
-            start = max(0, start - len(held))
-            held = block
-        sums.compare([self._expected])
-        if start < len(held):
-            yield held[start:]
+            hashers.update(block)
+            if pending:
+                yield from skip_bytes(start, iter((pending,)))
+            start = max(0, start - len(pending))
+            pending = block
+        hashers.compare([self._expected])
+        if start < len(pending):
+            yield pending[start:]
 
 
 class Slice:

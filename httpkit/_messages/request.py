@@ -77,16 +77,16 @@ class Body:
             return cls(body)
         if is_replayable(body):
             return cls(body, not_replayable_reason=body.not_replayable_reason)
-        kind = type(body).__name__
+        name = type(body).__name__
         if hasattr(body, "seek") and hasattr(body, "tell"):
             try:
                 return cls(body, start=_seekable_start(body))
             except (OSError, ValueError, AttributeError):
-                return cls(body, not_replayable_reason=f"the body ({kind}) cannot be rewound")
-        iterates_afresh = hasattr(body, "__iter__") and iter(cast("Any", body)) is not body
-        if iterates_afresh and not hasattr(body, "read"):
+                return cls(body, not_replayable_reason=f"the body ({name}) cannot be rewound")
+        is_reiterable = hasattr(body, "__iter__") and iter(cast("Any", body)) is not body
+        if is_reiterable and not hasattr(body, "read"):
             return cls(body)
-        return cls(body, not_replayable_reason=f"the body ({kind}) can be read only once")
+        return cls(body, not_replayable_reason=f"the body ({name}) can be read only once")
 
     def begin(self, body: object) -> None:
         """Make a body ready to be sent: a file is put back to its beginning.
@@ -166,14 +166,14 @@ class PreparedRequest(upstream.LateJarRequest):
             masks: Whether the repr of its headers hides credentials; mocks that quote them want
                 requests' own.
         """
-        mine = cls()
-        mine.__dict__.update(request.copy().__dict__)
+        adopted = cls()
+        adopted.__dict__.update(request.copy().__dict__)
         if masks:
-            mine.headers = header_fields.RequestHeaders(request.headers)
+            adopted.headers = header_fields.RequestHeaders(request.headers)
         known = request.__dict__.get("body_start")
-        is_known = isinstance(known, Body) and known.source is mine.body
-        mine.body_start = cast("Body", known) if is_known else Body.of(mine.body)
-        return mine
+        is_known = isinstance(known, Body) and known.source is adopted.body
+        adopted.body_start = cast("Body", known) if is_known else Body.of(adopted.body)
+        return adopted
 
     def copy(self) -> PreparedRequest:
         """Return a copy with its own headers and cookies; hooks and body are shared."""
@@ -300,8 +300,8 @@ class PreparedRequest(upstream.LateJarRequest):
     def _prepare_json(self, value: Any) -> None:
         """Encode a value as requests does, and describe it in its order; None is no body."""
         body = None if value is None else _as_json(value)
-        mine: Any = self  # requests declares the type of a body
-        mine.body, self.body_start = body, Body(body)
+        untyped: Any = self  # requests declares the type of a body
+        untyped.body, self.body_start = body, Body(body)
         headers: Any = self.headers
         is_ours = type(headers) is header_fields.RequestHeaders
         if not is_ours or "transfer-encoding" in headers.by_name:

@@ -23,10 +23,10 @@ from requests.exceptions import (
     StreamConsumedError,
 )
 from requests.structures import CaseInsensitiveDict
-from urllib3.exceptions import DecodeError as WireDecodeError
-from urllib3.exceptions import HTTPError as WireError
+from urllib3.exceptions import DecodeError as URLLib3DecodeError
+from urllib3.exceptions import HTTPError as URLLib3Error
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
-from urllib3.exceptions import SSLError as WireSSLError
+from urllib3.exceptions import SSLError as URLLib3SSLError
 
 from httpkit._core import header_fields, upstream, urls
 from httpkit._core.later import ImportedLater
@@ -82,7 +82,7 @@ class Response(requests.Response):
     credentials_withheld: str | None = None
     _is_cut: bool = False
     _failure: requests.RequestException | None = None
-    _is_left: bool = False
+    _is_abandoned: bool = False
     _was_closed: bool = False
 
     __attrs__: list[str] = [  # noqa: RUF012  # requests declares it so
@@ -120,10 +120,10 @@ class Response(requests.Response):
 
         Where a small body arrived whole with its head it is made on first use.
         """
-        held = self.__dict__
-        if "raw" not in held and (make := held.get("_make_raw")) is not None:
-            held.setdefault("raw", make())  # another thread may have made it meanwhile
-        return held.get("raw")
+        state = self.__dict__
+        if "raw" not in state and (make := state.get("_make_raw")) is not None:
+            state.setdefault("raw", make())  # another thread may have made it meanwhile
+        return state.get("raw")
 
     @raw.setter
     def raw(self, raw: Any) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]  # requests' own attribute, made late
@@ -193,7 +193,7 @@ class Response(requests.Response):
         """Free the connection; what was not read by now can no longer be."""
         if isinstance(self.raw, urllib3.BaseHTTPResponse) and not upstream.is_consumed(self):
             self._was_closed = True
-            self._is_left = self._is_left or not self.raw.closed
+            self._is_abandoned = self._is_abandoned or not self.raw.closed
         if is_handed_over(self.raw):
             self.raw.close()  # or requests would put the connection back
         super().close()
@@ -213,7 +213,7 @@ class Response(requests.Response):
             raise
 
     def _check_open(self) -> None:
-        if self._is_left:  # urllib3 would take it for the end of the body
+        if self._is_abandoned:  # urllib3 would take it for the end of the body
             raise StreamConsumedError("the response was closed before its body was read")
 
     @property
@@ -316,16 +316,16 @@ class Response(requests.Response):
         if upstream.is_consumed(self):
             raise StreamConsumedError(request=self.request)
         try:
-            yield from self._guarded(self._arriving())
+            yield from self._guarded(self._body_blocks())
         finally:
             self.close()  # first: it closes a connection that is half read, and keeps it after
             upstream.mark_consumed(self)
 
-    def _arriving(self) -> Iterator[bytes]:
+    def _body_blocks(self) -> Iterator[bytes]:
         if not isinstance(self.raw, urllib3.BaseHTTPResponse):
             yield from super().iter_content(_BLOCK)
             return
-        yield from arriving(self.raw, decode=True)
+        yield from available_blocks(self.raw, decode=True)
 
     def lines(self) -> Iterator[str]:
         """Return the lines of a text as they arrive, without their ends: LF, CR LF or CR.
@@ -337,20 +337,22 @@ class Response(requests.Response):
             BodyTooLargeError: A line is larger than `max_body`.
             RequestException: As `blocks`.
         """
-        return server_sent_events.split_lines(self.blocks(), self._charset(), self._bound("line"))
+        return server_sent_events.split_lines(
+            self.blocks(), self._charset(), self._size_check("line")
+        )
 
-    def _bound(self, what: str) -> server_sent_events.CheckSize:
+    def _size_check(self, what: str) -> server_sent_events.CheckSize:
         """Return what refuses a line or an event over the call's `max_body`."""
         limit: int | None = call_of(self.request).options.max_body
 
-        def bound(size: int) -> None:
+        def check(size: int) -> None:
             if limit is not None and size > limit:
                 self.close()
                 raise errors.BodyTooLargeError(
                     f"a {what} of the stream is larger than max_body={limit} bytes", response=self
                 )
 
-        return bound
+        return check
 
     def _charset(self) -> str:
         # requests says ISO-8859-1 for a text without a charset, RFC 2616; RFC 7231 withdrew it.
@@ -372,13 +374,13 @@ class Response(requests.Response):
             DecodeError: A line is not JSON or not of the model; the message has its number.
             BodyTooLargeError: A line is larger than `max_body`.
         """
-        kind: Callable[..., Any] = model or cast("Callable[..., Any]", Any)
-        lines = server_sent_events.split_blocks(self.blocks(), self._bound("line"))
+        wanted: Callable[..., Any] = model or cast("Callable[..., Any]", Any)
+        lines = server_sent_events.split_blocks(self.blocks(), self._size_check("line"))
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
             try:
-                yield models.decode(line, kind)
+                yield models.decode(line, wanted)
             except models.MismatchError as error:
                 self.close()  # the error holds this generator, and the rest may never end
                 redaction.scrub(error)
@@ -416,10 +418,10 @@ class Response(requests.Response):
         if not self.content:
             why = f"the body is empty ({self.status_code} {self.reason or ''}".rstrip() + ")"
         else:
-            kind = self.headers.get("content-type", "no content type")
+            content_type = self.headers.get("content-type", "no content type")
             start = redaction.redact_start(_text_of(self.content[:200], self.encoding), 40)
             quoted = f"beginning {start!r}" if start else "binary data"
-            why = f"{why} at position {pos} of {kind}, {quoted}"
+            why = f"{why} at position {pos} of {content_type}, {quoted}"
         return self.decode_error(f"the response to {what} is not JSON: {why}", doc, pos)
 
     def decode_error(self, message: str, doc: str = "", pos: int = 0) -> errors.DecodeError:
@@ -451,8 +453,8 @@ class Response(requests.Response):
         try:
             return urls.resolve(self.url, reference)
         except InvalidURL:
-            shown = urls.redacted(reference)
-        raise InvalidURL(f"the reference {shown} cannot be resolved")
+            redacted = urls.redacted(reference)
+        raise InvalidURL(f"the reference {redacted} cannot be resolved")
 
     def to_curl(self, *, secrets: bool = False) -> str:
         """Return the request of this response as a curl command, to paste into a POSIX shell.
@@ -475,21 +477,21 @@ class Response(requests.Response):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return a state without credentials: request, address and cookies are redacted."""
-        is_gone = self._is_left and not upstream.is_consumed(self)  # nothing is left to read
+        is_lost = self._is_abandoned and not upstream.is_consumed(self)  # nothing is left to read
         was_closed = self._was_closed and self._failure is None
         state: dict[str, Any] = {}
-        if not is_gone:
+        if not is_lost:
             try:
                 state = super().__getstate__()
             except requests.RequestException:
                 if not was_closed:
                     raise
-                is_gone = True  # closed early, after a wrong line say: that error must pickle
+                is_lost = True  # closed early, after a wrong line say: that error must pickle
         state = state or {name: getattr(self, name, None) for name in self.__attrs__}
         state["url"] = redaction.redact_url(self.url or "")
         state["headers"] = header_fields.Headers(redaction.redact_headers(self.headers))
         state["cookies"] = type(self.cookies)()
-        state["_is_cut"] = self._is_cut or is_gone or self._failure is not None
+        state["_is_cut"] = self._is_cut or is_lost or self._failure is not None
         state["reason"] = redaction.redact_text(str(self.reason)) if self.reason else self.reason
         return {
             name: redaction.redact_bytes(value) if isinstance(value, bytes) else value
@@ -538,11 +540,11 @@ def adopt(response: requests.Response) -> Response:
     A class of somebody else (a cache's, say) is kept as a base, so that its own
     attributes still work. What only stands for a response, as a mock does, stays as it is.
     """
-    kind = type(response)
+    cls = type(response)
     if not is_response(response):
         return cast("Response", response)
-    if not issubclass(kind, Response):
-        response.__class__ = _adopted.get(kind) or _join_classes(kind)
+    if not issubclass(cls, Response):
+        response.__class__ = _adopted.get(cls) or _join_classes(cls)
         # With a repr that hides what a server sets.
         headers, jar = response.__dict__.get("headers"), response.__dict__.get("cookies")
         if type(headers) is CaseInsensitiveDict:
@@ -575,18 +577,18 @@ def settled(response: requests.Response) -> Response:
     return ours
 
 
-def _join_classes(kind: type[requests.Response]) -> type[Response]:
+def _join_classes(cls: type[requests.Response]) -> type[Response]:
     def reduce(self: Response) -> tuple[Any, ...]:
         state = self.__getstate__()  # first: it reads the body
-        own = self.__dict__.keys() - _UNPICKLED - state.keys()
-        return _restore, (kind,), {**{name: self.__dict__[name] for name in own}, **state}
+        names = self.__dict__.keys() - _UNPICKLED - state.keys()
+        return _restore, (cls,), {**{name: self.__dict__[name] for name in names}, **state}
 
-    joined = type(kind.__name__, (Response, kind), {"__reduce__": reduce})
-    return _adopted.setdefault(kind, cast("type[Response]", joined))
+    joined = type(cls.__name__, (Response, cls), {"__reduce__": reduce})
+    return _adopted.setdefault(cls, cast("type[Response]", joined))
 
 
-def _restore(kind: type[requests.Response]) -> Response:
-    response = kind.__new__(kind)
+def _restore(cls: type[requests.Response]) -> Response:
+    response = cls.__new__(cls)
     response.__dict__.setdefault("history", [])
     return adopt(response)
 
@@ -664,14 +666,16 @@ def events_of(
     is_framed = "content-length" in response.headers or "transfer-encoding" in response.headers
     yield from server_sent_events.parse(
         watched(),
-        response._bound("line or event"),  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # of this module
+        response._size_check("line or event"),  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # of this module
         state=state,
         is_framed=is_framed,
     )
-    kind = response.headers.get("content-type", "no content type")
-    if not (is_empty or state.has_fields or kind.lower().startswith("text/event-stream")):
+    content_type = response.headers.get("content-type", "no content type")
+    if not (is_empty or state.has_fields or content_type.lower().startswith("text/event-stream")):
         what = errors.describe(response.request, response.url)
-        raise response.decode_error(f"the response to {what} is not an event stream: {kind}")
+        raise response.decode_error(
+            f"the response to {what} is not an event stream: {content_type}"
+        )
 
 
 def must_be_streamed(raw: urllib3.BaseHTTPResponse) -> bool:
@@ -689,7 +693,9 @@ def must_be_streamed(raw: urllib3.BaseHTTPResponse) -> bool:
     return is_wrapped or raw.headers.get("transfer-encoding", "chunked").lower() != "chunked"
 
 
-def arriving(raw: urllib3.BaseHTTPResponse, *, decode: bool, size: int = _BLOCK) -> Iterator[bytes]:
+def available_blocks(
+    raw: urllib3.BaseHTTPResponse, *, decode: bool, size: int = _BLOCK
+) -> Iterator[bytes]:
     """Give a body in blocks as they come in: `read1` returns with what there is."""
     if must_be_streamed(raw):
         yield from raw.stream(size, decode_content=decode)
@@ -702,11 +708,11 @@ def _read(
     raw: urllib3.BaseHTTPResponse, most: int | None, check: Callable[[], None] | None
 ) -> tuple[bytes, bool]:
     """Return the body, or its first bytes when it is larger, and whether it is whole."""
-    if _is_read_at_once(raw, most):  # saves 10 us, and half the time of a mebibyte
+    if _is_read_whole(raw, most):  # saves 10 us, and half the time of a mebibyte
         return cast("Any", raw).read_rest(), True
     blocks: list[bytes] = []
     size = 0
-    for block in arriving(raw, decode=True):
+    for block in available_blocks(raw, decode=True):
         blocks.append(block)
         size += len(block)
         if most is not None and size > most:
@@ -717,7 +723,7 @@ def _read(
     return b"".join(blocks), True
 
 
-def _is_read_at_once(raw: urllib3.BaseHTTPResponse, most: int | None) -> bool:
+def _is_read_whole(raw: urllib3.BaseHTTPResponse, most: int | None) -> bool:
     """Say whether a body can be read in one go: its size is known, and its reads keep the time."""
     size = upstream.remaining_length(raw)
     return (
@@ -737,13 +743,13 @@ def translated(response: requests.Response, read: Callable[[], T]) -> T:
         raise
     except ReadTimeoutError as error:
         raise ReadTimeout(error, request=request) from error
-    except (WireDecodeError, zlib.error) as error:  # zlib's own from the flush of a decoder
+    except (URLLib3DecodeError, zlib.error) as error:  # zlib's own from the flush of a decoder
         raise ContentDecodingError(error, request=request) from error
-    except WireSSLError as error:
+    except URLLib3SSLError as error:
         raise SSLError(error, request=request) from error
     except (ProtocolError, ValueError) as error:  # a negative chunk size is a ValueError
         raise ChunkedEncodingError(error, request=request) from error
-    except WireError as error:
+    except URLLib3Error as error:
         raise requests.ConnectionError(error, request=request) from error
 
 
@@ -819,7 +825,7 @@ def drain(response: requests.Response, check: Callable[[], None] | None) -> None
     if isinstance(raw, urllib3.BaseHTTPResponse):
         try:
             body = _read_raw(raw, check)
-        except (WireError, OSError, RuntimeError) as error:
+        except (URLLib3Error, OSError, RuntimeError) as error:
             interrupts.reveal(error)
             body = b""
         finally:
@@ -832,7 +838,7 @@ def _read_raw(raw: urllib3.BaseHTTPResponse, check: Callable[[], None] | None) -
     if declared.isascii() and declared.isdigit() and int(declared) > _LARGEST_DRAIN:
         return b""
     blocks: list[bytes] = []
-    for block in arriving(raw, decode=False):
+    for block in available_blocks(raw, decode=False):
         blocks.append(block)
         if len(blocks) >= _MOST_DRAIN_BLOCKS or sum(map(len, blocks)) > _LARGEST_DRAIN:
             return b""

@@ -151,7 +151,7 @@ class PathSource:
     def _opened(self) -> Generator[io.FileIO]:
         try:
             # Not buffered: blocks are larger than any buffer.
-            file = io.FileIO(self._path, "rb", opener=_open_at_once)
+            file = io.FileIO(self._path, "rb", opener=_open_nonblocking)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             what = printable(self._path)
@@ -171,7 +171,7 @@ class PathSource:
             )
 
 
-def _open_at_once(path: str, flags: int) -> int:
+def _open_nonblocking(path: str, flags: int) -> int:
     # A pipe that nobody writes to must not hang; a regular file does not mind.
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
@@ -240,7 +240,7 @@ class FileSource:
     @property
     def fingerprint(self) -> list[int | str]:
         """When the file was written, and where it begins; of what is not a file, its digest."""
-        return [self._start or 0, *(_file_facts(self._file) or [_sum(self)])]
+        return [self._start or 0, *(_file_facts(self._file) or [_hash(self)])]
 
     @property
     def _what(self) -> str:
@@ -329,16 +329,16 @@ class IterableSource:
     ) -> None:
         self._source = source
         self.size = size
-        is_once = not callable(source) and iter(source) is source
+        is_iterator = not callable(source) and iter(source) is source
         why = f"the source ({type(source).__name__}) can be read only once"
-        self.not_replayable_reason: str | None = why if is_once else None
+        self.not_replayable_reason: str | None = why if is_iterator else None
         self._was_read = False
         self._repeat_check = _RepeatCheck()
 
     @property
     def fingerprint(self) -> list[int | str]:
         """The digest of the blocks."""
-        return [_sum(self)]
+        return [_hash(self)]
 
     def blocks(self, start: int = 0) -> Iterator[bytes]:
         """Give the bytes from an offset to the end.
@@ -378,7 +378,7 @@ class _RepeatCheck:
     """The size and the checksum of what an iterable gave: it must give the same again."""
 
     def __init__(self) -> None:
-        self._size = self._sum = 0
+        self._size = self._hash = 0
         self._is_whole = False
 
     def checked(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
@@ -387,35 +387,35 @@ class _RepeatCheck:
         Raises:
             TransferError: It is.
         """
-        known, known_sum, was_whole = self._size, self._sum, self._is_whole
+        known, known_hash, was_whole = self._size, self._hash, self._is_whole
         size = total = 0
-        held = b""
+        last = b""
         for block in blocks:
             if (
                 size < known <= size + len(block)
-                and crc32(block[: known - size], total) != known_sum
+                and crc32(block[: known - size], total) != known_hash
             ):
                 raise _other()
             size, total = size + len(block), crc32(block, total)
             if was_whole and size > known:
                 raise _other()
             if size > self._size:
-                self._size, self._sum = size, total
-            if held:
-                yield held
-            held = block
+                self._size, self._hash = size, total
+            if last:
+                yield last
+            last = block
         if size < known:
             raise _other()
         self._is_whole = True
-        if held:
-            yield held
+        if last:
+            yield last
 
 
 def _other() -> TransferError:
     return TransferError("the source gives other bytes than the first time")
 
 
-def _sum(source: Source) -> str:
+def _hash(source: Source) -> str:
     digest = hashlib.sha256()
     for block in source.blocks():
         digest.update(block)
@@ -436,16 +436,16 @@ def _exactly(blocks: Iterator[bytes], size: int | None, what: str) -> Iterator[b
     Raises:
         TransferError: There are more, or less.
     """
-    left, held = size, b""
+    left, last = size, b""
     for block in blocks:
         if left is not None:
             left -= len(block)
             if left < 0:
                 raise TransferError(f"{what} gives more than size={size} bytes")
-        if held:
-            yield held
-        held = block
+        if last:
+            yield last
+        last = block
     if left:
         raise TransferError(f"{what} ended {left} bytes early: {size} were announced")
-    if held:
-        yield held
+    if last:
+        yield last

@@ -261,8 +261,8 @@ class _ResponseHook:
 
     def __call__(self, response: requests.Response, **_: Any) -> None:
         if self.strategy is not None:
-            judge = self.strategy.reject if response.status_code == 401 else self.strategy.accept
-            judge(response.request)
+            notify = self.strategy.reject if response.status_code == 401 else self.strategy.accept
+            notify(response.request)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _ResponseHook, (None,)
@@ -322,7 +322,7 @@ class ClientCredentialsAuth(_GrantAuth):
 
     def __repr__(self) -> str:
         secret = auth.describe_secret(self.client_secret)
-        return f"ClientCredentialsAuth({_shown_client(self)}, {secret})"
+        return f"ClientCredentialsAuth({_redacted_client(self)}, {secret})"
 
     def _fetch(
         self, token_transport: TokenTransport | None, within: float
@@ -397,9 +397,8 @@ class RefreshTokenAuth(_GrantAuth):
         return cls(token_url, who, auth.secret_from_env(refresh_token), secret, **options)
 
     def __repr__(self) -> str:
-        return (
-            f"RefreshTokenAuth({_shown_client(self)}, {auth.describe_secret(self.refresh_token)})"
-        )
+        token = auth.describe_secret(self.refresh_token)
+        return f"RefreshTokenAuth({_redacted_client(self)}, {token})"
 
     def _fetch(
         self, token_transport: TokenTransport | None, within: float
@@ -465,9 +464,9 @@ def _request_token(
     session: Session, url: str, form: Form, signer: Strategy, within: float
 ) -> tuple[TokenSet, float]:
     """Send a token request; return what it grants, and the seconds since it was sent."""
-    shown = redaction.redact_url(url)
+    redacted = redaction.redact_url(url)
     if within <= 0:
-        raise DeadlineExceededError(f"the deadline passed before POST {shown}")
+        raise DeadlineExceededError(f"the deadline passed before POST {redacted}")
     try:
         response = session.post(
             url,
@@ -479,9 +478,9 @@ def _request_token(
             deadline=within,
         )
     except BodyTooLargeError:
-        what = f"POST {shown} answered with more than {_LARGEST_RESPONSE} bytes"
+        what = f"POST {redacted} answered with more than {_LARGEST_RESPONSE} bytes"
     except requests.RequestException as error:
-        _forget_requests(error)
+        _drop_requests(error)
         raise
     else:
         granted = TokenSet.from_response(response)
@@ -490,7 +489,7 @@ def _request_token(
     raise TokenError(f"no token: {what}")  # outside the handler: its error holds the response
 
 
-def _forget_requests(error: BaseException) -> None:
+def _drop_requests(error: BaseException) -> None:
     """Take requests and responses off an error and what it came from: they hold the secret."""
     for cause in causes(error):
         if isinstance(cause, requests.RequestException):
@@ -516,20 +515,20 @@ def _check_token_url(url: object, *, allows_http: bool) -> None:
     """
     if not isinstance(url, str):
         raise ConfigurationError(f"token_url must be a str, not {type(url).__name__}")
-    shown = urls.redacted(url)
+    redacted = urls.redacted(url)
     try:
         scheme, host, _ = urls.origin(url)
     except requests.exceptions.InvalidURL as error:
-        raise ConfigurationError(f"token_url={shown} cannot be parsed") from error
+        raise ConfigurationError(f"token_url={redacted} cannot be parsed") from error
     if not urls.is_absolute(url) or not host or scheme not in urls.DEFAULT_PORTS:
-        raise ConfigurationError(f"token_url={shown} must be an absolute https URL")
+        raise ConfigurationError(f"token_url={redacted} must be an absolute https URL")
     if "@" in urlsplit(url).netloc:
-        raise ConfigurationError(f"token_url={shown} holds a user name or password")
+        raise ConfigurationError(f"token_url={redacted} holds a user name or password")
     if "#" in url:  # RFC 6749 section 3.2
-        raise ConfigurationError(f"token_url={shown} cannot have a fragment")
+        raise ConfigurationError(f"token_url={redacted} cannot have a fragment")
     if not allows_http and not forwarding.is_private(url):
         raise ConfigurationError(
-            f"token_url={shown} would take the secret unencrypted: use https, or allow_http=True"
+            f"token_url={redacted} would take the secret unencrypted: use https, or allow_http=True"
         )
 
 
@@ -589,5 +588,5 @@ _OF_KEYWORDS = frozenset({
 })  # fmt: skip
 
 
-def _shown_client(strategy: _GrantAuth) -> str:
+def _redacted_client(strategy: _GrantAuth) -> str:
     return f"{redaction.redact_url(strategy.token_url)!r}, {strategy.client_id!r}"

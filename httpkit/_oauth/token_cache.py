@@ -31,7 +31,7 @@ LONGEST_FETCH = 60.0
 
 # Seconds. Where a new token is rejected like the one before, the token is not the trouble:
 # each further 401 would only cost the authorization server a request.
-_REST = 5.0
+_REJECTION_DELAY = 5.0
 
 # RFC 6749 section A.12: visible characters and space; a space would end it in the header.
 # Bounded, because a header field of more than 64 KiB is refused wherever the token would be sent.
@@ -99,7 +99,7 @@ def _is_token(token: object) -> bool:
 def _members(response: Response) -> dict[str, Any]:
     document = _document(response)
     if response.status_code >= 300 or document is None or document.get("error"):
-        raise _refusal(response, document)
+        raise _token_error(response, document)
     if str(document.get("token_type")).lower() in _OTHER_TYPES:
         raise _useless(response, "a token whose token_type is not Bearer")
     access = document.get("access_token")
@@ -170,13 +170,13 @@ def seconds(value: object) -> float | None:
         return math.inf
 
 
-def _refusal(response: Response, document: Mapping[str, Any] | None) -> TokenError:
+def _token_error(response: Response, document: Mapping[str, Any] | None) -> TokenError:
     """Describe a response that is an error, or no token response at all."""
     status = response.status_code
     if status < 300 and document is None:
-        kind = response.headers.get("content-type", "no content type").partition(";")[0]
+        content_type = response.headers.get("content-type", "no content type").partition(";")[0]
         # Not quoted: what the server took for a success may hold the token.
-        return _useless(response, f"{kind}, no JSON object")
+        return _useless(response, f"{content_type}, no JSON object")
     if 300 <= status < 400:
         return _useless(response, "a redirect, and a client's secret does not follow one")
     words, _ = error_reasons.read(response)
@@ -209,7 +209,7 @@ Fetch: TypeAlias = Callable[[float], tuple[TokenSet, float]]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class _Kept:
+class _CachedToken:
     """A token in use.
 
     Attributes:
@@ -252,7 +252,7 @@ class TokenCache:
     """
 
     def __init__(self) -> None:
-        self._kept: _Kept | None = None
+        self._kept: _CachedToken | None = None
         self.latest: TokenSet | None = None
         self._was_rejected = False
         self.reset_after_fork()
@@ -289,13 +289,13 @@ class TokenCache:
                 return kept.value
             is_valid = kept is not None and CLOCK.monotonic() < kept.ends_at
             # A token that is replaced early must not cost the call its whole deadline.
-            mine = _Fetch(deadline.remaining() / (2 if is_valid else 1))
+            own = _Fetch(deadline.remaining() / (2 if is_valid else 1))
             try:
-                running = self._join(mine)
-                if running is mine:
-                    return self._run(mine, fetch, notify, leeway)
+                running = self._join(own)
+                if running is own:
+                    return self._run(own, fetch, notify, leeway)
             finally:
-                self._finish(mine)
+                self._finish(own)
             if running is None:
                 continue
             if kept is not None and is_valid:
@@ -317,13 +317,13 @@ class TokenCache:
             if kept is not None and kept.value == value:
                 self._kept = replace(kept, rejectable_at=-math.inf)
 
-    def _join(self, mine: _Fetch) -> _Fetch | None:
+    def _join(self, own: _Fetch) -> _Fetch | None:
         """Return the fetch to wait for; None when a token has arrived in between."""
         with self._lock:
             if self._kept is not None and CLOCK.monotonic() < self._kept.refresh_at:
                 return None
             if self._running is None:
-                self._running = mine
+                self._running = own
             return self._running
 
     def _finish(self, running: _Fetch) -> None:
@@ -358,7 +358,7 @@ class TokenCache:
             running.token = self._keep(tokens, age, leeway)
         return running.token
 
-    def _postponed(self) -> _Kept | None:
+    def _postponed(self) -> _CachedToken | None:
         """Keep a token that could not be replaced early for half of what is left of it."""
         with self._lock:
             kept, now = self._kept, CLOCK.monotonic()
@@ -373,11 +373,11 @@ class TokenCache:
         ends_at = now - age + lifetime
         with self._lock:
             self.latest = tokens
-            self._kept = _Kept(
+            self._kept = _CachedToken(
                 value=tokens.access_token,
                 refresh_at=ends_at - min(leeway, lifetime / 2),
                 ends_at=ends_at,
-                rejectable_at=now + _REST if self._was_rejected else -math.inf,
+                rejectable_at=now + _REJECTION_DELAY if self._was_rejected else -math.inf,
             )
             self._was_rejected = False
         return tokens.access_token

@@ -405,8 +405,10 @@ class APIKeyAuth(Frozen, Strategy):
 
     def __init__(self, key: Secret, name: str = "X-API-Key", where: Where = "header") -> None:
         self.__dict__.update(key=key, name=name, where=where)
-        if not isinstance(self.where, str) or self.where not in _PLACES:  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
-            raise ConfigurationError(f"where={self.where!r} must be one of {', '.join(_PLACES)}")
+        if not isinstance(self.where, str) or self.where not in _SIGN_FUNCTIONS:  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
+            raise ConfigurationError(
+                f"where={self.where!r} must be one of {', '.join(_SIGN_FUNCTIONS)}"
+            )
         name = text_of(self.name, "the name", is_secret=False)
         if self.where != "query":
             _matching(_FIELD_NAME, name, f"the name {name!r}")
@@ -429,7 +431,7 @@ class APIKeyAuth(Frozen, Strategy):
 
     def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
         """Sign the request in place and return it."""
-        _PLACES[self.where](r, self.name, self._value())
+        _SIGN_FUNCTIONS[self.where](r, self.name, self._value())
         return r
 
     def _value(self) -> str:
@@ -463,7 +465,7 @@ def _sign_cookie(request: requests.PreparedRequest, name: str, value: str) -> No
     request.headers["Cookie"] = "; ".join([*others, f"{name}={value}"])
 
 
-_PLACES: dict[str, Callable[[requests.PreparedRequest, str, str], None]] = {
+_SIGN_FUNCTIONS: dict[str, Callable[[requests.PreparedRequest, str, str], None]] = {
     "header": _sign_header,
     "query": _sign_query,
     "cookie": _sign_cookie,

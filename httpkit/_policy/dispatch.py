@@ -104,8 +104,8 @@ def _statuses(key: Any) -> frozenset[int]:
 
 
 def _rank(key: object, statuses: frozenset[int]) -> tuple[int, int]:
-    kind = 2 if isinstance(key, str) else 1 if isinstance(key, range) else 0
-    return kind, len(statuses)
+    specificity = 2 if isinstance(key, str) else 1 if isinstance(key, range) else 0
+    return specificity, len(statuses)
 
 
 def _handler(key: object, value: object) -> Callable[[Response], Any]:
@@ -127,19 +127,19 @@ class _Raising(Frozen):
         self.__dict__.update(error=error)
 
     def __call__(self, response: Response) -> NoReturn:
-        kind = self.error
-        if isinstance(kind, type) and issubclass(kind, errors.StatusError):
-            raise errors.from_response(response, kind)
+        error = self.error
+        if isinstance(error, type) and issubclass(error, errors.StatusError):
+            raise errors.from_response(response, error)
         cause = errors.from_response(response, errors.class_for(response.status_code))
-        if not isinstance(kind, type):
-            raise kind(response) from cause
-        wanted: type[BaseException] = kind
-        own = errors.build(wanted, str(cause), response)
-        if own is None:
-            why = f"{kind.__name__} could not be made: it takes more than a message"
+        if not isinstance(error, type):
+            raise error(response) from cause
+        wanted: type[BaseException] = error
+        built = errors.build(wanted, str(cause), response)
+        if built is None:
+            why = f"{error.__name__} could not be made: it takes more than a message"
             errors.add_note(cause, why)
             raise cause
-        raise own from cause
+        raise built from cause
 
 
 def raising(

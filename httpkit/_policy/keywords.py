@@ -57,7 +57,7 @@ class SessionOptions(TypedDict, total=False):
     strict: bool
 
 
-class _AskOptions(TypedDict, total=False):
+class _TransportOptions(TypedDict, total=False):
     """What every call takes."""
 
     headers: HeadersLike
@@ -69,7 +69,7 @@ class _AskOptions(TypedDict, total=False):
     retry: RetryPolicy | int | None
 
 
-class _ReadOptions(_AskOptions, total=False):
+class _ReadOptions(_TransportOptions, total=False):
     """What every call takes whose response is read into memory."""
 
     verify: Verify
@@ -106,7 +106,7 @@ class OperationOptions(_ReadOptions, total=False):
     params: Params
 
 
-class FetchOptions(_AskOptions, total=False):
+class FetchOptions(_TransportOptions, total=False):
     """What `download` passes on to `request`."""
 
     params: Params

@@ -23,7 +23,7 @@ SUCCESS_GAIN = 1
 MOST_HOSTS = 1024
 
 
-class Shared:
+class ForkSafe:
     """State that the threads of a session share; after a fork the child has a lock of its own."""
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Shared:
         self._lock = Lock()
 
 
-class Budget(Shared):
+class Budget(ForkSafe):
     """A token bucket for each host, shared by the threads of a session.
 
     Attributes:
@@ -60,9 +60,9 @@ class Budget(Shared):
         if host not in self.spent:  # most hosts never fail: no lock for them
             return
         with self._lock:
-            left = self.spent.get(host, 0) - tokens
-            if left > 0:
-                self.spent[host] = left
+            remaining = self.spent.get(host, 0) - tokens
+            if remaining > 0:
+                self.spent[host] = remaining
             else:
                 self.spent.pop(host, None)
 
@@ -72,13 +72,13 @@ class Budget(Shared):
 
 # Seconds. A retry waits for the same moment, but reads the clocks a little later than the throttle
 # did: what is left then is no reason for another wait.
-_SHORTEST_HOLD = 0.01
+_SHORTEST_WAIT = 0.01
 # Seconds. Waits that differ by no more are one wait to a reader of the log: servers round what they
 # ask for to seconds.
 SAME_WAIT = 1.0
 
 
-class HostThrottle(Shared):
+class HostThrottle(ForkSafe):
     """Until when each host asked to be left alone, shared by the threads of a session.
 
     Attributes:
@@ -88,7 +88,7 @@ class HostThrottle(Shared):
     def __init__(self) -> None:
         super().__init__()
         self.ends: dict[str, float] = {}
-        self._announced: dict[str, tuple[float, float]] = {}
+        self._logged: dict[str, tuple[float, float]] = {}
 
     def extend(self, host: str, now: float, seconds: float) -> None:
         """Leave a host alone for so long from now, or longer if it said so before."""
@@ -97,12 +97,12 @@ class HostThrottle(Shared):
                 self.ends = {name: end for name, end in self.ends.items() if end > now}
             self.ends[host] = max(now + seconds, self.ends.get(host, now))
 
-    def left(self, host: str, now: float) -> float:
+    def remaining(self, host: str, now: float) -> float:
         """Return the seconds that a host is still to be left alone; 0 when it is not."""
-        left = self.ends.get(host, now) - now
-        return left if left > _SHORTEST_HOLD else 0.0
+        remaining = self.ends.get(host, now) - now
+        return remaining if remaining > _SHORTEST_WAIT else 0.0
 
-    def announce(self, host: str, now: float, seconds: float, *, sent_at: float) -> bool:
+    def should_log(self, host: str, now: float, seconds: float, *, sent_at: float) -> bool:
         """Say whether a wait is to be logged: not if other threads are in one of that length.
 
         Args:
@@ -113,13 +113,13 @@ class HostThrottle(Shared):
                 when another was told has no news.
         """
         with self._lock:
-            end, longest = self._announced.get(host, (-math.inf, 0.0))
-            is_news = sent_at >= end or seconds > longest + SAME_WAIT
-            if len(self._announced) >= MOST_HOSTS:
-                self._announced = {}
-            longest = seconds if is_news else longest
-            self._announced[host] = max(end, now + seconds), longest
-            return is_news
+            end, longest = self._logged.get(host, (-math.inf, 0.0))
+            is_new = sent_at >= end or seconds > longest + SAME_WAIT
+            if len(self._logged) >= MOST_HOSTS:
+                self._logged = {}
+            longest = seconds if is_new else longest
+            self._logged[host] = max(end, now + seconds), longest
+            return is_new
 
     def __reduce__(self) -> tuple[type[HostThrottle], tuple[()]]:
         return HostThrottle, ()

@@ -16,7 +16,7 @@ from httpkit._core import interrupts
 from httpkit._core.patterns import pattern
 from httpkit._core.public import public
 from httpkit._diagnostics.errors import ConfigurationError
-from httpkit._policy.limits import MOST_HOSTS, SAME_WAIT, Shared
+from httpkit._policy.limits import MOST_HOSTS, SAME_WAIT, ForkSafe
 
 
 @public
@@ -38,7 +38,7 @@ _SECONDS = {
     "minutes": 60, "h": 3600, "hour": 3600, "hours": 3600, "d": 86_400, "day": 86_400,
     "days": 86_400,
 }  # fmt: skip
-_SPELLING = pattern(r"\s*(\d{1,9})\s*(?:/|per)\s*(\d{0,9})\s*([a-z]+)\s*")
+_RATE = pattern(r"\s*(\d{1,9})\s*(?:/|per)\s*(\d{0,9})\s*([a-z]+)\s*")
 # Beyond these a rate is a mistake: a request in twelve days, a million a second.
 _SLOWEST, _FASTEST = 1e-6, 1e6
 
@@ -59,7 +59,7 @@ def read_rate(rate_limit: object) -> Rate:
     Raises:
         ConfigurationError: It is none of these, or no request could ever be sent.
     """
-    if isinstance(rate_limit, str) and (found := _SPELLING.fullmatch(rate_limit.lower())):
+    if isinstance(rate_limit, str) and (found := _RATE.fullmatch(rate_limit.lower())):
         rate = Rate(int(found[1]), int(found[2] or 1) * _SECONDS.get(found[3], 0))
         if rate.requests and rate.seconds:
             return rate
@@ -85,7 +85,7 @@ def check_rate_limit(rate_limit: object) -> None:
         _pyrate_limiter()
 
 
-class RateLimiter(Shared):
+class RateLimiter(ForkSafe):
     """Gives each request to a host its moment, so that a rate is kept.
 
     Args:
@@ -101,7 +101,7 @@ class RateLimiter(Shared):
         self._limiter = rate_limit if isinstance(rate_limit, Limiter) else None
         self._rate = Rate(1, 1) if self._limiter else read_rate(rate_limit)
         self._buckets: dict[str, _Bucket] = {}
-        self._announced: dict[str, float] = {}
+        self._logged: dict[str, float] = {}
         if self._limiter is None:
             self._new_bucket = _bucket_factory(self._rate)
 
@@ -119,29 +119,29 @@ class RateLimiter(Shared):
             The seconds; None when they are more than the longest, and no place is taken.
         """
         if self._limiter is not None:
-            return _ask(self._limiter, host, longest)
+            return _acquire(self._limiter, host, longest)
         with self._lock:
             bucket = self._buckets.get(host)
             if bucket is None:
-                self._forget_idle(now)
+                self._drop_idle(now)
                 bucket = self._buckets[host] = self._new_bucket(host)
-            return bucket.book(now, longest)
+            return bucket.reserve(now, longest)
 
-    def announce(self, host: str, now: float, seconds: float) -> bool:
+    def should_log(self, host: str, now: float, seconds: float) -> bool:
         """Say whether a wait is to be logged: no thread waited for this host a moment ago."""
         with self._lock:
-            is_news = now > self._announced.get(host, -math.inf) + SAME_WAIT
-            if len(self._announced) >= MOST_HOSTS:
-                self._announced = {}
-            self._announced[host] = max(now + seconds, self._announced.get(host, now))
-            return is_news
+            is_new = now > self._logged.get(host, -math.inf) + SAME_WAIT
+            if len(self._logged) >= MOST_HOSTS:
+                self._logged = {}
+            self._logged[host] = max(now + seconds, self._logged.get(host, now))
+            return is_new
 
     def reset_after_fork(self) -> None:
         """Replace the lock, and the places, which have locks of their own."""
         super().reset_after_fork()
         self._buckets = {}
 
-    def _forget_idle(self, now: float) -> None:
+    def _drop_idle(self, now: float) -> None:
         if len(self._buckets) >= MOST_HOSTS:
             since = now - self._rate.seconds
             self._buckets = {
@@ -164,7 +164,7 @@ class _Bucket:
     item: Callable[[int], Any]
     last: float = -math.inf
 
-    def book(self, now: float, longest: float) -> float | None:
+    def reserve(self, now: float, longest: float) -> float | None:
         """Take the next place, unless it is too far away; return the seconds until it comes."""
         item = self.item(int(max(now, self.last) * 1000))
         while (wait := item.timestamp / 1000 - now) <= 0 or wait < longest:
@@ -188,13 +188,13 @@ def _pyrate_limiter() -> Any:
 
 def _bucket_factory(rate: Rate) -> Callable[[str], _Bucket]:
     pyrate_limiter = _pyrate_limiter()
-    kept = pyrate_limiter.Rate(rate.requests, math.ceil(rate.seconds * 1000))
+    pyrate = pyrate_limiter.Rate(rate.requests, math.ceil(rate.seconds * 1000))
     return lambda host: _Bucket(
-        pyrate_limiter.InMemoryBucket([kept]), lambda when: pyrate_limiter.RateItem(host, when)
+        pyrate_limiter.InMemoryBucket([pyrate]), lambda when: pyrate_limiter.RateItem(host, when)
     )
 
 
-def _ask(limiter: Limiter, host: str, longest: float) -> float | None:
+def _acquire(limiter: Limiter, host: str, longest: float) -> float | None:
     timeout = -1 if longest == math.inf else max(0.0, longest)
     try:
         is_given = limiter.try_acquire(host, timeout=timeout)

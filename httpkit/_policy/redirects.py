@@ -79,10 +79,12 @@ def follow(
     )
     may_sign = _rebuild_auth(following, response, session, is_allowed=is_allowed)
     if not is_allowed:
-        call = _with_netrc(_leave(following, call, may_sign=may_sign), following, response)
+        call = _with_netrc(
+            _withhold_credentials(following, call, may_sign=may_sign), following, response
+        )
     elif not may_sign:
         call = call._replace(credentials=call.credentials._replace(sign=None))
-    _answer_digest(following)
+    _sign_digest(following)
     jar = _cookies(following, response, call, session.cookies)
     following.headers.pop("Cookie", None)
     following.prepare_cookies(jar)
@@ -92,7 +94,7 @@ def follow(
     return following
 
 
-def _leave(request: PreparedRequest, call: Call, *, may_sign: bool) -> Call:
+def _withhold_credentials(request: PreparedRequest, call: Call, *, may_sign: bool) -> Call:
     """Take from a request what must not leave the session's origins; return what it asks now.
 
     Args:
@@ -102,37 +104,38 @@ def _leave(request: PreparedRequest, call: Call, *, may_sign: bool) -> Call:
     """
     target = request.url or ""
     dropped = _strip(request, call, keeps_hooks=may_sign)
-    held = call.credentials
+    credentials = call.credentials
     if not may_sign:
-        dropped = dropped or held.sign is not None
-        held = held._replace(sign=None)
-    held = held._replace(
+        dropped = dropped or credentials.sign is not None
+        credentials = credentials._replace(sign=None)
+    credentials = credentials._replace(
         allowed_origins=frozenset({urls.origin(target)} if may_sign else ()),
         uses_session=False,
         cookies=None,
-        withheld=held.withheld or (_why(target) if dropped else None),
+        withheld_reason=credentials.withheld_reason
+        or (_withheld_reason(target) if dropped else None),
     )
-    return call._replace(credentials=held)
+    return call._replace(credentials=credentials)
 
 
 def _with_netrc(call: Call, request: PreparedRequest, response: requests.Response) -> Call:
     """Sign a request for another host with its login of netrc, if it has no other credentials."""
-    target, held = request.url or "", call.credentials
-    is_signed = held.sign is not None or "Authorization" in request.headers
+    target, credentials = request.url or "", call.credentials
+    is_signed = credentials.sign is not None or "Authorization" in request.headers
     is_same_host = urls.origin(target)[1] == urls.origin(response.url)[1]
-    if held.netrc is None or is_signed or is_same_host:
+    if credentials.netrc is None or is_signed or is_same_host:
         return call
-    if (login := held.netrc(target)) is None:
+    if (login := credentials.netrc(target)) is None:
         return call
     request.prepare_auth(as_signer(login))
     return call._replace(
-        credentials=held._replace(allowed_origins=frozenset({urls.origin(target)}))
+        credentials=credentials._replace(allowed_origins=frozenset({urls.origin(target)}))
     )
 
 
-def _why(target: str) -> str:
-    place = urls.format_origin(urls.origin(target))
-    return f"credentials were withheld after a redirect to {place} (see trusted_origins)"
+def _withheld_reason(target: str) -> str:
+    origin = urls.format_origin(urls.origin(target))
+    return f"credentials were withheld after a redirect to {origin} (see trusted_origins)"
 
 
 def _target(response: requests.Response, request: PreparedRequest, location: str) -> str:
@@ -142,10 +145,10 @@ def _target(response: requests.Response, request: PreparedRequest, location: str
             parts = parts._replace(fragment=urlsplit(request.url or "").fragment)
         return upstream.requote(urlunsplit(parts))
     except requests.exceptions.InvalidURL as error:
-        raise _refusal(response, f"its Location {error}") from error
+        raise _redirect_error(response, f"its Location {error}") from error
 
 
-def _refusal(response: requests.Response, why: str) -> errors.RedirectError:
+def _redirect_error(response: requests.Response, why: str) -> errors.RedirectError:
     what = errors.describe(response.request, response.url)
     error = errors.RedirectError(
         f"the {response.status_code} redirect of {what} is not followed: {why}",
@@ -207,7 +210,7 @@ def _rebuild_auth(
     return before == after
 
 
-def _answer_digest(request: PreparedRequest) -> None:
+def _sign_digest(request: PreparedRequest) -> None:
     """Answer a known Digest challenge for the URL of a redirected request.
 
     It covers the method and the URI (RFC 7616 section 3.4): the one before is for another
@@ -219,9 +222,9 @@ def _answer_digest(request: PreparedRequest) -> None:
     signers = [getattr(hook, "__self__", None) for hook in request.hooks.get("response") or ()]
     for signer in signers:
         if isinstance(signer, requests.auth.HTTPDigestAuth):
-            answer = signer.build_digest_header(request.method or "GET", request.url or "")
-            if answer is not None:
-                request.headers["Authorization"] = answer
+            authorization = signer.build_digest_header(request.method or "GET", request.url or "")
+            if authorization is not None:
+                request.headers["Authorization"] = authorization
             return
 
 
@@ -229,12 +232,12 @@ def _keep_body(
     request: PreparedRequest, response: requests.Response, call: Call, *, crosses: bool
 ) -> None:
     if crosses and not call.options.redirect_body:
-        raise _refusal(
+        raise _redirect_error(
             response,
             f"it would send the body of {request.method} to another origin (see redirect_body)",
         )
     if request.body_start.not_replayable_reason:
-        raise _refusal(response, request.body_start.not_replayable_reason)
+        raise _redirect_error(response, request.body_start.not_replayable_reason)
 
 
 def _strip(request: PreparedRequest, call: Call, *, keeps_hooks: bool) -> bool:
@@ -289,11 +292,17 @@ def check_progress(response: requests.Response, following: PreparedRequest) -> N
     """
     call = call_of(following)
     # Signed as it will be sent, unless asking for the signature has a price.
-    held = call.credentials
-    signed = held.sign(following.copy()) if held.sign and not held.refreshable else following
+    credentials = call.credentials
+    signed = (
+        credentials.sign(following.copy())
+        if credentials.sign and not credentials.refreshable
+        else following
+    )
     signature = _signature(signed)
     if any(_signature(past.request) == signature for past in [*response.history, response]):
-        raise _refusal(response, f"redirect loop: it leads back to {errors.describe(following)}")
+        raise _redirect_error(
+            response, f"redirect loop: it leads back to {errors.describe(following)}"
+        )
 
 
 def _signature(request: requests.PreparedRequest) -> tuple[object, ...]:

@@ -199,7 +199,7 @@ class RetryPolicy(Frozen):
         from dataclasses import fields
 
         pairs = ((each.name, each.default, getattr(self, each.name)) for each in fields(self))
-        changed = (f"{name}={_spelled(value)}" for name, usual, value in pairs if value != usual)
+        changed = (f"{name}={_formatted(value)}" for name, usual, value in pairs if value != usual)
         return f"{type(self).__name__}({', '.join(changed)})"
 
     def _repr_html_(self) -> str:
@@ -225,7 +225,7 @@ class RetryPolicy(Frozen):
                 yield name, getattr(function, "__qualname__", type(function).__name__)
 
 
-def _spelled(value: object) -> str:
+def _formatted(value: object) -> str:
     """Spell a set in order, so that equal policies look equal."""
     if isinstance(value, frozenset):
         return f"{{{', '.join(sorted(map(repr, cast('frozenset[object]', value))))}}}"
@@ -235,12 +235,12 @@ def _spelled(value: object) -> str:
 T = TypeVar("T")
 
 
-def _as_set(name: str, values: Iterable[T], kind: type[T]) -> frozenset[T]:
+def _as_set(name: str, values: Iterable[T], cls: type[T]) -> frozenset[T]:
     if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
-        raise ConfigurationError(f"{name}={values!r} must be a set of {kind.__name__}")
+        raise ConfigurationError(f"{name}={values!r} must be a set of {cls.__name__}")
     found = frozenset(values)
-    if not all(isinstance(value, kind) and not isinstance(value, bool) for value in found):  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
-        raise ConfigurationError(f"{name}={values!r} must hold {kind.__name__} only")
+    if not all(isinstance(value, cls) and not isinstance(value, bool) for value in found):  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
+        raise ConfigurationError(f"{name}={values!r} must hold {cls.__name__} only")
     return found
 
 
@@ -323,7 +323,7 @@ class RetryState:
         keeps_third_party: Whether errors of mocks and foreign adapters keep their words.
         started: When the first attempt began, on the monotonic clock.
         checks_retry_if: Whether `retry_if` of the policy is asked: not for streams.
-        announce: Says whether a wait that the server asked for is to be logged: no other thread
+        should_log: Says whether a wait that the server asked for is to be logged: no other thread
             has done so. It takes the seconds to wait, and those since the request was sent.
         attempts: How often it was sent.
         tokens_spent: What its retries cost of the host's budget.
@@ -345,7 +345,7 @@ class RetryState:
         keeps_third_party: bool,
         started: float,
         checks_retry_if: bool,
-        announce: Callable[[float, float], bool] | None,
+        should_log: Callable[[float, float], bool] | None,
     ) -> None:
         self.policy = policy
         self.request = request
@@ -355,7 +355,7 @@ class RetryState:
         self.keeps_third_party = keeps_third_party
         self.started = started
         self.checks_retry_if = checks_retry_if
-        self.announce = announce
+        self.should_log = should_log
         self.attempts: int = 0
         self.tokens_spent: int = 0
         self.was_refreshed: bool = False
@@ -363,7 +363,7 @@ class RetryState:
         self.not_refreshed_reason: str | None = None
         self.stop_reason: str | None = None
         self._wait: float = 0.0
-        self._asked: tuple[requests.Response, bool] | None = None
+        self._rejected: tuple[requests.Response, bool] | None = None
 
     @property
     def _method(self) -> str:
@@ -374,23 +374,23 @@ class RetryState:
         if self.policy is None:
             return True
         status = response.status_code
-        if (_meaning(response) if status == 403 else status) in self.policy.statuses:
+        if (_effective_status(response) if status == 403 else status) in self.policy.statuses:
             return False
-        return self.policy.retry_if is None or not self._is_refused(self.policy.retry_if, response)
+        return self.policy.retry_if is None or not self._is_rejected(self.policy.retry_if, response)
 
-    def _is_refused(
+    def _is_rejected(
         self, retry_if: Callable[[Response], bool], response: requests.Response
     ) -> bool:
         """Ask the policy's own function about a response, once."""
         if not self.checks_retry_if or response.is_redirect:
             return False
-        if self._asked is None or self._asked[0] is not response:
+        if self._rejected is None or self._rejected[0] is not response:
             try:
-                self._asked = response, bool(retry_if(adopt(response)))
+                self._rejected = response, bool(retry_if(adopt(response)))
             except BaseException:
                 response.close()
                 raise
-        return self._asked[1]
+        return self._rejected[1]
 
     def wants_more(
         self, outcome: requests.Response | BaseException, call: tenacity.RetryCallState
@@ -407,74 +407,74 @@ class RetryState:
                 return False
         elif not isinstance(outcome, BaseException):  # pyright: ignore[reportUnnecessaryIsInstance]  # a mock
             return False
-        self.stop_reason = self._refusal(outcome, call)
+        self.stop_reason = self._reason_to_stop(outcome, call)
         return self.stop_reason is None
 
-    def _refusal(
+    def _reason_to_stop(
         self, outcome: requests.Response | BaseException, call: tenacity.RetryCallState
     ) -> str | None:
         if self.policy is None:
             return "retries are off"
         if self.is_unsigned:  # asking for a token has retries of its own: they must not multiply
             return "it could not be signed"
-        kind: str | None
+        reason: str | None
         if call_of(self.request).idempotent is False:
-            kind = "the call says idempotent=False"
+            reason = "the call says idempotent=False"
         elif isinstance(outcome, RequestsResponse):
-            kind = self._refusal_of_status(outcome, self.policy)
+            reason = self._status_reason(outcome, self.policy)
         else:
-            kind = self._refusal_of_error(outcome)
-        if kind is not None:
-            return kind
+            reason = self._error_reason(outcome)
+        if reason is not None:
+            return reason
         if self.policy.stop is None and self.attempts >= self.policy.attempts:
             return f"all {self.policy.attempts} attempts were made"
         if self.not_replayable_reason:
             return f"not repeated: {self.not_replayable_reason}"
-        return self._refusal_of_wait(outcome, self.policy, call)
+        return self._wait_reason(outcome, self.policy, call)
 
-    def _refusal_of_status(self, response: requests.Response, policy: RetryPolicy) -> str | None:
-        status = _meaning(response)
+    def _status_reason(self, response: requests.Response, policy: RetryPolicy) -> str | None:
+        status = _effective_status(response)
         if self._may_repeat(policy) or status in _UNPROCESSED_STATUSES:
             return None
         if status == 503 and requested_wait(response) is not None:
             return None
         return f"{self._method} is not repeated after {status} without an idempotency key"
 
-    def _refusal_of_error(self, error: BaseException) -> str | None:
-        kind = classify(error)
-        if kind == "final" or not isinstance(error, Exception):
+    def _error_reason(self, error: BaseException) -> str | None:
+        failure = classify(error)
+        if failure == "final" or not isinstance(error, Exception):
             return f"{type(error).__name__} is not retried"
-        if kind == "never sent" or (self.policy and self._may_repeat(self.policy)):
+        if failure == "never sent" or (self.policy and self._may_repeat(self.policy)):
             return None
         return f"{self._method} is not repeated without an idempotency key: it may have arrived"
 
     def _may_repeat(self, policy: RetryPolicy) -> bool:
         return may_repeat(self.request, policy.methods, policy.idempotency_header)
 
-    def _refusal_of_wait(
+    def _wait_reason(
         self,
         outcome: requests.Response | BaseException,
         policy: RetryPolicy,
         call: tenacity.RetryCallState,
     ) -> str | None:
-        asked = requested_wait(outcome)
-        if asked is not None and asked > policy.max_retry_after:
+        requested = requested_wait(outcome)
+        if requested is not None and requested > policy.max_retry_after:
             limit = f"max_retry_after={policy.max_retry_after:g} s"
-            return f"the server asks for {asked:g} s, longer than {limit}"
+            return f"the server asks for {requested:g} s, longer than {limit}"
         # For strategies that look at the time: by the clock of a test, and from the beginning.
         call.start_time = (call.outcome_timestamp or 0.0) - (CLOCK.monotonic() - self.started)
         if policy.wait is None:
-            wait = backoff(policy, self.attempts, _meaning(outcome))
+            wait = backoff(policy, self.attempts, _effective_status(outcome))
         else:
             wait = _seconds(policy.wait(call))
-        self._wait = call.upcoming_sleep = max(wait, asked or 0.0)
+        self._wait = call.upcoming_sleep = max(wait, requested or 0.0)
         if policy.stop is not None and policy.stop(call):
             return f"stop= ended it after {self.attempts} attempts"
         if self._wait >= self.deadline.remaining():
             return f"the deadline leaves no time for a wait of {self._wait:.2f} s"
-        return self._refusal_of_budget(outcome, policy)
+        return self._budget_reason(outcome, policy)
 
-    def _refusal_of_budget(
+    def _budget_reason(
         self, outcome: requests.Response | BaseException, policy: RetryPolicy
     ) -> str | None:
         if policy.budget is None:
@@ -502,7 +502,7 @@ class RetryState:
             attempt=self.attempts,
             wait=self._wait,
             longest=longest,
-            announced=self._announced(outcome),
+            announced=self._should_log(outcome),
         )
         if self.policy and self.policy.on_retry:
             self.policy.on_retry(
@@ -517,11 +517,13 @@ class RetryState:
             )
         return self._wait
 
-    def _announced(self, outcome: requests.Response | BaseException) -> bool | None:
-        if self.announce is None or not isinstance(outcome, RequestsResponse):
+    def _should_log(self, outcome: requests.Response | BaseException) -> bool | None:
+        if self.should_log is None or not isinstance(outcome, RequestsResponse):
             return None
-        is_asked = requested_wait(outcome) is not None
-        return self.announce(self._wait, outcome.elapsed.total_seconds()) if is_asked else None
+        is_requested = requested_wait(outcome) is not None
+        return (
+            self.should_log(self._wait, outcome.elapsed.total_seconds()) if is_requested else None
+        )
 
 
 def as_outcome(outcome: requests.Response | BaseException) -> requests.Response | BaseException:
@@ -536,11 +538,11 @@ def pause_for_all(policy: RetryPolicy, response: requests.Response) -> float:
 
     A pause that the policy would not wait for is none: the next request may ask again.
     """
-    status = _meaning(response)
+    status = _effective_status(response)
     if status not in _OVERLOAD_STATUSES or status not in policy.statuses:
         return 0.0
-    asked = requested_wait(response) or 0.0
-    return asked if asked <= policy.max_retry_after else 0.0
+    wait = requested_wait(response) or 0.0
+    return wait if wait <= policy.max_retry_after else 0.0
 
 
 def _status(outcome: requests.Response | BaseException) -> int | None:
@@ -551,15 +553,16 @@ def requested_wait(outcome: requests.Response | BaseException) -> float | None:
     """Return the seconds that a response asks to wait; None when it does not."""
     if not isinstance(outcome, RequestsResponse):
         return None
-    held = outcome.__dict__
-    if "_requested_wait" not in held:  # several rules ask, one after the other
-        asked = rate_limit_fields.requested_wait(outcome.status_code, outcome.headers, CLOCK.wall())
-        held["_requested_wait"] = asked
-    wait: float | None = held["_requested_wait"]
+    state = outcome.__dict__
+    wait: float | None
+    if "_requested_wait" not in state:  # several rules ask, one after the other
+        wait = rate_limit_fields.requested_wait(outcome.status_code, outcome.headers, CLOCK.wall())
+        state["_requested_wait"] = wait
+    wait = state["_requested_wait"]
     return wait
 
 
-def _meaning(outcome: requests.Response | BaseException) -> int | None:
+def _effective_status(outcome: requests.Response | BaseException) -> int | None:
     """Return the status to judge a response by; None for an error.
 
     A 403 that says when to come back is a 429: GitHub sends it to those who are over its limits.

@@ -43,7 +43,7 @@ _FAILED_NAMES = (
     "invalid",
 )
 # The words for a status in a 207; elsewhere they may be a field of the item.
-_VERDICTS = {
+_SUCCESS_WORDS = {
     **dict.fromkeys(("ok", "success", "succeeded", "successful", "created", "updated"), True),
     **dict.fromkeys(("deleted", "accepted", "done", "completed"), True),
     **dict.fromkeys(("failed", "failure", "error", "rejected", "invalid", "conflict"), False),
@@ -159,12 +159,12 @@ def _result(
     row: Document, item_at: str | None, model: Callable[..., T], *, is_multi_status: bool
 ) -> ItemResult[T]:
     inner = _unwrapped(row)
-    status, words = _status(inner), _error(inner)
-    verdict = _verdict(inner, is_multi_status=is_multi_status)
-    is_error = words is not None and not 200 <= status < 300 and verdict is not True
-    if status >= 400 or verdict is False or is_error:
+    status, reason = _status(inner), _error(inner)
+    is_success = _success_flag(inner, is_multi_status=is_multi_status)
+    is_error = reason is not None and not 200 <= status < 300 and is_success is not True
+    if status >= 400 or is_success is False or is_error:
         return _failure(row)
-    item = _item(inner, item_at, has_status=status > 0 or verdict is not None)
+    item = _item(inner, item_at, has_status=status > 0 or is_success is not None)
     value = None if item is MISSING else _decoded(item, model)
     return ItemResult(status, value, None, documents.parsed(row))
 
@@ -174,14 +174,14 @@ def _failure(row: Document) -> ItemResult[Any]:
     status = _status(inner)
     value = documents.parsed(inner)
     text = value if isinstance(value, str) else None
-    words = (
+    reason = (
         _error(inner)
         or _reason(inner)
         or text
         or (f"status {status}" if status else "no reason given")
     )
-    words = redaction.redact_text(words)[:_LONGEST_REASON]
-    return ItemResult(status, None, words, documents.parsed(row))
+    reason = redaction.redact_text(reason)[:_LONGEST_REASON]
+    return ItemResult(status, None, reason, documents.parsed(row))
 
 
 def _decoded(item: Document, model: Callable[..., T]) -> T:
@@ -209,7 +209,7 @@ def _status(row: Document) -> int:
     return 0
 
 
-def _verdict(row: Document, *, is_multi_status: bool) -> bool | None:
+def _success_flag(row: Document, *, is_multi_status: bool) -> bool | None:
     """Return what a row says of its success in a flag or a word; None where it says nothing."""
     members = documents.members_of(row) or {}
     for name in _FLAG_NAMES:
@@ -218,16 +218,16 @@ def _verdict(row: Document, *, is_multi_status: bool) -> bool | None:
             return flag
     for name in _STATUS_NAMES:
         word = documents.parsed(members[name]) if name in members else None
-        if is_multi_status and isinstance(word, str) and word.strip().lower() in _VERDICTS:
-            return _VERDICTS[word.strip().lower()]
+        if is_multi_status and isinstance(word, str) and word.strip().lower() in _SUCCESS_WORDS:
+            return _SUCCESS_WORDS[word.strip().lower()]
     return None
 
 
 def _reason(row: Document) -> str | None:
     """Return the words of a row that failed."""
     members = documents.members_of(row) or {}
-    words = [documents.parsed(members[name]) for name in _WORD_NAMES if name in members]
-    return next((word for word in words if isinstance(word, str) and word), None)
+    reason = [documents.parsed(members[name]) for name in _WORD_NAMES if name in members]
+    return next((word for word in reason if isinstance(word, str) and word), None)
 
 
 def _error(row: Document) -> str | None:
@@ -235,24 +235,24 @@ def _error(row: Document) -> str | None:
     for name in _ERROR_NAMES:
         value = documents.parsed(members[name]) if name in members else None
         if value:
-            return _words(value)
+            return _error_text(value)
     for name in _ITEM_NAMES:  # Graph's batches have it in the body
         inner = documents.members_of(members[name]) if name in members else None
         value = documents.parsed(inner["error"]) if inner and "error" in inner else None
         if value:
-            return _words(value)
+            return _error_text(value)
     for name in _WORD_NAMES[:2]:
         if name in members and _status(row) >= 400:
-            return _words(documents.parsed(members[name]))
+            return _error_text(documents.parsed(members[name]))
     return None
 
 
-def _words(error: Any) -> str:
+def _error_text(error: Any) -> str:
     if is_mapping(error):
         found = [str(error[name]) for name in _WORD_NAMES if error.get(name)]
         return ": ".join(found[:1]) or str(dict(error))
     if is_list(error) and error:
-        return _words(error[0])
+        return _error_text(error[0])
     return str(error)
 
 

@@ -99,7 +99,7 @@ def list_url(query: ListQuery[Any]) -> str:
     return redaction.redact_url(urls.with_query(url.partition("?")[0], urlencode(pairs)))
 
 
-def placed(document: Any, path: Sequence[str], value: Any) -> Any:
+def with_value(document: Any, path: Sequence[str], value: Any) -> Any:
     """Return a copy of a document with a value at a path."""
     if not is_mapping(document):
         raise ConfigurationError(
@@ -109,5 +109,5 @@ def placed(document: Any, path: Sequence[str], value: Any) -> Any:
     inner = value
     if rest:
         below = document.get(first)
-        inner = placed({} if below is None else below, rest, value)
+        inner = with_value({} if below is None else below, rest, value)
     return {**document, first: inner}

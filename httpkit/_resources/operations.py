@@ -50,7 +50,7 @@ _PENDING = frozenset({
     "scheduled", "started", "submitted",
 })  # fmt: skip
 _LONGEST_STATUS = 80  # characters of it in a message
-_NO_LETTER = re.compile(r"[\W_]+")
+_SEPARATORS = re.compile(r"[\W_]+")
 # Where an operation has its status; and where the resource has it that is being made (Azure).
 _PROVISIONING = ("properties.provisioningState", "provisioningState")
 _STATUS_AT = ("status", "state", "status.state", "status.phase", "state.status")
@@ -63,7 +63,7 @@ _GRACE = 60.0
 _BUSY = frozenset({429, 502, 503, 504})
 _GONE = frozenset({404, 410})
 # Their URL is the resource's, which can be asked for its state.
-_OF_RESOURCES = frozenset({"GET", "PUT", "PATCH", "DELETE"})
+_RESOURCE_LINKS = frozenset({"GET", "PUT", "PATCH", "DELETE"})
 
 
 def operation_url(response: requests.Response) -> str | None:
@@ -115,7 +115,7 @@ class PollOptions:
             if isinstance(words, (str, bytes)) or not isinstance(words, Collection):
                 raise ConfigurationError(f"{name}={words!r} must be a collection of words")
 
-    def judge(self, word: str) -> bool | None:
+    def outcome_of(self, word: str) -> bool | None:
         """Return whether a status means success; None while the operation continues."""
         letters = _letters(word)
         if letters in map(_letters, self.done):
@@ -125,7 +125,7 @@ class PollOptions:
 
 def _letters(word: object) -> str:
     """Return a status as it is compared: "Timed out", "TIMED_OUT" and "timedOut" are one."""
-    return _NO_LETTER.sub("", str(word)).lower()
+    return _SEPARATORS.sub("", str(word)).lower()
 
 
 def _is_pending(word: str) -> bool:
@@ -144,7 +144,7 @@ class Operation:
         start: The response that started it; None when only its URL is known.
         final_url: Where its result is; None: in the state.
         has_status: Whether the state has a status: it came from a field that promises one.
-        is_seen: Whether the server knew the operation once.
+        was_found: Whether the server knew the operation once.
         last_status: The status in the newest state; None: there was none.
         retry_after: Seconds that a busy server asks to wait.
     """
@@ -155,7 +155,7 @@ class Operation:
     start: Response | None = None
     final_url: str | None = None
     has_status: bool = False
-    is_seen: bool = False
+    was_found: bool = False
     last_status: str | None = None
     retry_after: float | None = None
     allowed_origins: frozenset[urls.Origin] = field(default_factory=frozenset[urls.Origin])
@@ -167,17 +167,17 @@ class Operation:
             OperationFailedError: It failed.
             DeadlineExceededError: It took longer than the deadline.
         """
-        begun = CLOCK.monotonic()
-        response = self._begin(beginning) or self._ask(begun)
+        started_at = CLOCK.monotonic()
+        response = self._begin(beginning) or self._fetch_status(started_at)
         reporter = Reporter(self.options.progress, "operation", unit="it")
         reporter.begin(0, None)
         try:
             while True:
                 if response is not None and self._is_done(response):
                     return self._result(response)
-                self._pause(response, begun)
+                self._pause(response, started_at)
                 reporter.advance(1)
-                response = self._ask(begun)
+                response = self._fetch_status(started_at)
         finally:
             reporter.finish()
 
@@ -211,10 +211,10 @@ class Operation:
         request = None if self.start is None else self.start.request
         return (None if request is None else request.method) or "GET"
 
-    def _ask(self, begun: float) -> Response | None:
+    def _fetch_status(self, started_at: float) -> Response | None:
         """Ask for the state; None: the server is busy, or does not know the operation yet."""
         deadline, self.retry_after = self.options.deadline, None
-        left = None if deadline is None else max(0.001, deadline - (CLOCK.monotonic() - begun))
+        left = None if deadline is None else max(0.001, deadline - (CLOCK.monotonic() - started_at))
         try:
             response = self._get(self.url, left)
         except DeadlineExceededError as error:
@@ -223,12 +223,12 @@ class Operation:
         except StatusError as error:
             if error.status_code in _GONE and self._method == "DELETE":
                 return adopt(error.response)
-            is_new = not self.is_seen and CLOCK.monotonic() - begun <= _GRACE
+            is_new = not self.was_found and CLOCK.monotonic() - started_at <= _GRACE
             if error.status_code in _BUSY or (isinstance(error, NotFoundError) and is_new):
                 self.retry_after = error.retry_after
                 return None
             raise
-        self.is_seen = True
+        self.was_found = True
         if response.status_code == requests.codes.accepted and (url := operation_url(response)):
             self.url = url
         return response
@@ -252,13 +252,13 @@ class Operation:
             return True
         is_declared, word = self._word(response, document)
         self.last_status = word
-        verdict = None if word is None else self.options.judge(word)
+        is_success = None if word is None else self.options.outcome_of(word)
         is_failed = _is_operation_kind(document) and _at(document, "error") is not None
-        if verdict is False or (verdict is True and is_failed):
+        if is_success is False or (is_success is True and is_failed):
             raise self._failure(response, word or "")
         if response is self.start and operation_url(response) is not None:
             return False
-        if verdict is True or response.status_code == requests.codes.no_content:
+        if is_success is True or response.status_code == requests.codes.no_content:
             return True
         if response.status_code == requests.codes.accepted:
             return False
@@ -318,22 +318,22 @@ class Operation:
         error.detail, error.url = words, redaction.redact_url(self.url)
         return error
 
-    def _pause(self, response: Response | None, begun: float) -> None:
+    def _pause(self, response: Response | None, started_at: float) -> None:
         if not self.url:
             raise ConfigurationError(
                 "the response names no URL to poll: pass the URL of the operation",
                 response=response,
             )
-        asked = self.retry_after
+        requested = self.retry_after
         if response is not None:
-            asked = rate_limit_fields.retry_after(response.headers, CLOCK.wall())
-        wait = self.options.interval if asked is None else asked
-        self._check_wait(wait, begun)
+            requested = rate_limit_fields.retry_after(response.headers, CLOCK.wall())
+        wait = self.options.interval if requested is None else requested
+        self._check_wait(wait, started_at)
         CLOCK.sleep(wait)
 
-    def _check_wait(self, wait: float, begun: float) -> None:
+    def _check_wait(self, wait: float, started_at: float) -> None:
         deadline = self.options.deadline
-        if deadline is not None and CLOCK.monotonic() - begun + wait > deadline:
+        if deadline is not None and CLOCK.monotonic() - started_at + wait > deadline:
             error = DeadlineExceededError(
                 f"the operation is not done after {deadline:g} seconds ({self._last_status()}):"
                 " poll(error.url) goes on waiting for it"
@@ -410,7 +410,7 @@ def decode_result(response: Response | None, model: Callable[..., Any] | None) -
 def _started(response: Response, base: str | None) -> str:
     if url := operation_url(response) or google_operation_url(response, base):
         return url
-    return response.url if response.request.method in _OF_RESOURCES else ""
+    return response.url if response.request.method in _RESOURCE_LINKS else ""
 
 
 def google_operation_url(response: Response, base: str | None) -> str | None:

@@ -19,7 +19,7 @@ from httpkit._diagnostics.errors import PaginationError, add_note
 from httpkit._messages.response import Response, adopt, decoding, settled
 from httpkit._policy import forwarding
 from httpkit._resources import page_items, page_tokens, query_params
-from httpkit._resources.list_query import ListQuery, list_url, placed, policy_for_reading
+from httpkit._resources.list_query import ListQuery, list_url, policy_for_reading, with_value
 from httpkit._resources.page_context import PageContext, PageLink
 from httpkit._resources.pagination import Pager
 
@@ -91,7 +91,7 @@ class PageIterator(Generic[T]):
         number: The present page, from 1.
         received: Items so far.
         empty: Pages without items, in a row.
-        seen: The requests so far, to detect a loop; by hash, for there may be millions.
+        signatures: The requests so far, to detect a loop; by hash, for there may be millions.
         last_page_hash: The present page's items as sent, by hash; a page that has the same is
             the same.
         secret_params: What the caller or the session put into the query under a secret name,
@@ -107,7 +107,7 @@ class PageIterator(Generic[T]):
     number: int = 0
     received: int = 0
     empty: int = 0
-    seen: set[int] = field(default_factory=set[int])
+    signatures: set[int] = field(default_factory=set[int])
     last_page_hash: int | None = None
     secret_params: frozenset[tuple[str, str]] = frozenset()
 
@@ -119,7 +119,7 @@ class PageIterator(Generic[T]):
         request: PageRequest | None = self._first(start)
         while request is not None:
             self.number += 1
-            self.seen.add(self._signature(request))
+            self.signatures.add(self._signature(request))
             try:
                 response = self._send(request)
                 if response is None:
@@ -243,7 +243,7 @@ class PageIterator(Generic[T]):
         if self.query.into == "json":
             document = dict[str, Any]() if document is None else document
             for path, value in request.params.items():
-                document = placed(document, path.split("."), value)
+                document = with_value(document, path.split("."), value)
         return _json(document)
 
     def _ending(self) -> int | None:
@@ -375,7 +375,7 @@ class PageIterator(Generic[T]):
             following = self._linked(request, response, step)
         else:
             following = PageRequest(self._target(response, step), {})
-        if self._signature(following) in self.seen:
+        if self._signature(following) in self.signatures:
             raise self._wrong(
                 response,
                 "pagination loop: the next page was requested before",

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from httpkit._diagnostics.errors import ConfigurationError
-from httpkit._resources.list_query import ListQuery, list_url, placed
+from httpkit._resources.list_query import ListQuery, list_url, with_value
 from httpkit._resources.page_context import PageLink
 
 _NOT_OF_THIS_LIST = "not a page.next_token of this list"
@@ -49,7 +49,7 @@ def _fingerprint(query: ListQuery[Any]) -> str:
     document = query.document
     for path in query.pager.own if query.into == "json" else ():
         with suppress(ConfigurationError):
-            document = placed({} if document is None else document, path.split("."), None)
+            document = with_value({} if document is None else document, path.split("."), None)
     text = f"{query.method} {list_url(query)} {query.into} {dumped({'json': document})}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

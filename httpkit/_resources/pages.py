@@ -18,8 +18,8 @@ from httpkit._resources.list_query import (
     ListQuery,
     PageClient,
     list_url,
-    placed,
     raw_document,
+    with_value,
 )
 from httpkit._resources.operations import check_model
 from httpkit._resources.page_iteration import Page, PageIterator, first_url
@@ -275,7 +275,7 @@ def _check_document(query: ListQuery[Any]) -> None:
     """Refuse a document that has no room for what the pager puts into it."""
     if query.into == "json":
         for path in query.pager.own:
-            placed({} if query.document is None else query.document, path.split("."), None)
+            with_value({} if query.document is None else query.document, path.split("."), None)
 
 
 class _Decode:

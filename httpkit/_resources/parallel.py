@@ -79,21 +79,21 @@ class Plan:
     ) -> Generator[R | Exception, None, None]:
         reporter = Reporter(self.progress, _name(fn), unit="it")
         reporter.begin(0, operator.length_hint(items) or None)
-        crew = _Crew(self.workers) if self.executor is None else None
+        workers = _Workers(self.workers) if self.executor is None else None
         called = WithoutBar(fn) if reporter.shows_bar else fn
-        flight = _Fetch(crew or self.executor, called, items, self)
+        fetch = _Fetch(workers or self.executor, called, items, self)
         try:
-            while (landed := flight.next()) is not None:
+            while (finished := fetch.next()) is not None:
                 reporter.advance(1)
-                yield landed.pop()  # the reader's now, and not kept here while it works on it
+                yield finished.pop()  # the reader's now, and not kept here while it works on it
         finally:
             # Not waited for: an interrupt, an error or a reader that has enough want no more.
-            flight.cancel()
-            if crew is not None:
-                crew.dismiss()
+            fetch.cancel()
+            if workers is not None:
+                workers.stop()
             reporter.finish()
-        if crew is not None:  # all calls have ended, and so do the threads
-            crew.join()
+        if workers is not None:  # all calls have ended, and so do the threads
+            workers.join()
 
 
 class _Fetch:
@@ -106,8 +106,8 @@ class _Fetch:
         self._plan = plan
         self._most = _IN_FLIGHT * plan.workers
         self._under_way: dict[futures.Future[Any], tuple[int, object]] = {}
-        self._landed: queue.SimpleQueue[futures.Future[Any]] = queue.SimpleQueue()
-        self._wrong: Exception | None = None  # with the items, or with who runs the calls
+        self._finished: queue.SimpleQueue[futures.Future[Any]] = queue.SimpleQueue()
+        self._error: Exception | None = None  # with the items, or with who runs the calls
 
     def next(self) -> list[Any] | None:
         """Start what there is room for, and wait for a result; None after the last.
@@ -118,12 +118,14 @@ class _Fetch:
         if not self._under_way:
             self._fail()
             return None
-        future = next(iter(self._under_way)) if self._plan.ordered else waits.item(self._landed.get)
+        future = (
+            next(iter(self._under_way)) if self._plan.ordered else waits.item(self._finished.get)
+        )
         error = waits.result(future)
         number, item = self._under_way.pop(future)
         if error is None:
             return [future.result()]
-        add_note(error, f"for item [{number}]: {_shown(item)}")
+        add_note(error, f"for item [{number}]: {_describe(item)}")
         if self._plan.errors == "return" and isinstance(error, Exception):
             return [error]
         try:
@@ -132,24 +134,24 @@ class _Fetch:
             del error, future  # or they would hold this frame, and this frame them
 
     def _start(self) -> None:
-        if self._wrong is not None:
+        if self._error is not None:
             return
         try:
             for number, item in islice(self._items, self._most - len(self._under_way)):
                 future = self._submitter.submit(self._fn, item)
                 self._under_way[future] = number, item
                 if not self._plan.ordered:
-                    future.add_done_callback(self._landed.put)
+                    future.add_done_callback(self._finished.put)
         except Exception as error:  # noqa: BLE001  # raised at the end; an interrupt is at once
-            self._wrong = error
+            self._error = error
 
     def _fail(self) -> None:
-        wrong, self._wrong = self._wrong, None
+        error, self._error = self._error, None
         try:
-            if wrong is not None:
-                raise wrong
+            if error is not None:
+                raise error
         finally:
-            del wrong  # or it would hold this frame, and this frame it
+            del error  # or it would hold this frame, and this frame it
 
     def cancel(self) -> None:
         """Take back what was not begun."""
@@ -157,7 +159,7 @@ class _Fetch:
             future.cancel()
 
 
-class _Crew:
+class _Workers:
     """Threads for one mapping.
 
     Not a ThreadPoolExecutor: the interpreter waits at its exit for whatever its threads are
@@ -185,7 +187,7 @@ class _Crew:
             task()
             del task  # it holds the result, and this thread may now wait for long
 
-    def dismiss(self) -> None:
+    def stop(self) -> None:
         """Let each thread end after the call that it is in."""
         for _ in self._threads:
             self._tasks.put(None)
@@ -209,7 +211,7 @@ def _name(fn: object) -> str:
     return getattr(fn, "__name__", type(fn).__name__)
 
 
-def _shown(item: object) -> str:
+def _describe(item: object) -> str:
     """Return an item for a note: redacted, and cut short."""
     try:
         text = repr(item)

@@ -34,7 +34,7 @@ D = TypeVar("D")
 M = TypeVar("M")
 
 # What a card says of the methods for one item; `update` sends `update_method`.
-_OF_ITEMS = (
+_COLLECTION_METHODS = (
     ("get(id", "GET"),
     ("replace(id, item", "PUT"),
     ("update(id, changes", None),
@@ -45,8 +45,8 @@ _OF_ITEMS = (
 _ID = "{id}"
 _IDS = frozenset({_ID, "{+id}"})  # how an item's path writes it
 # What an action of an item begins with: "{id}/publish", or "{id}:publish" as Google writes it.
-_OF_ITEM = re.compile(r"\{id\}(?=[/:]|\Z)")
-_UP = "../"
+_ITEM_METHODS = re.compile(r"\{id\}(?=[/:]|\Z)")
+_PARENT = "../"
 
 
 @public
@@ -122,7 +122,7 @@ class Resource(BulkMethods[T]):
             ConfigurationError: The id is not a str, an integer, a UUID or a date.
             InvalidURL: The id is empty, "." or "..".
         """
-        urls.fill((self.item_path or _ID).replace(_UP, ""), {"id": checked_id(id)})
+        urls.fill((self.item_path or _ID).replace(_PARENT, ""), {"id": checked_id(id)})
         chosen = copy.copy(self)
         chosen._id = id  # noqa: SLF001  # a copy of ourselves
         return chosen
@@ -134,7 +134,7 @@ class Resource(BulkMethods[T]):
         path, item = self._display_path, self._below(self._display_path)
         yield "list()", f"GET {path}"
         yield "create(item)", f"POST {path}"
-        for name, method in _OF_ITEMS:
+        for name, method in _COLLECTION_METHODS:
             yield f"{name})", f"{method or self.update_method} {item}"
 
     def _display_item(self) -> str:
@@ -403,7 +403,7 @@ class Resource(BulkMethods[T]):
             ConfigurationError: "{id}" has no id, or the id no "{id}"; or there are two bodies.
             InvalidURL: The id is empty, or the URL climbs.
         """
-        is_of_item = _OF_ITEM.match(url) is not None
+        is_of_item = _ITEM_METHODS.match(url) is not None
         if is_of_item != (id is not NOT_GIVEN):
             raise ConfigurationError(
                 f"{url!r} must begin with {_ID!r} if id= is given, and only so"
@@ -444,6 +444,6 @@ class Resource(BulkMethods[T]):
             return self.item_path
         above = path.removesuffix(self.path.lstrip("/")).rstrip("/")
         item = self.item_path.lstrip("/")
-        while item.startswith(_UP):
-            above, item = above.rpartition("/")[0], item.removeprefix(_UP)
+        while item.startswith(_PARENT):
+            above, item = above.rpartition("/")[0], item.removeprefix(_PARENT)
         return f"{above}/{item}"

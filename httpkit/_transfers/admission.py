@@ -91,10 +91,10 @@ def admit_whole(
     if not is_same:
         return Admission(found, known_size=known_size)
     # Its own validator counts, or none: what follows is resumed by it.
-    held = replace(found, total=found.total if known.is_decoded else known.total or found.total)
+    version = replace(found, total=found.total if known.is_decoded else known.total or found.total)
     if not found.is_decoded:
-        held = held.merge(replace(known, validator=None))
-    return Admission(held, known_size=known_size)
+        version = version.merge(replace(known, validator=None))
+    return Admission(version, known_size=known_size)
 
 
 def not_the_file(size: int | None, known_size: int) -> TransferError:

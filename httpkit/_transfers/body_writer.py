@@ -11,7 +11,7 @@ from httpkit._diagnostics.errors import BodyTooLargeError, TransferError
 from httpkit._diagnostics.progress import Reporter
 from httpkit._messages import checksums
 from httpkit._messages.reading import adaptive_reads
-from httpkit._messages.response import arriving, must_be_streamed, translated_all
+from httpkit._messages.response import available_blocks, must_be_streamed, translated_all
 from httpkit._transfers.admission import Admission, Restart, not_the_file
 from httpkit._transfers.attempts import CappedError
 from httpkit._transfers.download import DownloadOptions
@@ -59,7 +59,7 @@ class BodyWriter:
         self._reporter = reporter
         self._send_get = send_get
         self._limiter = RateLimiter(options.max_rate)
-        self._guard = threading.Lock()
+        self._lock = threading.Lock()
         self._unreported = 0
         self._given = [checksums.parse(options.checksum)] if options.checksum else []
         self._announced: list[checksums.Expected] = []
@@ -123,7 +123,7 @@ class BodyWriter:
         raw, options = response.raw, self._options
         if must_be_streamed(raw) or options.min_speed or options.max_rate:
             size = block_size(options.max_rate or 1e9)
-            blocks = arriving(raw, decode=is_decoded, size=size)
+            blocks = available_blocks(raw, decode=is_decoded, size=size)
         else:
             blocks = adaptive_reads(raw, decode=is_decoded)
         return translated_all(response, blocks)
@@ -186,7 +186,7 @@ class BodyWriter:
         """
         check = SpeedCheck(self._options.min_speed)
         for received in blocks:
-            with self._guard:
+            with self._lock:
                 self.fetched += len(received)
             block = received if until is None else received[: until - offset]
             self._append(block, offset)
@@ -217,8 +217,8 @@ class BodyWriter:
             raise requests.exceptions.ChunkedEncodingError(message)
         if total is None and end is not None:
             # Where no byte follows the last one, the file ends.
-            is_asked, self.overlap = self.overlap == 1, 1
-            if not is_asked or size > before:
+            was_requested, self.overlap = self.overlap == 1, 1
+            if not was_requested or size > before:
                 raise CappedError(message)
         elif end is not None and size < (total or 0):
             self.overlap = min(OVERLAP, (end - admission.offset) // 2)
@@ -236,7 +236,7 @@ class BodyWriter:
 
     def _count(self, size: int) -> None:
         """Count bytes that another thread received; `_report` reports them."""
-        with self._guard:
+        with self._lock:
             self.fetched += size
             self._unreported += size
 
@@ -245,7 +245,7 @@ class BodyWriter:
         self._advance(0)
 
     def _advance(self, size: int) -> None:
-        with self._guard:
+        with self._lock:
             size += self._unreported
             self._unreported = 0
         self._reporter.advance(size)
@@ -257,26 +257,26 @@ class BodyWriter:
             total: Bytes of the whole; None when that is not known.
             beside: Bytes that are there, but not yet in the sink.
         """
-        with self._guard:
+        with self._lock:
             self._unreported = 0
         self._reporter.begin(self._sink.size + beside, total)
 
     def _append(self, block: bytes, offset: int) -> None:
         sink = self._sink
-        again = min(len(block), max(0, sink.size - offset))
-        if again and block[:again] != sink.read_at(offset, again):
+        repeated = min(len(block), max(0, sink.size - offset))
+        if repeated and block[:repeated] != sink.read_at(offset, repeated):
             raise Restart("the server sent other bytes than before")
-        fresh = block[again:] if again else block
-        if not fresh:
+        new = block[repeated:] if repeated else block
+        if not new:
             return
         try:
-            self._options.check_growth(sink.size + len(fresh))
+            self._options.check_growth(sink.size + len(new))
         except (BodyTooLargeError, TransferError) as error:
             raise WrongSizeError(error) from None  # it is raised itself, later
-        sink.write(fresh)
+        sink.write(new)
         if self._hashers:
-            self._hashers.update(fresh)
-        self._advance(len(fresh))
+            self._hashers.update(new)
+        self._advance(len(new))
 
     def digests(self) -> dict[str, str]:
         """Compare the digests that are known, and return them.

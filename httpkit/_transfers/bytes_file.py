@@ -37,7 +37,7 @@ class BytesFile:
         self.descriptor = open_descriptor(path, flags | os.O_APPEND, wanted)
         self._final_size = 0
         # Where there is no pread, one reads while the other does not write.
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
         if mode is not None:
             self.set_mode(wanted & os.fstat(self.descriptor).st_mode)
 
@@ -50,7 +50,7 @@ class BytesFile:
         """Append bytes."""
         view = memoryview(block)
         try:
-            with self._turn:
+            with self._lock:
                 while view:
                     view = view[os.write(self.descriptor, view) :]
         except OSError as error:
@@ -62,7 +62,7 @@ class BytesFile:
             pread: Callable[[int, int, int], bytes] | None = getattr(os, "pread", None)
             if pread is not None:
                 return pread(self.descriptor, size, offset)
-            with self._turn:
+            with self._lock:
                 os.lseek(self.descriptor, offset, os.SEEK_SET)
                 return os.read(self.descriptor, size)
 

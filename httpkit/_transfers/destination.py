@@ -19,7 +19,7 @@ from httpkit._diagnostics.errors import ConfigurationError, TransferError
 from httpkit._transfers import file_locks
 
 # Bytes that a name may have where the system does not say it.
-_USUAL_ROOM = 255
+_USUAL_NAME_LENGTH = 255
 # Bytes a name needs besides itself: " (12)" or ".part.new.json", and one to spare.
 _BESIDE_NAME = 15
 # The same for the segments of a part: the hash of a version, and two offsets.
@@ -134,7 +134,7 @@ def longest_name(folder: pathlib.Path) -> int:
 
 def max_name_length(folder: pathlib.Path) -> int:
     """Return the most bytes, or characters on Windows, that a name in a folder may have."""
-    most = _USUAL_ROOM
+    most = _USUAL_NAME_LENGTH
     if sys.platform == "win32":
         path = str(folder.absolute())
         if not (path.startswith("\\\\?\\") or _takes_long_paths()):
@@ -147,10 +147,10 @@ def max_name_length(folder: pathlib.Path) -> int:
 
 def max_stem_length(folder: pathlib.Path) -> int:
     """Return the most bytes with which the names of a part may begin."""
-    room = max_name_length(folder)
+    limit = max_name_length(folder)
     # In a deep folder of Windows there may be no room for segments.
-    beside = _BESIDE_SEGMENT if room >= _BESIDE_SEGMENT + _DERIVED else _BESIDE_NAME - 1
-    return room - beside
+    beside = _BESIDE_SEGMENT if limit >= _BESIDE_SEGMENT + _DERIVED else _BESIDE_NAME - 1
+    return limit - beside
 
 
 def derived(name: str, unique: str, most_bytes: int) -> str:

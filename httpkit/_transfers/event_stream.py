@@ -68,7 +68,7 @@ class EventStream(Iterator[Event]):
                     break
                 event = next(self._opened(), None)
             except requests.RequestException as error:
-                self._lose(error)
+                self._record_loss(error)
                 continue
             if event is not None:
                 self._stalls = 0
@@ -88,7 +88,7 @@ class EventStream(Iterator[Event]):
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        exc_type: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
@@ -116,13 +116,14 @@ class EventStream(Iterator[Event]):
         self._response = response
         if response.status_code == _NO_CONTENT:
             return False
-        kind = response.headers.get("content-type", "no content type")
-        media_type = kind.partition(";")[0].strip().lower()
+        content_type = response.headers.get("content-type", "no content type")
+        media_type = content_type.partition(";")[0].strip().lower()
         if response.status_code != 200 or media_type != "text/event-stream":
             self.close()
             what = errors.describe(response.request, response.url)
             raise TransferError(
-                f"the response to {what} is not an event stream: {response.status_code}, {kind}"
+                f"the response to {what} is not an event stream: "
+                f"{response.status_code}, {content_type}"
             )
         self._events = events_of(response, self._state)
         return True
@@ -132,7 +133,7 @@ class EventStream(Iterator[Event]):
         if response is not None:
             response.close()
 
-    def _lose(self, error: requests.RequestException) -> None:
+    def _record_loss(self, error: requests.RequestException) -> None:
         """Note that a connection was lost; raise what reconnecting does not mend."""
         is_over = self._is_closed or retry.classify(error) == "final"
         self._stalls += 1

@@ -141,7 +141,7 @@ class Fetch:
         while (cause := self._attempt()) is not None:
             size = self._sink.size if self._sink else 0
             if self._tally.is_enough(cause, size):
-                raise self._given_up(cause) from cause_of(cause)
+                raise self._final_error(cause) from cause_of(cause)
             if not (isinstance(cause, CappedError) and not self._tally.stalls):
                 self._pause(cause)
         return self._target.skipped or self._finish()
@@ -279,22 +279,23 @@ class Fetch:
         self._from_start = True
         return reason
 
-    def _given_up(self, cause: Exception) -> Exception:
+    def _final_error(self, cause: Exception) -> Exception:
         if isinstance(cause, ChecksumError):
             self._opened().discard()
             return cause
         name = redaction.redact_url(self._url)
         why = redaction.redact_text(str(cause))
         total = self._known.total if self._known else None
-        arrived = f"{self._opened().size} of {'unknown' if total is None else total} bytes"
+        received = f"{self._opened().size} of {'unknown' if total is None else total} bytes"
         error = IncompleteError(
-            f"{name}: {arrived} arrived in {self._tally.attempts} attempts{self._advice()} ({why})"
+            f"{name}: {received} arrived in {self._tally.attempts} attempts"
+            f"{self._resume_hint()} ({why})"
         )
         error.attempts = self._tally.attempts
         error.stop_reason = f"{self._options.max_stalls} attempts in a row brought nothing new"
         return error
 
-    def _advice(self) -> str:
+    def _resume_hint(self) -> str:
         sink = self._opened()
         if not isinstance(sink, PartFile) or not sink.size or sink.is_private:
             return ""

@@ -16,9 +16,9 @@ T = TypeVar("T")
 
 # Windows' access denied and sharing violation: a virus scanner looks at a file that was just
 # written. `os.open` gives no such number.
-_HELD = frozenset({5, 32})
+_LOCK_ERRORS = frozenset({5, 32})
 # Seconds to wait for it, and between two attempts.
-_PATIENCE, _STEP = 1.0, 0.05
+_LONGEST_WAIT, _STEP = 1.0, 0.05
 
 if sys.platform == "win32":
     import msvcrt
@@ -57,7 +57,7 @@ def retry_while_locked(action: Callable[[], T]) -> T:
     Raises:
         OSError: It still is, or the system refuses for another reason.
     """
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _LONGEST_WAIT
     while True:
         try:
             return action()
@@ -70,7 +70,9 @@ def retry_while_locked(action: Callable[[], T]) -> T:
 def is_locked(error: OSError) -> bool:
     """Return whether Windows may say that somebody has a file open."""
     number: int | None = getattr(error, "winerror", None)
-    return number in _HELD or (number is None and os.name == "nt" and error.errno == errno.EACCES)
+    return number in _LOCK_ERRORS or (
+        number is None and os.name == "nt" and error.errno == errno.EACCES
+    )
 
 
 def open_descriptor(path: pathlib.Path, flags: int, mode: int) -> int:

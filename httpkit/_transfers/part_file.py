@@ -385,7 +385,7 @@ def _link(path: pathlib.Path, target: pathlib.Path) -> None:
 def _stem(target: pathlib.Path) -> str:
     """Return what the names of a file's part begin with: the same in every process."""
     name = os.path.normcase(target.name)  # other names of the same file, on Windows
-    octets, room = os.fsencode(name), max_stem_length(target.parent)
-    if len(octets) <= room:
+    octets, limit = os.fsencode(name), max_stem_length(target.parent)
+    if len(octets) <= limit:
         return target.name
-    return derived(target.name, blake2b(octets, digest_size=8).hexdigest(), room)
+    return derived(target.name, blake2b(octets, digest_size=8).hexdigest(), limit)

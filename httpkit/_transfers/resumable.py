@@ -137,10 +137,10 @@ class _Tally:
     stalls: int = 0
     restarts: int = 0
 
-    def count(self, arrived: Offset | None, *, is_free: bool) -> None:
+    def count(self, received: Offset | None, *, is_free: bool) -> None:
         """Count a request; one that only asked, and got a response, is free."""
-        if arrived:
-            self.offset = arrived.size
+        if received:
+            self.offset = received.size
         self.stalls = 0 if self.offset > self.best else self.stalls + (not is_free)
         self.best = max(self.best, self.offset)
 
@@ -171,11 +171,11 @@ class ResumableUpload:
         most = self._context.settings.max_stalls
         while True:
             is_query = not self._is_in_sync
-            arrived, cause = self._attempt()
-            if arrived and arrived.final is not None:
+            received, cause = self._attempt()
+            if received and received.final is not None:
                 self._state.remove()
-                return arrived.final
-            self._tally.count(arrived, is_free=is_query and cause is None)
+                return received.final
+            self._tally.count(received, is_free=is_query and cause is None)
             if self._tally.stalls > most or self._tally.restarts > most:
                 raise self._incomplete(cause) from cause
             if cause is not None:
@@ -184,7 +184,7 @@ class ResumableUpload:
     def _attempt(self) -> tuple[Offset | None, Exception | None]:
         """Make the next request; return what the server has, or why that is not known."""
         try:
-            arrived = self._send_chunk() if self._is_in_sync else self._query()
+            received = self._send_chunk() if self._is_in_sync else self._query()
         except Restart as error:
             self._restart()
             return None, error
@@ -197,7 +197,7 @@ class ResumableUpload:
             self._is_in_sync = False
             return None, error
         self._is_in_sync = True
-        return arrived, None
+        return received, None
 
     def _restart(self) -> None:
         self._url, self._is_in_sync = None, True
@@ -230,11 +230,11 @@ class ResumableUpload:
 
     def _query(self) -> Offset:
         self._tally.requests += 1
-        arrived = self._read(self._protocol.query(cast("str", self._url)))
+        received = self._read(self._protocol.query(cast("str", self._url)))
         if self._tally.requests == 1:  # an earlier call began it
-            self._tally.offset = arrived.size
+            self._tally.offset = received.size
             self._log_resume(0, None)
-        return arrived
+        return received
 
     def _read(self, response: Response) -> Offset:
         """Read how much arrived.
@@ -251,24 +251,24 @@ class ResumableUpload:
         if status in _BUSY | _OUT_OF_SYNC:
             raise OutOfSync(response)
         response.raise_for_status()
-        arrived = self._protocol.read(response)
+        received = self._protocol.read(response)
         what = errors.describe(response.request, response.url)
-        if arrived is None:
+        if received is None:
             raise TransferError(f"{what}: {status} does not say how much of the upload arrived")
-        if arrived.size > sent:
-            raise TransferError(f"{what}: {arrived.size} bytes arrived, but {sent} were sent")
-        return arrived
+        if received.size > sent:
+            raise TransferError(f"{what}: {received.size} bytes arrived, but {sent} were sent")
+        return received
 
     def _pause(self, cause: Exception) -> None:
         response = cause.response if isinstance(cause, OutOfSync) else None
         policy = retry.RetryPolicy()
-        asked: float | None = None
+        requested: float | None = None
         if response is not None:
-            asked = rate_limit_fields.retry_after(response.headers, CLOCK.wall())
-        if asked is not None and asked > policy.max_retry_after:
+            requested = rate_limit_fields.retry_after(response.headers, CLOCK.wall())
+        if requested is not None and requested > policy.max_retry_after:
             raise self._incomplete(cause) from cause
         status = None if response is None else response.status_code
-        wait = max(retry.backoff(policy, max(self._tally.stalls, 1), status), asked or 0)
+        wait = max(retry.backoff(policy, max(self._tally.stalls, 1), status), requested or 0)
         self._log_resume(wait, cause)
         CLOCK.sleep(wait)
 

@@ -19,7 +19,7 @@ import requests
 from httpkit._core.clock import CLOCK
 from httpkit._core.validators import FileVersion, content_range
 from httpkit._diagnostics.errors import HTTPKitError
-from httpkit._messages.response import arriving, translated_all
+from httpkit._messages.response import available_blocks, translated_all
 from httpkit._policy import retry
 from httpkit._transfers.bytes_file import FLAGS, BytesFile
 from httpkit._transfers.destination import translated
@@ -50,13 +50,13 @@ class Segment:
         self.start, self.stop = start, stop
         self.is_done = threading.Event()
         self._file = BytesFile(path, FLAGS, mode, None)
-        self._guard = threading.RLock()  # `append` asks for `end`
+        self._lock = threading.RLock()  # `append` asks for `end`
         self._is_closed = False
 
     @property
     def end(self) -> int:
         """The offset behind the bytes that are there."""
-        with self._guard:  # the descriptor of a file that is being closed may be another's
+        with self._lock:  # the descriptor of a file that is being closed may be another's
             return min(self.stop, self.start + self._file.size)
 
     def append(self, block: bytes, offset: int) -> int:
@@ -65,16 +65,16 @@ class Segment:
         Raises:
             _Abandoned: Other bytes are there, or nobody wants them any more.
         """
-        with self._guard:
+        with self._lock:
             if self._is_closed:
                 raise _Abandoned
-            again = min(len(block), self.end - offset)
-            if again and block[:again] != self._file.read_at(offset - self.start, again):
+            repeated = min(len(block), self.end - offset)
+            if repeated and block[:repeated] != self._file.read_at(offset - self.start, repeated):
                 raise _Abandoned
-            fresh = block[again : self.stop - offset]
-            if fresh:
-                self._file.write(fresh)
-            return len(fresh)
+            new = block[repeated : self.stop - offset]
+            if new:
+                self._file.write(new)
+            return len(new)
 
     def blocks(self, offset: int) -> Iterator[bytes]:
         """Give the bytes from an offset of the whole file to the end of what is there."""
@@ -87,7 +87,7 @@ class Segment:
 
     def close(self, *, is_removed: bool) -> None:
         """Close the file; nothing is written to it afterwards."""
-        with self._guard:
+        with self._lock:
             self._is_closed = True
             if is_removed or not self._file.size:
                 self._file.discard()
@@ -276,7 +276,7 @@ class Segments:
             is_part = response.status_code == 206 and got is not None and got.first == offset
             if not is_part or self._version.mismatch(FileVersion.of(response, None)):
                 raise _Abandoned
-            blocks = arriving(response.raw, decode=False, size=self._block_size)
+            blocks = available_blocks(response.raw, decode=False, size=self._block_size)
             for block in translated_all(response, blocks):
                 self._count(segment.append(block, offset))
                 offset += len(block)

@@ -55,13 +55,13 @@ class RateLimiter:
     def __init__(self, rate: float | None) -> None:
         self.rate = rate
         self._due = 0.0
-        self._guard = threading.Lock()
+        self._lock = threading.Lock()
 
     def wait(self, size: int) -> None:
         """Wait until so many bytes more may have been moved; threads share the rate."""
         if self.rate is None:
             return
-        with self._guard:
+        with self._lock:
             now = CLOCK.monotonic()
             self._due = max(self._due, now) + size / self.rate
             seconds = self._due - now

@@ -107,27 +107,29 @@ class UploadContext:
     def first(self, fields: Mapping[str, str], **changed: Any) -> Response:
         """Send the request that creates the upload; an error status is raised."""
         headers: dict[str, Any] = {**fields, **(self.options.get("headers") or {})}
-        asked: dict[str, Any] = {
+        call_options: dict[str, Any] = {
             **self.options,
             "headers": headers,
             "on_status": None,
             "raise_for_status": True,
         }
         method = self.settings.method or "POST"
-        response: Response = self.session.request(method, self.given_url, **{**asked, **changed})
+        response: Response = self.session.request(
+            method, self.given_url, **{**call_options, **changed}
+        )
         return response
 
     def later(self, method: str, url: str, fields: Mapping[str, str], **changed: Any) -> Response:
         """Send another request of the upload, to the URL that the server gave."""
         of_all = {name: v for name, v in self.options.items() if name not in _OF_THE_FIRST}
-        session, asked = forwarding.for_link(self.session, of_all, url, self.allowed_origins)
+        session, call_options = forwarding.for_link(self.session, of_all, url, self.allowed_origins)
         if forwarding.is_allowed(url, self.allowed_origins):
             url = _with_userinfo(url, self.url)
         own = {name.lower() for name in (*fields, *header_fields.CONTENT_FIELDS)}
-        given: Mapping[str, Any] = asked.get("headers") or {}
+        given: Mapping[str, Any] = call_options.get("headers") or {}
         headers = {**{n: v for n, v in given.items() if n.lower() not in own}, **fields}
-        asked |= {"headers": headers, "on_status": None, "raise_for_status": False}
-        sent: dict[str, Any] = {**asked, "allow_redirects": False, **changed}
+        call_options |= {"headers": headers, "on_status": None, "raise_for_status": False}
+        sent: dict[str, Any] = {**call_options, "allow_redirects": False, **changed}
         response: Response = session.request(method, url, **sent)
         return response
 

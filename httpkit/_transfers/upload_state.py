@@ -48,7 +48,7 @@ class UploadState:
             return None
         try:
             stored: Any = json.loads(self.path.read_text("utf-8"))
-            url = stored.pop("place")
+            url = stored.pop("upload_url")
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
         if stored != self._facts or not isinstance(url, str) or not is_upload_url(url):
@@ -68,14 +68,14 @@ class UploadState:
         if self.path is None:
             return
         path = self.path
-        fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
+        temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
         try:
             with suppress(FileNotFoundError):
-                fresh.unlink()
-            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                temporary.unlink()
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump({**self._facts, "place": url}, file)
-            retry_while_locked(lambda: fresh.replace(path))
+                json.dump({**self._facts, "upload_url": url}, file)
+            retry_while_locked(lambda: temporary.replace(path))
         except OSError as error:
             raise destination.cannot_write(path, error) from error
 

@@ -147,13 +147,13 @@ class Adapter(HTTPAdapter):
         """
         is_context = isinstance(verify, ssl.SSLContext)
         known, certificate = (True, None) if is_context else (verify, cert[:2])
-        place, settings = self.build_connection_pool_key_attributes(request, known, certificate)
+        address, settings = self.build_connection_pool_key_attributes(request, known, certificate)
         settings = {"ssl_context": verify} if is_context else {**settings, "key_password": cert[2]}
         proxy = upstream.select_proxy(request.url or "", proxies or {})
         manager: Any = self.poolmanager
         if proxy:
             manager = self.proxy_manager_for(proxy)
-        return manager.connection_from_host(**place, pool_kwargs=settings)
+        return manager.connection_from_host(**address, pool_kwargs=settings)
 
     def _finds_pools_as_requests(self) -> bool:
         """Return whether no subclass and no patch chooses pools differently."""

@@ -113,9 +113,9 @@ class HTTPConnection(stock.HTTPConnection):
         check_labels(host)
         family = connection_util.allowed_gai_family()
         failure = OSError("the name has no address")
-        for *_, place in socket.getaddrinfo(host, self.port, family, socket.SOCK_STREAM):
+        for *_, sockaddr in socket.getaddrinfo(host, self.port, family, socket.SOCK_STREAM):
             limit = exchange.deadline.clip(self.timeout)
-            address = str(place[0]), int(place[1])
+            address = str(sockaddr[0]), int(sockaddr[1])
             try:
                 sock = connection_util.create_connection(
                     address, limit, self.source_address, self.socket_options

@@ -1,6 +1,6 @@
 """The fast path: a plain request, over a connection of its own pools.
 
-    send -> _is_plain, _is_stock -> _serialize -> _take_connection -> _exchange -> _whole_body
+    send -> _is_plain, _is_stock -> _serialize -> _check_out -> _exchange -> _whole_body
 
 requests and urllib3 make two thousand function calls between `Session.send` and the socket, most
 of them to find out that nothing special is asked for. This module alone decides whether that is
@@ -36,7 +36,7 @@ from urllib3.exceptions import (
     ProtocolError,
     ReadTimeoutError,
 )
-from urllib3.exceptions import SSLError as WireSSLError
+from urllib3.exceptions import SSLError as URLLib3SSLError
 
 from httpkit._core import header_fields, upstream
 from httpkit._core.deadline import NO_DEADLINE, Deadline
@@ -146,9 +146,9 @@ def send(session: Sender, request: PreparedRequest, options: Mapping[str, Any]) 
         return None
     if (message := _serialize(request)) is None:
         return None
-    if (taken := _take_connection(adapter, url, request, options)) is None:
+    if (checked_out := _check_out(adapter, url, request, options)) is None:
         return None
-    pool, connection = taken
+    pool, connection = checked_out
     read_timeout = read_timeout_of(options["timeout"])
     started = time.perf_counter()
     head, framing, rest = _exchange(pool, connection, request, url[2], message, read_timeout)
@@ -242,7 +242,7 @@ def _serialize(request: PreparedRequest) -> tuple[str, bytes] | None:
     return fields, body or b""
 
 
-def _take_connection(
+def _check_out(
     adapter: Any, url: re.Match[str], request: PreparedRequest, options: Mapping[str, Any]
 ) -> tuple[Any, Any] | None:
     """Return the pool of an origin and a connection that is open; None for the ordinary path.
@@ -385,14 +385,14 @@ def _translated(
     if isinstance(error, ReadTimeoutError):
         return requests.ReadTimeout(error, request=request)
     if isinstance(error, ssl.SSLError):
-        error = WireSSLError(error)
-    if isinstance(error, (ConnectTimeoutError, WireSSLError)):
+        error = URLLib3SSLError(error)
+    if isinstance(error, (ConnectTimeoutError, URLLib3SSLError)):
         reason = MaxRetryError(pool, request.path_url, error)
-        if isinstance(error, WireSSLError):
+        if isinstance(error, URLLib3SSLError):
             return requests.exceptions.SSLError(reason, request=request)
         is_timeout = not isinstance(error, NewConnectionError)
-        kind = requests.ConnectTimeout if is_timeout else requests.ConnectionError
-        return kind(reason, request=request)
+        cls = requests.ConnectTimeout if is_timeout else requests.ConnectionError
+        return cls(reason, request=request)
     if isinstance(error, (OSError, HTTPException)):
         aborted = ProtocolError("Connection aborted.", error)
         return requests.ConnectionError(aborted, request=request)

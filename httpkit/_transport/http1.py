@@ -75,8 +75,8 @@ class Message(HTTPResponse):
         self, sock: socket, debuglevel: int = 0, method: str | None = None, url: str | None = None
     ) -> None:
         self.reader = SocketReader(sock, EXCHANGE.get())
-        held: dict[str, Any] = vars(self)
-        held.update(UNREAD, fields=[], by_name={})
+        state: dict[str, Any] = vars(self)
+        state.update(UNREAD, fields=[], by_name={})
         super().__init__(self.reader, debuglevel, method, url)  # type: ignore[arg-type]  # only makefile is used
         self.reader.expect(whole=True)
 

@@ -35,7 +35,7 @@ _MultiDecoder: Any = _upstream.find("urllib3.response.MultiDecoder")
 _NOT_WHOLE = "the compressed body is truncated, or followed by other data"
 
 
-class _RaisesAgain:
+class _RaiseFailure:
     """Raises what an earlier read has raised, and keeps what this one raises.
 
     As a generator function it would take a microsecond more for each read.
@@ -50,7 +50,7 @@ class _RaisesAgain:
         if self._response.failure is not None:
             raise without_traceback(self._response.failure)
 
-    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
         if isinstance(error, Exception):
             interrupts.reveal(error)
         if isinstance(error, HTTPError):
@@ -74,11 +74,11 @@ class HTTPResponse(urllib3.HTTPResponse):
     @property
     def headers(self) -> urllib3.HTTPHeaderDict:
         """The fields as urllib3 has them, made on first use: 1 us each."""
-        held: dict[str, Any] = vars(self)
-        if held["headers"] is None:
+        state: dict[str, Any] = vars(self)
+        if state["headers"] is None:
             message: Any = self._original_response
-            held["headers"] = urllib3.HTTPHeaderDict(message.fields)
-        return held["headers"]  # type: ignore[no-any-return]
+            state["headers"] = urllib3.HTTPHeaderDict(message.fields)
+        return state["headers"]  # type: ignore[no-any-return]
 
     @headers.setter
     def headers(self, headers: urllib3.HTTPHeaderDict) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]  # urllib3 has an attribute
@@ -151,7 +151,7 @@ class HTTPResponse(urllib3.HTTPResponse):
     ) -> bytes:
         """Read as urllib3 does. Raises: DecodeError also for truncated compressed content."""
         is_all = amt is None or amt < 0
-        with _RaisesAgain(self):
+        with _RaiseFailure(self):
             try:
                 block = super().read(amt, decode_content, cache_content)
             except (ProtocolError, ReadTimeoutError, SSLError):
@@ -164,7 +164,7 @@ class HTTPResponse(urllib3.HTTPResponse):
 
     def read1(self, amt: int | None = None, decode_content: bool | None = None) -> bytes:
         """Read as urllib3 does. Raises: DecodeError also for truncated compressed content."""
-        with _RaisesAgain(self):
+        with _RaiseFailure(self):
             block = super().read1(amt, decode_content)
             if not block and amt != 0:
                 self._require_end()
@@ -174,7 +174,7 @@ class HTTPResponse(urllib3.HTTPResponse):
         self, amt: int | None = 1 << 16, decode_content: bool | None = None
     ) -> Generator[bytes]:
         """Read as urllib3 does. Raises: DecodeError also for truncated compressed content."""
-        with _RaisesAgain(self):
+        with _RaiseFailure(self):
             yield from super().stream(amt, decode_content)
             if amt != 0:
                 self._require_end()
@@ -206,7 +206,7 @@ class HTTPResponse(urllib3.HTTPResponse):
             raise ResponseNotChunked("the response is not chunked")
         self._init_decoder()
         most = None if amt is None or amt < 0 else amt
-        with _RaisesAgain(self):
+        with _RaiseFailure(self):
             while most != 0:
                 block = b""
                 if not (self._decoder and self._decoder.has_unconsumed_tail):

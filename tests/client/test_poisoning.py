@@ -425,7 +425,7 @@ def test_an_address_in_a_state_file_that_cannot_be_sent_is_none(raw_server, tmp_
 
         outcome_of(upload)
         stored = json.loads(state.read_text())
-        state.write_text(json.dumps({**stored, "place": f"{server.url}/\ud800"}))
+        state.write_text(json.dumps({**stored, "upload_url": f"{server.url}/\ud800"}))
         done = upload()
 
     assert done.status_code == 200

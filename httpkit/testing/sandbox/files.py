@@ -53,12 +53,12 @@ def sized(call: Call) -> Response:
 
 def _ranged(call: Call, whole: Response) -> Response:
     """Return the requested range (RFC 9110 section 14), or the whole file without one."""
-    asked, size = call.request.headers, len(whole.body)
+    headers, size = call.request.headers, len(whole.body)
     # RFC 9110 section 13.1.5: a weak ETag never matches, and a date only when it is the same.
     strong = {v for name, v in whole.headers if name in _VALIDATORS and not v.startswith("W/")}
-    is_met = asked.get("if-range") in {None, *strong}
+    is_met = headers.get("if-range") in {None, *strong}
     is_ranged = call.request.method == "GET" and is_met
-    part = _selected(asked.get("range", ""), size) if is_ranged else None
+    part = _selected(headers.get("range", ""), size) if is_ranged else None
     if part is None:
         return whole
     if not part:
@@ -113,10 +113,10 @@ def resumable(call: Call) -> Response:
     if first is None:
         raise RejectedError(400, "Content-Range is missing or invalid")
     _take(call, upload, len(upload.content) if first[1] is None else int(first[1]))
-    arrived = len(upload.content)
-    if arrived == upload.total:
+    received = len(upload.content)
+    if received == upload.total:
         return upload.status_document(status=201)
-    last = (("Range", f"bytes=0-{arrived - 1}"),) if arrived else ()
+    last = (("Range", f"bytes=0-{received - 1}"),) if received else ()
     return Response(308, headers=last)
 
 

@@ -49,8 +49,8 @@ def _dispatch(call: Call) -> Response:
         if name in _FIXED and not inner.path:
             return _FIXED[name]
         return _collection(inner, name)
-    except RejectedError as refusal:
-        return refusal.response
+    except RejectedError as error:
+        return error.response
 
 
 def _collection(call: Call, name: str, within: Row | None = None) -> Response:
@@ -122,7 +122,7 @@ def _status(call: Call) -> Response:
 def _requested(call: Call, status: int) -> Response:
     """Return a status, with the headers and the kind of body that the query names."""
     detail = f"asked for {status}"
-    kinds = {
+    bodies = {
         "problem": problem(status, detail),
         "object": as_json({}, status=status),
         "json": as_json({"error": {"message": detail}}, status=status),
@@ -130,10 +130,12 @@ def _requested(call: Call, status: int) -> Response:
         "text": Response(status, detail.encode()),
         "empty": Response(status),
     }
-    response = call.chosen("kind", kinds, "problem" if status >= 400 else "object")
+    response = call.chosen("kind", bodies, "problem" if status >= 400 else "object")
     query = call.request.query
-    asked = [(field, query[name][0]) for name, field in _ASKED_HEADERS.items() if name in query]
-    return replace(response, headers=tuple(asked))
+    headers = [
+        (field, query[name][0]) for name, field in _REQUESTED_HEADERS.items() if name in query
+    ]
+    return replace(response, headers=tuple(headers))
 
 
 def _graphql(call: Call) -> Response:
@@ -283,7 +285,7 @@ _REDIRECTS: Mapping[str, Callable[[Call], str]] = {
     "chain": _to_chain,
 }
 # The headers that a query can name.
-_ASKED_HEADERS: Mapping[str, str] = {"retry_after": "Retry-After", "request_id": "X-Request-Id"}
+_REQUESTED_HEADERS: Mapping[str, str] = {"retry_after": "Retry-After", "request_id": "X-Request-Id"}
 
 BUILT_IN = frozenset({*_FIXED, *_LEAVES, *_BRANCHES})
 """The names that no collection can have."""

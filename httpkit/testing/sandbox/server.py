@@ -296,8 +296,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         try:
             body = self._body()
-        except RejectedError as refusal:
-            self._send(replace(refusal.response, headers=(("Connection", "close"),)))
+        except RejectedError as error:
+            self._send(replace(error.response, headers=(("Connection", "close"),)))
             # RFC 9112 section 9.6: closing with unread bytes would lose the response in a reset.
             self.connection.shutdown(socket.SHUT_WR)
             while self.rfile.read(65536):

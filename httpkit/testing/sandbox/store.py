@@ -100,11 +100,11 @@ class Collection:
     def _found(self, request: SeenRequest, within: Row) -> tuple[dict[str, list[str]], list[Row]]:
         """Return the filters of a query, and the rows that pass them."""
         filters = {name: v for name, v in request.query.items() if name not in _NOT_FILTERS}
-        asked = {**filters, **{name: [str(value)] for name, value in within.items()}}
+        conditions = {**filters, **{name: [str(value)] for name, value in within.items()}}
         found = [
             row
             for row in self.rows.values()
-            if all(name in row and str(row[name]) in v for name, v in asked.items())
+            if all(name in row and str(row[name]) in v for name, v in conditions.items())
         ]
         return filters, found
 
