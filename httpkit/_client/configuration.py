@@ -269,11 +269,11 @@ class ConfiguredSession(modes.Boundary):
 
     def __repr__(self) -> str:
         details = f" {redaction.redact_url(self.base_url)}" if self.base_url else ""
-        who = self.auth
-        if isinstance(who, Strategy):
-            details += f" auth={who!r}"
-        elif who:
-            details += f" auth={type(who).__name__}"
+        auth = self.auth
+        if isinstance(auth, Strategy):
+            details += f" auth={auth!r}"
+        elif auth:
+            details += f" auth={type(auth).__name__}"
         return f"<{type(self).__name__}{details}>"
 
     def _repr_html_(self) -> str:

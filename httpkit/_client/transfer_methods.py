@@ -130,10 +130,10 @@ class TransferMethods(Verbs):
             mtime=mtime,
             fsync=fsync,
         )
-        asked: dict[str, Any] = {
+        call_options: dict[str, Any] = {
             **options, "stream": True, "raise_for_status": True, "on_status": fetch.HANDLED
         }  # fmt: skip
-        given: Mapping[str, str | bytes | None] = asked.pop("headers", None) or {}
+        given: Mapping[str, str | bytes | None] = call_options.pop("headers", None) or {}
         headers = _download_headers(given)
         # A signed URL that is kept for a retry has expired by then: a callable makes a fresh one.
         next_url: Callable[[], str | bytes] = url if callable(url) else lambda: url
@@ -143,7 +143,7 @@ class TransferMethods(Verbs):
         def send_get(fields: dict[str, str]) -> requests.Response:
             current = known.pop() if known else next_url()
             response: Response = self.request(
-                "GET", current, headers={**headers, **fields}, **asked
+                "GET", current, headers={**headers, **fields}, **call_options
             )
             return response
 
@@ -180,13 +180,15 @@ class TransferMethods(Verbs):
         from httpkit._transfers.event_stream import EventStream
 
         check_count("max_stalls", max_stalls)
-        asked: dict[str, Any] = {**options, "stream": True, "raise_for_status": True}
-        given = dict(asked.pop("headers", None) or {})
+        call_options: dict[str, Any] = {**options, "stream": True, "raise_for_status": True}
+        given = dict(call_options.pop("headers", None) or {})
         ids = [given.pop(name) for name in list(given) if name.lower() == "last-event-id"]
         last_id = "".join(one.decode("latin-1") if isinstance(one, bytes) else one for one in ids)
 
         def send_get(fields: dict[str, str]) -> Response:
-            response: Response = self.request("GET", url, headers={**fields, **given}, **asked)
+            response: Response = self.request(
+                "GET", url, headers={**fields, **given}, **call_options
+            )
             return response
 
         whole = self._whole_url(url, options.get("path"))
@@ -278,17 +280,19 @@ class TransferMethods(Verbs):
             max_stalls=max_stalls,
             max_rate=max_rate,
         )
-        asked: dict[str, Any] = {"deadline": None, **options}
+        call_options: dict[str, Any] = {"deadline": None, **options}
 
         if resumable is None:
-            return upload.upload(functools.partial(self.request, url=url), source, settings, asked)
+            return upload.upload(
+                functools.partial(self.request, url=url), source, settings, call_options
+            )
         return upload_in_steps(
             cast("UploadClient", self),
             url,
             self._whole_url(url, options.get("path")),
             source,
             settings,
-            asked,
+            call_options,
             redirect_body=options.get("redirect_body", self.redirect_body),
         )
 

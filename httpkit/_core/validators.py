@@ -73,9 +73,9 @@ class FileVersion:
 
     def relation(self, other: "FileVersion") -> Relation:
         """Compare the validators of two versions; "unknown" where they have none in common."""
-        for mine, its in ((self.etag, other.etag), (self.modified, other.modified)):
-            if mine and its:
-                return "same" if mine == its else "other"
+        for own, its in ((self.etag, other.etag), (self.modified, other.modified)):
+            if own and its:
+                return "same" if own == its else "other"
         return "unknown"
 
     def is_certain_of(self, other: "FileVersion") -> bool:

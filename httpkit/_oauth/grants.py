@@ -317,8 +317,8 @@ class ClientCredentialsAuth(_GrantAuth):
         Raises:
             ConfigurationError: One of them is not set or empty, or as for the class.
         """
-        who = auth.secret_from_env(client_id)()
-        return cls(token_url, who, auth.secret_from_env(client_secret), **options)
+        client = auth.secret_from_env(client_id)()
+        return cls(token_url, client, auth.secret_from_env(client_secret), **options)
 
     def __repr__(self) -> str:
         secret = auth.describe_secret(self.client_secret)
@@ -392,9 +392,9 @@ class RefreshTokenAuth(_GrantAuth):
         Raises:
             ConfigurationError: One of them is not set or empty, or as for the class.
         """
-        who = auth.secret_from_env(client_id)()
+        client = auth.secret_from_env(client_id)()
         secret = None if client_secret is None else auth.secret_from_env(client_secret)
-        return cls(token_url, who, auth.secret_from_env(refresh_token), secret, **options)
+        return cls(token_url, client, auth.secret_from_env(refresh_token), secret, **options)
 
     def __repr__(self) -> str:
         token = auth.describe_secret(self.refresh_token)

@@ -213,8 +213,8 @@ class RetryPolicy(Frozen):
         waits = [
             _longest_backoff(self, failures, None) for failures in range(1, min(self.attempts, 6))
         ]
-        shown = ", ".join(f"{wait / 2:g} to {wait:g} s" for wait in waits)
-        yield "waits", f"{shown or 'none'}{', …' if self.attempts > 6 else ''}"
+        ranges = ", ".join(f"{wait / 2:g} to {wait:g} s" for wait in waits)
+        yield "waits", f"{ranges or 'none'}{', …' if self.attempts > 6 else ''}"
         yield "Retry-After", f"waited for up to {self.max_retry_after:g} s"
         yield "statuses", ", ".join(map(str, sorted(self.statuses)))
         yield "methods", ", ".join(sorted(self.methods))

@@ -195,7 +195,7 @@ class Adapter(HTTPAdapter):
         if not _is_followed(current) or not hasattr(pool, "is_disposed"):
             return pool
         # A new mapping: threads share the old one.
-        alive = {k: held for k, held in known.items() if held() is not None}
+        alive = {k: entry for k, entry in known.items() if entry() is not None}
         self._known = manager, container, settings, {**alive, key: ref(pool)}
         return pool
 
