@@ -329,7 +329,7 @@ def granting(sandbox: Sandbox, canaries: Canaries, response: Any, raw_server: An
 
 @pytest.mark.parametrize("client_auth", ["basic", "post"])
 @pytest.mark.parametrize("path", ["status/200", "status/401"])
-def test_tokens_and_what_they_are_asked_for_with_are_not_shown(
+def test_tokens_and_token_requests_are_not_shown(
     sandbox, raw_server, make_response, canaries, logs, client_auth, path
 ):
     server = granting(sandbox, canaries, make_response, raw_server)
@@ -384,7 +384,7 @@ def test_a_token_server_that_says_too_much_is_not_quoted(
 
 
 @pytest.mark.parametrize("client_auth", ["basic", "post"])
-def test_a_token_server_that_is_not_there_is_told_of_without_the_request(
+def test_a_missing_token_server_is_reported_without_the_request(
     sandbox, nobody, canaries, logs, client_auth
 ):
     auth = httpkit.ClientCredentialsAuth(

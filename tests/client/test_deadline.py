@@ -118,7 +118,7 @@ class SlowerByKeyword(httpkit.Session, timeout=(7, 8)):
         "call is off", "session is off", "connect is off", "read is off",
     ],
 )  # fmt: skip
-def test_the_nearest_word_on_the_timeout_counts(sandbox, timeouts, session, call, expected):
+def test_the_innermost_timeout_counts(sandbox, timeouts, session, call, expected):
     with session(sandbox.url) as api:
         api.mount("http://", timeouts)
         api.get("echo", **call)
@@ -256,7 +256,7 @@ def test_a_class_statement_refuses_what_cannot_work(setting):
         type("Broken", (httpkit.Session,), {}, **{setting: 0})
 
 
-def test_an_answer_that_never_comes_is_a_read_timeout(raw_server):
+def test_a_response_that_never_comes_is_a_read_timeout(raw_server):
     server = raw_server(say_nothing)
 
     with (
@@ -319,7 +319,7 @@ def test_a_stream_that_stalls_is_a_timeout(raw_server, head, read):
     assert caught.value.request.url == f"{server.url}/x"
 
 
-def test_a_timeout_of_the_body_is_repeated_like_one_of_the_answer(raw_server, make_response):
+def test_a_timeout_of_the_body_is_repeated_like_one_of_the_response(raw_server, make_response):
     server = raw_server(stall(SIZED), make_response(body=b"whole"))
 
     with httpkit.Session(server.url, timeout=0.03) as api:
@@ -380,7 +380,7 @@ def test_a_deadline_does_not_bound_a_stream(sandbox):
     assert content == bytes(range(4))
 
 
-def test_a_deadline_bounds_the_answer_of_a_stream(raw_server):
+def test_a_deadline_bounds_the_response_of_a_stream(raw_server):
     server = raw_server(say_nothing)
 
     with (
@@ -529,7 +529,7 @@ class HurriedByKeyword(httpkit.Session, deadline=7):
     ],
     ids=["session", "class attribute", "class keyword", "call beats session", "call", "clone"],
 )
-def test_the_nearest_word_on_the_deadline_counts(sandbox, timeouts, session, call):
+def test_the_innermost_deadline_counts(sandbox, timeouts, session, call):
     with session(sandbox.url) as api:
         api.mount("http://", timeouts)
         api.get("echo", timeout=None, **call)

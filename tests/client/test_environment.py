@@ -51,7 +51,7 @@ def test_a_proxy_taken_away_between_two_calls_is_gone(api, monkeypatch):
         ("api.test:81", "http://api.test/x", True), ("api.test:81", "http://api.test:81/x", False),
     ],
 )  # fmt: skip
-def test_each_host_is_asked_for_by_itself(api, monkeypatch, no_proxy, url, is_used):
+def test_each_host_has_its_own_proxy_lookup(api, monkeypatch, no_proxy, url, is_used):
     monkeypatch.setenv("HTTP_PROXY", PROXY)
     monkeypatch.setenv("NO_PROXY", no_proxy)
     proxies_of(api, "http://api.test:82/x")
@@ -70,7 +70,7 @@ def test_a_caller_cannot_change_what_is_kept(api, monkeypatch):
     assert proxies_of(api) == {"http": PROXY}
 
 
-def test_more_hosts_than_are_kept_are_answered_rightly(api, monkeypatch):
+def test_more_hosts_than_are_kept_get_the_right_proxies(api, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", PROXY)
     monkeypatch.setenv("NO_PROXY", "h7.test")
 
@@ -80,7 +80,7 @@ def test_more_hosts_than_are_kept_are_answered_rightly(api, monkeypatch):
 
 
 @pytest.mark.parametrize("place", ["requests.sessions", "requests.utils"])
-def test_a_replaced_function_is_asked(api, monkeypatch, place):
+def test_a_replaced_function_is_called(api, monkeypatch, place):
     proxies_of(api)
     name = "get_environ_proxies" if place == "requests.sessions" else "getproxies"
 
@@ -148,7 +148,7 @@ def test_a_proxy_of_the_registry_counts_at_once(api):
     assert [proxies.get("http") for proxies in found] == [None, PROXY, None]
 
 
-def test_a_replaced_netrc_reader_is_asked(monkeypatch):
+def test_a_replaced_netrc_reader_is_called(monkeypatch):
     monkeypatch.setattr("requests.utils.get_netrc_auth", lambda _: ("me", "word"))
 
     with httpkit.Session("https://api.test") as api:

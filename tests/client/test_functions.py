@@ -117,7 +117,7 @@ def test_a_reference_that_is_no_text_is_refused(raw_server, make_response, refer
 @pytest.mark.parametrize(
     "reference", ["ftp://a.test/x", "https://u:secret-word@a.test/", "http://"]
 )
-def test_a_reference_that_leads_nowhere_is_refused(raw_server, make_response, reference):
+def test_a_reference_that_cannot_be_resolved_is_refused(raw_server, make_response, reference):
     server = raw_server(make_response())
 
     with httpkit.Session(server.url) as api:

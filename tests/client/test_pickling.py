@@ -213,7 +213,7 @@ def test_a_session_that_holds_one_that_was_changed_is_another_one(change):
     assert again(api) is again(api)
 
 
-def test_what_does_not_pickle_tells_states_apart_by_identity():
+def test_unpicklable_state_is_compared_by_identity():
     api = httpkit.Session()
     api.on_status = {404: lambda _: None}
     before = api.__reduce__()[1][1]
@@ -276,7 +276,7 @@ def test_cloudpickle_sends_a_session_with_a_lambda(name):
     assert type(one) is httpkit.Session
 
 
-def test_what_no_pickler_takes_is_left_to_say_so_itself():
+def test_unpicklable_values_raise_their_own_error():
     api = httpkit.Session()
     api.lock = threading.Lock()
 
@@ -284,7 +284,7 @@ def test_what_no_pickler_takes_is_left_to_say_so_itself():
         pickle.dumps(api)
 
 
-def test_a_function_of_a_module_travels(server):
+def test_a_function_of_a_module_is_pickled(server):
     api = httpkit.Session(server.url)
     api.on_status = {404: local}
 

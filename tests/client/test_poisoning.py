@@ -304,7 +304,7 @@ def test_cookies_do_not_make_a_key_forgotten_that_is_hidden(raw_server):
         b'Digest realm="r", nonce="n", opaque="\x1b"',
     ],
 )
-def test_a_challenge_that_cannot_be_answered_fails_this_call_alone(raw_server, challenge):
+def test_an_invalid_digest_challenge_fails_this_call_only(raw_server, challenge):
     good = b'WWW-Authenticate: Digest realm="r", nonce="good", qop="auth"'
     server = raw_server(
         response("401 Unauthorized", b"", good),

@@ -254,7 +254,7 @@ def test_a_call_beats_its_session(name, wire):
 
 
 @pytest.mark.parametrize("name", PER_CALL)
-def test_what_a_call_says_is_forgotten_after_it(name, wire):
+def test_arguments_of_a_call_apply_to_it_only(name, wire):
     of_session, of_call = PER_CALL[name]
 
     with on(wire, **{name: of_session}) as api:
@@ -292,7 +292,7 @@ def test_a_calls_raise_for_status_beats_the_sessions(of_call, wire):
     assert outcome == (NotFoundError if of_call else 404)
 
 
-def test_a_calls_table_is_asked_before_the_sessions(wire):
+def test_a_calls_table_precedes_the_sessions(wire):
     wire.status = 404
 
     with on(wire, on_status={404: raising(KeyError)}) as api:
@@ -683,7 +683,7 @@ def test_send_uses_the_sessions_timeout(wire):
     assert [options["timeout"] for options in wire.options] == [(7, 7), (7, 7)]
 
 
-def test_without_a_word_there_is_a_timeout(wire):
+def test_there_is_a_timeout_by_default(wire):
     with on(wire) as api:
         api.get("x")
 
@@ -824,7 +824,7 @@ def test_an_overridden_send_is_called_once_for_all_attempts(sandbox):
     assert (len(api.sent), response.attempts) == (1, 3)
 
 
-def test_the_answer_of_an_overridden_send_is_a_response_of_ours(sandbox):
+def test_the_response_of_an_overridden_send_is_a_response_of_ours(sandbox):
     with Counting(sandbox.url) as api:
         response = api.get("redirect/chain/1")
 
@@ -856,7 +856,7 @@ class Preparing(Session):
         return request.prepare()
 
 
-def test_what_a_call_says_holds_when_a_subclass_prepares_by_itself(wire):
+def test_arguments_of_a_call_apply_when_a_subclass_prepares_by_itself(wire):
     wire.status = 503
 
     with on(wire, kind=Preparing) as api:
@@ -1140,7 +1140,7 @@ def test_an_own_prepared_request_is_retried_and_signed(sandbox):
     assert sent == {f"Bearer {sandbox.token}"}
 
 
-def test_a_foreign_prepared_request_is_retried_and_sent_as_it_is(sandbox):
+def test_a_prepared_request_of_requests_is_retried_and_sent_as_it_is(sandbox):
     settings = {"auth": BearerAuth("session-token"), "headers": {"X-A": "1"}, "params": {"a": "1"}}
     foreign = requests.Request("GET", f"{sandbox.url}/flaky/a", headers={"X-Own": "1"}).prepare()
 
@@ -1154,7 +1154,7 @@ def test_a_foreign_prepared_request_is_retried_and_sent_as_it_is(sandbox):
     assert seen.query == {}
 
 
-def test_a_foreign_prepared_requests_credentials_stay_at_their_origin(sandbox):
+def test_credentials_of_a_prepared_request_of_requests_stay_at_their_origin(sandbox):
     url = f"{sandbox.url}/redirect/other/echo"
     secrets = {"Authorization": "Bearer foreign-token-1", "X-API-Key": "foreign-key-1"}
     foreign = requests.Request("GET", url, headers=secrets, cookies={"sid": "foreign-1"}).prepare()
@@ -1166,7 +1166,7 @@ def test_a_foreign_prepared_requests_credentials_stay_at_their_origin(sandbox):
     assert "foreign" not in str(dict(sandbox.requests[-1].headers))
 
 
-def test_a_foreign_prepared_requests_credentials_are_its_own_wherever_it_goes(sandbox):
+def test_credentials_of_a_prepared_request_of_requests_are_its_own(sandbox):
     url = f"{sandbox.other_url}/redirect/chain/1"
     foreign = requests.Request("GET", url, headers={"X-API-Key": "foreign-key-1"}).prepare()
 
@@ -1234,7 +1234,7 @@ def test_sending_does_not_change_a_prepared_request(sandbox):
     assert (prepared.url, dict(prepared.headers), prepared.body) == before
 
 
-def test_an_unprepared_request_is_refused_in_requests_words():
+def test_an_unprepared_request_is_refused_with_the_message_of_requests():
     with Session() as api, pytest.raises(ValueError, match="PreparedRequests"):
         api.send(requests.Request("GET", BASE))
 
@@ -1434,7 +1434,7 @@ def nested(depth):
         "function within",
     ],
 )  # fmt: skip
-def test_json_that_json_cannot_say_is_refused(document, wire):
+def test_json_with_values_that_json_cannot_express_is_refused(document, wire):
     with on(wire) as api, pytest.raises(requests.exceptions.InvalidJSONError):
         api.post("x", json=document)
 
@@ -1478,7 +1478,7 @@ def test_a_method_has_the_signature_that_requests_has(name):
     assert parameters(getattr(Session, name)) == parameters(getattr(requests.Session, name))
 
 
-def test_request_takes_its_arguments_in_the_places_that_requests_has():
+def test_request_takes_its_arguments_in_the_positions_of_requests():
     ours, theirs = parameters(Session.request), parameters(requests.Session.request)
 
     # Requests has no word for "not given": there, a timeout of None is it.
@@ -1486,7 +1486,7 @@ def test_request_takes_its_arguments_in_the_places_that_requests_has():
     assert [name for name, *_ in ours] == [name for name, *_ in theirs]
 
 
-def test_request_takes_all_its_arguments_by_place(wire):
+def test_request_takes_all_its_arguments_by_position(wire):
     follow, stream = False, True
     arguments = (
         "post", "x", {"a": 1}, {"b": 2}, {"X-A": "1"}, {"c": "3"}, None, ("user", "pass"), (3, 4),
@@ -1771,7 +1771,7 @@ def test_strict_false_sets_no_limits(wire):
 
 
 @pytest.mark.parametrize("verify", [True, False, "session.pem"])
-def test_strict_false_asks_the_environment_as_requests_does(verify, monkeypatch):
+def test_strict_false_reads_the_environment_as_requests_does(verify, monkeypatch):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "environment.pem")
     monkeypatch.setenv("HTTPS_PROXY", "http://environment.test")
     merged = []

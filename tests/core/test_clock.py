@@ -61,7 +61,7 @@ def test_waits_use_up_a_deadline(clock):
     assert "the deadline leaves no time for a wait of 4.00 s" in caught.value.stop_reason
 
 
-def test_a_slow_answer_passes_a_deadline(clock):
+def test_a_slow_response_passes_a_deadline(clock):
     def slow(attempt):
         clock.advance(11)
         return Reply(body="late")
@@ -87,7 +87,7 @@ def test_a_deadline_passes_on_a_real_socket_while_the_body_comes(clock, raw_serv
         api.get("x", deadline=50)
 
 
-def test_a_pause_that_a_server_asked_for_is_over_when_the_clock_says_so(clock):
+def test_a_pause_that_a_server_requested_ends_by_the_clock(clock):
     with (
         Script(Reply(status=429, headers={"Retry-After": "60"}), 200, 200),
         httpkit.Session(URL, retry=1) as api,
@@ -101,7 +101,7 @@ def test_a_pause_that_a_server_asked_for_is_over_when_the_clock_says_so(clock):
 
 
 @pytest.mark.parametrize("advanced", [0, 86_400])
-def test_a_date_in_an_answer_is_read_by_the_clock(clock, advanced):
+def test_a_date_in_a_response_is_read_by_the_clock(clock, advanced):
     clock.advance(advanced)
     reply = Reply(status=503, headers={"Retry-After": formatdate(clock.time() + 30, usegmt=True)})
     with Script(reply, 200), httpkit.Session(URL) as api:

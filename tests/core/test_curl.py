@@ -104,7 +104,7 @@ def test_every_shell_reads_it_alike(sandbox, tmp_path, case, shell):
 
 
 @needs_curl
-def test_a_compressed_answer_is_shown_as_text(sandbox, tmp_path):
+def test_a_compressed_response_is_shown_as_text(sandbox, tmp_path):
     with httpkit.Session(sandbox.url) as api:
         response = api.get("gzip")
 
@@ -188,7 +188,7 @@ def test_secrets_are_shown_when_they_are_asked_for(secrets):
     assert "Authorization: Basic" in command or not secrets
 
 
-def test_a_body_without_secrets_is_shown_as_it_was_spelled():
+def test_a_body_without_secrets_is_shown_unchanged():
     body = '{"b":1,  "a":[true,2.50]}'
     with Script(Reply()), httpkit.Session("https://api.example.com") as api:
         response = api.post("x", data=body, headers={"Content-Type": "application/json"})
@@ -246,7 +246,7 @@ def test_a_request_that_is_not_prepared_is_refused():
         PreparedRequest().to_curl()
 
 
-def test_a_field_that_was_kept_from_the_wire_is_kept_from_curl():
+def test_a_field_that_was_kept_from_the_request_is_kept_from_curl():
     skipped = requests.Request("GET", "https://api.example.com", headers={"A": "@@@SKIP_HEADER@@@"})
 
     assert "-H A:" in PreparedRequest.adopt(skipped.prepare()).to_curl()

@@ -168,7 +168,7 @@ def test_a_path_value_is_one_segment(value):
 
 @fuzzed(200)
 @given(texts, texts)
-def test_a_link_leads_to_http_without_userinfo_or_nowhere(here, link):
+def test_a_link_is_http_without_userinfo_or_refused(here, link):
     target = attempt(lambda: urls.resolve(f"{BASE}/{here}", link))
 
     if target is not None:
@@ -317,7 +317,7 @@ FILE_FIELDS = [
 
 @fuzzed(300)
 @given(st.dictionaries(st.sampled_from(FILE_FIELDS), field_values), st.sampled_from([200, 206]))
-def test_what_an_answer_says_of_a_file_is_read_or_passed_over(fields, status):
+def test_file_headers_of_a_response_are_read_or_ignored(fields, status):
     response = answer_of(status, fields, b"")
 
     known = validators.FileVersion.of(response, "source")
@@ -370,7 +370,7 @@ def test_a_stream_means_the_same_however_it_is_cut(blocks):
     ),
     st.integers(400, 599),
 )
-def test_any_error_body_is_told_in_a_line(body, media_type, status):
+def test_any_error_body_is_described_in_a_line(body, media_type, status):
     redaction.remember(SECRET)
     response = answer_of(status, {"content-type": media_type}, body)
 
@@ -431,14 +431,14 @@ def test_any_body_is_of_a_model_or_a_decode_error(body, model):
 
 @fuzzed(200)
 @given(bodies, texts)
-def test_a_place_in_a_body_is_found_or_not(body, place):
+def test_a_path_in_a_body_is_found_or_not(body, place):
     attempt(lambda: paths.find(paths.RawJSON(body), place))
     attempt(lambda: paths.select(paths.RawJSON(body), place))
 
 
 @fuzzed(200)
 @given(bodies, st.integers(200, 599))
-def test_any_answer_of_a_token_endpoint_is_a_grant_or_a_token_error(body, status):
+def test_any_response_of_a_token_endpoint_is_a_grant_or_a_token_error(body, status):
     response = answer_of(status, {"content-type": "application/json"}, body)
 
     try:

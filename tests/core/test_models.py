@@ -455,7 +455,7 @@ def knotted():
         pytest.param(lambda api, item: api.resource("echo").update(1, item), id="update"),
     ],
 )
-def test_what_json_cannot_say_is_refused_before_anything_is_sent(sandbox, call, item):
+def test_values_that_json_cannot_express_are_refused_before_sending(sandbox, call, item):
     with (
         httpkit.Session(sandbox.url) as api,
         pytest.raises((requests.RequestException, ValueError)),

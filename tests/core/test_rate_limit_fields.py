@@ -133,7 +133,7 @@ def test_a_spent_limit_says_when_it_is_full_again(fields, seconds, status):
     assert found == (seconds if seconds is None else pytest.approx(seconds, abs=0.01))
 
 
-def test_a_429_needs_no_word_on_what_remains():
+def test_a_429_needs_no_remaining_field():
     fields = CaseInsensitiveDict({"X-RateLimit-Reset": "17"})
 
     assert rate_limit_fields.requested_wait(429, fields, NOW) == 17

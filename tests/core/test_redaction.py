@@ -827,7 +827,7 @@ def _lowered(text):
 
 
 @pytest.mark.parametrize("spell", SPELLINGS.values(), ids=SPELLINGS)
-def test_a_remembered_value_is_masked_in_every_spelling(spell):
+def test_a_remembered_value_is_masked_in_every_encoding(spell):
     value = 'p/ss w+rd%ü-1&"~'
     redaction.remember(value)
 
@@ -1099,7 +1099,7 @@ OTHER_SECRETS = [
 
 @pytest.mark.parametrize("held", HELD_WORDS)
 @pytest.mark.parametrize("text", OTHER_SECRETS)
-def test_a_value_that_is_held_unmasks_no_other(held, text):
+def test_a_remembered_value_unmasks_no_other(held, text):
     httpkit.BasicAuth("admin", held)(_request())
 
     shown = redaction.redact_text(text.format("hunter2-99"))
@@ -1114,7 +1114,7 @@ def _request():
 
 
 @pytest.mark.parametrize("held", HELD_WORDS)
-def test_a_value_that_is_held_unmasks_nothing_in_a_url_a_form_json_or_headers(held):
+def test_a_remembered_value_unmasks_nothing_in_a_url_a_form_json_or_headers(held):
     redaction.remember(held)
     texts = [
         redaction.redact_url("https://user:hunter2-99@h.example/x?api_key=hunter2-99&page=2"),
@@ -1130,7 +1130,7 @@ def test_a_value_that_is_held_unmasks_nothing_in_a_url_a_form_json_or_headers(he
 
 
 @pytest.mark.parametrize("held", HELD_WORDS)
-def test_a_value_that_is_held_does_not_spoil_the_structure_of_a_url(held):
+def test_a_remembered_value_does_not_break_the_structure_of_a_url(held):
     redaction.remember(held)
 
     parts = urlsplit(redaction.redact_url("https://api.h.example:8080/v1/items?page=2"))
@@ -1146,7 +1146,7 @@ def test_a_value_that_is_held_does_not_spoil_the_structure_of_a_url(held):
     "held",
     ["password", "token", "api_key", "Bearer", "key=", "http", "/", "application/json", "123", "x"],
 )
-def test_a_value_that_is_a_word_of_http_leaves_messages_readable(held):
+def test_a_value_that_is_a_common_word_of_http_leaves_messages_readable(held):
     redaction.remember(held)
     message = (
         "401 Unauthorized for GET http://127.0.0.1:80/token?page=123: the password or the api_key"

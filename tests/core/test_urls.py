@@ -283,7 +283,7 @@ def test_a_value_that_is_no_segment_is_refused_before_anything_is_sent(sandbox, 
 
 
 @pytest.mark.parametrize("value", [SURROGATE, b"\xff"], ids=ascii)
-def test_a_value_that_no_url_can_say_is_an_invalid_url(api, value):
+def test_a_value_that_no_url_can_express_is_an_invalid_url(api, value):
     with pytest.raises(InvalidURL):
         api.get("users/{id}", path={"id": value})
 

@@ -270,14 +270,14 @@ class Account(pydantic.BaseModel):
     ],
     ids=["object", "bytes", "deep", "secret", "secret in a model"],
 )
-def test_what_json_cannot_say_is_refused(sandbox, value):
+def test_values_that_json_cannot_express_are_refused(sandbox, value):
     with httpkit.Session(sandbox.url) as api, pytest.raises(requests.exceptions.InvalidJSONError):
         api.post("echo", json={"v": value})
 
     assert sandbox.requests == []
 
 
-def test_requests_own_spelling_stays_without_strictness(sandbox):
+def test_the_format_of_requests_stays_with_strict_false(sandbox):
     with httpkit.Session(sandbox.url, strict=False) as api:
         api.get("echo", params={"v": True})
 

@@ -27,7 +27,7 @@ IDS = [f"{name}-{number}" for number, (name, _, _) in enumerate(COUNTS)]
 
 @pytest.mark.parametrize("number", ["too small", True, 1.0, "1"], ids=repr)
 @pytest.mark.parametrize(("name", "least", "use"), COUNTS, ids=IDS)
-def test_what_is_no_count_is_refused_in_the_same_words(name, least, use, number):
+def test_an_invalid_count_is_refused_with_the_same_message(name, least, use, number):
     number = least - 1 if number == "too small" else number
 
     with pytest.raises(httpkit.ConfigurationError) as caught:

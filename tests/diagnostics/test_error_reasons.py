@@ -543,7 +543,7 @@ def test_www_authenticate_counts_where_the_body_repeats_the_status():
     assert words == "The token expired"
 
 
-def test_the_words_of_a_body_count_before_those_of_www_authenticate():
+def test_the_message_of_a_body_precedes_that_of_www_authenticate():
     field = 'Bearer error="invalid_token"'
 
     assert read({"message": "revoked"}, status=401, WWW_Authenticate=field) == "revoked"
@@ -637,7 +637,7 @@ def test_a_function_that_fails_becomes_a_note(sandbox, function, note):
     assert re.search(note, "".join(error.__notes__))
 
 
-def test_the_words_of_a_function_are_redacted_and_short(sandbox):
+def test_the_message_of_a_function_is_redacted_and_short(sandbox):
     words = "bad token=s3cr3t-value\r\n" + "x" * 1000
     error = failing(lambda url: httpkit.Session(url, error_reason=lambda _: words), sandbox.url)
 

@@ -123,7 +123,7 @@ def test_an_error_is_what_existing_code_already_catches(error, parents):
     ],
     ids=lambda value: value.__name__,
 )
-def test_errors_that_ask_for_different_deeds_are_not_mixed_up(one, other):
+def test_errors_that_need_different_handling_are_not_mixed_up(one, other):
     assert not issubclass(one, other)
 
 
@@ -195,20 +195,20 @@ def test_a_status_below_400_raises_nothing(api, status):
     assert response.status_code == status
 
 
-def test_a_session_told_not_to_raise_returns_the_response(sandbox):
+def test_a_session_that_does_not_raise_returns_the_response(sandbox):
     with httpkit.Session(sandbox.url, raise_for_status=False) as api:
         response = api.get("posts/9")
 
     assert response.status_code == 404
 
 
-def test_a_call_told_not_to_raise_returns_the_response(api):
+def test_a_call_that_does_not_raise_returns_the_response(api):
     response = api.get("posts/9", raise_for_status=False)
 
     assert response.status_code == 404
 
 
-def test_a_call_told_to_raise_does_so_in_a_session_that_does_not(sandbox):
+def test_a_call_that_raises_does_so_in_a_session_that_does_not(sandbox):
     with (
         httpkit.Session(sandbox.url, raise_for_status=False) as api,
         pytest.raises(httpkit.NotFoundError),
@@ -232,7 +232,7 @@ def test_raise_for_status_of_a_success_returns_none(api, status):
     assert response.raise_for_status() is None
 
 
-def test_raise_for_status_of_a_streamed_error_says_the_servers_words(api):
+def test_raise_for_status_of_a_streamed_error_has_the_servers_message(api):
     with (
         api.get("posts/9", stream=True, raise_for_status=False) as response,
         pytest.raises(httpkit.NotFoundError, match="no posts with id 9"),
@@ -308,7 +308,7 @@ def test_the_message_names_the_method_and_the_last_url_of_a_chain(sandbox, api):
     assert str(caught.value).startswith(f"404 Not Found for GET {sandbox.url}/posts/9: ")
 
 
-def test_a_head_request_that_fails_has_a_message_without_words(api):
+def test_a_head_request_that_fails_has_no_server_message(api):
     with pytest.raises(httpkit.NotFoundError) as caught:
         api.head("posts/9")
 
@@ -740,7 +740,7 @@ def test_a_401_after_withheld_credentials_says_so(sandbox):
 
 
 @pytest.mark.parametrize("status", [403, 404])
-def test_a_refusal_after_withheld_credentials_says_so(sandbox, status):
+def test_a_rejection_after_withheld_credentials_says_so(sandbox, status):
     auth = httpkit.BearerAuth("sandbox-token")
     with httpkit.Session(sandbox.url, auth=auth) as api, pytest.raises(httpkit.ClientError) as e:
         api.get(f"{sandbox.other_url}/status/{status}")
@@ -869,7 +869,7 @@ def test_a_graphql_error_keeps_its_errors_and_data_in_a_pickle():
     assert (twin.errors, twin.data) == ([{"message": "no such film"}], {"film": None})
 
 
-def test_a_decode_error_keeps_its_place_in_a_pickle(api):
+def test_a_decode_error_keeps_its_position_in_a_pickle(api):
     with pytest.raises(httpkit.DecodeError) as caught:
         api.get("invalid-json").json()
     error = caught.value

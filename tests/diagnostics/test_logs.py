@@ -152,7 +152,7 @@ def test_a_retry_says_what_went_wrong_at_the_bottom(records):
     assert "HTTPConnectionPool" not in texts(records, "retries")[0]
 
 
-def test_what_the_caller_was_handling_is_not_told(records):
+def test_the_error_that_the_caller_was_handling_is_not_logged(records):
     try:
         {}["of the caller"]
     except KeyError:
@@ -165,7 +165,7 @@ def test_what_the_caller_was_handling_is_not_told(records):
     assert "of the caller" not in "".join(texts(records, "requests"))
 
 
-def test_an_error_of_our_own_keeps_its_words(records):
+def test_an_error_of_our_own_keeps_its_message(records):
     error = httpkit.BodyTooLargeError("too much")
     error.__cause__ = OSError("what is below")
     with (
@@ -178,7 +178,7 @@ def test_an_error_of_our_own_keeps_its_words(records):
     assert "BodyTooLargeError: too much in " in texts(records, "requests")[0]
 
 
-def test_a_failure_without_words_is_named(records):
+def test_a_failure_without_a_message_is_named(records):
     with (
         Script(requests.ReadTimeout()),
         httpkit.Session(URL, retry=None) as api,
@@ -189,7 +189,7 @@ def test_a_failure_without_words_is_named(records):
     assert f"GET {URL}/x: ReadTimeout in " in texts(records, "requests")[0]
 
 
-def test_the_words_of_a_failure_are_shown_without_secrets(records):
+def test_the_message_of_a_failure_is_logged_without_secrets(records):
     words = f"cannot read {URL}/x?token=s3cr3t-1, Authorization: Bearer s3cr3t-2"
     with Script(requests.ReadTimeout(words), 200), httpkit.Session(URL) as api:
         api.get("x")
@@ -198,7 +198,7 @@ def test_the_words_of_a_failure_are_shown_without_secrets(records):
     assert "s3cr3t" not in "".join(f"{vars(record)}" for record in records)
 
 
-def test_words_without_end_are_cut(records):
+def test_long_text_is_cut(records):
     with (
         Script(requests.ReadTimeout("x" * 10_000)),
         httpkit.Session(URL, retry=None) as api,
@@ -219,7 +219,7 @@ def test_the_end_of_retries_says_why(records):
 
 
 @pytest.mark.parametrize(("seconds", "level"), [(5, logging.INFO), (50, logging.WARNING)])
-def test_a_pause_that_the_host_asked_for_is_told(records, seconds, level):
+def test_a_pause_that_the_host_requested_is_logged(records, seconds, level):
     with (
         Script(Reply(status=429, headers={"Retry-After": str(seconds)}), 200),
         httpkit.Session(URL) as api,
@@ -241,7 +241,7 @@ def test_a_wait_for_the_rate_limit_is_logged_at_debug(records):
     assert field(records, "reason", "pause") == ["rate_limit='1/min'"]
 
 
-def test_a_redirect_says_where_it_leads_and_what_stays_behind(sandbox, records):
+def test_a_redirect_log_names_the_target_and_what_is_withheld(sandbox, records):
     auth = httpkit.BearerAuth("s3cr3t-token")
     with httpkit.Session(sandbox.url, auth=auth) as api:
         api.get("redirect", params={"to": f"{sandbox.other_url}/echo?token=s3cr3t-2"})
@@ -255,7 +255,7 @@ def test_a_redirect_says_where_it_leads_and_what_stays_behind(sandbox, records):
     assert f"(1 redirect to {sandbox.other_url}/echo?token=***; " in last
 
 
-def test_tokens_and_new_signatures_are_told(sandbox, records):
+def test_tokens_and_new_signatures_are_logged(sandbox, records):
     auth = httpkit.ClientCredentialsAuth(
         f"{sandbox.url}/token?expires_in=60", sandbox.client_id, sandbox.client_secret
     )
@@ -272,7 +272,7 @@ def test_tokens_and_new_signatures_are_told(sandbox, records):
     assert {r.levelno for r in records if r.name == "httpkit.auth"} == {logging.INFO}
 
 
-def test_a_token_without_an_end_is_told(sandbox, raw_server, make_response, records):
+def test_a_token_without_a_lifetime_is_logged(sandbox, raw_server, make_response, records):
     body = b'{"access_token": "t-1", "token_type": "Bearer"}'
     server = raw_server(make_response(body=body, content_type="application/json"))
     auth = httpkit.ClientCredentialsAuth(server.url, "me", "s3cr3t-word")
@@ -282,7 +282,7 @@ def test_a_token_without_an_end_is_told(sandbox, raw_server, make_response, reco
     assert texts(records, "auth") == [f"POST {server.url}/: fetched a token"]
 
 
-def test_a_download_that_goes_on_is_told(sandbox, records, tmp_path):
+def test_a_resumed_download_is_logged(sandbox, records, tmp_path):
     url = f"{sandbox.url}/bytes/100000?drop=60000"
     with httpkit.Session(sandbox.url) as api:
         api.download("bytes/100000?drop=60000", tmp_path / "file")
@@ -293,7 +293,7 @@ def test_a_download_that_goes_on_is_told(sandbox, records, tmp_path):
     assert text.startswith(f"download of {url}: resuming at byte 60000 in 0.50 s after: ")
 
 
-def test_a_download_that_an_earlier_call_began_is_told(sandbox, records, tmp_path):
+def test_a_download_that_continues_an_earlier_call_is_logged(sandbox, records, tmp_path):
     with httpkit.Session(sandbox.url) as api:
         with pytest.raises(httpkit.IncompleteError):
             api.download("bytes/100000?drop=4000", tmp_path / "file", max_stalls=0, resume=True)
@@ -304,7 +304,7 @@ def test_a_download_that_an_earlier_call_began_is_told(sandbox, records, tmp_pat
     )
 
 
-def test_an_upload_that_goes_on_is_told(sandbox, records, tmp_path):
+def test_a_resumed_upload_is_logged(sandbox, records, tmp_path):
     state = tmp_path / "state"
     with httpkit.Session(sandbox.url, retry=None) as api:
         with pytest.raises(httpkit.IncompleteError):

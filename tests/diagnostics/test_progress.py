@@ -93,7 +93,7 @@ def test_a_saved_notebook_shows_the_finished_bar(sandbox, tmp_path):
     assert "<style" not in html
 
 
-def test_a_callable_is_told_the_first_and_the_last_state(sandbox, tmp_path):
+def test_a_callable_gets_the_first_and_the_last_state(sandbox, tmp_path):
     states = []
     with httpkit.Session(sandbox.url) as api:
         api.download("bytes/300000", tmp_path, progress=lambda p: states.append((p.done, p.total)))

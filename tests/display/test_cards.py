@@ -105,7 +105,7 @@ def test_every_card_survives_in_a_saved_notebook(sandbox, raw_server, tmp_path):
     assert len(cards) > 20
 
 
-def test_a_card_of_each_kind_tells_its_facts(sandbox, raw_server, tmp_path):
+def test_a_card_of_each_type_shows_its_facts(sandbox, raw_server, tmp_path):
     with gallery(sandbox, raw_server, tmp_path) as things:
         cards = {name: words(thing._repr_html_()) for name, thing in things.items()}
 
@@ -271,7 +271,7 @@ def test_a_large_error_body_says_where_it_was_cut(raw_server):
     assert "text/plain, cut after 1.0 MB" in words(card)
 
 
-def test_a_pickled_answer_shows_the_same_body(sandbox):
+def test_a_pickled_response_shows_the_same_body(sandbox):
     with httpkit.Session(sandbox.url) as api:
         response = api.get("posts")
 
@@ -305,7 +305,7 @@ PLACES = {
 
 
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
-def test_hostile_words_are_shown_as_words(shown, place):
+def test_hostile_text_is_escaped(shown, place):
     card = shown(**place)
 
     assert [*stripped(card)] == []
@@ -315,7 +315,7 @@ def test_hostile_words_are_shown_as_words(shown, place):
 
 
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
-def test_hostile_words_of_an_error_are_shown_as_words(raw_server, place):
+def test_hostile_text_of_an_error_is_escaped(raw_server, place):
     place = {"body": b"{}", "kind": "application/json", **place}
     place["status"] = place.get("status", "500 x").replace("200", "500")
     server = raw_server(formatted(**place))
@@ -328,7 +328,7 @@ def test_hostile_words_of_an_error_are_shown_as_words(raw_server, place):
     assert Seen(card).is_balanced
 
 
-def test_words_that_steer_the_screen_are_replaced(shown):
+def test_control_characters_are_replaced(shown):
     card = shown(json.dumps({"a": "\x1b[31m\u202edrowssap\u2066\ud800\x00"}).encode())
 
     assert "\ufffd[31m\ufffddrowssap\ufffd\ufffd\ufffd" in words(card)
@@ -344,7 +344,7 @@ def test_a_text_keeps_its_lines(shown):
 # ---- credentials
 
 
-def test_an_answer_from_elsewhere_says_why_no_credential_went_there(sandbox, canary):
+def test_a_response_of_another_origin_says_why_credentials_were_withheld(sandbox, canary):
     with httpkit.Session(sandbox.url, auth=httpkit.BearerAuth(canary)) as api:
         response = api.get(f"{sandbox.other_url}/posts")
 
@@ -714,7 +714,7 @@ def test_a_policy_shows_what_is_not_by_default(policy, told):
     [(0, "0 bytes"), (1, "1 byte"), (999, "999 bytes"), (1000, "1.0 kB"), (999_949, "999.9 kB"),
      (999_950, "1.0 MB"), (3_200_000, "3.2 MB"), (10**9, "1.0 GB"), (10**18, "1,000.0 PB")],
 )  # fmt: skip
-def test_sizes_are_spelled_for_people(size, told):
+def test_sizes_are_formatted_for_people(size, told):
     assert html.size_of(size) == told
 
 
@@ -771,5 +771,5 @@ def test_a_session_says_how_it_is_set(options, told):
         assert told in words(session._repr_html_())
 
 
-def test_the_bodies_of_the_gallery_are_of_every_kind():
+def test_the_bodies_of_the_gallery_are_of_every_type():
     assert len(BODIES) == 7

@@ -208,7 +208,7 @@ def test_white_can_be_read_on_a_badge(colour):
 
 
 @pytest.mark.parametrize("theme", THEMES)
-def test_words_that_step_back_can_still_be_read(theme):
+def test_muted_text_can_still_be_read(theme):
     ground, ink = THEMES[theme]
     channels = zip(bytes.fromhex(ground[1:]), bytes.fromhex(ink[1:]), strict=True)
     mixed = "#" + "".join(f"{round(g * 0.25 + i * 0.75):02x}" for g, i in channels)

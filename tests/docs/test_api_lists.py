@@ -351,7 +351,7 @@ def test_every_list_of_the_page_is_tried():
     assert names == {*LISTS}
 
 
-def test_a_list_that_is_asked_for_by_a_document_is_retried(serve):
+def test_a_list_that_is_requested_by_post_is_retried(serve):
     server = serve([])
     server.responses = (None, *serve(LISTS["notion_rows"][0]).responses)
 

@@ -142,7 +142,7 @@ def test_an_asset_is_downloaded_from_the_storage_without_the_token(hub, github, 
     assert hub.storage.requests[-1].query["sig"] == ["s1gn4ture"]
 
 
-def test_an_asset_at_another_origin_is_not_asked_for_with_the_token(hub, github, tmp_path):
+def test_an_asset_at_another_origin_is_requested_without_the_token(hub, github, tmp_path):
     stray = Asset("x.zip", f"{hub.storage.url}/asset")
 
     github.download_asset(stray, tmp_path / "x.zip")
@@ -170,7 +170,7 @@ def test_a_422_says_which_field_is_wrong(hub, github):
     assert len(hub.requests) == 1
 
 
-def test_a_422_with_words_of_its_own_says_them(hub, github):
+def test_a_422_with_a_message_of_its_own_shows_it(hub, github):
     hub.next = [
         invalid({"resource": "Issue", "code": "custom", "message": "spam", "field": "body"})
     ]
@@ -231,7 +231,7 @@ def test_a_403_for_want_of_rights_is_not_repeated(hub, github, waits):
     assert (len(hub.requests), waits) == (1, [])
 
 
-def test_an_issue_whose_answer_was_lost_is_not_created_twice(hub, github):
+def test_an_issue_whose_response_was_lost_is_not_created_twice(hub, github):
     def create_and_hang_up(seen):
         hub.respond(seen)
 
@@ -322,7 +322,7 @@ def test_a_capture_is_an_action_with_a_key_of_its_own(bank, payments):
     assert len(bank.requests[-1].headers["idempotency-key"]) == 36
 
 
-def test_a_payment_whose_answer_is_lost_is_made_once(bank, payments, waits):
+def test_a_payment_whose_response_is_lost_is_made_once(bank, payments, waits):
     bank.drop = 2
 
     intent = payments.intents.create({"amount": 5, "currency": "eur"}, idempotency_key=True)
@@ -333,7 +333,7 @@ def test_a_payment_whose_answer_is_lost_is_made_once(bank, payments, waits):
     assert len(waits) == 2
 
 
-def test_a_payment_without_a_key_whose_answer_is_lost_is_an_error(bank, payments):
+def test_a_payment_without_a_key_whose_response_is_lost_is_an_error(bank, payments):
     bank.drop = 1
 
     with pytest.raises(requests.ConnectionError):
@@ -361,7 +361,7 @@ def test_the_key_of_another_order_is_refused(payments):
 @pytest.mark.parametrize(
     "again", [busy(), Response(429, {}), Response(500, {})], ids=["409", "429", "500"]
 )
-def test_a_server_that_is_still_at_it_is_asked_again(bank, payments, waits, again):
+def test_an_unfinished_operation_is_polled_again(bank, payments, waits, again):
     bank.next = [again]
 
     payments.intents.create({"amount": 5, "currency": "eur"}, idempotency_key=True)

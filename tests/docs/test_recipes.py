@@ -98,7 +98,7 @@ def test_xml_is_read_in_its_own_encoding_and_sent_as_bytes(recipe, fakes, sandbo
     assert sandbox.requests[0].headers["content-type"] == "application/xml"
 
 
-def test_json_rpc_answers_in_the_order_of_the_calls(recipe, fakes, capsys):
+def test_json_rpc_results_are_in_the_order_of_the_calls(recipe, fakes, capsys):
     shop = fakes(FakeShop)
 
     recipe("JSON-RPC", {"https://shop.example.com": shop.url})
@@ -287,7 +287,7 @@ def test_a_tunnel_hides_the_token_from_the_proxy_and_the_password_from_the_serve
     assert server.requests[0].headers["authorization"] == "Bearer tok-en-of-the-server"
 
 
-def test_a_proxy_that_refuses_a_tunnel_is_asked_once_and_nothing_shows_the_password(through, waits):
+def test_a_proxy_that_refuses_a_tunnel_is_not_retried_and_its_password_is_masked(through, waits):
     proxy, server, session = through
 
     with session("wr0ng:passw0rd") as api, pytest.raises(requests.exceptions.ProxyError) as caught:

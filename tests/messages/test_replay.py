@@ -330,7 +330,7 @@ def test_a_body_that_can_be_read_once_is_not_repeated_after_a_lost_connection(ra
     assert "the body" in f"{caught.value} {caught.value.stop_reason}"
 
 
-def test_a_refusal_to_repeat_keeps_the_answer(sandbox, waits):
+def test_a_rejection_to_repeat_keeps_the_response(sandbox, waits):
     with session(sandbox.url) as api, pytest.raises(httpkit.StatusError) as caught:
         api.put("flaky/a", data=iter([b"body"]))
 

@@ -192,7 +192,7 @@ def test_json_is_the_same_by_either_parser(got, monkeypatch, body):
 
 
 @pytest.mark.parametrize("place", ["json.loads", "requests.models.complexjson.loads"])
-def test_a_parser_that_somebody_put_in_place_is_asked(got, monkeypatch, place):
+def test_a_replaced_json_parser_is_called(got, monkeypatch, place):
     response = got(b'{"a": 1}')
 
     monkeypatch.setattr(place, lambda text, **_: f"theirs: {text}")
@@ -740,7 +740,7 @@ def test_adopting_happens_in_place_and_once():
     assert type(again) is type(adopt(cached()))
 
 
-def test_an_adapter_may_answer_with_a_class_of_its_own():
+def test_an_adapter_may_return_a_class_of_its_own():
     class Adapter(requests.adapters.BaseAdapter):
         def send(self, request, **_):
             response = cached()

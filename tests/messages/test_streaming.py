@@ -528,7 +528,7 @@ def test_a_line_that_cannot_be_decoded_frees_the_connection(streamed):
     assert listener.was_left.wait(1)
 
 
-def test_after_a_break_the_rest_of_the_body_is_not_the_next_answer(raw_server, make_response):
+def test_after_a_break_the_rest_of_the_body_is_not_the_next_response(raw_server, make_response):
     forged = make_response(body=b'"forged"')
 
     def serve(connection):

@@ -110,7 +110,7 @@ def at_once(work, threads=20):
 
 
 @BOTH
-def test_a_token_is_asked_for_by_the_first_request_and_kept(sandbox, make):
+def test_a_token_is_fetched_by_the_first_request_and_kept(sandbox, make):
     auth = make(sandbox)
     with httpkit.Session(f"{sandbox.url}/bearer", auth=auth) as api:
         before = list(sandbox.requests)
@@ -122,7 +122,7 @@ def test_a_token_is_asked_for_by_the_first_request_and_kept(sandbox, make):
 
 
 @BOTH
-def test_20_threads_without_a_token_ask_once(sandbox, make):
+def test_20_threads_without_a_token_fetch_once(sandbox, make):
     with httpkit.Session(f"{sandbox.url}/bearer", auth=make(sandbox)) as api:
         statuses = at_once(lambda _: api.get("posts/1").status_code)
 
@@ -131,7 +131,7 @@ def test_20_threads_without_a_token_ask_once(sandbox, make):
 
 
 @BOTH
-def test_20_threads_with_an_expired_token_ask_once(sandbox, make, clock):
+def test_20_threads_with_an_expired_token_fetch_once(sandbox, make, clock):
     auth = make(sandbox)
     with httpkit.Session(f"{sandbox.url}/bearer", auth=auth) as api:
         api.get("posts/1")
@@ -145,7 +145,7 @@ def test_20_threads_with_an_expired_token_ask_once(sandbox, make, clock):
 
 
 @BOTH
-def test_20_threads_with_a_revoked_token_ask_once(sandbox, make):
+def test_20_threads_with_a_revoked_token_fetch_once(sandbox, make):
     with httpkit.Session(f"{sandbox.url}/bearer", auth=make(sandbox)) as api:
         api.get("posts/1")
         sandbox.clear()
@@ -233,7 +233,7 @@ def test_a_token_that_cannot_be_renewed_early_serves_to_its_end(sandbox, waits, 
     assert len(asked(sandbox)) == 5
 
 
-def test_nobody_waits_while_a_token_is_renewed_early(raw_server, make_response, clock):
+def test_no_thread_waits_while_a_token_is_refreshed_early(raw_server, make_response, clock):
     entered, leave = threading.Event(), threading.Event()
 
     def slow(connection):
@@ -272,7 +272,7 @@ def test_renewing_early_does_not_cost_a_call_its_deadline(raw_server, make_respo
     assert (status, len(tokens.requests)) == (200, 2)
 
 
-def test_a_token_ages_from_when_it_was_asked_for(clock):
+def test_a_token_ages_from_when_it_was_requested(clock):
     auth = ClientCredentialsAuth("https://auth.test/", "client", SECRET)
     fetched = []
 
@@ -316,7 +316,7 @@ def test_a_body_that_cannot_be_sent_again_is_not_but_the_next_call_has_a_new_tok
     assert len(asked(sandbox)) == 2
 
 
-def test_a_streamed_answer_comes_with_the_new_token(sandbox):
+def test_a_streamed_response_comes_with_the_new_token(sandbox):
     with httpkit.Session(f"{sandbox.url}/bearer", auth=client(sandbox)) as api:
         api.get("posts/1")
         sandbox.revoke_tokens()
@@ -494,7 +494,7 @@ def test_the_token_request_has_nothing_of_the_session_that_is_a_credential(
     assert "sdk/1" not in sent.headers["user-agent"]
 
 
-def test_netrc_has_no_say_at_the_token_endpoint(sandbox, monkeypatch, tmp_path):
+def test_netrc_is_not_used_at_the_token_endpoint(sandbox, monkeypatch, tmp_path):
     netrc = tmp_path / "netrc"
     netrc.write_text("default login ada password lovelace")
     netrc.chmod(0o600)
@@ -619,7 +619,7 @@ def test_a_pickled_response_of_plain_requests_holds_no_client_secret(sandbox):
     assert hook(response) is None
 
 
-def test_a_lenient_session_renews_a_rejected_token(sandbox):
+def test_a_lenient_session_refreshes_a_rejected_token(sandbox):
     with httpkit.Session(f"{sandbox.url}/bearer", auth=client(sandbox), strict=False) as api:
         statuses = [api.get("posts/1").status_code]
         sandbox.revoke_tokens()
@@ -755,7 +755,7 @@ NO_TOKEN = {
 @pytest.mark.parametrize(
     ("status", "body", "kind", "message", "told"), NO_TOKEN.values(), ids=NO_TOKEN
 )
-def test_an_answer_without_a_token_is_a_typed_error(
+def test_a_response_without_a_token_is_a_typed_error(
     raw_server, make_response, status, body, kind, message, told
 ):
     elsewhere = raw_server(grant(make_response))
@@ -864,7 +864,9 @@ def test_a_failing_token_request_is_not_multiplied_by_the_retries_of_the_call(
     assert caught.value.attempts == len(first)
 
 
-def test_a_long_retry_after_of_the_authorization_server_is_told(raw_server, make_response, waits):
+def test_a_long_retry_after_of_the_authorization_server_is_reported(
+    raw_server, make_response, waits
+):
     tokens = raw_server(make_response("429 Slow down", retry_after="600"))
     auth = ClientCredentialsAuth(tokens.url, "client", SECRET)
     with httpkit.Session("http://127.0.0.1:1", auth=auth) as api, pytest.raises(TokenError) as no:
@@ -1036,7 +1038,7 @@ def test_a_refresh_token_that_is_not_replaced_stays(raw_server, make_response):
     assert [tokens.refresh_token for tokens in seen] == [REFRESH] * 2
 
 
-def test_new_tokens_are_told_before_they_are_used(sandbox):
+def test_on_refresh_is_called_before_a_new_token_is_used(sandbox):
     told = []
 
     def store(tokens):
@@ -1052,7 +1054,7 @@ def test_new_tokens_are_told_before_they_are_used(sandbox):
     assert (tokens.expires_in, tokens.scope) == (3600, None)
 
 
-def test_a_store_that_is_asked_for_each_token_knows_what_it_was_told(sandbox):
+def test_a_store_that_is_called_for_each_token_has_the_latest(sandbox):
     store = {"token": sandbox.refresh_token}
     auth = RefreshTokenAuth(
         f"{sandbox.url}/token",
@@ -1099,7 +1101,7 @@ def test_a_store_that_fails_ends_the_call_and_the_tokens_are_kept(sandbox):
     assert len(asked(sandbox)) == 1
 
 
-def test_a_store_that_needs_the_token_itself_is_told_so(sandbox):
+def test_a_store_that_needs_the_token_itself_gets_an_error(sandbox):
     def store(_):
         api.post("posts", json={"title": "a token"})
 

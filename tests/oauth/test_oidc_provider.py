@@ -93,7 +93,7 @@ def token_for(auth, sandbox):
 
 
 @pytest.mark.parametrize("client_id", [BASIC, POST])
-def test_a_client_gets_an_opaque_token_for_what_it_asked(issuer, sandbox, client_id):
+def test_a_client_gets_an_opaque_token_for_the_requested_scope(issuer, sandbox, client_id):
     token = token_for(strategy(issuer, client_id, scope="read"), sandbox)
 
     known = introspected(issuer, token)
@@ -123,7 +123,7 @@ def test_a_wrong_secret_is_an_invalid_client(issuer, sandbox):
     assert sandbox.requests == []
 
 
-def test_an_unknown_resource_is_told(issuer, sandbox):
+def test_an_unknown_resource_is_reported(issuer, sandbox):
     auth = strategy(issuer, BASIC, resource=["https://a.test/", "https://b.test/"])
     with httpkit.Session(sandbox.url, auth=auth) as api, pytest.raises(TokenError) as caught:
         api.get("echo")

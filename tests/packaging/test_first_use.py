@@ -76,7 +76,7 @@ with mock.patch("requests.Session.request", return_value=reply):
 """
 
 
-def test_a_mocked_send_answers_at_the_first_use():
+def test_a_mocked_send_is_used_at_the_first_use():
     ran = subprocess.run(
         [sys.executable, "-c", MOCKED], capture_output=True, text=True, check=False
     )

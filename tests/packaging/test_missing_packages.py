@@ -106,7 +106,7 @@ def test_what_needs_no_optional_package_does_without(told, statement):
     assert said[statement] == DONE[statement]
 
 
-def test_a_server_is_told_of_no_coding_that_cannot_be_decoded_and_asked_once(told):
+def test_a_coding_that_cannot_be_decoded_is_not_offered_and_not_retried(told):
     _, seen = told
 
     assert [request.path for request in seen].count("/zstd") == 1

@@ -99,7 +99,7 @@ def test_an_api_key_is_accepted_wherever_it_is_put(sandbox, where):
     assert response.json() == {"authenticated": True}
 
 
-def test_an_api_key_goes_into_x_api_key_unless_told_otherwise(sandbox):
+def test_an_api_key_goes_into_x_api_key_by_default(sandbox):
     with httpkit.Session(sandbox.url, auth=APIKeyAuth("k-1")) as api:
         api.get("echo")
 
@@ -152,7 +152,7 @@ def test_userinfo_in_the_base_url_is_basic_auth(sandbox):
     assert response.json() == {"authenticated": True}
 
 
-def test_a_foreign_strategy_signs_once_for_all_attempts(sandbox):
+def test_a_third_party_strategy_signs_once_for_all_attempts(sandbox):
     stamp = Stamp()
     with httpkit.Session(sandbox.url, auth=stamp) as api:
         api.get("flaky/a?fail=2")
@@ -171,7 +171,7 @@ def test_a_plain_function_can_sign(sandbox):
     assert sandbox.requests[0].headers["x-signed"] == "DELETE"
 
 
-def test_digest_auth_of_requests_answers_its_challenge(raw_server, make_response):
+def test_digest_auth_of_requests_responds_to_its_challenge(raw_server, make_response):
     challenge = make_response("401 Unauthorized", www_authenticate=DIGEST)
     server = raw_server(challenge, make_response(body=b"in"))
     with httpkit.Session(server.url, auth=HTTPDigestAuth("ada", CANARY)) as api:
@@ -331,7 +331,7 @@ def test_of_two_that_write_the_same_field_the_last_wins(sandbox, both, expected)
     assert sandbox.requests[0].headers["authorization"] == expected
 
 
-def test_a_foreign_part_of_both_signs_once_and_ours_each_time(sandbox):
+def test_a_third_party_auth_of_a_pair_signs_once_and_ours_each_time(sandbox):
     stamp, tokens = Stamp(), Tokens("t-1", "t-2")
     with httpkit.Session(sandbox.url, auth=BearerAuth(tokens) & stamp) as api:
         api.get("flaky/a?fail=1")
@@ -362,7 +362,7 @@ def test_and_refuses_what_cannot_sign(other):
 
 
 @each_strategy
-def test_a_callable_secret_is_asked_for_every_attempt(sandbox, strategy):
+def test_a_callable_secret_is_called_for_every_attempt(sandbox, strategy):
     tokens = Tokens("tok-1", "tok-2", "tok-3")
     with httpkit.Session(sandbox.url, auth=strategy(tokens)) as api:
         api.get("flaky/a?fail=2")
@@ -590,7 +590,7 @@ class TestValues:
         assert twice is request
 
 
-def test_no_auth_is_one_of_a_kind():
+def test_no_auth_is_a_singleton():
     copies = [pickle.loads(pickle.dumps(httpkit.NO_AUTH)), copy.deepcopy(httpkit.NO_AUTH)]
 
     assert all(one is httpkit.NO_AUTH for one in copies)
@@ -861,7 +861,7 @@ def test_a_secret_is_renewed_once_for_all_attempts(raw_server, make_response):
     assert len(server.requests) == 3
 
 
-def test_a_streamed_answer_comes_with_the_renewed_secret(sandbox):
+def test_a_streamed_response_comes_with_the_renewed_secret(sandbox):
     auth = BearerAuth(Tokens("stale-token", sandbox.token))
     with (
         httpkit.Session(sandbox.url, auth=auth) as api,

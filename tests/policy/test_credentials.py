@@ -74,14 +74,14 @@ def test_the_origin_of_the_base_url_sees_every_credential(sandbox, api, spelling
     assert canaries(sandbox.requests[0]) == EVERYTHING
 
 
-def test_every_attempt_at_home_carries_every_credential(sandbox, api):
+def test_every_same_origin_attempt_sends_every_credential(sandbox, api):
     api.get("flaky/a?fail=2")
 
     assert [canaries(seen) for seen in sandbox.attempts("a")] == [EVERYTHING] * 3
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_at_home_keeps_headers_cookies_and_auth(sandbox, api, status):
+def test_a_same_origin_redirect_keeps_headers_cookies_and_auth(sandbox, api, status):
     api.get(leading_to("/echo", status))
 
     assert canaries(sandbox.requests[1]) == EVERYTHING - {"param"}
@@ -93,7 +93,7 @@ def test_the_parameters_of_a_redirect_are_its_own(sandbox, api):
     assert sandbox.requests[1].query == {"page": ["2"]}
 
 
-def test_a_key_in_the_query_is_signed_again_after_a_redirect_at_home(sandbox):
+def test_a_key_in_the_query_is_signed_again_after_a_same_origin_redirect(sandbox):
     with httpkit.Session(sandbox.url, auth=APIKeyAuth("k-1", "api_key", "query")) as api:
         api.get(leading_to("/echo"))
 
@@ -221,7 +221,7 @@ class Foreign(AuthBase):
 
 
 @pytest.mark.parametrize("way", ["absolute, refused there", "redirect, refused there"])
-def test_the_hook_of_a_foreign_auth_does_not_answer_a_stranger(sandbox, api, way):
+def test_the_hook_of_a_third_party_auth_ignores_another_origin(sandbox, api, way):
     api.auth = Foreign()
 
     WAYS_AWAY[way](api, "", sandbox.other_url)
@@ -229,7 +229,7 @@ def test_the_hook_of_a_foreign_auth_does_not_answer_a_stranger(sandbox, api, way
     assert [canaries(seen) for seen in at(sandbox.other_url, sandbox)] == [set()]
 
 
-def test_the_hook_of_a_foreign_auth_answers_at_home(sandbox, api):
+def test_the_hook_of_a_third_party_auth_responds_to_its_origin(sandbox, api):
     api.auth = Foreign()
 
     api.get("bearer")
@@ -240,7 +240,7 @@ def test_the_hook_of_a_foreign_auth_answers_at_home(sandbox, api):
     ]
 
 
-def test_a_digest_challenge_of_a_stranger_is_not_answered(raw_server, make_response):
+def test_a_digest_challenge_of_another_origin_is_ignored(raw_server, make_response):
     challenge = 'Digest realm="evil", nonce="n", qop="auth"'
     stranger = raw_server(make_response("401 Unauthorized", www_authenticate=challenge))
     home = raw_server(make_response("302 Found", location=f"{stranger.url}/x"))
@@ -252,7 +252,7 @@ def test_a_digest_challenge_of_a_stranger_is_not_answered(raw_server, make_respo
     assert len(stranger.requests) == 1
 
 
-def test_a_chain_that_returns_home_does_not_bring_the_credentials_back(sandbox, api):
+def test_credentials_do_not_come_back_when_a_chain_returns_to_its_origin(sandbox, api):
     back = leading_to(f"{sandbox.url}/echo")
 
     api.get(leading_to(sandbox.other_url + back))
@@ -260,7 +260,7 @@ def test_a_chain_that_returns_home_does_not_bring_the_credentials_back(sandbox, 
     assert [canaries(request) for request in sandbox.requests] == [EVERYTHING, set(), set()]
 
 
-def test_a_chain_that_returns_home_may_be_followed_by_a_call_with_credentials(sandbox, api):
+def test_a_later_call_has_credentials_after_a_chain_that_returned_to_its_origin(sandbox, api):
     api.get(leading_to(sandbox.other_url + leading_to(f"{sandbox.url}/echo")))
 
     api.get("echo")
@@ -268,7 +268,7 @@ def test_a_chain_that_returns_home_may_be_followed_by_a_call_with_credentials(sa
     assert canaries(sandbox.requests[-1]) == EVERYTHING
 
 
-def test_harmless_headers_of_the_session_travel(sandbox, api):
+def test_harmless_headers_of_the_session_are_forwarded(sandbox, api):
     harmless = {
         "Accept": "text/csv",
         "Accept-Language": "de",
@@ -303,7 +303,7 @@ def test_harmless_headers_of_the_session_travel(sandbox, api):
     ],
     ids=ascii,
 )
-def test_a_look_alike_sees_credentials_only_where_the_bytes_go_home(url):
+def test_a_look_alike_host_gets_credentials_only_if_it_resolves_to_the_origin(url):
     with httpkit.Session("https://api.example.com", **OWN) as api:
         try:
             prepared = api.prepare_request(requests.Request("GET", url))
@@ -326,7 +326,7 @@ def test_a_look_alike_sees_credentials_only_where_the_bytes_go_home(url):
     ],
     ids=ascii,
 )
-def test_another_spelling_of_the_home_is_the_home(url):
+def test_an_equivalent_origin_is_the_same_origin(url):
     bases = ["https://api.example.com", "https://b\u00fccher.example"]
     with httpkit.Session(bases["cher" in url], **OWN) as api:
         prepared = api.prepare_request(requests.Request("GET", url))
@@ -423,20 +423,20 @@ def bare(sandbox):
         yield session
 
 
-def test_what_the_call_holds_goes_where_it_is_pointed(sandbox, bare):
+def test_credentials_of_a_call_go_where_the_call_goes(sandbox, bare):
     bare.get(f"{sandbox.other_url}/echo", **FOR_THE_CALL)
 
     assert canaries(sandbox.requests[0]) == EVERYTHING
 
 
-def test_what_the_call_holds_follows_a_redirect_within_that_origin(sandbox, bare):
+def test_credentials_of_a_call_follow_a_redirect_within_that_origin(sandbox, bare):
     bare.get(sandbox.other_url + leading_to("/echo"), **FOR_THE_CALL)
 
     assert canaries(sandbox.requests[1]) == EVERYTHING - {"param"}
 
 
 @pytest.mark.parametrize("start", ["url", "other_url"])
-def test_what_the_call_holds_goes_no_further(sandbox, raw_server, make_response, bare, start):
+def test_credentials_of_a_call_go_no_further(sandbox, raw_server, make_response, bare, start):
     stranger = raw_server(make_response())
 
     bare.get(getattr(sandbox, start) + leading_to(stranger.url), **FOR_THE_CALL)
@@ -445,7 +445,7 @@ def test_what_the_call_holds_goes_no_further(sandbox, raw_server, make_response,
     assert b"c4n4ry" not in stranger.requests[0]
 
 
-def test_what_the_call_holds_for_elsewhere_does_not_go_home(sandbox, bare):
+def test_credentials_of_a_call_for_elsewhere_do_not_go_to_the_base_url(sandbox, bare):
     bare.get(sandbox.other_url + leading_to(f"{sandbox.url}/echo"), **FOR_THE_CALL)
 
     assert canaries(sandbox.requests[1]) == set()
@@ -456,7 +456,7 @@ def prepared_by_requests(url):
 
 
 @pytest.mark.parametrize("start", ["url", "other_url"])
-def test_what_a_prepared_request_holds_goes_no_further(
+def test_credentials_of_a_prepared_request_go_no_further(
     sandbox, raw_server, make_response, bare, start
 ):
     stranger = raw_server(make_response())
@@ -468,13 +468,15 @@ def test_what_a_prepared_request_holds_goes_no_further(
 
 
 @pytest.mark.parametrize("start", ["url", "other_url"])
-def test_what_a_prepared_request_holds_follows_a_redirect_within_its_origin(sandbox, bare, start):
+def test_credentials_of_a_prepared_request_follow_a_redirect_within_its_origin(
+    sandbox, bare, start
+):
     bare.send(prepared_by_requests(getattr(sandbox, start) + leading_to("/echo")))
 
     assert canaries(sandbox.requests[1]) == {"header", "cookie"}
 
 
-def test_what_a_prepared_request_holds_for_elsewhere_does_not_go_home(sandbox, bare):
+def test_credentials_of_a_prepared_request_for_elsewhere_do_not_go_to_the_base_url(sandbox, bare):
     bare.send(prepared_by_requests(sandbox.other_url + leading_to(f"{sandbox.url}/echo")))
 
     assert canaries(sandbox.requests[1]) == set()
@@ -543,7 +545,7 @@ def test_a_401_after_a_redirect_says_that_credentials_were_withheld(sandbox):
     assert f"withheld after a redirect to {sandbox.other_url} (see trusted_origins)" in message
 
 
-def test_a_401_of_a_chain_that_returned_home_says_where_they_were_lost(sandbox):
+def test_a_401_of_a_chain_that_returned_to_its_origin_says_where_they_were_lost(sandbox):
     with httpkit.Session(sandbox.url, **OWN) as api:
         back = leading_to(f"{sandbox.url}/bearer")
         message = refused(api, leading_to(sandbox.other_url + back))
@@ -569,7 +571,7 @@ def test_a_401_does_not_claim_that_anything_was_withheld_when_nothing_was(sandbo
 
 
 @pytest.mark.parametrize("status", [400, 409, 500])
-def test_only_a_refusal_says_that_credentials_were_withheld(sandbox, status):
+def test_only_401_403_and_404_say_that_credentials_were_withheld(sandbox, status):
     own = {**OWN, "retry": None}
     with (
         httpkit.Session(sandbox.url, **own) as api,
@@ -802,7 +804,7 @@ def netrc(monkeypatch, tmp_path):
     monkeypatch.setenv("NETRC", str(file))
 
 
-def test_netrc_is_asked_when_nothing_else_says_who_calls(sandbox, netrc, bare):
+def test_netrc_is_used_without_another_auth(sandbox, netrc, bare):
     bare.get("echo")
 
     expected = b64encode(b"of-netrc:hunter2").decode()
@@ -844,27 +846,27 @@ def test_netrc_never_replaces_what_is_explicit(sandbox, netrc, of_session, of_ca
 
 
 @pytest.mark.parametrize("auth", [httpkit.NO_AUTH, BearerAuth("mine")], ids=["none", "bearer"])
-def test_netrc_is_never_asked_for_the_target_of_a_redirect(sandbox, netrc, auth):
+def test_netrc_is_never_used_for_the_target_of_a_redirect(sandbox, netrc, auth):
     with httpkit.Session(sandbox.url, auth=auth) as api:
         api.get(leading_to(f"{sandbox.other_url}/echo"))
 
     assert "authorization" not in sandbox.requests[1].headers
 
 
-def test_what_netrc_said_goes_no_further_than_its_origin(sandbox, netrc, bare):
+def test_netrc_credentials_go_no_further_than_their_origin(sandbox, netrc, bare):
     bare.get(leading_to(f"{sandbox.other_url}/echo"))
 
     assert ["authorization" in request.headers for request in sandbox.requests] == [True, False]
 
 
-def test_netrc_is_not_asked_for_plain_http(internet, netrc):
+def test_netrc_is_not_used_for_plain_http(internet, netrc):
     with httpkit.Session("http://api.example.com") as api:
         api.get("x")
 
     assert "Authorization" not in internet.calls[0].request.headers
 
 
-def test_netrc_is_not_asked_without_trust_in_the_environment(sandbox, netrc, bare):
+def test_netrc_is_not_used_without_trust_env(sandbox, netrc, bare):
     bare.trust_env = False
 
     bare.get("echo")

@@ -183,7 +183,7 @@ def test_a_value_that_cannot_be_called_is_refused(value):
         StatusDispatch({404: value})
 
 
-def test_a_status_spelled_as_text_is_told_how_to_write_it():
+def test_the_error_for_a_status_written_as_text_says_how_to_write_it():
     with pytest.raises(ValueError, match=r"'404'.*use 404"):
         StatusDispatch({"404": given_back})
 
@@ -383,7 +383,7 @@ def test_every_verb_takes_a_table(api, verb):
     assert returned == "clash"
 
 
-def test_a_handler_is_asked_once_after_all_attempts(sandbox, waits):
+def test_a_handler_is_called_once_after_all_attempts(sandbox, waits):
     got = []
     with httpkit.Session(sandbox.url) as api:
         api.get("flaky/a", params={"fail": 9}, on_status={503: got.append})
@@ -391,13 +391,13 @@ def test_a_handler_is_asked_once_after_all_attempts(sandbox, waits):
     assert ([r.attempts for r in got], len(waits)) == ([3], 2)
 
 
-def test_a_handler_for_a_redirect_is_not_asked_when_it_is_followed(api):
+def test_a_handler_for_a_redirect_is_not_called_when_it_is_followed(api):
     returned = api.get("redirect/chain/1", on_status={302: named("redirect")})
 
     assert returned.status_code == 200
 
 
-def test_a_handler_for_a_redirect_is_asked_when_it_is_not_followed(api):
+def test_a_handler_for_a_redirect_is_called_when_it_is_not_followed(api):
     table = {302: named("redirect")}
 
     returned = api.get("redirect/chain/1", allow_redirects=False, on_status=table)
@@ -405,7 +405,7 @@ def test_a_handler_for_a_redirect_is_asked_when_it_is_not_followed(api):
     assert returned == "redirect"
 
 
-def test_send_asks_no_table(sandbox):
+def test_send_uses_no_status_table(sandbox):
     with httpkit.Session(sandbox.url, on_status={404: raising(ShopError)}) as api:
         prepared = api.prepare_request(requests.Request("GET", "posts/9"))
 
@@ -445,7 +445,7 @@ def test_one_dispatch_serves_many_threads(api):
         pytest.param(None, {404: "session"}, "built in", id="None asks no table"),
     ],
 )
-def test_the_calls_table_is_asked_whole_before_the_sessions(sandbox, own, session, winner):
+def test_the_whole_table_of_a_call_precedes_the_sessions(sandbox, own, session, winner):
     def raisers(table):
         return table and {
             key: raising(lambda _, n=name: ShopError(n)) for key, name in table.items()
@@ -554,7 +554,7 @@ def test_a_handler_of_a_streamed_error_can_read_its_body(api):
     assert words == "no posts with id 9"
 
 
-def test_a_streamed_error_that_nothing_handles_says_the_servers_words(api):
+def test_an_unhandled_streamed_error_has_the_servers_message(api):
     with pytest.raises(httpkit.NotFoundError, match="no posts with id 9"):
         api.get("posts/9", stream=True)
 

@@ -60,7 +60,7 @@ def test_nothing_is_sent_while_the_host_is_held_back(sandbox, api, monkeypatch):
     assert len(sandbox.requests) == 3
 
 
-def test_the_thread_that_was_told_waits_once(api, waits):
+def test_the_thread_with_the_429_waits_once(api, waits):
     be_told_to_wait(api)
     api.get("posts")
 
@@ -75,7 +75,7 @@ def test_the_thread_that_was_told_waits_once(api, waits):
         pytest.param(lambda api, _: api.post("posts", json={"title": "x"}), id="a POST"),
     ],
 )
-def test_a_hold_holds_for(sandbox, api, waits, who):
+def test_a_host_pause_applies_to(sandbox, api, waits, who):
     be_told_to_wait(api)
 
     in_a_thread(who, api, sandbox)
@@ -93,7 +93,7 @@ def test_a_hold_holds_for(sandbox, api, waits, who):
         pytest.param(lambda api, _: api.get("posts", retry=None), id="a call without retries"),
     ],
 )
-def test_a_hold_does_not_hold_for(sandbox, api, waits, who):
+def test_a_host_pause_does_not_apply_to(sandbox, api, waits, who):
     be_told_to_wait(api)
 
     in_a_thread(who, api, sandbox)
@@ -112,7 +112,7 @@ def test_a_hold_does_not_hold_for(sandbox, api, waits, who):
     ],
     ids=["500", "no Retry-After", "no retries", "longer than is waited for", "not retried"],
 )
-def test_no_hold_comes_of(api, waits, query, options):
+def test_no_host_pause_follows(api, waits, query, options):
     api.get("flaky/told", params={"fail": 1, **query}, raise_for_status=False, **options)
     waits.clear()
 
@@ -130,7 +130,7 @@ def test_a_403_that_says_when_to_come_back_holds_all_threads_back(api, waits):
     assert len(waits) == 1
 
 
-def test_a_hold_ends(api, waits):
+def test_a_host_pause_ends(api, waits):
     be_told_to_wait(api, seconds=0.01)
     time.sleep(0.02)  # the thread that was told has waited in the record only
 
@@ -139,7 +139,7 @@ def test_a_hold_ends(api, waits):
     assert len(waits) == 1
 
 
-def test_holds_that_are_over_are_forgotten(monkeypatch):
+def test_host_pauses_that_are_over_are_dropped(monkeypatch):
     monkeypatch.setattr(limits, "MOST_HOSTS", 10)
     held = limits.HostThrottle()
 
@@ -149,7 +149,7 @@ def test_holds_that_are_over_are_forgotten(monkeypatch):
     assert len(held.ends) <= 11
 
 
-def test_a_longer_hold_extends_a_shorter_one_and_never_the_other_way_round():
+def test_a_longer_host_pause_extends_a_shorter_one_only():
     held = limits.HostThrottle()
 
     held.extend("h", 0, 10)
@@ -160,7 +160,7 @@ def test_a_longer_hold_extends_a_shorter_one_and_never_the_other_way_round():
     assert held.left("h", 10) == 0
 
 
-def test_a_hold_that_is_longer_than_the_deadline_is_an_error_at_once(sandbox, api, waits):
+def test_a_host_pause_longer_than_the_deadline_raises_at_once(sandbox, api, waits):
     be_told_to_wait(api, seconds=60)
 
     with pytest.raises(httpkit.DeadlineExceededError, match="asked to wait") as caught:
@@ -171,7 +171,7 @@ def test_a_hold_that_is_longer_than_the_deadline_is_an_error_at_once(sandbox, ap
     assert waits == [60]
 
 
-def test_a_hold_that_comes_up_while_one_waits_for_ones_turn_is_kept_too(sandbox, monkeypatch):
+def test_a_host_pause_that_begins_during_a_rate_limit_wait_is_kept(sandbox, monkeypatch):
     slept = []
 
     def sleep(seconds):
@@ -249,7 +249,7 @@ def test_threads_and_clones_share_one_rate(sandbox, waits):
 
 
 @pytest.mark.parametrize("how", ["attribute", "class keyword", "assigned", "clone", "not strict"])
-def test_a_rate_can_be_said_wherever_a_setting_can(sandbox, waits, how):
+def test_a_rate_can_be_set_wherever_a_setting_can(sandbox, waits, how):
     class Attribute(httpkit.Session):
         rate_limit = "1/h"
 
@@ -282,7 +282,7 @@ def test_none_is_off(sandbox, waits):
     assert waits == []
 
 
-def test_a_turn_beyond_the_deadline_is_an_error_at_once(sandbox, waits):
+def test_a_rate_limit_wait_beyond_the_deadline_raises_at_once(sandbox, waits):
     with httpkit.Session(sandbox.url, rate_limit="1/h", deadline=30) as api:
         api.get("posts")
         with pytest.raises(httpkit.DeadlineExceededError, match="its turn at rate_limit='1/h'"):
@@ -294,7 +294,7 @@ def test_a_turn_beyond_the_deadline_is_an_error_at_once(sandbox, waits):
     assert len(sandbox.requests) == 1
 
 
-def test_a_limiter_of_pyrate_limiter_is_asked_for_each_host(sandbox):
+def test_a_limiter_of_pyrate_limiter_is_called_for_each_host(sandbox):
     asked = []
 
     class Limiter:
@@ -328,7 +328,7 @@ def test_a_real_limiter_that_is_full_runs_into_the_deadline(sandbox):
     [(TimeoutError(), httpkit.DeadlineExceededError), (None, httpkit.ConfigurationError)],
     ids=["timeout", "asynchronous"],
 )
-def test_a_limiter_that_gives_no_place(sandbox, raises, error):
+def test_a_limiter_that_gives_no_permit(sandbox, raises, error):
     class Limiter:
         def try_acquire(self, name="", weight=1, blocking=True, timeout=-1):  # theirs
             if raises:
@@ -378,7 +378,7 @@ def test_a_session_without_a_rate_does_not_import_pyrate_limiter():
     assert ran.stdout.strip() == b"False"
 
 
-def test_a_rate_pickles_as_what_was_said():
+def test_a_rate_pickles_as_it_was_given():
     api = httpkit.Session(rate_limit="10/s")
 
     twin = pickle.loads(pickle.dumps(api))
@@ -387,7 +387,7 @@ def test_a_rate_pickles_as_what_was_said():
     assert twin._pace is not api._pace
 
 
-def test_hosts_that_are_asked_no_more_are_forgotten(monkeypatch):
+def test_hosts_without_requests_are_dropped(monkeypatch):
     monkeypatch.setattr(rate_limits, "MOST_HOSTS", 10)
     pace = rate_limits.RateLimiter("1/s")
 
@@ -397,7 +397,7 @@ def test_hosts_that_are_asked_no_more_are_forgotten(monkeypatch):
     assert len(pace._buckets) <= 11
 
 
-def test_an_interrupt_ends_a_wait_for_ones_turn(sandbox, monkeypatch):
+def test_an_interrupt_ends_a_rate_limit_wait(sandbox, monkeypatch):
     def interrupt(_):
         raise KeyboardInterrupt
 

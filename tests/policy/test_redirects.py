@@ -73,7 +73,7 @@ def test_a_get_in_place_of_a_post_has_no_fields_of_the_body(sandbox, api, status
     )
 
 
-def test_a_get_with_a_body_that_is_told_to_look_elsewhere_loses_its_body(sandbox, api):
+def test_a_get_with_a_body_loses_it_on_a_303(sandbox, api):
     api.get(leading_to("/echo", 303), json={"q": 1})
 
     assert (sandbox.requests[1].method, sandbox.requests[1].body) == ("GET", b"")
@@ -269,7 +269,7 @@ def test_a_post_without_a_body_may_go_anywhere(sandbox, api, status):
     assert sandbox.requests[1].method == ("POST" if status in {307, 308} else "GET")
 
 
-def test_a_body_that_went_away_does_not_come_home(sandbox, api):
+def test_a_dropped_body_does_not_come_back_when_a_chain_returns(sandbox, api):
     api.post(leading_to(sandbox.other_url + leading_to(f"{sandbox.url}/echo", 307)), data=BODY)
 
     assert [(request.method, request.body) for request in sandbox.requests] == [
@@ -295,7 +295,7 @@ def test_a_body_that_went_away_does_not_come_home(sandbox, api):
         ("X-Request-Id", "r-1"),
     ],
 )
-def test_a_harmless_field_travels(sandbox, api, name, value):
+def test_a_harmless_field_is_forwarded(sandbox, api, name, value):
     api.get(leading_to(f"{sandbox.other_url}/echo"), headers={name: value})
 
     assert sandbox.requests[1].headers[name] == value
@@ -418,7 +418,7 @@ class TestRefusedLocations:
         assert caught.value.request.url == f"{server.url}/a"
         assert len(server.requests) == 1
 
-    def test_it_is_an_answer_like_any_other_when_redirects_are_not_followed(
+    def test_it_is_an_ordinary_response_when_redirects_are_not_followed(
         self, raw_server, make_response, location, why
     ):
         server = raw_server(sent(location), make_response())
@@ -437,7 +437,7 @@ def test_a_refused_location_does_not_show_its_password(raw_server):
     assert "hunter2pw" not in str(caught.value)
 
 
-def test_userinfo_of_the_base_url_does_not_forbid_a_redirect_at_home(sandbox):
+def test_userinfo_of_the_base_url_does_not_forbid_a_same_origin_redirect(sandbox):
     base = sandbox.url.replace("://", f"://{sandbox.user}:{sandbox.password}@")
     with httpkit.Session(base) as api:
         response = api.get(leading_to("/basic"))
@@ -456,7 +456,7 @@ def test_only_five_statuses_redirect(raw_server, make_response, status):
 
 @pytest.mark.parametrize("fields", [{}, {"location": ""}], ids=["no Location", "empty Location"])
 @pytest.mark.parametrize("size", [20, 200_000])
-def test_a_redirect_that_leads_nowhere_is_an_answer_with_its_whole_body(
+def test_a_redirect_without_a_location_is_a_response_with_its_body(
     raw_server, make_response, fields, size
 ):
     body = gzip.compress(bytes(size)) if size < 100 else b"x" * size
@@ -569,7 +569,7 @@ def test_a_page_that_changes_a_cookie_and_asks_again_is_no_loop(raw_server, make
     assert b"Cookie: step=2\r\n" in server.requests[2]
 
 
-def test_a_form_that_leads_back_to_its_own_page_is_no_loop(raw_server, make_response):
+def test_a_form_that_redirects_to_its_own_page_is_no_loop(raw_server, make_response):
     server = raw_server(sent("/a", "303 See Other"), make_response(body=b"saved"))
     with httpkit.Session(server.url) as api:
         response = api.post("a", data={"a": "b"})
@@ -638,7 +638,7 @@ def test_the_history_is_made_of_our_responses(sandbox, api):
     assert [past.attempts for past in response.history] == [1, 1]
 
 
-def test_an_answer_without_a_redirect_has_no_history(sandbox, api):
+def test_a_response_without_a_redirect_has_no_history(sandbox, api):
     response = api.get("echo")
 
     assert (response.history, response.next) == ([], None)
@@ -741,7 +741,7 @@ def test_redirects_that_are_resolved_by_hand_free_the_first_connection(sandbox, 
     assert [response.status_code for response in answers] == [200]
 
 
-def test_a_redirect_that_is_not_followed_is_read_like_any_answer(raw_server, make_response):
+def test_a_redirect_that_is_not_followed_is_read_like_any_response(raw_server, make_response):
     server = raw_server(make_response("302 Found", b"moved", location="/b"))
     with httpkit.Session(server.url) as api:
         response = api.get("a", allow_redirects=False)
@@ -929,7 +929,7 @@ def test_a_redirect_whose_body_is_broken_is_followed(raw_server, make_response):
     assert (response.text, response.attempts, len(server.requests)) == ("there", 1, 2)
 
 
-def test_a_streamed_answer_after_a_redirect_is_left_unread(sandbox, api):
+def test_a_streamed_response_after_a_redirect_is_left_unread(sandbox, api):
     with api.get(leading_to("/bytes/100000"), stream=True) as response:
         unread = response._content
         whole = b"".join(response.iter_content(1000))

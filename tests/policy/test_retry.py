@@ -199,14 +199,14 @@ class OnceByKeyword(httpkit.Session, retry=httpkit.RetryPolicy(attempts=1)):
         "call switches off", "call beats class",
     ],
 )  # fmt: skip
-def test_the_nearest_word_on_retries_counts(sandbox, session, call, attempts):
+def test_the_innermost_retry_setting_counts(sandbox, session, call, attempts):
     with session(sandbox.url) as api:
         response = api.get("status/500", raise_for_status=False, **call)
 
     assert response.attempts == len(sandbox.requests) == attempts
 
 
-def test_a_session_can_be_told_later(sandbox):
+def test_retry_can_be_set_on_a_session_later(sandbox):
     with httpkit.Session(sandbox.url) as api:
         api.retry = 4
         response = api.get("status/500", raise_for_status=False)
@@ -214,7 +214,7 @@ def test_a_session_can_be_told_later(sandbox):
     assert response.attempts == len(sandbox.requests) == 4
 
 
-def test_a_clone_has_a_word_of_its_own(sandbox):
+def test_a_clone_has_a_retry_setting_of_its_own(sandbox):
     with httpkit.Session(sandbox.url) as api:
         response = api.with_options(retry=2).get("status/500", raise_for_status=False)
 
@@ -226,7 +226,7 @@ def test_a_clone_has_a_word_of_its_own(sandbox):
     "word", [0, -1, 1.5, True, "3", [3], httpkit.RetryPolicy], ids=lambda word: repr(word)[:20]
 )
 @pytest.mark.parametrize("place", ["session", "call", "later"])
-def test_a_word_on_retries_that_cannot_work_is_refused_before_sending(sandbox, word, place):
+def test_an_invalid_retry_setting_is_refused_before_sending(sandbox, word, place):
     with httpkit.Session(sandbox.url) as api:
 
         def ask():
@@ -376,7 +376,7 @@ def test_a_connection_that_times_out_is_tried_again_for_any_method(busy, waits, 
 
 @pytest.mark.parametrize("method", ["GET", "PUT"])
 @maybe_sent
-def test_an_idempotent_request_outlives_a_lost_answer(raw_server, make_response, failure, method):
+def test_an_idempotent_request_outlives_a_lost_response(raw_server, make_response, failure, method):
     server = raw_server(failure, failure, make_response(body=b"whole"))
 
     with httpkit.Session(server.url, timeout=(5, 0.1)) as api:
@@ -387,7 +387,9 @@ def test_an_idempotent_request_outlives_a_lost_answer(raw_server, make_response,
 
 @pytest.mark.parametrize("method", UNSAFE)
 @maybe_sent
-def test_an_unsafe_request_is_not_repeated_after_a_lost_answer(raw_server, waits, failure, method):
+def test_an_unsafe_request_is_not_repeated_after_a_lost_response(
+    raw_server, waits, failure, method
+):
     server = raw_server(failure)
 
     with (
@@ -401,7 +403,7 @@ def test_an_unsafe_request_is_not_repeated_after_a_lost_answer(raw_server, waits
 
 
 @maybe_sent
-def test_an_unsafe_request_with_a_key_outlives_a_lost_answer(raw_server, make_response, failure):
+def test_an_unsafe_request_with_a_key_outlives_a_lost_response(raw_server, make_response, failure):
     server = raw_server(failure, failure, make_response(body=b"whole"))
 
     with httpkit.Session(server.url, timeout=(5, 0.1)) as api:
@@ -698,7 +700,7 @@ RETRY_AFTER = {
 
 
 @pytest.mark.parametrize(("fields", "expected"), RETRY_AFTER.values(), ids=RETRY_AFTER)
-def test_every_spelling_of_retry_after_is_survived(
+def test_every_format_of_retry_after_is_survived(
     raw_server, make_response, waits, fields, expected
 ):
     server = raw_server(make_response("429 Too Many Requests", **fields), make_response())
@@ -1111,14 +1113,14 @@ def test_an_exception_in_on_retry_frees_the_connection(raw_server):
 
 
 @pytest.mark.parametrize("status", [200, 404])
-def test_a_response_says_how_often_it_was_asked_for(sandbox, status):
+def test_a_response_says_how_many_attempts_were_made(sandbox, status):
     with httpkit.Session(sandbox.url) as api:
         response = api.get("flaky/a", params={"then": status}, raise_for_status=False)
 
     assert (response.attempts, response.stop_reason) == (3, None)
 
 
-def test_a_response_says_why_it_was_not_asked_for_again(sandbox):
+def test_a_response_says_why_it_was_not_retried(sandbox):
     with httpkit.Session(sandbox.url, raise_for_status=False) as api:
         exhausted = api.get("status/500")
         unsafe = api.post("status/500")
@@ -1151,7 +1153,7 @@ def test_a_transport_error_says_so_without_retries_too(nobody):
     assert caught.value.attempts == 1
 
 
-def test_a_streamed_response_says_how_often_it_was_asked_for(sandbox):
+def test_a_streamed_response_says_how_many_attempts_were_made(sandbox):
     with httpkit.Session(sandbox.url) as api, api.get("flaky/a", stream=True) as response:
         assert response.attempts == 3
 
@@ -1485,7 +1487,7 @@ ASKED_WAITS = {
 
 
 @pytest.mark.parametrize("case", ASKED_WAITS)
-def test_a_wait_that_the_server_asked_for_costs_nothing(raw_server, make_response, case):
+def test_a_wait_that_the_server_requested_costs_no_budget(raw_server, make_response, case):
     status, fields = ASKED_WAITS[case]
     server = raw_server(make_response(status, **fields))
     policy = httpkit.RetryPolicy(attempts=8, budget=1)

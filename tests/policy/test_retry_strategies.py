@@ -79,7 +79,7 @@ def test_a_post_needs_a_key_to_be_retried_by_its_body(refusing, waits, key, atte
     assert response.attempts == attempts
 
 
-def test_each_response_is_asked_about_once(refusing, waits):
+def test_retry_if_is_called_once_for_each_response(refusing, waits):
     asked = []
 
     def note(response):
@@ -92,7 +92,7 @@ def test_each_response_is_asked_about_once(refusing, waits):
     assert asked == [REFUSED, SERVED]
 
 
-def test_a_stream_is_not_asked_about(refusing, waits):
+def test_retry_if_is_not_called_for_a_stream(refusing, waits):
     policy = httpkit.RetryPolicy(retry_if=is_refused)
 
     with (
@@ -104,7 +104,7 @@ def test_a_stream_is_not_asked_about(refusing, waits):
     assert (body, response.attempts, waits) == (REFUSED, 1, [])
 
 
-def test_a_redirect_is_not_asked_about(raw_server, make_response, waits):
+def test_retry_if_is_not_called_for_a_redirect(raw_server, make_response, waits):
     asked = []
     server = raw_server(make_response("302 Found", location="/there"), make_response(body=SERVED))
     policy = httpkit.RetryPolicy(retry_if=lambda r: asked.append(r.status_code))
@@ -259,7 +259,7 @@ def test_a_strategy_that_cannot_be_called_is_refused(name):
     ],
     ids=["Twitter", "IETF", "twice"],
 )
-def test_a_rate_limit_is_waited_for_in_any_dialect(
+def test_a_rate_limit_is_waited_for_in_any_format(
     raw_server, make_response, waits, fields, seconds
 ):
     fields = CaseInsensitiveDict(fields)

@@ -97,7 +97,7 @@ def netrc(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("base", [None, DATA], ids=["no base", "base"])
-def test_netrc_is_asked_for_the_login_host(portal, netrc, base):
+def test_netrc_is_used_for_the_login_host(portal, netrc, base):
     with httpkit.Session(base) as api:
         api.get(f"{DATA}/file")
 
@@ -109,14 +109,14 @@ def test_netrc_is_asked_for_the_login_host(portal, netrc, base):
     [{"auth": httpkit.NO_AUTH}, {"auth": httpkit.BearerAuth("token-12345")}],
     ids=["none", "bearer"],
 )
-def test_netrc_has_no_say_where_an_auth_was_given(portal, netrc, own):
+def test_netrc_is_not_used_where_an_auth_was_given(portal, netrc, own):
     with httpkit.Session(DATA, **own) as api:
         api.get("file")
 
     assert sent(portal, "Authorization")[1:] == [None, None]
 
 
-def test_netrc_is_not_asked_for_a_login_host_in_the_open(portal, netrc):
+def test_netrc_is_not_used_for_a_login_host_over_plain_http(portal, netrc):
     portal.replace(
         responses.GET,
         f"{DATA}/file",
@@ -134,7 +134,7 @@ def test_netrc_is_not_asked_for_a_login_host_in_the_open(portal, netrc):
 # ---- Digest
 
 
-def test_a_digest_answers_for_the_url_of_each_hop(raw_server, make_response):
+def test_a_digest_signs_the_url_of_each_redirect(raw_server, make_response):
     challenge = make_response("401 No", www_authenticate='Digest realm="r", nonce="n", qop="auth"')
     server = raw_server(
         challenge,
@@ -161,7 +161,7 @@ def test_a_digest_answers_for_the_url_of_each_hop(raw_server, make_response):
     ["https://bücher.test/x?a=ö", "https://b%C3%BCcher.test/x?a=%C3%B6", "//bücher.test/x?a=ö"],
     ids=["raw", "encoded", "without a scheme"],
 )
-def test_a_host_beyond_ascii_is_asked_for_by_its_name_in_dns(portal, location):
+def test_a_host_beyond_ascii_is_looked_up_by_its_idna_name(portal, location):
     portal.replace(responses.GET, f"{DATA}/file", status=302, headers={"Location": location})
     portal.add(responses.GET, "https://xn--bcher-kva.test/x", body="books")
 

@@ -339,7 +339,7 @@ def test_a_delete_whose_response_was_lost_was_done(serve, reply, lost):
     assert (len(server.requests), len(seen)) == (2, 1)
 
 
-def test_a_404_after_a_refusal_is_a_404(serve, reply):
+def test_a_404_after_a_rejection_is_a_404(serve, reply):
     api, _ = serve(reply({}, "503 Service Unavailable"), reply({}, "404 Not Found"), retry=3)
 
     with pytest.raises(httpkit.NotFoundError):
@@ -389,7 +389,7 @@ def test_create_many_gives_no_failed_row_as_an_item(serve, reply):
     assert [result.ok for result in caught.value.results] == [True, False, True]
 
 
-def test_create_many_answered_207_without_a_failure_gives_the_items(serve, reply):
+def test_create_many_with_207_without_a_failure_gives_the_items(serve, reply):
     api, _ = serve(reply([ROWS[0], ROWS[2]], "207 Multi-Status"))
 
     made = api.resource("products", Product).create_many([{}, {}])

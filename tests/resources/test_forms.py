@@ -75,7 +75,7 @@ def circle():
     [["a"], "a=1", b"a=1", 5, None, {"file": b"bytes"}, {"deep": [{"x": b""}]}, circle()],
     ids=["list", "text", "bytes", "number", "None", "bytes in it", "deep in it", "circle"],
 )
-def test_what_no_form_can_say_is_refused_before_anything_is_sent(sandbox, shop, item):
+def test_values_that_no_form_can_express_are_refused_before_sending(sandbox, shop, item):
     with pytest.raises(httpkit.ConfigurationError, match="form"):
         shop.orders.create(item)
 
@@ -111,7 +111,7 @@ def test_an_update_is_sent_by_the_method_that_the_server_wants(sandbox, shop):
     assert (seen.method, seen.path, seen.body) == ("POST", "/echo/orders/7", b"paid=true&coupon=")
 
 
-def test_a_resource_by_hand_takes_the_same_words(sandbox, shop):
+def test_a_resource_by_hand_takes_the_same_keywords(sandbox, shop):
     shop.resource("echo/bills", form=True, update_method="POST").update(7, {"paid": True})
 
     assert (sandbox.requests[0].method, sandbox.requests[0].body) == ("POST", b"paid=true")

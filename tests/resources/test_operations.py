@@ -64,7 +64,7 @@ def test_googles_operation_ends_with_its_response(serve, reply):
     assert lines(server)[1:] == ["GET /operations/7"] * 2
 
 
-def test_googles_error_is_a_failure_in_its_words(serve, reply):
+def test_googles_error_is_a_failure_with_its_message(serve, reply):
     failed = {"name": "operations/7", "done": True, "error": {"code": 8, "message": "no quota"}}
     api, _ = serve(reply({"name": "operations/7"}), reply(failed))
 
@@ -103,7 +103,7 @@ def test_a_delete_ends_with_204_or_404(serve, reply, end):
     assert api.poll(api.delete("things/1")) is None
 
 
-def test_a_status_may_be_anywhere_and_its_words_anything(serve, reply):
+def test_a_status_may_be_anywhere_and_have_any_value(serve, reply):
     api, _ = serve(
         reply({"job": {"phase": "Brewing"}}), reply({"job": {"phase": "POURED"}, "cups": 2})
     )
@@ -253,7 +253,7 @@ def test_an_operation_that_never_ends_says_its_last_status(serve, reply, documen
 
 
 @pytest.mark.parametrize("field", ["location", "operation_location"])
-def test_a_link_that_leads_nowhere_is_named(serve, reply, field):
+def test_a_broken_link_is_named(serve, reply, field):
     api, server = serve(reply(status="202 Accepted", **{field: "ftp://files.example.com/1"}))
 
     with pytest.raises(requests.exceptions.InvalidURL, match=r"location of POST .*/things: it"):

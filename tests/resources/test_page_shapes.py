@@ -75,7 +75,7 @@ def test_a_next_link_of_another_type_is_an_error_after_the_items(serve, link):
     ],
     ids=["links in an array", "text", "cursor in an array", "number", "total in an array"],
 )
-def test_a_path_that_leads_into_something_else_is_an_error(serve, pages, document):
+def test_a_path_into_another_type_raises(serve, pages, document):
     api, _ = serve({"items": [1], **document})
 
     found, error = collect(api.paginate("list", pages, items_at="items"))

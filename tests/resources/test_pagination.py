@@ -751,7 +751,7 @@ def test_an_error_is_an_error_unless_said_otherwise(listed, page):
 # Offsets
 
 
-def test_a_server_that_gives_fewer_items_than_asked_loses_none(listed, page):
+def test_a_server_that_gives_fewer_items_than_the_limit_loses_none(listed, page):
     found, server = listed(
         page([1, 2]), page([3, 4]), page([5]), page([]), pages=OffsetPages(limit=100)
     )
@@ -1507,7 +1507,7 @@ def test_an_error_about_pages_pickles(listed, page):
 # The object
 
 
-def test_nothing_is_sent_before_the_first_item_is_asked_for(sandbox, api):
+def test_nothing_is_sent_before_the_first_item_is_read(sandbox, api):
     found = api.paginate("things")
 
     copy.copy(found).limit(3).resume("things?_page=2")
@@ -1545,7 +1545,7 @@ def test_two_loops_at_once_do_not_meet(api):
         ),
     ],
 )
-def test_no_page_is_asked_for_beyond_the_items_that_are_wanted(
+def test_no_page_is_requested_beyond_the_items_that_are_wanted(
     sandbox, api, take, count, requests_
 ):
     found = api.paginate("things", params={"_limit": 10})
@@ -1838,7 +1838,7 @@ def test_links_are_read_as_they_were_written(links):
 
 
 @given(st.text(alphabet="http:s/.@[]%x?#\\\\ é0", max_size=30) | st.text(max_size=30))
-def test_any_reference_leads_to_an_http_url_or_is_refused(reference):
+def test_any_reference_resolves_to_an_http_url_or_is_refused(reference):
     try:
         target = urls.resolve("https://h/list?page=1", reference)
     except requests.exceptions.InvalidURL:

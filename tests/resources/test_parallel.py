@@ -131,7 +131,7 @@ def test_no_more_than_the_workers_work_at_once(api, workers):
 # ---- laziness and bounds
 
 
-def test_nothing_is_pulled_or_called_before_the_first_result_is_asked_for(api):
+def test_nothing_is_called_before_the_first_result_is_read(api):
     pulled = []
 
     api.map(pytest.fail, (pulled.append(n) for n in range(3)))
@@ -210,7 +210,7 @@ def test_after_an_error_nothing_more_is_begun(api, gate):
     assert len(gate.entered) <= 2
 
 
-def test_errors_are_returned_in_their_places(api):
+def test_errors_are_returned_in_order(api):
     posts = api.resource("posts")
 
     one, missing, two = api.map(posts.get, [1, 99, 2], errors="return")
@@ -252,7 +252,7 @@ def test_what_was_begun_is_given_before_an_error_of_the_items(api, ordered, erro
     assert sorted(given) == [1, 2, 3]
 
 
-def test_items_that_failed_are_not_asked_again(api):
+def test_items_that_failed_are_not_called_again(api):
     class Failing:
         asked = 0
 
@@ -544,7 +544,7 @@ def test_an_error_closes_the_bar(api):
     ],
     ids=lambda wrong: str(wrong).partition(" at ")[0],  # no address: workers compare the ids
 )  # fmt: skip
-def test_what_cannot_work_is_refused_before_the_first_result_is_asked_for(api, wrong):
+def test_invalid_arguments_are_refused_before_the_first_result_is_read(api, wrong):
     (name,) = wrong
 
     with pytest.raises(httpkit.ConfigurationError, match=f"{name}="):

@@ -163,7 +163,7 @@ def test_delete_removes_the_item_and_returns_none(sandbox, blog):
 
 
 @pytest.mark.parametrize(("id", "exists"), [(1, True), (9, False)])
-def test_exists_asks_with_head(sandbox, blog, id, exists):
+def test_exists_sends_head(sandbox, blog, id, exists):
     assert blog.posts.exists(id) is exists
     assert [request.method for request in sandbox.requests] == ["HEAD"]
 
@@ -182,7 +182,7 @@ def test_an_item_that_is_not_there_is_a_not_found_error(blog, call):
         call(blog.posts)
 
 
-def test_an_item_that_the_server_refuses_is_an_error_with_its_words(blog):
+def test_an_item_that_the_server_refuses_raises_with_its_message(blog):
     with pytest.raises(httpkit.UnprocessableContentError, match="title is required"):
         blog.posts.create({"body": "no title"})
 
@@ -227,7 +227,7 @@ def test_what_is_not_there_or_gone_does_not_exist(resource, make_response, statu
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 409, 418, 429, 500, 503])
-def test_another_refusal_does_not_mean_that_it_does_not_exist(resource, make_response, status):
+def test_another_error_status_does_not_mean_that_it_does_not_exist(resource, make_response, status):
     posts, _ = resource(make_response(f"{status} No"))
 
     with pytest.raises(httpkit.StatusError) as caught:
@@ -242,7 +242,7 @@ def test_another_refusal_does_not_mean_that_it_does_not_exist(resource, make_res
     [("200 OK", True), ("404 Not Found", False), ("410 Gone", False)],
     ids=["there", "not there", "gone"],
 )
-def test_a_server_that_knows_no_head_is_asked_with_get(
+def test_a_server_without_head_is_requested_with_get(
     resource, make_response, status, found, exists
 ):
     posts, server = resource(make_response(status), make_response(found))
@@ -280,7 +280,7 @@ NOTHING = [
 
 
 @pytest.mark.parametrize("status", NOTHING)
-def test_create_returns_what_was_sent_when_nothing_comes_back(resource, make_response, status):
+def test_create_returns_the_sent_item_when_the_response_is_empty(resource, make_response, status):
     posts, server = resource(make_response(status))
 
     assert posts.create(Post("New")) == Post("New")
@@ -297,7 +297,7 @@ def test_what_was_sent_and_does_not_match_the_model_is_an_error_that_says_accept
 
 
 @pytest.mark.parametrize("status", NOTHING)
-def test_replace_returns_what_was_sent_when_nothing_comes_back(resource, make_response, status):
+def test_replace_returns_the_sent_item_when_the_response_is_empty(resource, make_response, status):
     posts, server = resource(make_response(status))
 
     assert posts.replace(1, {"title": "New"}) == Post("New")
@@ -305,7 +305,7 @@ def test_replace_returns_what_was_sent_when_nothing_comes_back(resource, make_re
 
 
 @pytest.mark.parametrize("status", NOTHING)
-def test_update_asks_for_the_item_when_nothing_comes_back(resource, make_response, status):
+def test_update_fetches_the_item_when_the_response_is_empty(resource, make_response, status):
     posts, server = resource(
         make_response(status), make_response(body=b'{"title": "New", "id": 1}')
     )
@@ -317,7 +317,7 @@ def test_update_asks_for_the_item_when_nothing_comes_back(resource, make_respons
     ]
 
 
-def test_update_asks_for_the_item_with_the_same_credentials_and_headers(resource, make_response):
+def test_update_fetches_the_item_with_the_same_credentials_and_headers(resource, make_response):
     posts, server = resource(
         make_response("204 No Content"), make_response(body=b'{"title": "New", "id": 1}')
     )
@@ -633,7 +633,7 @@ def test_an_item_of_another_shape_is_a_decode_error_that_names_the_field(resourc
     ],
     ids=["list", "items_at"],
 )
-def test_an_item_of_a_list_of_another_shape_is_named_by_its_place(
+def test_an_item_of_a_list_of_another_shape_is_named_by_its_index(
     resource, make_response, items_at, body
 ):
     posts, _ = resource(make_response(body=body), items_at=items_at)
@@ -691,7 +691,7 @@ class OutOfOrder(Exception):  # noqa: N818  # as the documentation names it
     pass
 
 
-def test_the_sessions_table_is_asked_for_what_a_resource_does_not_handle(resource, make_response):
+def test_the_sessions_table_handles_what_a_resource_does_not(resource, make_response):
     posts, _ = resource(make_response("500 Oops"), on_status={"5xx": OutOfOrder})
 
     with pytest.raises(OutOfOrder):
@@ -1302,7 +1302,9 @@ def test_create_many_takes_whatever_gives_items(blog):
 
 
 @pytest.mark.parametrize("status", NOTHING)
-def test_create_many_returns_what_was_sent_when_nothing_comes_back(resource, make_response, status):
+def test_create_many_returns_the_sent_items_when_the_response_is_empty(
+    resource, make_response, status
+):
     posts, _ = resource(make_response(status))
 
     assert posts.create_many([Post("a"), {"title": "b"}]) == [Post("a"), Post("b")]
@@ -1420,7 +1422,7 @@ def test_an_invalid_version_is_refused(sandbox, blog, call, etag):
     assert sandbox.requests == []
 
 
-def test_update_asks_for_the_item_without_the_version(resource, make_response):
+def test_update_fetches_the_item_without_if_match(resource, make_response):
     posts, server = resource(
         make_response("204 No Content"), make_response(body=b'{"title": "New"}')
     )

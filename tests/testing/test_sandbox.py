@@ -765,7 +765,7 @@ class TestToken:
         assert statuses == [200, 400, 200]
         assert sandbox.refresh_token == third.json()["refresh_token"]
 
-    def test_a_token_is_asked_for_by_post(self, sandbox, client):
+    def test_a_token_is_requested_by_post(self, sandbox, client):
         refused = client.get(sandbox.url + "/token")
 
         assert (refused.status_code, refused.headers["Allow"]) == (405, "POST")
@@ -783,7 +783,7 @@ def test_behind_the_guard_are_all_routes(sandbox, client):
 
 
 @pytest.mark.parametrize("path", ["/echo", "/echo/any/thing"])
-def test_echo_tells_what_arrived(sandbox, client, path):
+def test_echo_returns_the_request(sandbox, client, path):
     url = f"{sandbox.url}{path}?a=1&a=2"
 
     echo = client.patch(url, json={"é": 1}, headers={"X-A": "b"}).json()
@@ -804,7 +804,7 @@ def test_echo_replaces_what_is_not_text(sandbox, client):
     ("status", "reason"),
     [(200, "OK"), (299, "Unassigned"), (404, "Not Found"), (599, "Unassigned")],
 )
-def test_a_status_can_be_asked_for(sandbox, client, status, reason):
+def test_a_status_can_be_requested(sandbox, client, status, reason):
     response = client.get(f"{sandbox.url}/status/{status}")
 
     problem = {"type": "about:blank", "title": reason, "status": status}
@@ -850,7 +850,7 @@ def test_a_status_out_of_range_is_400(sandbox, client, status):
     ],
     ids=["json", "object", "html", "text", "empty"],
 )
-def test_a_kind_of_body_can_be_asked_for(sandbox, client, kind, content_type, body):
+def test_a_type_of_body_can_be_requested(sandbox, client, kind, content_type, body):
     response = client.get(f"{sandbox.url}/status/503?kind={kind}")
 
     assert (response.status_code, response.text) == (503, body)
@@ -864,7 +864,7 @@ def test_an_unknown_kind_is_400(sandbox, client):
     assert refused.json()["detail"].startswith("kind must be one of problem, object, json")
 
 
-def test_headers_can_be_asked_for(sandbox, client):
+def test_headers_can_be_requested(sandbox, client):
     response = client.get(sandbox.url + "/status/429?retry_after=in%20a%20bit&request_id=r-1")
 
     assert response.headers["Retry-After"] == "in a bit"
@@ -1115,7 +1115,7 @@ def test_a_fixed_response_is_200(sandbox, client, path, content_type, text):
     assert response.headers["Content-Type"] == content_type
 
 
-def test_gzip_is_compressed_on_the_wire(sandbox, client):
+def test_gzip_is_compressed_on_the_socket(sandbox, client):
     with client.get(sandbox.url + "/gzip", stream=True) as packed:
         start = packed.raw.read(2, decode_content=False)
 
@@ -1163,7 +1163,7 @@ def test_an_unknown_path_is_404(sandbox, client, path):
         ("Bytes=0-1", (0, 1)),
     ],
 )
-def test_a_range_is_206_with_its_place(sandbox, client, field, places):
+def test_a_range_is_206_with_content_range(sandbox, client, field, places):
     part = client.get(sandbox.url + "/bytes/10", headers={"Range": field})
 
     first, last = places
@@ -1259,7 +1259,7 @@ def test_another_version_has_other_bytes_and_another_etag_and_date(sandbox, clie
 @pytest.mark.parametrize(
     ("kind", "etag"), [("strong", '"10-0"'), ("weak", 'W/"10-0"'), ("none", None)]
 )
-def test_a_kind_of_etag_can_be_asked_for(sandbox, client, kind, etag):
+def test_a_type_of_etag_can_be_requested(sandbox, client, kind, etag):
     response = client.get(f"{sandbox.url}/bytes/10?etag={kind}")
 
     assert response.headers.get("ETag") == etag
@@ -1284,7 +1284,7 @@ def test_a_digest_is_of_the_whole_file(sandbox, client, field):
     ],
     ids=["plain", "escaped", "not ASCII"],
 )
-def test_a_file_name_can_be_asked_for(sandbox, client, name, field):
+def test_a_file_name_can_be_requested(sandbox, client, name, field):
     response = client.get(sandbox.url + "/bytes/1", params={"name": name})
 
     assert response.headers["Content-Disposition"] == field
@@ -1492,7 +1492,7 @@ def test_graphql_echoes_the_operation(sandbox, client):
     assert response.headers["content-type"] == "application/json"
 
 
-def test_graphql_speaks_its_own_media_type_to_who_accepts_it(sandbox, client):
+def test_graphql_uses_its_own_media_type_where_accepted(sandbox, client):
     kind = "application/graphql-response+json"
 
     response = client.post(

@@ -128,7 +128,7 @@ def test_a_stream_comes_from_a_script_too(api):
 # ---- what was sent
 
 
-def test_each_attempt_tells_what_it_sent(api):
+def test_each_attempt_records_what_it_sent(api):
     with Script(503, 200) as script:
         api.put("x", params={"q": "1"}, json={"a": 1}, headers={"X-Bytes": b"1"})
 
@@ -254,7 +254,7 @@ def test_the_tests_own_failure_is_not_hidden_by_what_is_left(api):
         raise ZeroDivisionError
 
 
-def test_a_script_is_for_a_method_and_a_place(api):
+def test_a_script_is_for_a_method_and_a_url(api):
     with (
         Script(201, method="post", url=f"{URL}/x"),
         Script(202, url=f"{URL}/x?a=1"),
@@ -275,7 +275,7 @@ def test_what_no_script_is_for_is_refused_and_not_repeated(api, waits):
     assert (caught.value.attempts, waits) == (1, [])
 
 
-def test_the_innermost_script_is_asked_first(api):
+def test_the_innermost_script_responds_first(api):
     with Script(201):
         with Script(202):
             assert api.get("x").status_code == 202

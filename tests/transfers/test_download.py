@@ -126,7 +126,7 @@ def test_a_body_of_any_framing_is_saved(api, dest, raw_server, sent, expected, i
     ],
     ids=["404", "304", "302", "204", "416", "a first part", "a last part"],
 )
-def test_an_answer_nobody_asked_for_is_no_file(api, dest, raw_server, sent):
+def test_an_unexpected_response_is_not_the_file(api, dest, raw_server, sent):
     server = raw_server(sent)
 
     with pytest.raises(requests.RequestException):
@@ -386,7 +386,7 @@ def test_a_file_that_changed_between_runs_is_fetched_anew(
     [OLD, OLD + b"x" * 10_000, OLD[: HALF - 1000] + bytes(1000), OLD[:10], b""],
     ids=["whole", "too long", "zeros at its end", "shorter than the overlap", "empty"],
 )
-def test_any_part_file_leads_to_the_right_file(api, dest, interrupted, left):
+def test_any_part_file_ends_in_the_right_file(api, dest, interrupted, left):
     server = interrupted()
     part_of(dest).write_bytes(left)
 
@@ -427,7 +427,9 @@ def test_neither_sidecar_nor_error_shows_the_signature_of_a_url(api, dest, raw_s
     assert files(dest.parent) == ["file.bin.part", "file.bin.part.json"]
 
 
-def test_a_refusal_keeps_what_arrived_before_and_says_so(api, dest, interrupted, raw_server):
+def test_a_rejection_keeps_the_bytes_received_before_and_says_so(
+    api, dest, interrupted, raw_server
+):
     interrupted()
     server = raw_server(respond("403 Forbidden", b"expired"))
 
@@ -467,7 +469,7 @@ def test_memory_stays_flat_when_a_206_starts_far_too_early(api, dest, interrupte
         ("a.bin", {"content_type": "application/gzip"}, "auto", False),
     ],
 )
-def test_a_coding_nobody_asked_for_is_undone_unless_it_is_the_files_own(
+def test_an_unrequested_coding_is_decoded_unless_it_is_the_files_own(
     api, tmp_path, raw_server, name, fields, decode, is_decoded
 ):
     packed = gzip.compress(OLD)
@@ -503,7 +505,7 @@ def test_a_coded_body_in_tiny_chunks_is_decoded(api, dest, raw_server):
 # Guards
 
 
-def test_a_retry_asks_the_original_url_and_credentials_stay_home(dest, raw_server):
+def test_a_retry_requests_the_original_url_and_credentials_stay_at_their_origin(dest, raw_server):
     storage = honest(raw_server, OLD, cuts=[HALF])
     origin = raw_server(respond("302 Found", b"", location=f"{storage.url}/signed?key=1"))
 
@@ -1271,7 +1273,7 @@ def test_a_callable_hears_total_and_resumed_from(api, dest, interrupted):
     assert heard[-1] == (100_000, 100_000, HALF)
 
 
-def test_progress_is_told_ten_times_a_second_at_most(api, dest, raw_server):
+def test_progress_is_reported_ten_times_a_second_at_most(api, dest, raw_server):
     heard = []
     server = honest(raw_server, OLD, cuts=[10_000] * 10)
     began = time.monotonic()

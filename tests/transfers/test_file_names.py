@@ -122,14 +122,14 @@ def test_a_name_is_no_longer_than_the_file_system_allows(monkeypatch, tmp_path, 
 
 
 @not_on_windows("it follows from the path")
-def test_a_system_that_cannot_be_asked_for_the_longest_name_gets_the_usual_one(tmp_path):
+def test_a_system_without_a_known_name_limit_gets_the_usual_one(tmp_path):
     assert destination.longest_name(tmp_path / "missing") == 240
 
 
 # ---- names that the caller gives
 
 
-def test_a_path_that_the_system_cannot_encode_is_refused_in_words_that_can_be_printed(
+def test_a_path_that_the_system_cannot_encode_is_refused_with_a_printable_message(
     sandbox, tmp_path
 ):
     code = """
@@ -179,7 +179,7 @@ def test_errors_about_a_path_that_was_not_decoded_can_be_encoded(sandbox, tmp_pa
             assert str(caught.value).encode("utf-8")
 
 
-def test_a_name_that_is_too_long_is_refused_in_words(sandbox, tmp_path):
+def test_a_name_that_is_too_long_is_refused_with_a_message(sandbox, tmp_path):
     with httpkit.Session(sandbox.url) as api, pytest.raises(httpkit.HTTPKitError, match="long"):
         api.download("bytes/1", tmp_path / ("é" * 200))
 

@@ -562,7 +562,7 @@ def test_a_file_that_is_replaced_between_attempts_is_never_spliced(api, nginx, s
     assert [entry["status"] for entry in nginx.seen(name, 2)] == [200, 200]
 
 
-def test_a_file_of_the_same_second_and_size_is_told_apart_by_its_bytes(
+def test_a_file_of_the_same_second_and_size_is_distinguished_by_its_bytes(
     api, nginx, dest, interrupted
 ):
     old, new = noise(14, MIB), noise(15, MIB)
@@ -784,7 +784,7 @@ def test_an_iterable_is_put_in_chunks(api, nginx, origin):
     assert (nginx.prefix / "files/taken/chunks").read_bytes() == b"".join(blocks)
 
 
-def test_a_file_that_nginx_finds_too_large_is_told_so(api, origin, tmp_path):
+def test_a_file_that_nginx_finds_too_large_is_reported(api, origin, tmp_path):
     path = tmp_path / "large.bin"
     path.touch()
     os.truncate(path, 16 * MIB)

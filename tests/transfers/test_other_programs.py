@@ -65,7 +65,7 @@ def interrupt(api, raw_server, dest):
 
 
 @pytest.mark.parametrize("if_exists", [None, "replace"])
-def test_a_held_file_is_replaced_or_refused_before_anything_is_sent(api, dest, server, if_exists):
+def test_a_locked_file_is_replaced_or_refused_before_anything_is_sent(api, dest, server, if_exists):
     dest.write_bytes(NEW)
 
     with dest.open("rb"):
@@ -82,7 +82,7 @@ def test_a_held_file_is_replaced_or_refused_before_anything_is_sent(api, dest, s
 
 @pytest.mark.parametrize("to_folder", [False, True], ids=["path", "folder"])
 @pytest.mark.parametrize("if_exists", ["update", "replace"])
-def test_a_held_file_is_refused_before_a_byte_is_written(api, dest, server, if_exists, to_folder):
+def test_a_locked_file_is_refused_before_a_byte_is_written(api, dest, server, if_exists, to_folder):
     dest.write_bytes(NEW)
     os.utime(dest, (0, 0))
     place = dest.parent if to_folder else dest
@@ -101,7 +101,7 @@ def test_a_held_file_is_refused_before_a_byte_is_written(api, dest, server, if_e
 @pytest.mark.parametrize(
     ("if_exists", "names"), [("skip", ["file.bin"]), ("rename", ["file (1).bin", "file.bin"])]
 )
-def test_a_held_file_that_stays_is_no_obstacle(api, dest, server, if_exists, names):
+def test_a_locked_file_that_stays_is_no_obstacle(api, dest, server, if_exists, names):
     dest.write_bytes(NEW)
 
     with dest.open("rb"):
@@ -111,7 +111,7 @@ def test_a_held_file_that_stays_is_no_obstacle(api, dest, server, if_exists, nam
     assert files(dest.parent) == names
 
 
-def test_a_held_part_is_neither_lost_nor_fetched_again(api, dest, raw_server):
+def test_a_locked_part_is_neither_lost_nor_fetched_again(api, dest, raw_server):
     server = interrupt(api, raw_server, dest)
 
     with part_of(dest).open("rb"):

@@ -493,7 +493,7 @@ def test_an_accept_encoding_of_the_callers_is_sent(api, dest, raw_server):
     assert field(server.requests[0], "accept-encoding") == "gzip"
 
 
-def test_a_callable_url_is_asked_at_every_attempt(api, dest, raw_server):
+def test_a_callable_url_is_called_at_every_attempt(api, dest, raw_server):
     server = honest(raw_server, OLD, cuts=[HALF, HALF])
     urls = iter([f"{server.url}/{number}/a?sig={number}" for number in range(9)])
 

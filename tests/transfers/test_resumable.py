@@ -248,7 +248,7 @@ def test_only_what_is_missing_is_sent_again(sandbox, path, url, protocol):
 
 
 @both
-def test_an_upload_whose_last_answer_is_lost_is_complete(api, raw_server, path, protocol):
+def test_an_upload_whose_last_response_is_lost_is_complete(api, raw_server, path, protocol):
     keeper = TokenCache(raw_server, protocol, {2: len(BODY)})
 
     response = api.upload(keeper.url, path, resumable=protocol)
@@ -291,7 +291,7 @@ def test_onedrive_says_in_json_what_it_misses(api, raw_server, path):
         ("content-range", "416 Range"), ("tus", "423 Locked"), ("content-range", "502 Bad"),
     ],
 )  # fmt: skip
-def test_a_server_out_of_step_is_asked(api, raw_server, path, protocol, status):
+def test_a_server_out_of_sync_is_queried(api, raw_server, path, protocol, status):
     keeper = TokenCache(raw_server, protocol, {3: spell(status)})
 
     api.upload(keeper.url, path, resumable=protocol, chunk_size=2 * GRAIN)
@@ -314,7 +314,7 @@ def test_a_busy_server_is_given_the_time_it_wants(api, raw_server, waits, path, 
 @pytest.mark.parametrize(
     ("protocol", "status"), [("tus", "404 Not Found"), ("content-range", "410 Gone")]
 )
-def test_a_forgotten_upload_is_begun_again(api, raw_server, path, protocol, status):
+def test_an_upload_that_the_server_lost_is_begun_again(api, raw_server, path, protocol, status):
     keeper = TokenCache(raw_server, protocol, {3: spell(status)})
 
     api.upload(keeper.url, path, resumable=protocol, chunk_size=2 * GRAIN)
@@ -323,7 +323,7 @@ def test_a_forgotten_upload_is_begun_again(api, raw_server, path, protocol, stat
     assert keeper.created == 2
 
 
-def test_an_upload_forgotten_late_is_not_given_up(api, raw_server):
+def test_an_upload_that_the_server_lost_late_is_not_given_up(api, raw_server):
     keeper = TokenCache(raw_server, "tus", {10: spell("404 Not Found")})
 
     api.upload(keeper.url, BODY[:1000], resumable="tus", chunk_size=100, max_stalls=3)
@@ -331,7 +331,7 @@ def test_an_upload_forgotten_late_is_not_given_up(api, raw_server):
     assert keeper.content == BODY[:1000]
 
 
-def test_a_refusal_is_told(api, raw_server, path):
+def test_a_rejection_is_reported(api, raw_server, path):
     keeper = TokenCache(raw_server, "tus", {2: spell("403 Forbidden")})
 
     with pytest.raises(httpkit.ForbiddenError):
@@ -415,7 +415,7 @@ def test_a_relative_address_is_resolved(api, raw_server, path):
     assert keeper.seen[1].target == "/v1/place/1"
 
 
-def test_a_server_that_forgets_again_and_again_is_given_up(api, raw_server):
+def test_an_upload_that_the_server_loses_repeatedly_is_given_up(api, raw_server):
     keeper = TokenCache(raw_server, "tus", dict.fromkeys(range(3, 40, 3), spell("404 Not Found")))
 
     with pytest.raises(IncompleteError):
@@ -478,7 +478,7 @@ def test_an_address_where_the_body_has_no_business_gets_nothing(
 )  # fmt: skip
 @pytest.mark.parametrize("has_base", [True, False], ids=["base URL", "no base URL"])
 @pytest.mark.parametrize("strict", [True, False], ids=["strict", "not strict"])
-def test_credentials_go_to_no_foreign_address(
+def test_credentials_go_to_no_address_of_another_origin(
     raw_server, path, of_session, of_call, has_base, strict
 ):
     elsewhere, keeper = TokenCache(raw_server, "tus"), TokenCache(raw_server, "tus")
@@ -573,7 +573,7 @@ def test_the_next_call_goes_on(api, raw_server, path, state, protocol):
     assert heard[-1] == (len(BODY), len(BODY), 300_000)
 
 
-def test_the_state_holds_no_word_of_the_endpoint(api, raw_server, path, state):
+def test_the_state_file_does_not_contain_the_endpoint(api, raw_server, path, state):
     keeper = TokenCache(raw_server, "tus", {2: 1000})
     keeper.place = "/place/{}"
 
@@ -885,7 +885,7 @@ def test_progress_that_fails_is_no_interruption(api, raw_server, waits, path):
     assert keeper.content == b""
 
 
-def test_onedrive_is_asked_in_its_own_way(api, raw_server, path):
+def test_onedrive_is_queried_by_its_own_protocol(api, raw_server, path):
     grain, told = 320 << 10, "application/json"
     ranges = [b'{"nextExpectedRanges": ["%d-"]}' % size for size in (0, grain)]
     body = path.read_bytes()

@@ -284,7 +284,7 @@ def test_a_file_whose_name_is_no_text_is_sent(api, sandbox, tmp_path):
     assert parts(sandbox.requests[0])[0][1] == SMALL
 
 
-def test_a_form_says_its_boundary_whatever_the_session_sends_by_default(sandbox):
+def test_a_form_sends_its_boundary_despite_the_sessions_content_type(sandbox):
     with httpkit.Session(sandbox.url, headers={"Content-Type": "application/json"}) as api:
         api.upload("echo", SMALL, field="f")
 
@@ -631,7 +631,7 @@ def test_with_a_wrong_checksum_no_whole_form_arrives(api, sandbox, path):
 # Failures
 
 
-def test_an_early_413_is_told_as_what_it_is(listening, huge):
+def test_an_early_413_is_reported_as_a_413(listening, huge):
     served = []
 
     def serve(connection, stream, head):
@@ -784,7 +784,7 @@ def test_progress_that_fails_is_not_mistaken_for_the_connection(api, sandbox, wa
     assert (bodies(sandbox), waits) == ([], [])
 
 
-def test_a_source_that_fails_is_told_without_strictness_too(sandbox):
+def test_a_source_that_fails_is_reported_with_strict_false_too(sandbox):
     with (
         httpkit.Session(sandbox.url, strict=False) as api,
         pytest.raises(TransferError, match="mine"),

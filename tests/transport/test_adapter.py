@@ -319,7 +319,7 @@ def test_a_connection_with_a_broken_body_is_not_used_again(raw_server, make_resp
     assert (response.content, response.attempts, connections(server)) == (b"hi", 2, 2)
 
 
-def test_a_broken_body_of_a_post_is_not_asked_for_again(raw_server, waits):
+def test_a_post_with_a_broken_response_body_is_not_repeated(raw_server, waits):
     server = raw_server(BROKEN["a cut chunk"].replace(b"keep-alive", b"close"))
 
     with (
@@ -452,7 +452,7 @@ LASTING = {
 
 
 @pytest.mark.parametrize(("reply", "is_last"), LASTING.values(), ids=LASTING)
-def test_a_response_tells_whether_its_connection_closes(reply, is_last):
+def test_a_response_knows_whether_its_connection_closes(reply, is_last):
     message = Message(Pieces(reply), method="GET")
 
     message.begin()
@@ -1284,7 +1284,7 @@ def test_a_connection_that_ended_within_a_body_is_closed_at_once(raw_server):
         assert was_left.wait(1)
 
 
-def test_a_message_whose_connection_was_closed_first_is_closed_without_a_word():
+def test_a_message_whose_connection_was_closed_first_is_closed_silently():
     # What raises in a finalizer is printed, since Python 3.13.
     here, there = socket.socketpair()
     with here, there:
@@ -1318,7 +1318,7 @@ def test_a_proxy_gets_a_password_in_any_script(raw_server, scheme, user, passwor
 
 
 @pytest.mark.parametrize("name", ["localhost", "u:p@localhost", "u@127.0.0.1"])
-def test_a_proxy_without_a_scheme_is_spoken_to_by_http(raw_server, name):
+def test_a_proxy_without_a_scheme_is_an_http_proxy(raw_server, name):
     server = raw_server(ANSWER, host="127.0.0.1")
     proxies = {"http": f"{name}:{server.port}"}
 

@@ -253,7 +253,7 @@ def test_a_list_among_the_keywords_changed_in_place_counts(api):
     assert len({api.pool, first, second}) == 3
 
 
-def test_a_keyword_that_another_adapter_of_the_same_kind_has_does_not_count(api):
+def test_a_keyword_of_another_adapter_of_the_same_class_does_not_count(api):
     httpkit.Session().get_adapter("http://").poolmanager.connection_pool_kw["blocksize"] = 1
 
     assert pool_after(api) is api.pool
@@ -301,7 +301,7 @@ def test_other_classes_of_pools_count(api):
     assert len(set(pools)) == 1
 
 
-def test_a_manager_that_chooses_by_itself_is_asked_for_each_request(api):
+def test_a_manager_that_overrides_pool_selection_is_called_for_each_request(api):
     seen = []
 
     class Choosing(urllib3.PoolManager):
@@ -465,7 +465,7 @@ def talk(found, response):
 @pytest.mark.parametrize("find", [by_docker, of_connection, of_message])
 @pytest.mark.parametrize("is_stream", [False, True])
 @pytest.mark.parametrize("strict", [True, False])
-def test_a_101_that_was_asked_for_leaves_the_socket_to_the_caller(start, find, is_stream, strict):
+def test_a_requested_101_leaves_the_socket_to_the_caller(start, find, is_stream, strict):
     # Without our connections what came with the head is in the buffer, as in requests.
     server, options = start(speaking(b"early " if strict else b""))
 
@@ -520,7 +520,7 @@ def test_a_connection_that_was_handed_over_serves_no_other_request(
     assert server.connections == 2
 
 
-def test_a_blocking_pool_gets_its_place_back_from_a_101(raw_server, make_response):
+def test_a_blocking_pool_gets_its_slot_back_from_a_101(raw_server, make_response):
     server = raw_server(speaking(), make_response(body=b"next"))
 
     with httpkit.Session(server.url, deadline=5) as api:
@@ -544,7 +544,7 @@ def test_the_deadline_of_a_call_does_not_hold_for_the_other_protocol(raw_server)
     "headers",
     [{}, {"Upgrade": "tcp"}, {"Connection": "Upgrade"}, {"Connection": "close", "Upgrade": "tcp"}],
 )
-def test_a_101_that_was_not_asked_for_is_refused(raw_server, headers):
+def test_an_unrequested_101_is_refused(raw_server, headers):
     server = raw_server(speaking())
 
     with (

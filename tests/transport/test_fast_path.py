@@ -370,7 +370,7 @@ def test_the_first_request_over_tls_takes_the_fast_path(https):
     assert takes_fast_path(lambda: https.get("x"))
 
 
-def test_a_patched_connection_class_is_asked_for_the_first_connection(server, monkeypatch):
+def test_a_patched_connection_class_makes_the_first_connection(server, monkeypatch):
     asked = []
 
     class Noting(connection.HTTPConnection):
@@ -520,7 +520,7 @@ def test_a_cookie_of_a_late_response_is_sent_with_the_next_request(raw_server, m
     assert b"Cookie: late=1\r\n" in server.requests[10]
 
 
-def test_an_adapter_mounted_between_two_calls_is_asked(api):
+def test_an_adapter_mounted_between_two_calls_is_used(api):
     adapter = requests_mock.Adapter()
     adapter.register_uri("GET", f"{api.base_url}/x", text="mounted")
     api.mount(api.base_url, adapter)
@@ -528,7 +528,7 @@ def test_an_adapter_mounted_between_two_calls_is_asked(api):
     assert api.get("x").text == "mounted"
 
 
-def test_an_adapter_put_in_place_by_hand_is_asked(api):
+def test_an_adapter_assigned_by_hand_is_used(api):
     adapter = requests_mock.Adapter()
     adapter.register_uri("GET", f"{api.base_url}/x", text="by hand")
     api.adapters["http://"] = adapter
@@ -857,7 +857,7 @@ def test_an_adapter_that_makes_its_own_manager_serves(server):
         assert api.get("x").json() == {"id": 1}
 
 
-def test_an_adapter_that_chooses_pools_by_the_request_is_asked_each_time(server):
+def test_an_adapter_that_overrides_pool_selection_is_called_each_time(server):
     class ByTenant(Adapter):
         def build_connection_pool_key_attributes(self, request, verify, cert=None):
             host, context = super().build_connection_pool_key_attributes(request, verify, cert)
@@ -871,7 +871,7 @@ def test_an_adapter_that_chooses_pools_by_the_request_is_asked_each_time(server)
     assert server.connections == 2
 
 
-def test_another_manager_put_in_place_is_asked(api, server):
+def test_another_assigned_manager_is_used(api, server):
     adapter = api.get_adapter("http://")
 
     adapter.poolmanager = urllib3.PoolManager()

@@ -197,7 +197,7 @@ def test_the_credentials_of_the_server_never_reach_the_proxy_by_https(session, o
     assert b"user-agent: httpkit" not in tap.sent.lower()
 
 
-def test_a_tunnel_is_used_again_and_asked_for_once(session, origin, tap, scheme):
+def test_a_tunnel_is_opened_once_and_reused(session, origin, tap, scheme):
     api = session(origin.url, proxies=both(address(tap.port)))
 
     for _ in range(3):
@@ -238,7 +238,7 @@ def test_a_wrong_password_for_the_proxy_is_not_tried_again_and_not_shown(
     assert TOKEN not in words(caught.value)
 
 
-def test_a_refusal_of_the_proxy_is_reported_and_not_retried(session, tap, waits, scheme):
+def test_a_rejection_of_the_proxy_is_reported_and_not_retried(session, tap, waits, scheme):
     api = session(f"{scheme}://filtered.test", proxies=both(address(tap.port)))
 
     with pytest.raises(requests.RequestException) as caught:
@@ -380,7 +380,7 @@ def test_a_redirect_from_a_direct_host_to_a_proxied_one_finds_its_proxy(
     assert b"Proxy-Authorization: Basic " + BASIC in proxy.requests[0]
 
 
-def test_a_proxy_of_one_host_is_not_asked_for_another(session, proxies, sandbox):
+def test_a_proxy_of_one_host_is_not_used_for_another(session, proxies, sandbox):
     proxy = proxies("proxy")
     api = session(proxies={"http://h.test": proxy.url})
 

@@ -375,7 +375,7 @@ def test_a_body_that_ends_without_close_notify_raises(
     assert (caught.value.attempts, waits, len(server.requests)) == (1, [], 1)
 
 
-def test_a_body_that_ends_without_close_notify_is_asked_for_again_by_get(
+def test_a_body_that_ends_without_close_notify_is_requested_again_by_get(
     raw_server, authority, session, make_response
 ):
     replies = (b"HTTP/1.1 200 OK\r\n\r\nhalf of ", make_response(body=b"the whole"))

@@ -420,7 +420,7 @@ def test_an_argument_that_cannot_be_sent_is_refused(sandbox, waits, options):
     ],
     ids=lambda options: repr(options)[:60],
 )
-def test_a_refusal_shows_no_credential(sandbox, options):
+def test_a_rejection_shows_no_credential(sandbox, options):
     options = {"method": "GET", "url": "echo"} | options
 
     with (
@@ -719,7 +719,7 @@ class Small(httpkit.Session):
     ],
     ids=["class", "instance", "instance is off", "call", "call is off", "call only", "default"],
 )
-def test_the_nearest_word_on_the_limit_counts(raw_server, make_response, session, call, fits):
+def test_the_innermost_limit_counts(raw_server, make_response, session, call, fits):
     server = raw_server(make_response(body=b"x" * 20))
 
     with session(server.url) as api:

@@ -367,7 +367,7 @@ STANDING_IN = {"status_code": 200, "history": [], "raw": None, "content": b"", "
     ],
     ids=["SimpleNamespace", "MagicMock", "spec"],
 )
-def test_what_a_foreign_adapter_returns_passes_untouched(strict, options, make):
+def test_a_response_of_a_third_party_adapter_is_unchanged(strict, options, make):
     session, mocked = httpkit.Session("https://api.test", strict=strict, **options), make()
     adapter = mock.Mock(send=mock.Mock(return_value=mocked), max_retries=0)
     session.mount("https://", adapter)
@@ -466,7 +466,7 @@ WORDS = "call not registered: GET https://api.test/x?token=abcdef123456 password
 
 
 @pytest.mark.parametrize("options", [{}, {"retry": 2}, {"deadline": 5}], ids=repr)
-def test_the_words_of_an_error_of_a_foreign_adapter_stay(options):
+def test_the_message_of_an_error_of_a_third_party_adapter_stays(options):
     session = httpkit.Session("https://api.test", strict=False, **options)
     session.mount(
         "https://", mock.Mock(send=mock.Mock(side_effect=requests.ConnectionError(WORDS)))
@@ -478,7 +478,7 @@ def test_the_words_of_an_error_of_a_foreign_adapter_stay(options):
     assert str(caught.value) == WORDS
 
 
-def test_the_words_of_an_error_of_a_mock_stay():
+def test_the_message_of_an_error_of_a_mock_stays():
     with responses.RequestsMock(assert_all_requests_are_fired=False) as mocked:
         mocked.get("https://api.test/x", body=requests.Timeout(WORDS))
         with pytest.raises(requests.Timeout) as caught:
@@ -487,7 +487,7 @@ def test_the_words_of_an_error_of_a_mock_stay():
     assert str(caught.value) == WORDS
 
 
-def test_the_words_of_an_error_of_a_mock_hide_what_a_strategy_holds():
+def test_the_secret_of_a_strategy_is_masked_in_an_error_of_a_mock():
     auth = httpkit.BearerAuth("s3cret-token-0815")
     session = httpkit.Session("https://api.test", auth=auth, strict=False)
     error = requests.ConnectionError("refused: s3cret-token-0815 for ?token=visible123")
@@ -500,14 +500,14 @@ def test_the_words_of_an_error_of_a_mock_hide_what_a_strategy_holds():
     assert "visible123" in str(caught.value)
 
 
-def test_the_words_of_an_error_of_requests_hide_secrets_under_strict_false(nobody):
+def test_the_message_of_an_error_of_requests_is_redacted_under_strict_false(nobody):
     with pytest.raises(requests.ConnectionError) as caught:
         httpkit.Session(nobody, strict=False).get("x?token=abcdef123456")
 
     assert "abcdef123456" not in str(caught.value)
 
 
-def test_the_words_of_an_error_of_a_mock_hide_secrets_by_default():
+def test_the_message_of_an_error_of_a_mock_is_redacted_by_default():
     session = httpkit.Session("https://api.test", retry=None)
     session.mount(
         "https://", mock.Mock(send=mock.Mock(side_effect=requests.ConnectionError(WORDS)))
@@ -731,7 +731,7 @@ def test_a_subclass_that_keeps_the_password_keeps_no_key_of_the_session(chain):
     assert b"sid" not in login.requests[0]
 
 
-def test_should_strip_auth_is_asked_of_a_key_in_a_header_too(chain):
+def test_should_strip_auth_is_called_for_a_key_in_a_header_too(chain):
     data, login = chain
     with Naming(data.url, auth=httpkit.APIKeyAuth("k3y-0815")) as session:
         session.get("file")

@@ -88,7 +88,7 @@ class InBackground(FuturesSession, httpkit.Session):
     pass
 
 
-def test_a_session_of_both_kinds_retries_and_leaves_statuses_to_the_caller(sandbox):
+def test_a_session_of_both_classes_retries_and_leaves_statuses_to_the_caller(sandbox):
     # It calls requests' own request, past ours: dispatch and typed errors are left out.
     with InBackground(base_url=sandbox.url, max_workers=2) as futures:
         flaky, absent = futures.get("flaky/a").result(), futures.get("posts/99").result()

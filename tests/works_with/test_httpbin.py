@@ -151,7 +151,7 @@ def test_a_callable_makes_the_model(api):
     assert created == Post("Hello", userId=1)
 
 
-def test_an_answer_of_another_shape_names_the_field(api):
+def test_a_response_of_another_shape_names_the_field(api):
     posts = api.resource("anything/posts", Post)
 
     with pytest.raises(httpkit.DecodeError, match="title"):
@@ -271,7 +271,7 @@ def test_text_in_its_charset_is_read(api):
 # ---- time
 
 
-def test_a_slow_answer_is_a_timeout(api, waits):
+def test_a_slow_response_is_a_timeout(api, waits):
     with pytest.raises(requests.ReadTimeout):
         api.get("delay/1", timeout=0.05, retry=2)
 
@@ -283,14 +283,14 @@ def test_a_deadline_is_kept(api):
         api.get("drip", params={"duration": 2, "numbytes": 20, "delay": 0}, deadline=0.2)
 
 
-def test_an_answer_in_time_is_no_timeout(api):
+def test_a_response_in_time_is_no_timeout(api):
     assert api.get("delay/0", timeout=5, deadline=5).status_code == 200
 
 
 # ---- failures
 
 
-def test_a_failing_server_is_asked_until_it_answers(url, waits):
+def test_a_failing_server_is_retried_until_it_succeeds(url, waits):
     seen = []
     policy = httpkit.RetryPolicy(attempts=50, on_retry=seen.append)
 

@@ -74,7 +74,7 @@ def test_responses_follows_a_redirect(mocked):
     )
 
 
-def test_a_url_unknown_to_responses_is_not_asked_for_again(mocked, waits):
+def test_a_url_unknown_to_responses_is_not_retried(mocked, waits):
     with httpkit.Session(BASE) as api, pytest.raises(requests.ConnectionError):
         api.get("posts")
 
@@ -103,7 +103,7 @@ def test_requests_mock_sees_every_attempt():
     assert mock.call_count == 3
 
 
-def test_requests_mock_takes_the_place_of_send_on_one_session():
+def test_requests_mock_replaces_send_on_one_session():
     # There it calls requests' own send, past ours: joining, signing and dispatch stay.
     api = httpkit.Session(BASE, auth=BearerAuth("token-12345"))
     with api, requests_mock.Mocker(session=api) as mock:
@@ -232,7 +232,7 @@ def test_a_stored_404_is_an_error_each_time(times, sandbox):
     assert len(sandbox.requests) == 1
 
 
-def test_a_table_is_asked_of_a_cache_hit_too(cached):
+def test_a_table_is_used_for_a_cache_hit_too(cached):
     table = {200: lambda response: response.from_cache}
 
     outcomes = [cached.get("posts/1", on_status=table) for _ in range(2)]
@@ -240,7 +240,7 @@ def test_a_table_is_asked_of_a_cache_hit_too(cached):
     assert outcomes == [False, True]
 
 
-def test_one_users_answer_is_not_given_to_another(sandbox):
+def test_one_users_response_is_not_given_to_another(sandbox):
     # Out of the box requests-cache ignores who asks.
     matching = {"match_headers": ["Authorization"], "ignored_parameters": ["nothing"]}
     with CachedSession(backend="memory", base_url=sandbox.url, **matching) as api:
@@ -274,7 +274,7 @@ def kept():
     return DictCache()
 
 
-def test_cache_control_stores_what_a_retry_got_and_answers_from_it(raw_server, make_response, kept):
+def test_cache_control_stores_and_reuses_the_response_of_a_retry(raw_server, make_response, kept):
     server = raw_server(
         make_response("503 Busy"),
         make_response("503 Busy"),
@@ -296,7 +296,7 @@ def test_cache_control_stores_what_a_retry_got_and_answers_from_it(raw_server, m
     assert b"t0ken" not in b"".join(kept.data.values())
 
 
-def test_cache_control_asks_whether_a_stored_answer_is_still_good(raw_server, make_response, kept):
+def test_cache_control_revalidates_a_stored_response(raw_server, make_response, kept):
     server = raw_server(
         cacheable(make_response, b"stored", "no-cache", etag='"1"'),
         make_response("503 Busy"),
@@ -311,7 +311,7 @@ def test_cache_control_asks_whether_a_stored_answer_is_still_good(raw_server, ma
     assert [b'If-None-Match: "1"' in request for request in server.requests] == [False, True, True]
 
 
-def test_cache_control_never_stores_half_an_answer(raw_server, make_response, kept):
+def test_cache_control_never_stores_a_truncated_response(raw_server, make_response, kept):
     half = cacheable(make_response, b"whole").removesuffix(b"le")
     server = raw_server(half.replace(b"keep-alive", b"close"), cacheable(make_response, b"whole"))
 
@@ -514,7 +514,7 @@ def files():
     return Files({"a.txt": b"hello"}, [503, 503])
 
 
-def test_a_custom_adapter_is_asked_for_every_attempt(files):
+def test_a_custom_adapter_is_called_for_every_attempt(files):
     with httpkit.Session("files://here") as api:
         api.mount("files://", files)
         response = api.get("a.txt")

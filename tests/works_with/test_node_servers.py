@@ -200,12 +200,12 @@ def test_a_whole_form_is_taken(contact):
 
 
 @pytest.mark.parametrize("name", sorted(FORM))
-def test_a_form_that_lacks_a_field_is_refused_with_the_servers_words(contact, name):
+def test_a_form_that_lacks_a_field_is_refused_with_the_servers_message(contact, name):
     with pytest.raises(httpkit.BadRequestError, match=f"{name} missing"):
         contact.post("contact", json={**FORM, name: ""})
 
 
-def test_a_refusal_may_be_a_value(contact):
+def test_a_rejection_may_be_handled_as_a_value(contact):
     table = {201: lambda _: "sent", 400: lambda r: r.json()["error"]}
 
     response = contact.post("contact", json={"name": "Ada"}, on_status=table)

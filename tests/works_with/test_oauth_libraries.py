@@ -107,7 +107,7 @@ def test_a_clone_for_one_call_is_signed_too(signed):
     assert signed.verdicts == [True, True]
 
 
-def test_an_attempt_repeats_a_foreign_signature_with_its_nonce(signed):
+def test_an_attempt_repeats_a_third_party_signature_with_its_nonce(signed):
     """As in requests it is applied once; a server that notes nonces refuses the second attempt."""
     signed.failures = 1
 
@@ -147,7 +147,7 @@ def test_a_strategy_signs_every_attempt_with_a_new_nonce(signed, method, options
     assert len(set(signed.validator.nonces)) == 3
 
 
-def test_an_oauth_1_signature_stays_at_home(signed, sandbox):
+def test_an_oauth_1_signature_stays_at_its_origin(signed, sandbox):
     with httpkit.Session(signed.url, auth=sign()) as api:
         api.get(f"{sandbox.url}/echo")
 

@@ -205,7 +205,7 @@ def presigned(bucket, seconds):
         client.close()
 
 
-def test_a_url_whose_signature_expires_is_asked_for_again(bucket, gate, tmp_path):
+def test_a_url_whose_signature_expires_is_requested_again(bucket, gate, tmp_path):
     urls = []
 
     def fresh_url():
@@ -238,12 +238,12 @@ def test_a_url_that_has_expired_keeps_the_part_and_says_why(bucket, gate, tmp_pa
     assert (tmp_path / "one.bin.part").read_bytes() == BODY[:100_000]
 
 
-def test_errors_of_s3_are_read_in_words(api):
+def test_error_messages_of_s3_are_read(api):
     with pytest.raises(httpkit.NotFoundError, match="The specified key does not exist"):
         api.get("nothing.bin")
 
 
-def test_a_wrong_secret_is_named_in_words(bucket):
+def test_a_wrong_secret_is_named_in_the_message(bucket):
     auth = aws4auth.AWS4Auth(KEY, "wrong", REGION, "s3")
 
     with (

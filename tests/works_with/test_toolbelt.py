@@ -48,7 +48,7 @@ def test_a_base_url_session_raises_typed_errors(sandbox):
     assert [request.path for request in sandbox.requests] == ["/posts/99"]
 
 
-def test_a_base_url_session_keeps_credentials_at_home(sandbox):
+def test_a_base_url_session_sends_credentials_to_its_origin(sandbox):
     with Blog(f"{sandbox.url}/") as api:
         api.auth = httpkit.BearerAuth("t0ken-of-the-blog")
         api.get("echo")
@@ -81,7 +81,7 @@ def test_a_source_address_is_used_for_every_attempt(raw_server):
     assert callers == ["127.0.0.2", "127.0.0.2"]
 
 
-def test_a_keep_alive_adapter_is_asked_for_every_attempt(sandbox):
+def test_a_keep_alive_adapter_is_called_for_every_attempt(sandbox):
     with httpkit.Session(sandbox.url) as api:
         api.mount("http://", TCPKeepAliveAdapter(idle=20, count=5, interval=5))
         response = api.get("flaky/a")
@@ -170,7 +170,7 @@ def test_a_streaming_iterator_is_sent_once_and_the_error_says_why(sandbox):
     assert "only once" in e.value.stop_reason
 
 
-def test_a_forgetful_jar_forgets_on_the_short_way_too(raw_server, make_response):
+def test_a_jar_that_drops_cookies_drops_them_on_the_fast_path_too(raw_server, make_response):
     server = raw_server(make_response(set_cookie="sid=1", connection="keep-alive"))
 
     with httpkit.Session(server.url) as api:
@@ -186,7 +186,7 @@ def test_a_forgetful_jar_forgets_on_the_short_way_too(raw_server, make_response)
 
 
 @pytest.mark.parametrize("way", [stream.stream_response_to_file, "tee"], ids=["stream", "tee"])
-def test_a_streamed_answer_is_written_whole(sandbox, tmp_path, way):
+def test_a_streamed_response_is_written_whole(sandbox, tmp_path, way):
     path = tmp_path / "bytes.bin"
 
     with httpkit.Session(sandbox.url) as api, api.get("bytes/70000", stream=True) as response:

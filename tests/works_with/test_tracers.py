@@ -159,7 +159,7 @@ def test_every_attempt_is_a_span_of_sentry_and_tells_the_server(reported):
     assert "sentry-trace" not in seen[0].headers
 
 
-def test_sentry_is_told_no_credential_of_a_header_not_even_by_variables(reported):
+def test_sentry_gets_no_credential_of_a_header_not_even_in_variables(reported):
     items, seen = reported
 
     assert {request.headers["Authorization"] for request in seen} == {"Bearer t0ken-for-sentry"}
