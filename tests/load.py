@@ -434,12 +434,12 @@ def report(url: str, ledger: Ledger, seconds: float, grown: float) -> dict[str, 
     most = 3 + (seconds + 2 * elsewhere(seconds)) / TOKEN_LIFE
     if books["grants"] > most:
         ledger.blame(f"{books['grants']} tokens in {seconds:.1f} s, each good for {TOKEN_LIFE} s")
-    for kind in ("echo", "order_with_key"):  # what may be repeated is, until it is answered
-        told = {
-            name: times for name, times in ledger.outcomes.items() if name.startswith(f"{kind}:")
+    for prefix in ("echo", "order_with_key"):  # what may be repeated is, until it is answered
+        counts = {
+            name: times for name, times in ledger.outcomes.items() if name.startswith(f"{prefix}:")
         }
-        if told.get(f"{kind}: answered", 0) < 0.95 * sum(told.values()):
-            ledger.blame(f"too few answers: {told}")
+        if counts.get(f"{prefix}: answered", 0) < 0.95 * sum(counts.values()):
+            ledger.blame(f"too few answers: {counts}")
     if grown > MOST_GROWTH:
         ledger.blame(f"the memory grew by {grown:.0f} MB")
     return {

@@ -227,10 +227,10 @@ def open_directory(keep: Path | None) -> AbstractContextManager[str | Path]:
 
 def build(bench: Bench, tools: Path) -> tuple[Path, Path]:
     """Build the sdist from the checkout and the wheel from the sdist; return both."""
-    place = bench.directory / "dist"
-    shutil.rmtree(place, ignore_errors=True)
-    bench.call("build", tools, "-m", "build", "--outdir", place, CHECKOUT)
-    (sdist,), (wheel,) = place.glob("*.tar.gz"), place.glob("*.whl")
+    location = bench.directory / "dist"
+    shutil.rmtree(location, ignore_errors=True)
+    bench.call("build", tools, "-m", "build", "--outdir", location, CHECKOUT)
+    (sdist,), (wheel,) = location.glob("*.tar.gz"), location.glob("*.whl")
     return sdist, wheel
 
 
@@ -279,10 +279,10 @@ def refuse(what: str, names: Iterable[str]) -> None:
 
 def unpack_suite(bench: Bench, sdist: Path) -> Path:
     """Unpack the sdist and drop its source: only the installed package can be tested."""
-    place = bench.directory / "suite"
-    shutil.rmtree(place, ignore_errors=True)
-    shutil.unpack_archive(sdist, place, filter="data")
-    (suite,) = place.iterdir()
+    location = bench.directory / "suite"
+    shutil.rmtree(location, ignore_errors=True)
+    shutil.unpack_archive(sdist, location, filter="data")
+    (suite,) = location.iterdir()
     for name in read_sources():
         source = suite / name
         shutil.rmtree(source) if source.is_dir() else source.unlink()
@@ -322,7 +322,7 @@ def find_lowest(bench: Bench, tools: Path, python: Path, suite: Path) -> list[st
 
 def find_links() -> list[str]:
     """Return pip's own extra places, which uv does not read from pip's variables."""
-    return [f"--find-links={place}" for place in os.environ.get("PIP_FIND_LINKS", "").split()]
+    return [f"--find-links={location}" for location in os.environ.get("PIP_FIND_LINKS", "").split()]
 
 
 def check_floors(bench: Bench, tools: Path, python: Path) -> None:

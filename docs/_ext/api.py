@@ -77,15 +77,15 @@ def describe(name: str, qualified: str, value: Any) -> Iterator[str]:
         yield f"A constant, an instance of `{type(value).__name__}`.\n"
 
 
-def describe_class(name: str, kind: type) -> Iterator[str]:
+def describe_class(name: str, cls: type) -> Iterator[str]:
     """Describe a class, what it defines, and what it inherits from classes that are private."""
-    if issubclass(kind, Exception):
-        bases = ", ".join(f"`{base.__name__}`" for base in kind.__bases__)
+    if issubclass(cls, Exception):
+        bases = ", ".join(f"`{base.__name__}`" for base in cls.__bases__)
         yield f"Bases: {bases}.\n"
-    elif "Args:" in (kind.__doc__ or ""):
-        yield code(f"{name}({constructor(kind)})")
-    yield from prose(kind)
-    for member, value in members(kind):
+    elif "Args:" in (cls.__doc__ or ""):
+        yield code(f"{name}({constructor(cls)})")
+    yield from prose(cls)
+    for member, value in members(cls):
         yield f"#### {name}.{member}\n"
         if isinstance(value, property):
             typed = returned_type(value)
@@ -97,26 +97,26 @@ def describe_class(name: str, kind: type) -> Iterator[str]:
             yield from prose(function)
 
 
-def constructor(kind: type) -> str:
+def constructor(cls: type) -> str:
     """Return the arguments of a class, with the defaults that its body gives."""
-    typed = types_of(kind)
+    typed = types_of(cls)
     parts: list[str] = []
-    for argument in inspect.signature(kind).parameters.values():
+    for argument in inspect.signature(cls).parameters.values():
         if argument.kind is argument.KEYWORD_ONLY and "*" not in parts:
             parts.append("*")
         known = typed.get(argument.name)
         text = f"{argument.name}: {known}" if known else argument.name
-        parts.append(text + default_of(kind, argument))
+        parts.append(text + default_of(cls, argument))
     return ", ".join(parts)
 
 
-def default_of(kind: type, argument: inspect.Parameter) -> str:
+def default_of(cls: type, argument: inspect.Parameter) -> str:
     """Return " = default", empty for an argument without one."""
     if argument.default is argument.empty:
         return ""
     default = repr(argument.default)
     if "NOT_GIVEN" in default:
-        default = class_default(kind, argument.name)
+        default = class_default(cls, argument.name)
     if "frozenset" in default:  # in another order each time
         default = "{" + ", ".join(sorted(re.findall(r"'\w+'|\d+", default))) + "}"
     if re.search(" at 0x|lambda|object>", default):
@@ -124,12 +124,12 @@ def default_of(kind: type, argument: inspect.Parameter) -> str:
     return f" = {default}"
 
 
-def members(kind: type) -> Iterator[tuple[str, Any]]:
+def members(cls: type) -> Iterator[tuple[str, Any]]:
     """Return the documented methods and properties of a class of ours, in their order."""
     found = set()
-    for base in kind.__mro__:
+    for base in cls.__mro__:
         is_ours = base.__module__.startswith("httpkit")
-        if not is_ours or (base is not kind and is_public(base)):
+        if not is_ours or (base is not cls and is_public(base)):
             continue
         for name, value in vars(base).items():
             is_member = inspect.isroutine(value) or isinstance(value, property)
@@ -138,9 +138,9 @@ def members(kind: type) -> Iterator[tuple[str, Any]]:
                 yield name, value
 
 
-def is_public(kind: type) -> bool:
+def is_public(cls: type) -> bool:
     """Say whether a class is described itself."""
-    return kind.__name__ in {*httpkit.__all__, *httpkit.testing.__all__}
+    return cls.__name__ in {*httpkit.__all__, *httpkit.testing.__all__}
 
 
 def is_explained(value: Any) -> bool:

@@ -72,8 +72,8 @@ def order() -> list[str]:
 def charter(folder: str) -> str:
     """Return the first sentence of a folder's docstring."""
     tree = ast.parse((PACKAGE / folder / "__init__.py").read_text("utf-8"))
-    words = " ".join((ast.get_docstring(tree) or "").split("\n\n")[0].split())
-    return re.split(r"(?<=[.:;]) ", words)[0].rstrip(".:;")
+    text = " ".join((ast.get_docstring(tree) or "").split("\n\n")[0].split())
+    return re.split(r"(?<=[.:;]) ", text)[0].rstrip(".:;")
 
 
 def table() -> str:

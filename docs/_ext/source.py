@@ -153,10 +153,10 @@ def argument_types(obj: Any) -> dict[str, str]:
     return typed
 
 
-def field_types(kind: type) -> dict[str, str]:
+def field_types(cls: type) -> dict[str, str]:
     """Return the types of a class's annotated attributes, those of its bases too."""
     typed: dict[str, str] = {}
-    for base in reversed(kind.__mro__):
+    for base in reversed(cls.__mro__):
         module, definitions = find_nodes(base)
         for item in (item for node in definitions for item in getattr(node, "body", [])):
             if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
@@ -173,13 +173,13 @@ def types_of(obj: Any) -> dict[str, str]:
     )
 
 
-def _class_nodes(kind: type) -> list[ast.ClassDef]:
-    return [node for node in find_nodes(kind)[1] if isinstance(node, ast.ClassDef)]
+def _class_nodes(cls: type) -> list[ast.ClassDef]:
+    return [node for node in find_nodes(cls)[1] if isinstance(node, ast.ClassDef)]
 
 
-def class_default(kind: type, name: str) -> str:
+def class_default(cls: type, name: str) -> str:
     """Return the value that a class body gives an attribute; "..." without one."""
-    bodies = (node.body for base in kind.__mro__ for node in _class_nodes(base))
+    bodies = (node.body for base in cls.__mro__ for node in _class_nodes(base))
     for item in (item for body in bodies for item in body):
         if isinstance(item, ast.AnnAssign) and ast.unparse(item.target) == name and item.value:
             return ast.unparse(item.value)

@@ -251,7 +251,7 @@ def _strip(request: PreparedRequest, call: Call, *, keeps_hooks: bool) -> bool:
     request.headers = header_fields.RequestHeaders(fields)
     if authorization is not None:
         request.headers["Authorization"] = authorization
-    if not keeps_hooks:  # Digest's would answer a stranger's challenge with the password
+    if not keeps_hooks:  # Digest's would send the password's digest to another origin
         request.hooks = {"response": list(call.hooks)}
     return len(request.headers) < before
 

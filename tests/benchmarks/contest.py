@@ -231,8 +231,8 @@ def judge(samples: Samples, name: str, rival: str, least: float) -> None:
 def is_flat(peaks: Sequence[int]) -> bool:
     """Print how far peaks of memory are apart; return whether that is little."""
     growth = max(peaks) - min(peaks)
-    verdict = "flat" if growth <= LARGEST_GROWTH else "NOT FLAT"
-    say(f"{verdict}: {growth / MIB:.1f} MiB apart, {LARGEST_GROWTH / MIB:.0f} MiB allowed")
+    conclusion = "flat" if growth <= LARGEST_GROWTH else "NOT FLAT"
+    say(f"{conclusion}: {growth / MIB:.1f} MiB apart, {LARGEST_GROWTH / MIB:.0f} MiB allowed")
     return growth <= LARGEST_GROWTH
 
 

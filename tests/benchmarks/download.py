@@ -163,13 +163,13 @@ def run_and_remove(name: str, job: Job, size: int) -> Sample:
     dest = Path(job.dest)
     try:
         sample = run(name, job)
-        arrived = dest.stat().st_size
+        received = dest.stat().st_size
     except ChildError as error:
         sys.exit(f"{name} failed: {error}")
     finally:
         dest.unlink(missing_ok=True)
-    if arrived != size:
-        sys.exit(f"{name} failed: {arrived} of {size} bytes arrived")
+    if received != size:
+        sys.exit(f"{name} failed: {received} of {size} bytes arrived")
     return sample
 
 
@@ -193,9 +193,9 @@ def compare(size: int, rounds: int, *, is_tls: bool) -> None:
 def judge_memory(samples: Samples, name: str, baseline: int) -> None:
     """Print the goal for the peak, and whether it is met."""
     above = max(s.rss for s in samples[name]) - baseline
-    verdict = "met" if above < LARGEST_ABOVE_REQUESTS else "missed"
+    conclusion = "met" if above < LARGEST_ABOVE_REQUESTS else "missed"
     limit = LARGEST_ABOVE_REQUESTS / MIB
-    say(f"goal {verdict}: {name} {above / MIB:.1f} < {limit:.0f} MiB above requests")
+    say(f"goal {conclusion}: {name} {above / MIB:.1f} < {limit:.0f} MiB above requests")
 
 
 def compare_memory(*, is_tls: bool) -> bool:

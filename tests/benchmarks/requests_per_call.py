@@ -52,20 +52,20 @@ def items(size: int) -> bytes:
     return json.dumps([ITEM] * (size // len(json.dumps(ITEM)))).encode()
 
 
-def answer(status: str, body: bytes, fields: str = "") -> bytes:
+def response(status: str, body: bytes, fields: str = "") -> bytes:
     head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\n{fields}"
     head += f"Date: Mon, 02 Nov 2026 10:00:00 GMT\r\nServer: bare\r\nContent-Length: {len(body)}"
     return head.encode() + b"\r\n\r\n" + body
 
 
 ANSWERS = {
-    b"/small": answer("200 OK", json.dumps(ITEM).encode()),
-    b"/large": answer("200 OK", items(10_000)),
-    b"/huge": answer("200 OK", items(1_000_000)),
-    b"/none": answer("404 Not Found", b'{"detail": "no such item"}'),
-    b"/last": answer("200 OK", json.dumps(ITEM).encode(), "Connection: close\r\n"),
+    b"/small": response("200 OK", json.dumps(ITEM).encode()),
+    b"/large": response("200 OK", items(10_000)),
+    b"/huge": response("200 OK", items(1_000_000)),
+    b"/none": response("404 Not Found", b'{"detail": "no such item"}'),
+    b"/last": response("200 OK", json.dumps(ITEM).encode(), "Connection: close\r\n"),
 }
-BUSY = answer("503 Service Unavailable", b'{"detail": "busy"}')
+BUSY = response("503 Service Unavailable", b'{"detail": "busy"}')
 
 
 class Bare(asyncio.Protocol):
@@ -94,7 +94,7 @@ class Bare(asyncio.Protocol):
                 self.transport.close()
 
 
-def serve(told, folder: str, *, is_spinning: bool = False) -> None:
+def serve(reported, folder: str, *, is_spinning: bool = False) -> None:
     """Serve on two free ports of the loopback, the second with TLS, until this process ends.
 
     The kernel counts the time to wake a sleeping server for the client that sends to it; one that
@@ -115,7 +115,7 @@ def serve(told, folder: str, *, is_spinning: bool = False) -> None:
             await loop.create_server(Bare, "127.0.0.1", 0, backlog=1024, ssl=context)
             for context in (None, tls)
         ]
-        told.send([server.sockets[0].getsockname()[1] for server in servers])
+        reported.send([server.sockets[0].getsockname()[1] for server in servers])
         await asyncio.Event().wait()
 
     asyncio.run(run())
@@ -131,9 +131,9 @@ SIGNED = {"Authorization": f"Bearer {TOKEN}"}
 
 
 def bare_socket(url: str, _: str) -> Calls:
-    place = urlsplit(url)
-    request = f"GET /small HTTP/1.1\r\nHost: {place.netloc}\r\n\r\n".encode()
-    connection = socket.create_connection((place.hostname, place.port))
+    location = urlsplit(url)
+    request = f"GET /small HTTP/1.1\r\nHost: {location.netloc}\r\n\r\n".encode()
+    connection = socket.create_connection((location.hostname, location.port))
 
     def small() -> Any:
         connection.sendall(request)
@@ -179,9 +179,11 @@ def urllib3(url: str, secure: str) -> Calls:
         **calls(
             url,
             secure,
-            lambda place: json.loads(pool.request("GET", place).data),
-            lambda place: json.loads(pool.request("POST", place, json=SENT, headers=SIGNED).data),
-            lambda place: None if pool.request("GET", place).status == 404 else 1,
+            lambda location: json.loads(pool.request("GET", location).data),
+            lambda location: json.loads(
+                pool.request("POST", location, json=SENT, headers=SIGNED).data
+            ),
+            lambda location: None if pool.request("GET", location).status == 404 else 1,
         ),
         "retry that succeeds": retried,
     }
@@ -192,9 +194,9 @@ def over_requests(api: Any, url: str, secure: str) -> Calls:
     return calls(
         url,
         secure,
-        lambda place: api.get(place).json(),
-        lambda place: api.post(place, json=SENT, headers=SIGNED).json(),
-        lambda place: None if api.get(place).status_code == 404 else 1,
+        lambda location: api.get(location).json(),
+        lambda location: api.post(location, json=SENT, headers=SIGNED).json(),
+        lambda location: None if api.get(location).status_code == 404 else 1,
     )
 
 
@@ -238,19 +240,19 @@ def aiohttp(url: str, secure: str) -> Calls:
             session = library.ClientSession(connector=library.TCPConnector(limit=64))
         return session
 
-    async def ask(method: str, place: str, **options: Any) -> Any:
-        async with (await opened()).request(method, place, **options) as answer:
-            return await answer.json() if answer.status != 404 else None
+    async def send(method: str, location: str, **options: Any) -> Any:
+        async with (await opened()).request(method, location, **options) as response:
+            return await response.json() if response.status != 404 else None
 
     def run(*arguments: str, **options: Any) -> Any:
-        return loop.run_until_complete(ask(*arguments, **options))
+        return loop.run_until_complete(send(*arguments, **options))
 
     return calls(
         url,
         secure,
-        lambda place: run("GET", place),
-        lambda place: run("POST", place, json=SENT, headers=SIGNED),
-        lambda place: run("GET", place),
+        lambda location: run("GET", location),
+        lambda location: run("POST", location, json=SENT, headers=SIGNED),
+        lambda location: run("GET", location),
     )
 
 
@@ -259,12 +261,12 @@ def pycurl(url: str, secure: str) -> Calls:
 
     mine = threading.local()
 
-    def ask(place: str, sent: bytes | None = None) -> tuple[int, bytes]:
+    def send(location: str, sent: bytes | None = None) -> tuple[int, bytes]:
         if (curl := getattr(mine, "curl", None)) is None:
             curl = mine.curl = library.Curl()
         received = io.BytesIO()
         curl.reset()  # it keeps the connections
-        curl.setopt(curl.URL, place)
+        curl.setopt(curl.URL, location)
         curl.setopt(curl.CAINFO, os.environ["CURL_CA_BUNDLE"])
         curl.setopt(curl.WRITEDATA, received)
         if sent is not None:
@@ -277,9 +279,9 @@ def pycurl(url: str, secure: str) -> Calls:
     return calls(
         url,
         secure,
-        lambda place: json.loads(ask(place)[1]),
-        lambda place: json.loads(ask(place, json.dumps(SENT).encode())[1]),
-        lambda place: None if ask(place)[0] == 404 else 1,
+        lambda location: json.loads(send(location)[1]),
+        lambda location: json.loads(send(location, json.dumps(SENT).encode())[1]),
+        lambda location: None if send(location)[0] == 404 else 1,
     )
 
 
@@ -299,17 +301,19 @@ def geventhttpclient(url: str, secure: str) -> Calls:
     }
     sent = {"Content-Type": "application/json", **SIGNED}
 
-    def ask(place: str, method: str = "GET", body: bytes = b"", fields: Any = None) -> Any:
-        origin = url if place.startswith(url) else secure
-        answer = clients[origin].request(method, place.removeprefix(origin), body, fields or {})
-        return answer.status_code, answer.read()
+    def send(location: str, method: str = "GET", body: bytes = b"", fields: Any = None) -> Any:
+        origin = url if location.startswith(url) else secure
+        response = clients[origin].request(
+            method, location.removeprefix(origin), body, fields or {}
+        )
+        return response.status_code, response.read()
 
     return calls(
         url,
         secure,
-        lambda place: json.loads(ask(place)[1]),
-        lambda place: json.loads(ask(place, "POST", json.dumps(SENT).encode(), sent)[1]),
-        lambda place: None if ask(place)[0] == 404 else 1,
+        lambda location: json.loads(send(location)[1]),
+        lambda location: json.loads(send(location, "POST", json.dumps(SENT).encode(), sent)[1]),
+        lambda location: None if send(location)[0] == 404 else 1,
     )
 
 
@@ -320,9 +324,9 @@ def primp(url: str, secure: str) -> Calls:
     return calls(
         url,
         secure,
-        lambda place: client.get(place).json(),
-        lambda place: client.post(place, json=SENT, headers=SIGNED).json(),
-        lambda place: None if client.get(place).status_code == 404 else 1,
+        lambda location: client.get(location).json(),
+        lambda location: client.post(location, json=SENT, headers=SIGNED).json(),
+        lambda location: None if client.get(location).status_code == 404 else 1,
     )
 
 
@@ -332,15 +336,17 @@ def pyreqwest(url: str, secure: str) -> Calls:
     bundle = Path(os.environ["CURL_CA_BUNDLE"]).read_bytes()
     client = SyncClientBuilder().add_root_certificate_pem(bundle).build()
 
-    def get(place: str) -> Any:
-        return client.get(place).build().send()
+    def get(location: str) -> Any:
+        return client.get(location).build().send()
 
     return calls(
         url,
         secure,
-        lambda place: get(place).json(),
-        lambda place: client.post(place).headers(SIGNED).body_json(SENT).build().send().json(),
-        lambda place: None if get(place).status == 404 else 1,
+        lambda location: get(location).json(),
+        lambda location: (
+            client.post(location).headers(SIGNED).body_json(SENT).build().send().json()
+        ),
+        lambda location: None if get(location).status == 404 else 1,
     )
 
 
@@ -352,13 +358,13 @@ def api_client(url: str, secure: str) -> Calls:
     plain, signed = APIClient(**settled), APIClient(**settled)
     signed.get_default_headers = lambda: SIGNED  # as its own strategies do
 
-    def refused(place: str) -> Any:
+    def refused(location: str) -> Any:
         try:
-            return plain.get(place)
+            return plain.get(location)
         except ClientError:
             return None
 
-    return calls(url, secure, plain.get, lambda place: signed.post(place, data=SENT), refused)
+    return calls(url, secure, plain.get, lambda location: signed.post(location, data=SENT), refused)
 
 
 def dlt(url: str, secure: str) -> Calls:
@@ -368,15 +374,15 @@ def dlt(url: str, secure: str) -> Calls:
     plain = RESTClient(base_url=url)
     signed = RESTClient(base_url=url, auth=BearerTokenAuth(TOKEN))
 
-    def refused(place: str) -> Any:
-        ignored = {"response": [lambda answer, *_, **__: answer]}
-        return None if plain.get(place, hooks=ignored).status_code == 404 else 1
+    def refused(location: str) -> Any:
+        ignored = {"response": [lambda response, *_, **__: response]}
+        return None if plain.get(location, hooks=ignored).status_code == 404 else 1
 
     return calls(
         url,
         secure,
-        lambda place: plain.get(place).json(),
-        lambda place: signed.post(place, json=SENT).json(),
+        lambda location: plain.get(location).json(),
+        lambda location: signed.post(location, json=SENT).json(),
         refused,
     )
 
@@ -503,9 +509,9 @@ print(cpu, peak.split()[1])
 """
 
 
-def contend(name: str, place: str, *urls: str) -> None:
+def contend(name: str, location: str, *urls: str) -> None:
     """Run what the parent asks for; answer with CPU seconds and seconds."""
-    link = Client(place)
+    link = Client(location)
     contender = CONTENDERS[name]
     calls = contender.start(*urls)
     while job := link.recv():
@@ -553,13 +559,13 @@ def running(found: dict[str, str], *, is_spinning: bool) -> Iterator[dict[str, A
         stack.callback(shutil.rmtree, folder)
         certify(folder)
 
-        told, ours = context.Pipe()
+        reported, ours = context.Pipe()
         spinning = {"is_spinning": is_spinning}
         server = context.Process(target=serve, args=(ours, folder), kwargs=spinning, daemon=True)
         server.start()
         stack.callback(server.join)
         stack.callback(server.terminate)
-        plain, secure = told.recv()
+        plain, secure = reported.recv()
         urls = f"http://127.0.0.1:{plain}", f"https://127.0.0.1:{secure}"
         listener = stack.enter_context(Listener())
         links = {}

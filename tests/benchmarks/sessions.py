@@ -53,9 +53,9 @@ def main() -> None:
     for name, each in costs.items():
         pairs = list(zip(each, costs["requests"], strict=True))[1:]  # the first round warms up
         ratio = median(ours / theirs for ours, theirs in pairs)
-        verdict = "" if ratio <= GOAL else f"  over the goal of {GOAL:g}"
+        conclusion = "" if ratio <= GOAL else f"  over the goal of {GOAL:g}"
         microseconds = median(ours for ours, _ in pairs)
-        line = f"{name:14}{microseconds:8.1f} us{ratio:8.2f} x{verdict}"
+        line = f"{name:14}{microseconds:8.1f} us{ratio:8.2f} x{conclusion}"
         print(line, flush=True)  # noqa: T201  # the output is what this is for
 
 

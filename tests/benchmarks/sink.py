@@ -97,8 +97,8 @@ def answer_all(connection: socket.socket, context: ssl.SSLContext | None) -> Non
                 fields = read_head(reader)
                 if fields.get(b"expect") == b"100-continue":
                     secured.sendall(CONTINUE)
-                said = json.dumps({"bytes": read_body(reader, fields)})
-                secured.sendall(ANSWER.format(len(said), said).encode())
+                output = json.dumps({"bytes": read_body(reader, fields)})
+                secured.sendall(ANSWER.format(len(output), output).encode())
 
 
 def serve(listener: socket.socket, context: ssl.SSLContext | None) -> None:

@@ -194,16 +194,16 @@ RIVALS = {name: contender.rival for name, contender in CONTENDERS.items()} | {
 def run_child(name: str, job: Job) -> None:
     """Measure one transfer, or only the imports where there is no URL, and report it."""
     if name in CURL:
-        said = Path(f"{job.path}.said")
-        report(measure_curl("-o", str(said), *CURL[name](job), job.url))
-        arrived = said.read_bytes() if said.exists() else b""  # curl writes no empty file
-        said.unlink(missing_ok=True)
-        check(name, job, arrived)
+        output = Path(f"{job.path}.said")
+        report(measure_curl("-o", str(output), *CURL[name](job), job.url))
+        received = output.read_bytes() if output.exists() else b""  # curl writes no empty file
+        output.unlink(missing_ok=True)
+        check(name, job, received)
         return
     transfer = CONTENDERS[name].load()
-    answers: list[bytes] = []
-    report(measure(lambda: answers.append(transfer(job)) if job.url else None))
-    for response in answers:
+    replies: list[bytes] = []
+    report(measure(lambda: replies.append(transfer(job)) if job.url else None))
+    for response in replies:
         check(name, job, response)
 
 
@@ -211,11 +211,11 @@ def check(name: str, job: Job, response: bytes) -> None:
     """See that all of the file arrived, by what the sink counted; nginx says nothing."""
     if not response:
         return
-    size, arrived = Path(job.path).stat().st_size, json.loads(response)["bytes"]
-    framing = arrived - size
+    size, received = Path(job.path).stat().st_size, json.loads(response)["bytes"]
+    framing = received - size
     is_form = RIVALS[name] == FORM
     if not (0 < framing < LARGEST_FRAMING if is_form else framing == 0):
-        sys.exit(f"{arrived} bytes arrived of a file of {size}")
+        sys.exit(f"{received} bytes arrived of a file of {size}")
 
 
 def run(name: str, job: Job) -> Sample:
@@ -234,10 +234,10 @@ def run_or_end(name: str, job: Job) -> Sample:
 def run_and_remove(name: str, job: Job, stored: Path) -> Sample:
     """Measure one transfer, and see that nginx stored all of the file."""
     sample = run_or_end(name, job)
-    size, arrived = Path(job.path).stat().st_size, stored.stat().st_size
+    size, received = Path(job.path).stat().st_size, stored.stat().st_size
     stored.unlink()
-    if arrived != size:
-        sys.exit(f"{name} failed: nginx stored {arrived} of {size} bytes")
+    if received != size:
+        sys.exit(f"{name} failed: nginx stored {received} of {size} bytes")
     return sample
 
 

@@ -117,8 +117,8 @@ def judge(samples: Samples, goals: Any, compare: Callable[..., float], unit: str
     """Print each goal, and whether it is met."""
     for name, rival, least in goals:
         found = compare(samples, name, rival)
-        verdict = "met" if found >= least else "missed"
-        say(f"goal {verdict}: {name} {found:.2f} >= {least} x {rival}, {unit}")
+        conclusion = "met" if found >= least else "missed"
+        say(f"goal {conclusion}: {name} {found:.2f} >= {least} x {rival}, {unit}")
 
 
 def downloads(size: int, rounds: int) -> None:
@@ -135,10 +135,10 @@ def downloads(size: int, rounds: int) -> None:
 
         def fresh(run: Callable[[], Sample]) -> Sample:
             sample = run()
-            arrived = Path(job.dest)
-            if arrived.stat().st_size < size:
-                sys.exit(f"{arrived.stat().st_size} of {size} bytes arrived")
-            arrived.unlink()
+            received = Path(job.dest)
+            if received.stat().st_size < size:
+                sys.exit(f"{received.stat().st_size} of {size} bytes arrived")
+            received.unlink()
             return sample
 
         runs: dict[str, Callable[[], Sample]] = {

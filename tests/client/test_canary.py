@@ -40,8 +40,8 @@ class Canaries:
     def __init__(self) -> None:
         self._held: dict[str, str] = {}
 
-    def __getitem__(self, place: str) -> str:
-        return self._held.setdefault(place, f"c4n4ry+{next(_NUMBERS)}/xyzzy~")
+    def __getitem__(self, where: str) -> str:
+        return self._held.setdefault(where, f"c4n4ry+{next(_NUMBERS)}/xyzzy~")
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return iter(list(self._held.items()))
@@ -51,10 +51,10 @@ class Canaries:
         text = "\n".join(
             part.decode("latin-1") if isinstance(part, bytes) else part for part in shown
         )
-        return [place for place, secret in self if any(s in text for s in spellings(secret))]
+        return [where for where, secret in self if any(s in text for s in forms(secret))]
 
 
-def spellings(secret: str) -> set[str]:
+def forms(secret: str) -> set[str]:
     """The secret plain, percent-encoded, escaped for JSON, and in Base64 within whatever text."""
     plain = {secret, quote_plus(secret), *(quote(secret, safe=s) for s in ("", "/", "+", "+/"))}
     plain |= {json.dumps(secret).strip('"'), secret.replace("/", "\\/"), secret.encode().hex()}
@@ -126,10 +126,10 @@ with_every_body = pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
 
 def printed(error: BaseException) -> str:
     """Return all that a person, or an error tracker without variables, sees of an error."""
-    held = {name: value for name, value in vars(error).items() if name != "next_url"}
+    strategies_ = {name: value for name, value in vars(error).items() if name != "next_url"}
     chain = "".join(traceback.format_exception(error))
     slim = "".join(traceback.TracebackException.from_exception(error).format())
-    return f"{chain}{slim}{error!s}{error!r}{error.args!r}{held!r}{error.__reduce__()[1]!r}"
+    return f"{chain}{slim}{error!s}{error!r}{error.args!r}{strategies_!r}{error.__reduce__()[1]!r}"
 
 
 def shown_of(response: requests.Response) -> str:
@@ -155,10 +155,10 @@ def test_the_canaries_really_fly(sandbox, canaries, body):
     with loaded(sandbox.url, canaries) as api:
         api.post("status/200", **call_options(canaries), **body(canaries))
 
-    seen = sandbox.requests[0]
-    sent = f"{seen.path}?{seen.query}{dict(seen.headers)}{seen.body!r}"
+    received = sandbox.requests[0]
+    sent = f"{received.path}?{received.query}{dict(received.headers)}{received.body!r}"
     assert sorted(canaries.leaks(sent.replace("\\\\", "\\"))) == sorted(
-        place for place, _ in canaries
+        where for where, _ in canaries
     )
 
 
@@ -182,22 +182,22 @@ def test_a_curl_command_shows_the_secrets_that_are_asked_for_and_no_others(sandb
         failed = raised_by(lambda: api.get("status/404", **call_options(canaries)))
 
     shown = response.to_curl(secrets=True).replace("'\"'\"'", "'").replace("\\\\", "\\")
-    assert sorted(canaries.leaks(shown)) == sorted(place for place, _ in canaries)
+    assert sorted(canaries.leaks(shown)) == sorted(where for where, _ in canaries)
     assert canaries.leaks(response.to_curl(), failed.to_curl(), failed.response.to_curl()) == []
 
 
 @with_every_body
 def test_a_log_of_everything_shows_no_secret(sandbox, canaries, capsys, caplog, logs, body):
-    place = quote(canaries["redirect"], safe="")
+    where = quote(canaries["redirect"], safe="")
     with loaded(sandbox.url, canaries) as api, httpkit.log_requests("DEBUG"):
         api.put("flaky/key", **{**call_options(canaries), **body(canaries)})
-        api.get("redirect", params={"to": f"{sandbox.other_url}/echo?token={place}"})
+        api.get("redirect", params={"to": f"{sandbox.other_url}/echo?token={where}"})
         raised_by(lambda: api.get("truncated", **call_options(canaries)))
         with api.with_options(strict=False, retry=None, deadline=None, max_body=None) as plain:
             plain.get("echo", **call_options(canaries))
 
-    told = {getattr(record, "httpkit_event", None) for record in caplog.records}
-    assert {"call", "retry", "redirect"} <= told
+    reported = {getattr(record, "httpkit_event", None) for record in caplog.records}
+    assert {"call", "retry", "redirect"} <= reported
     printed = capsys.readouterr().err
     assert printed.count("\n") >= 7
     assert canaries.leaks(printed, logs()) == []
@@ -236,12 +236,12 @@ def test_what_a_server_repeats_of_a_request_is_not_shown(raw_server, canaries, b
         while not re.search(rb"\r\n\r\n.*(pass|secret).*", head, re.DOTALL):
             head += connection.recv(65536)
         text = head.decode("latin-1").replace("\r\n", " ")
-        said = json.dumps({"message": text[-280:], "detail": text}).encode()
+        output = json.dumps({"message": text[-280:], "detail": text}).encode()
         connection.sendall(
             f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(said) - 1}\r\nConnection: close\r\n\r\n".encode()
+            f"Content-Length: {len(output) - 1}\r\nConnection: close\r\n\r\n".encode()
         )
-        connection.sendall(said)
+        connection.sendall(output)
 
     server = raw_server(echo)
     with loaded(server.url, canaries, retry=None) as api:
@@ -305,8 +305,8 @@ def test_userinfo_is_not_shown(sandbox, canaries, logs, path):
 
 
 def test_a_redirect_passes_no_secret_on_to_people(raw_server, make_response, canaries, logs):
-    place = "/next?token=" + quote(canaries["redirect"], safe="")
-    server = raw_server(make_response("302 Found", location=place), make_response("500 No"))
+    where = "/next?token=" + quote(canaries["redirect"], safe="")
+    server = raw_server(make_response("302 Found", location=where), make_response("500 No"))
     with loaded(server.url, canaries, retry=None) as api:
         error = raised_by(lambda: api.get("x", **call_options(canaries)))
         shown = shown_of(error.response)
@@ -401,17 +401,17 @@ def test_a_missing_token_server_is_reported_without_the_request(
 
 
 def test_a_download_writes_and_shows_no_secret(sandbox, canaries, logs, tmp_path):
-    seen: list[str] = []
+    received: list[str] = []
     with loaded(sandbox.url, canaries) as api:
         done = api.download(
             "bytes/50000?drop=20000&key=d",
             tmp_path,
-            progress=lambda p: seen.append(repr(p)),
+            progress=lambda p: received.append(repr(p)),
             **call_options(canaries),
         )
 
-    assert seen
-    assert canaries.leaks(repr(done), *seen, logs(), pickle.dumps(done)) == []
+    assert received
+    assert canaries.leaks(repr(done), *received, logs(), pickle.dumps(done)) == []
 
 
 def test_what_a_broken_download_leaves_behind_holds_no_secret(sandbox, canaries, logs, tmp_path):
@@ -429,8 +429,8 @@ def test_what_a_broken_download_leaves_behind_holds_no_secret(sandbox, canaries,
 def test_the_address_of_an_upload_is_in_its_state_alone(
     raw_server, make_response, canaries, logs, tmp_path
 ):
-    place = "/files/" + quote(canaries["upload address"], safe="~+")
-    server = raw_server(make_response("201 Made", location=place), make_response("500 No"))
+    where = "/files/" + quote(canaries["upload address"], safe="~+")
+    server = raw_server(make_response("201 Made", location=where), make_response("500 No"))
     state = tmp_path / "state"
     with loaded(server.url, canaries, retry=None) as api:
         error = raised_by(
@@ -491,11 +491,11 @@ def strategies(canaries: Canaries) -> list[Any]:
 
 
 def test_no_object_shows_what_it_holds_however_it_is_printed(canaries):
-    held = strategies(canaries)
+    strategies_ = strategies(canaries)
 
-    shown = [f"{part!r}{part!s}{part}{pprint.pformat(part)}" for part in held]
+    shown = [f"{part!r}{part!s}{part}{pprint.pformat(part)}" for part in strategies_]
 
-    assert canaries.leaks(*shown, repr(held), f"{SimpleNamespace(auth=held)}") == []
+    assert canaries.leaks(*shown, repr(strategies_), f"{SimpleNamespace(auth=strategies_)}") == []
 
 
 # What a setting or an argument may be by mistake: the secret is at the wrong place, or odd.
@@ -553,7 +553,7 @@ def test_the_variables_of_our_own_frames_show_no_secret_that_a_session_holds(nob
         if frame.f_code.co_filename.startswith(HOUSE)
     ]
     assert len(ours) > 5
-    assert canaries.leaks(*(repr(held) for held in ours)) == []
+    assert canaries.leaks(*(repr(strategies_) for strategies_ in ours)) == []
 
 
 # ---- What others write
@@ -593,8 +593,8 @@ def test_a_cassette_by_the_recipe_holds_no_secret_and_replays_the_retries(
         with httpkit.Session(sandbox.url, **settings) as api:
             got = api.get("flaky/key", params={"fail": 2})
             posted = api.post("echo", data=form)
-            asked = api.post("echo", json={"password": canaries["JSON"], "a": 1})
-            return [got.attempts, got.status_code, posted.status_code, asked.status_code]
+            wanted = api.post("echo", json={"password": canaries["JSON"], "a": 1})
+            return [got.attempts, got.status_code, posted.status_code, wanted.status_code]
 
     with tape.use_cassette("tape.yaml"):
         recorded = talk()

@@ -79,12 +79,12 @@ def test_more_hosts_than_are_kept_get_the_right_proxies(api, monkeypatch):
     assert [number for number, proxies in enumerate(found) if not proxies] == [7]
 
 
-@pytest.mark.parametrize("place", ["requests.sessions", "requests.utils"])
-def test_a_replaced_function_is_called(api, monkeypatch, place):
+@pytest.mark.parametrize("location", ["requests.sessions", "requests.utils"])
+def test_a_replaced_function_is_called(api, monkeypatch, location):
     proxies_of(api)
-    name = "get_environ_proxies" if place == "requests.sessions" else "getproxies"
+    name = "get_environ_proxies" if location == "requests.sessions" else "getproxies"
 
-    monkeypatch.setattr(f"{place}.{name}", lambda *_, **__: {"http": PROXY})
+    monkeypatch.setattr(f"{location}.{name}", lambda *_, **__: {"http": PROXY})
 
     assert proxies_of(api) == {"http": PROXY}
 

@@ -38,10 +38,10 @@ def test_a_function_takes_the_options_of_a_call(sandbox):
 
 def test_a_function_sends_parameters_and_bodies(sandbox):
     httpkit.get(f"{sandbox.url}/echo", {"a": True})
-    seen = httpkit.post(f"{sandbox.url}/echo", json={"b": 1}).json()
+    received = httpkit.post(f"{sandbox.url}/echo", json={"b": 1}).json()
 
     assert sandbox.requests[0].query == {"a": ["true"]}
-    assert seen["json"] == {"b": 1}
+    assert received["json"] == {"b": 1}
 
 
 def test_a_stream_outlives_the_session_of_a_function(raw_server, make_response):

@@ -245,10 +245,10 @@ def test_a_pickle_of_a_session_with_a_lambda_says_where_it_is(name):
     with pytest.raises((pickle.PicklingError, AttributeError)) as caught:
         pickle.dumps(api)
 
-    told = f"{caught.value} {getattr(caught.value, '__notes__', '')}"
-    assert f"Session.{name}, holding a lambda" in told
-    assert "cloudpickle" in told
-    assert "s3cr3t" not in told
+    reported = f"{caught.value} {getattr(caught.value, '__notes__', '')}"
+    assert f"Session.{name}, holding a lambda" in reported
+    assert "cloudpickle" in reported
+    assert "s3cr3t" not in reported
 
 
 def test_all_that_hold_a_lambda_are_named():
@@ -368,12 +368,12 @@ def test_no_thread_gets_a_session_that_is_not_whole_yet():
     together = threading.Barrier(8)
 
     def load(_):
-        seen = []
+        received = []
         for pickled in pickles:
             together.wait(10)
             twin = pickle.loads(pickled)
-            seen.append((id(twin), twin.base_url, twin.posts._caller is twin))
-        return seen
+            received.append((id(twin), twin.base_url, twin.posts._caller is twin))
+        return received
 
     Slow.filled.clear()
     first, *others = httpkit.Session().map(load, range(8), workers=8)

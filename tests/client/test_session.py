@@ -58,8 +58,8 @@ def wire():
     return Recording()
 
 
-def on(wire, base_url=BASE, *, kind=Session, **settings):
-    api = kind(base_url, **settings)
+def on(wire, base_url=BASE, *, cls=Session, **settings):
+    api = cls(base_url, **settings)
     api.mount("http://", wire)
     api.mount("https://", wire)
     return api
@@ -153,10 +153,10 @@ def test_an_instance_beats_its_class(name):
 @each_setting
 def test_an_instance_does_not_change_its_class(name):
     first, _, third = SETTINGS[name]
-    kind = subclass_of(Session, **{name: first})
-    kind(**{name: third}).close()
+    cls = subclass_of(Session, **{name: first})
+    cls(**{name: third}).close()
 
-    with kind() as session:
+    with cls() as session:
         assert says(session, name, first)
 
 
@@ -204,7 +204,7 @@ def test_mappings_of_class_and_instance_are_merged(name):
 def test_a_subclass_takes_its_parents_auth_away_with_none(wire):
     parent = subclass_of(Session, auth=BearerAuth("parents-token"))
 
-    with on(wire, kind=subclass_of(parent, auth=None)) as session:
+    with on(wire, cls=subclass_of(parent, auth=None)) as session:
         session.get("x")
 
     assert "Authorization" not in wire.sent[0].headers
@@ -377,20 +377,20 @@ CHANGES = {
 def test_a_container_that_its_owner_changes_later_does_not_change_the_session(level, name):
     value, change = CHANGES[name]
     given = type(value)(value)
-    kind = subclass_of(Session, **({name: given} if level == "class" else {}))
-    session = kind(**({name: given} if level == "instance" else {}))
+    cls = subclass_of(Session, **({name: given} if level == "class" else {}))
+    session = cls(**({name: given} if level == "instance" else {}))
     if level == "clone":
         session = session.with_options(**{name: given})
 
     given.extend(change) if isinstance(given, list) else given.update(change)
 
-    present = getattr(kind() if level == "class" else session, name)
+    present = getattr(cls() if level == "class" else session, name)
     assert not set(change) & set(dict(present) if name in MAPPINGS else present)
 
 
 def test_two_sessions_share_no_container(wire):
-    kind = subclass_of(Session, headers={"X-A": "1"}, params={"a": "1"}, cookies={"a": "1"})
-    with on(wire, kind=kind) as first, on(wire, kind=kind) as second:
+    cls = subclass_of(Session, headers={"X-A": "1"}, params={"a": "1"}, cookies={"a": "1"})
+    with on(wire, cls=cls) as first, on(wire, cls=cls) as second:
         first.headers["X-B"] = "2"
         first.params["b"] = "2"
         first.cookies.set("b", "2")
@@ -435,9 +435,9 @@ def test_read_only_containers_are_taken(wire):
 @pytest.mark.parametrize("name", REQUESTS_OWN)
 def test_none_for_a_parameter_of_requests_means_not_given(name):
     value = SETTINGS[name][0]
-    kind = subclass_of(Session, **{name: value})
+    cls = subclass_of(Session, **{name: value})
 
-    with kind(**{name: None}) as session:
+    with cls(**{name: None}) as session:
         assert says(session, name, value)
 
 
@@ -463,9 +463,9 @@ def test_none_for_a_calls_parameter_of_requests_means_not_given(wire):
 
 @pytest.mark.parametrize("level", ["class", "instance", "attribute", "call", "clone"])
 def test_timeout_none_is_off(level, wire):
-    kind = subclass_of(Session, timeout=None) if level == "class" else Session
+    cls = subclass_of(Session, timeout=None) if level == "class" else Session
     settings = {"timeout": None} if level == "instance" else {}
-    with on(wire, kind=kind, deadline=None, **settings) as api:
+    with on(wire, cls=cls, deadline=None, **settings) as api:
         if level == "attribute":
             api.timeout = None
         user = api.with_options(timeout=None) if level == "clone" else api
@@ -477,15 +477,15 @@ def test_timeout_none_is_off(level, wire):
 
 @pytest.mark.parametrize("name", ["base_url", "deadline", "retry", "on_status", "max_body"])
 def test_none_for_a_setting_of_httpkit_means_off(name):
-    kind = subclass_of(Session, **{name: SETTINGS[name][0]})
+    cls = subclass_of(Session, **{name: SETTINGS[name][0]})
 
-    with kind(**{name: None}) as session:
+    with cls(**{name: None}) as session:
         assert getattr(session, name) is None
 
 
 @pytest.mark.parametrize("name", ["trusted_origins", "secret_headers", "shown"])
 def test_none_for_a_collection_of_httpkit_is_an_empty_one(name, wire):
-    with on(wire, kind=subclass_of(Session, **{name: SETTINGS[name][0]}), **{name: None}) as api:
+    with on(wire, cls=subclass_of(Session, **{name: SETTINGS[name][0]}), **{name: None}) as api:
         api.get("x")
 
         assert not getattr(api, name)
@@ -594,10 +594,10 @@ def test_a_setting_that_cannot_work_is_refused_from_the_class_statement(settings
 
 @cases({n: s for n, s in (CANNOT_WORK | OF_SESSIONS).items() if "auth" not in s})
 def test_a_class_attribute_that_cannot_work_is_refused_by_the_constructor(settings):
-    kind = subclass_of(Session, settings)
+    cls = subclass_of(Session, settings)
 
     with pytest.raises((ConfigurationError, requests.exceptions.InvalidURL)):
-        kind()
+        cls()
 
 
 @cases(CANNOT_WORK | OF_SESSIONS)
@@ -638,11 +638,11 @@ def test_an_attribute_that_cannot_work_is_refused_before_anything_is_sent(settin
     assert wire.sent == []
 
 
-@pytest.mark.parametrize("place", ["constructor", "class", "with_options", "call"])
-def test_a_misspelt_setting_is_refused(place, wire):
+@pytest.mark.parametrize("location", ["constructor", "class", "with_options", "call"])
+def test_a_misspelt_setting_is_refused(location, wire):
     misspelt = {"raise_for_statuses": False}
     with on(wire) as api:
-        places = {
+        locations = {
             "constructor": lambda: Session(**misspelt),
             "class": lambda: subclass_of(Session, **misspelt),
             "with_options": lambda: api.with_options(**misspelt),
@@ -650,7 +650,7 @@ def test_a_misspelt_setting_is_refused(place, wire):
         }
 
         with pytest.raises(TypeError, match="raise_for_statuses"):
-            places[place]()
+            locations[location]()
 
     assert wire.sent == []
 
@@ -691,9 +691,9 @@ def test_there_is_a_timeout_by_default(wire):
 
 
 def test_a_base_url_replaced_on_the_class_is_used(monkeypatch, sandbox):
-    kind = subclass_of(Session, {"base_url": "https://production.test/v1"})
-    with kind() as api:
-        monkeypatch.setattr(kind, "base_url", sandbox.url)
+    cls = subclass_of(Session, {"base_url": "https://production.test/v1"})
+    with cls() as api:
+        monkeypatch.setattr(cls, "base_url", sandbox.url)
 
         response = api.get("echo")
 
@@ -701,9 +701,9 @@ def test_a_base_url_replaced_on_the_class_is_used(monkeypatch, sandbox):
 
 
 def test_credentials_go_to_a_base_url_replaced_on_the_class(monkeypatch, sandbox):
-    kind = subclass_of(Session, {"base_url": "https://production.test/v1"})
-    with kind(auth=BearerAuth(sandbox.token)) as api:
-        monkeypatch.setattr(kind, "base_url", sandbox.url)
+    cls = subclass_of(Session, {"base_url": "https://production.test/v1"})
+    with cls(auth=BearerAuth(sandbox.token)) as api:
+        monkeypatch.setattr(cls, "base_url", sandbox.url)
 
         response = api.get("bearer")
 
@@ -859,7 +859,7 @@ class Preparing(Session):
 def test_arguments_of_a_call_apply_when_a_subclass_prepares_by_itself(wire):
     wire.status = 503
 
-    with on(wire, kind=Preparing) as api:
+    with on(wire, cls=Preparing) as api:
         api.get("x", retry=2, raise_for_status=False)
 
     assert len(wire.sent) == 2
@@ -867,17 +867,17 @@ def test_arguments_of_a_call_apply_when_a_subclass_prepares_by_itself(wire):
 
 def test_strict_false_leaves_a_subclasses_explicit_settings_alone(wire):
     wire.status = 404
-    kind = subclass_of(Session, {"strict": False, "raise_for_status": True})
+    cls = subclass_of(Session, {"strict": False, "raise_for_status": True})
 
-    with on(wire, kind=kind) as api, pytest.raises(NotFoundError):
+    with on(wire, cls=cls) as api, pytest.raises(NotFoundError):
         api.get("x")
 
 
 @pytest.mark.parametrize("name", ["redirect_body", "allow_http_auth"])
 def test_strict_false_does_not_open_what_a_subclass_closes(name):
-    kind = subclass_of(Session, {"strict": False, name: False})
+    cls = subclass_of(Session, {"strict": False, name: False})
 
-    with kind() as api:
+    with cls() as api:
         assert getattr(api, name) is False
 
 
@@ -1107,9 +1107,9 @@ def test_a_mounted_adapter_may_retry_where_we_do_not():
     assert api.get_adapter(BASE).max_retries.total == 3
 
 
-@pytest.mark.parametrize("kind", [mock.Mock, mock.MagicMock])
-def test_a_mock_can_be_mounted(kind):
-    adapter = kind()
+@pytest.mark.parametrize("cls", [mock.Mock, mock.MagicMock])
+def test_a_mock_can_be_mounted(cls):
+    adapter = cls()
     with Session() as api:
         api.mount("https://", adapter)
 
@@ -1124,9 +1124,9 @@ def test_send_never_raises_for_a_status(sandbox):
     with Session(sandbox.url, on_status={"4xx": raising(KeyError)}, retry=None) as api:
         prepared = [api.prepare_request(requests.Request("GET", f"status/{s}")) for s in statuses]
 
-        answers = [api.send(request) for request in prepared]
+        replies = [api.send(request) for request in prepared]
 
-    assert [response.status_code for response in answers] == statuses
+    assert [response.status_code for response in replies] == statuses
 
 
 def test_an_own_prepared_request_is_retried_and_signed(sandbox):
@@ -1136,7 +1136,7 @@ def test_an_own_prepared_request_is_retried_and_signed(sandbox):
         response = api.send(prepared)
 
     assert (response.status_code, response.attempts) == (200, 3)
-    sent = {seen.headers["Authorization"] for seen in sandbox.attempts("a")}
+    sent = {received.headers["Authorization"] for received in sandbox.attempts("a")}
     assert sent == {f"Bearer {sandbox.token}"}
 
 
@@ -1148,10 +1148,10 @@ def test_a_prepared_request_of_requests_is_retried_and_sent_as_it_is(sandbox):
         response = api.send(foreign)
 
     assert (response.status_code, response.attempts) == (200, 3)
-    seen = sandbox.attempts("a")[0]
-    assert seen.headers["X-Own"] == "1"
-    assert not {"Authorization", "X-A"} & set(seen.headers)
-    assert seen.query == {}
+    received = sandbox.attempts("a")[0]
+    assert received.headers["X-Own"] == "1"
+    assert not {"Authorization", "X-A"} & set(received.headers)
+    assert received.query == {}
 
 
 def test_credentials_of_a_prepared_request_of_requests_stay_at_their_origin(sandbox):
@@ -1196,9 +1196,9 @@ def test_a_prepared_request_can_be_sent_twice(sandbox):
     with Session(sandbox.url) as api:
         prepared = api.prepare_request(requests.Request("POST", "echo", json={"a": 1}))
 
-        answers = [api.send(prepared), api.send(prepared)]
+        replies = [api.send(prepared), api.send(prepared)]
 
-    assert [response.json()["json"] for response in answers] == [{"a": 1}, {"a": 1}]
+    assert [response.json()["json"] for response in replies] == [{"a": 1}, {"a": 1}]
 
 
 def test_a_prepared_request_sent_later_is_signed_with_the_token_of_that_time(sandbox):
@@ -1299,10 +1299,10 @@ def test_parameters_join_a_query_that_the_url_has(wire):
 # ---- headers
 
 
-@pytest.mark.parametrize("spelling", ["X-Team", "x-team", "X-TEAM"])
-def test_none_takes_a_header_of_the_session_away(spelling, wire):
+@pytest.mark.parametrize("form", ["X-Team", "x-team", "X-TEAM"])
+def test_none_takes_a_header_of_the_session_away(form, wire):
     with on(wire, headers={"X-Team": "a"}) as api:
-        api.get("x", headers={spelling: None})
+        api.get("x", headers={form: None})
 
     assert "X-Team" not in wire.sent[0].headers
 
@@ -1541,10 +1541,10 @@ def test_an_autospecced_mock_refuses_what_a_session_refuses(call):
 
 
 def test_an_autospecced_class_is_called_like_the_class():
-    kind = mock.create_autospec(Session)
+    cls = mock.create_autospec(Session)
 
     with pytest.raises(TypeError):
-        kind("https://a.test", "https://b.test")
+        cls("https://a.test", "https://b.test")
 
 
 def frames_above(function, session_class, call):
@@ -1555,8 +1555,8 @@ def frames_above(function, session_class, call):
         depths.append(len(inspect.stack()))
         return getattr(session_class, function)(self, *args, **kwargs)
 
-    kind = subclass_of(session_class, {function: overriding})
-    with kind() as session:
+    cls = subclass_of(session_class, {function: overriding})
+    with cls() as session:
         session.mount("https://", Recording())
         call(session)
     return depths[0]
@@ -1582,7 +1582,7 @@ class Deprecating(Session):
 def test_a_subclasses_warning_names_the_line_of_the_caller(wire):
     warned = pytest.warns(DeprecationWarning, match="the other session")
 
-    with on(wire, kind=Deprecating) as api, warned as caught:
+    with on(wire, cls=Deprecating) as api, warned as caught:
         api.get("x")
 
     assert caught[0].filename == __file__
@@ -1689,7 +1689,7 @@ CALLS = {
 }
 
 
-def told(session):
+def configured(session):
     """Tell a session what sessions of requests are told, as attributes."""
     session.headers["X-Session"] = "1"
     session.headers["X-API-Key"] = "session-key"
@@ -1705,7 +1705,7 @@ def played(session, url, call):
         try:
             response = call(session, url)
         except (requests.RequestException, ValueError, TypeError) as error:
-            return next(kind for kind in type(error).__mro__ if "httpkit" not in kind.__module__)
+            return next(cls for cls in type(error).__mro__ if "httpkit" not in cls.__module__)
         if response is None:
             return None
         iter_redirects = [(past.status_code, past.url) for past in response.history]
@@ -1719,21 +1719,21 @@ def played(session, url, call):
 
 
 @pytest.mark.parametrize("is_told", [False, True], ids=["bare", "told"])
-@pytest.mark.parametrize(("call", "answers"), [*CALLS.values()], ids=[*CALLS])
-def test_strict_false_is_requests_to_the_byte(call, answers, is_told, raw_server, monkeypatch):
+@pytest.mark.parametrize(("call", "replies"), [*CALLS.values()], ids=[*CALLS])
+def test_strict_false_is_requests_to_the_byte(call, replies, is_told, raw_server, monkeypatch):
     monkeypatch.setattr("urllib3.filepost.choose_boundary", lambda: "boundary")
-    server = raw_server(*(answers * 2 or [OK]))
+    server = raw_server(*(replies * 2 or [OK]))
     plain, ours = requests.Session(), Session(strict=False)
     if is_told:
-        told(plain)
-        told(ours)
+        configured(plain)
+        configured(ours)
 
     expected = played(plain, server.url, call)
     count = len(server.requests)
-    seen = played(ours, server.url, call)
+    received = played(ours, server.url, call)
 
     assert server.requests[count:] == server.requests[:count]
-    assert seen == expected
+    assert received == expected
 
 
 def test_strict_false_reads_netrc_as_requests_does(raw_server, tmp_path, monkeypatch):
@@ -1753,7 +1753,7 @@ def test_strict_false_sends_prepared_requests_as_requests_does(raw_server):
     server = raw_server(redirect(307), OK, redirect(307), OK)
 
     for session in (requests.Session(), Session(strict=False)):
-        with told(session):
+        with configured(session):
             prepared = session.prepare_request(requests.Request("POST", server.url, data="a"))
             session.send(prepared)
 

@@ -50,7 +50,7 @@ AT_ONCE = 4
 SECRETS = {"Authorization": f"Bearer {TOKEN}", "X-API-Key": KEY}
 
 
-def requests_client(fault: Fault, home: str, timeout: float, deadline: float) -> requests.Session:
+def requests_client(fault: Fault, origin: str, timeout: float, deadline: float) -> requests.Session:
     """Return a session as callers of requests make one, with a timeout on every call."""
     session = requests.Session()
     session.headers.update(SECRETS)
@@ -64,7 +64,7 @@ def requests_client(fault: Fault, home: str, timeout: float, deadline: float) ->
 class HTTPX:
     """httpx with the words of requests."""
 
-    def __init__(self, fault: Fault, home: str, timeout: float, deadline: float) -> None:
+    def __init__(self, fault: Fault, origin: str, timeout: float, deadline: float) -> None:
         self.httpx: Any = importlib.import_module("httpx")
         self.make: Callable[..., Any] = functools.partial(
             self.httpx.Client,
@@ -82,19 +82,19 @@ class HTTPX:
     def __exit__(self, *_: object) -> None:
         self.client.close()
 
-    def request(self, method: str, url: str, **asked: Any) -> Any:
+    def request(self, method: str, url: str, **requested: Any) -> Any:
         """Send a request, through a proxy if one is given."""
-        if "auth" in asked:
-            auth = asked["auth"]
-            asked["auth"] = self.httpx.DigestAuth(auth.username, auth.password)
-        if "data" in asked:
-            asked["content"] = asked.pop("data")
-        if asked.pop("stream", False):
+        if "auth" in requested:
+            auth = requested["auth"]
+            requested["auth"] = self.httpx.DigestAuth(auth.username, auth.password)
+        if "data" in requested:
+            requested["content"] = requested.pop("data")
+        if requested.pop("stream", False):
             return self.stream(method, url)
-        if proxies := asked.pop("proxies", None):
+        if proxies := requested.pop("proxies", None):
             with self.make(proxy=next(iter(proxies.values()))) as client:
-                return client.request(method, url, **asked)
-        return self.client.request(method, url, **asked)
+                return client.request(method, url, **requested)
+        return self.client.request(method, url, **requested)
 
     @contextmanager
     def stream(self, method: str, url: str) -> Iterator[Any]:
@@ -161,8 +161,8 @@ def measure(client: str, name: str) -> None:
     (fault,) = (row for row in HEAVY if row.name == name)
     with no_waiting():
         before = peak()
-        kinds = retry_state(client, fault)
-    print(*kinds, *(["memory"] if peak() - before > MOST_MEMORY else []))
+        types = retry_state(client, fault)
+    print(*types, *(["memory"] if peak() - before > MOST_MEMORY else []))
 
 
 def compare(clients: list[str], *, listing: bool) -> None:
@@ -172,14 +172,14 @@ def compare(clients: list[str], *, listing: bool) -> None:
     jobs += [("memory", fault, flood) for fault in HEAVY]
     with no_waiting(), ThreadPoolExecutor(AT_ONCE) as pool:
         for client in clients:
-            asked = [job for job in jobs if client == "httpkit" or not job[1].is_ours]
-            results = pool.map(lambda job, client=client: job[2](client, job[1]), asked)
-            for (group, fault, _), kinds in zip(asked, results, strict=True):
-                bad[client, group].update(kinds)
+            requested = [job for job in jobs if client == "httpkit" or not job[1].is_ours]
+            results = pool.map(lambda job, client=client: job[2](client, job[1]), requested)
+            for (group, fault, _), types in zip(requested, results, strict=True):
+                bad[client, group].update(types)
                 bad[client, group]["rows"] += 1
-                bad[client, group]["bad"] += bool(kinds)
-                if kinds and listing:
-                    print(f"{client}: {group}: {fault.name}: {', '.join(kinds)}", file=sys.stderr)
+                bad[client, group]["bad"] += bool(types)
+                if types and listing:
+                    print(f"{client}: {group}: {fault.name}: {', '.join(types)}", file=sys.stderr)
     print(f"| group | {' | '.join(clients)} |")
     print("|---|" + "---|" * len(clients))
     for group in [*TABLE, "memory"]:
@@ -192,8 +192,8 @@ def cell(count: Counter[str]) -> str:
     """Write bad outcomes of rows, and of which kind they are."""
     if not count["rows"]:
         return "none"
-    kinds = ", ".join(f"{count[kind]} {kind}" for kind in KINDS if count[kind])
-    return f"{count['bad']} of {count['rows']}" + (f" ({kinds})" if kinds else "")
+    types = ", ".join(f"{count[cls]} {cls}" for cls in KINDS if count[cls])
+    return f"{count['bad']} of {count['rows']}" + (f" ({types})" if types else "")
 
 
 def main() -> None:

@@ -216,8 +216,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
     results: list[Result] = []
     broken: list[str] = []
-    with open_directory(options.keep) as place:
-        directory = Path(place).resolve()
+    with open_directory(options.keep) as location:
+        directory = Path(location).resolve()
         wheel = build_wheel(directory, options.httpkit)
         for suite in choose(options.names):
             bench = Bench(directory / suite.project, suite)

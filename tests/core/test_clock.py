@@ -186,17 +186,17 @@ def test_clocks_nest_and_each_records_its_own(waits):
 
 @pytest.mark.parametrize("aid", [FakeClock, recorded_waits, no_waiting])
 def test_an_exception_puts_the_real_clock_back(waits, aid):
-    seen = []
+    received = []
 
     def interrupted():
         with aid():
-            seen.append(is_real())
+            received.append(is_real())
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
 
-    assert (seen, is_real()) == ([False], True)
+    assert (received, is_real()) == ([False], True)
 
 
 def test_whoever_leaves_first_takes_only_its_own_clock_away(waits):

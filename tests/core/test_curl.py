@@ -28,10 +28,10 @@ def run(command, folder, shell="sh"):
     return ran.stdout
 
 
-def told(seen):
+def facts(received):
     """Return all that a server sees of a request; the order of the fields is curl's own."""
-    fields = {name.lower(): value for name, value in seen.headers.items()}
-    return seen.method, seen.path, seen.query, fields, seen.body
+    fields = {name.lower(): value for name, value in received.headers.items()}
+    return received.method, received.path, received.query, fields, received.body
 
 
 CASES = {
@@ -83,11 +83,11 @@ CASES = {
 def test_curl_sends_what_was_sent(sandbox, tmp_path, send):
     with httpkit.Session(sandbox.url, trusted_origins=[sandbox.other_url]) as api:
         response = send(api)
-    ours = told(sandbox.requests[-1])
+    ours = facts(sandbox.requests[-1])
 
     run(response.to_curl(secrets=True), tmp_path)
 
-    assert told(sandbox.requests[-1]) == ours
+    assert facts(sandbox.requests[-1]) == ours
     assert sandbox.requests[-1] is not sandbox.requests[-2]
 
 
@@ -100,7 +100,7 @@ def test_every_shell_reads_it_alike(sandbox, tmp_path, case, shell):
 
     run(response.to_curl(secrets=True), tmp_path, shell)
 
-    assert told(sandbox.requests[1]) == told(sandbox.requests[0])
+    assert facts(sandbox.requests[1]) == facts(sandbox.requests[0])
 
 
 @needs_curl
@@ -140,8 +140,8 @@ STREAMS = {
 
 
 @needs_curl
-@pytest.mark.parametrize(("body", "said", "size"), STREAMS.values(), ids=STREAMS)
-def test_a_body_that_is_not_shown_is_taken_from_a_file(sandbox, tmp_path, body, said, size):
+@pytest.mark.parametrize(("body", "stated", "size"), STREAMS.values(), ids=STREAMS)
+def test_a_body_that_is_not_shown_is_taken_from_a_file(sandbox, tmp_path, body, stated, size):
     with httpkit.Session(sandbox.url) as api:
         response = api.put("echo", **body())
     sent = sandbox.requests[0].body
@@ -150,9 +150,9 @@ def test_a_body_that_is_not_shown_is_taken_from_a_file(sandbox, tmp_path, body, 
     command = response.to_curl()
     run(command, tmp_path)
 
-    how_much = f"the {said} bytes that were sent" if said else "all that was sent"
+    how_much = f"the {stated} bytes that were sent" if stated else "all that was sent"
     assert command.startswith(f"# body.bin: {how_much}\ncurl ")
-    assert told(sandbox.requests[1]) == told(sandbox.requests[0])
+    assert facts(sandbox.requests[1]) == facts(sandbox.requests[0])
     assert len(sent) == size
 
 

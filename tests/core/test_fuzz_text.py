@@ -216,8 +216,8 @@ def test_masking_is_settled_at_once(text):
 @given(texts, texts | blobs)
 def test_no_header_adds_a_line(name, value):
     with httpkit.Session(BASE) as api:
-        asked = requests.Request("GET", "x", headers={name: value})
-        prepared = attempt(lambda: api.prepare_request(asked))
+        requested = requests.Request("GET", "x", headers={name: value})
+        prepared = attempt(lambda: api.prepare_request(requested))
 
     if prepared is not None:
         assert_lines(prepared)
@@ -227,8 +227,8 @@ def test_no_header_adds_a_line(name, value):
 @given(texts, texts)
 def test_no_cookie_adds_a_line(name, value):
     with httpkit.Session(BASE) as api:
-        asked = requests.Request("GET", "x", cookies={name: value})
-        prepared = attempt(lambda: api.prepare_request(asked))
+        requested = requests.Request("GET", "x", cookies={name: value})
+        prepared = attempt(lambda: api.prepare_request(requested))
 
     if prepared is not None:
         assert_lines(prepared)
@@ -247,8 +247,8 @@ def assert_lines(prepared: requests.PreparedRequest) -> None:
 def test_no_part_of_a_form_adds_a_header(name, filename, media_type):
     spec = (filename, b"content", media_type)
     with httpkit.Session(BASE) as api:
-        asked = requests.Request("POST", "x", files={name: spec}, data={"a": "1"})
-        prepared = attempt(lambda: api.prepare_request(asked))
+        requested = requests.Request("POST", "x", files={name: spec}, data={"a": "1"})
+        prepared = attempt(lambda: api.prepare_request(requested))
 
     if prepared is not None:
         body = prepared.body if isinstance(prepared.body, bytes) else b"".join(prepared.body)
@@ -431,9 +431,9 @@ def test_any_body_is_of_a_model_or_a_decode_error(body, model):
 
 @fuzzed(200)
 @given(bodies, texts)
-def test_a_path_in_a_body_is_found_or_not(body, place):
-    attempt(lambda: paths.find(paths.RawJSON(body), place))
-    attempt(lambda: paths.select(paths.RawJSON(body), place))
+def test_a_path_in_a_body_is_found_or_not(body, location):
+    attempt(lambda: paths.find(paths.RawJSON(body), location))
+    attempt(lambda: paths.select(paths.RawJSON(body), location))
 
 
 @fuzzed(200)

@@ -43,7 +43,7 @@ def secret():
     return f"canary-{next(_NUMBERS)}-xyzzy"
 
 
-def spellings(secret):
+def forms(secret):
     """The secret as it may be written: plain, encoded for a URL, or as basic credentials."""
     basic = base64.b64encode(f"user:{secret}".encode()).decode()
     return {secret, quote(secret, safe=""), quote_plus(secret), basic}
@@ -52,8 +52,8 @@ def spellings(secret):
 def found_in(secret, shown):
     """Return the spellings of the secret that are in a text or in bytes."""
     if isinstance(shown, bytes):
-        return [spelling for spelling in spellings(secret) if spelling.encode() in shown]
-    return [spelling for spelling in spellings(secret) if spelling in shown]
+        return [form for form in forms(secret) if form.encode() in shown]
+    return [form for form in forms(secret) if form in shown]
 
 
 def printed(error):
@@ -132,12 +132,12 @@ PLACES = {
     ),
     "multipart": lambda s: ({}, {"data": {"password": s}, "files": {"file": b"x"}}),
 }
-in_every_place = pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+in_every_place = pytest.mark.parametrize("carrier_", PLACES.values(), ids=PLACES)
 
 
-def ask(url, place, secret, path="status/200", **options):
+def post(url, carrier_, secret, path="status/200", **options):
     """POST with the secret in its place; whatever comes of it."""
-    for_session, for_call = place(secret)
+    for_session, for_call = carrier_(secret)
     with httpkit.Session(url, retry=None, **for_session) as api:
         return api.post(path, **for_call, **options)
 
@@ -151,23 +151,23 @@ def sent_to(sandbox):
 
 
 @in_every_place
-def test_a_secret_really_is_sent(sandbox, place, secret):
-    ask(sandbox.url, place, secret)
+def test_a_secret_really_is_sent(sandbox, carrier_, secret):
+    post(sandbox.url, carrier_, secret)
 
     alone = base64.b64encode(f"{secret}:".encode()).decode()
     assert found_in(secret, sent_to(sandbox)) or alone in sent_to(sandbox)
 
 
 @in_every_place
-def test_no_status_error_shows_a_secret(sandbox, place, secret):
-    error = raised_by(lambda: ask(sandbox.url, place, secret, "status/403"))
+def test_no_status_error_shows_a_secret(sandbox, carrier_, secret):
+    error = raised_by(lambda: post(sandbox.url, carrier_, secret, "status/403"))
 
     assert found_in(secret, printed(error)) == []
 
 
 @in_every_place
-def test_no_pickled_status_error_holds_a_secret(sandbox, place, secret):
-    error = raised_by(lambda: ask(sandbox.url, place, secret, "status/403"))
+def test_no_pickled_status_error_holds_a_secret(sandbox, carrier_, secret):
+    error = raised_by(lambda: post(sandbox.url, carrier_, secret, "status/403"))
 
     pickled = pickle.dumps(error)
 
@@ -175,15 +175,15 @@ def test_no_pickled_status_error_holds_a_secret(sandbox, place, secret):
 
 
 @in_every_place
-def test_no_connection_error_shows_a_secret(nobody, place, secret):
-    error = raised_by(lambda: ask(nobody, place, secret))
+def test_no_connection_error_shows_a_secret(nobody, carrier_, secret):
+    error = raised_by(lambda: post(nobody, carrier_, secret))
 
     assert found_in(secret, printed(error)) == []
 
 
 @in_every_place
-def test_no_pickle_of_a_connection_error_holds_a_secret(nobody, place, secret):
-    error = raised_by(lambda: ask(nobody, place, secret))
+def test_no_pickle_of_a_connection_error_holds_a_secret(nobody, carrier_, secret):
+    error = raised_by(lambda: post(nobody, carrier_, secret))
 
     pickled = pickle.dumps(error)
 
@@ -191,8 +191,8 @@ def test_no_pickle_of_a_connection_error_holds_a_secret(nobody, place, secret):
 
 
 @in_every_place
-def test_no_pickle_of_a_response_or_a_request_holds_a_secret(sandbox, place, secret):
-    response = ask(sandbox.url, place, secret)
+def test_no_pickle_of_a_response_or_a_request_holds_a_secret(sandbox, carrier_, secret):
+    response = post(sandbox.url, carrier_, secret)
 
     pickled = pickle.dumps([response.request, response])
 
@@ -200,8 +200,8 @@ def test_no_pickle_of_a_response_or_a_request_holds_a_secret(sandbox, place, sec
 
 
 @in_every_place
-def test_no_repr_of_a_session_and_its_parts_shows_a_secret(sandbox, place, secret):
-    for_session, _ = place(secret)
+def test_no_repr_of_a_session_and_its_parts_shows_a_secret(sandbox, carrier_, secret):
+    for_session, _ = carrier_(secret)
     with httpkit.Session(sandbox.url, **for_session) as api:
         parts = [api, api.headers, api.cookies]
         parts += [api.auth] if isinstance(api.auth, httpkit.Strategy) else []
@@ -212,8 +212,8 @@ def test_no_repr_of_a_session_and_its_parts_shows_a_secret(sandbox, place, secre
 
 
 @in_every_place
-def test_no_repr_of_a_response_and_its_parts_shows_a_secret(sandbox, place, secret):
-    response = ask(sandbox.url, place, secret)
+def test_no_repr_of_a_response_and_its_parts_shows_a_secret(sandbox, carrier_, secret):
+    response = post(sandbox.url, carrier_, secret)
     parts = [response, response.request, response.request.headers, response.headers]
 
     shown = "\n".join(f"{part!r} {part!s} {part}" for part in parts)
@@ -336,12 +336,12 @@ HELD = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("place", HELD.values(), ids=HELD)
-def test_a_secret_that_the_server_repeats_is_not_shown(raw_server, make_response, place, secret):
+@pytest.mark.parametrize("carrier_", HELD.values(), ids=HELD)
+def test_a_secret_that_the_server_repeats_is_not_shown(raw_server, make_response, carrier_, secret):
     status, body, content_type = ECHOES["JSON"](secret)
     server = raw_server(make_response(status, body.encode(), content_type=content_type))
 
-    error = raised_by(lambda: ask(server.url, place, secret))
+    error = raised_by(lambda: post(server.url, carrier_, secret))
 
     assert found_in(secret, printed(error)) == []
 
@@ -353,32 +353,32 @@ def test_a_secret_is_not_shown_however_the_server_repeats_it(
     status, body, content_type = echo(secret)
     server = raw_server(make_response(status, body.encode(), content_type=content_type))
 
-    error = raised_by(lambda: ask(server.url, PLACES["basic password"], secret))
+    error = raised_by(lambda: post(server.url, PLACES["basic password"], secret))
 
     assert found_in(secret, printed(error)) == []
 
 
-@pytest.mark.parametrize("place", HELD.values(), ids=HELD)
-def test_a_secret_in_a_request_id_is_not_shown(raw_server, make_response, place, secret):
+@pytest.mark.parametrize("carrier_", HELD.values(), ids=HELD)
+def test_a_secret_in_a_request_id_is_not_shown(raw_server, make_response, carrier_, secret):
     server = raw_server(make_response("403 No", x_request_id=f"r-{secret}"))
 
-    error = raised_by(lambda: ask(server.url, place, secret))
+    error = raised_by(lambda: post(server.url, carrier_, secret))
 
     assert found_in(secret, printed(error)) == []
 
 
 @pytest.mark.parametrize("echo", ECHOES.values(), ids=ECHOES)
 @pytest.mark.parametrize(
-    "place",
+    "carrier_",
     [PLACES["bearer token"], PLACES["basic password"], PLACES["key in a header"]],
     ids=["bearer token", "basic password", "key in a header"],
 )
 def test_a_pickled_error_does_not_hold_the_secret_that_the_server_repeats(
-    raw_server, make_response, place, echo, secret
+    raw_server, make_response, carrier_, echo, secret
 ):
     status, body, content_type = echo(secret)
     server = raw_server(make_response(status, body.encode(), content_type=content_type))
-    error = raised_by(lambda: ask(server.url, place, secret))
+    error = raised_by(lambda: post(server.url, carrier_, secret))
 
     pickled = pickle.dumps(error)
 
@@ -389,7 +389,7 @@ def test_basic_credentials_that_the_server_repeats_are_not_shown(raw_server, mak
     encoded = base64.b64encode(f"user:{secret}".encode()).decode()
     server = raw_server(make_response("401 No", f"what is {encoded} to me".encode()))
 
-    error = raised_by(lambda: ask(server.url, PLACES["basic password"], secret))
+    error = raised_by(lambda: post(server.url, PLACES["basic password"], secret))
 
     assert found_in(secret, printed(error)) == []
 
@@ -406,7 +406,7 @@ def test_a_decode_error_does_not_show_the_secret_that_the_server_repeats(
     raw_server, make_response, read, before, secret
 ):
     server = raw_server(make_response(body=f"{before}{secret}".encode()))
-    response = ask(server.url, PLACES["bearer token"], secret)
+    response = post(server.url, PLACES["bearer token"], secret)
 
     error = raised_by(lambda: read(response))
 
@@ -423,7 +423,7 @@ def test_a_model_that_quotes_what_it_refuses_does_not_show_the_secret(
             raise ValueError(f"id: not a number [input_value={value!r}]")
 
     server = raw_server(make_response(body=json.dumps({"id": secret}).encode()))
-    response = ask(server.url, PLACES["bearer token"], secret)
+    response = post(server.url, PLACES["bearer token"], secret)
 
     error = raised_by(lambda: response.decode(Picky))
 
@@ -885,13 +885,13 @@ def test_a_process_that_rotates_tokens_forgets_those_that_were_not_used_for_long
 
 def test_a_token_that_a_server_repeats_in_base64_is_masked(raw_server, make_response):
     token = "tok/en+5eb63bbbe01eeed093cb22bb8f5acdc3"
-    said = base64.b64encode(f"x:{token}".encode())
-    server = raw_server(make_response("401 No", b"who is " + said))
+    output = base64.b64encode(f"x:{token}".encode())
+    server = raw_server(make_response("401 No", b"who is " + output))
     with httpkit.Session(server.url, auth=httpkit.BearerAuth(token)) as api:
         error = raised_by(lambda: api.get("x"))
 
     assert "who is " in str(error)
-    assert said.decode()[4:40] not in str(error)
+    assert output.decode()[4:40] not in str(error)
 
 
 def test_the_words_around_a_credential_are_not_taken_for_one(raw_server, make_response, secret):
@@ -1000,10 +1000,10 @@ quietly = settings(deadline=None, database=None, max_examples=150)
 @given(
     name=_NAMES, before=_VALUES, after=_VALUES, others=st.lists(_WORDS, max_size=3), place=st.data()
 )
-def test_no_url_shows_the_value_of_a_secret_parameter(name, before, after, others, place):
+def test_no_url_shows_the_value_of_a_secret_parameter(name, before, after, others, carrier_):
     value = quote(before, safe=":@/,;'()!*") + _CANARY + quote(after, safe=":@/,;'()!*")
     pairs = [f"{word}={word}" for word in others]
-    pairs.insert(place.draw(st.integers(0, len(pairs))), f"{name}={value}")
+    pairs.insert(carrier_.draw(st.integers(0, len(pairs))), f"{name}={value}")
 
     shown = redaction.redact_url(f"https://h:8443/{'/'.join(others)}?{'&'.join(pairs)}")
 
@@ -1211,10 +1211,10 @@ def test_a_pickled_response_has_the_json_that_it_had_but_for_the_secrets(
 @pytest.mark.parametrize("held", ["password", "my_password", "api_key", "user_token"])
 def test_no_output_of_another_session_is_unmasked(raw_server, make_response, caplog, channel, held):
     httpkit.BasicAuth("admin", held)(_request())
-    said = make_response(
+    output = make_response(
         "403 my_password=hunter2-99", b"user_token=hunter2-99 my_password=hunter2-99"
     )
-    server = raw_server(said)
+    server = raw_server(output)
     options = {  # apart from the call, whose lines a traceback shows
         "params": {"api_key": "hunter2-99"},
         "headers": {"X-User_Token": "hunter2-99", "Cookie": "user_token=hunter2-99"},

@@ -232,10 +232,10 @@ def test_an_instance_can_take_the_base_of_its_class_away():
         api.get("users")
 
 
-@pytest.mark.parametrize("spelling", ["user:hunter2pass@h.example/v1", "https://u:hunter2pass@"])
-def test_a_refused_base_url_does_not_show_its_password(spelling):
+@pytest.mark.parametrize("form", ["user:hunter2pass@h.example/v1", "https://u:hunter2pass@"])
+def test_a_refused_base_url_does_not_show_its_password(form):
     with pytest.raises(InvalidURL) as caught:
-        httpkit.Session(spelling)
+        httpkit.Session(form)
 
     assert "hunter2pass" not in str(caught.value)
 

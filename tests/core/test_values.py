@@ -162,9 +162,9 @@ OTHERS = {
 @pytest.mark.parametrize("where", ["params", "data"])
 @pytest.mark.parametrize(("make", "texts"), OTHERS.values(), ids=OTHERS)
 def test_what_is_no_plain_value_or_list_has_a_text_too(sent, where, make, texts):
-    seen = sent("POST", **{where: {"v": make()}})
+    received = sent("POST", **{where: {"v": make()}})
 
-    given = seen.query if where == "params" else parse_qs(seen.body.decode())
+    given = received.query if where == "params" else parse_qs(received.body.decode())
     assert given == {"v": texts}
 
 

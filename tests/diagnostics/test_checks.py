@@ -33,8 +33,8 @@ def test_an_invalid_count_is_refused_with_the_same_message(name, least, use, num
     with pytest.raises(httpkit.ConfigurationError) as caught:
         use(number)
 
-    words = str(caught.value).removesuffix(", or None")
-    assert words == f"{name}={number!r} must be a whole number, {least} or more"
+    text = str(caught.value).removesuffix(", or None")
+    assert text == f"{name}={number!r} must be a whole number, {least} or more"
 
 
 @pytest.mark.parametrize(

@@ -343,9 +343,9 @@ JSON = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("body", "words"), JSON.values(), ids=JSON)
-def test_the_reason_is_read_from_json(body, words):
-    assert read(body) == words
+@pytest.mark.parametrize(("body", "message"), JSON.values(), ids=JSON)
+def test_the_reason_is_read_from_json(body, message):
+    assert read(body) == message
 
 
 @pytest.mark.parametrize(
@@ -426,9 +426,9 @@ XML = {
 @pytest.mark.parametrize(
     "content_type", ["application/xml", "text/xml", "application/soap+xml", ""]
 )
-@pytest.mark.parametrize(("body", "words"), XML.values(), ids=XML)
-def test_the_reason_is_read_from_xml(body, words, content_type):
-    assert read(body.encode(), content_type) == words
+@pytest.mark.parametrize(("body", "message"), XML.values(), ids=XML)
+def test_the_reason_is_read_from_xml(body, message, content_type):
+    assert read(body.encode(), content_type) == message
 
 
 def test_the_reason_is_read_from_xml_in_utf_16():
@@ -446,10 +446,10 @@ ENTITY = b'<!DOCTYPE e [<!ENTITY f SYSTEM "file:///etc/hostname">]><e><Message>&
 
 @pytest.mark.parametrize("body", [BOMB, ENTITY], ids=["a bomb", "an external entity"])
 def test_a_document_type_declaration_is_neither_expanded_nor_fetched(body):
-    words = read(body, "application/xml") or ""
+    message = read(body, "application/xml") or ""
 
-    assert "aaaaaaaaaaaaaaaaaaaa" not in words
-    assert len(words) <= 300
+    assert "aaaaaaaaaaaaaaaaaaaa" not in message
+    assert len(message) <= 300
 
 
 @pytest.mark.parametrize(
@@ -468,14 +468,14 @@ def test_a_document_type_declaration_is_neither_expanded_nor_fetched(body):
 def test_a_hostile_document_is_read_in_bounded_time(body):
     began = time.process_time()
 
-    words = read(body, "application/xml" if body[:1] == b"<" else "application/json")
+    message = read(body, "application/xml" if body[:1] == b"<" else "application/json")
 
-    assert len(words or "") <= 300
+    assert len(message or "") <= 300
     assert time.process_time() - began < 2
 
 
 @pytest.mark.parametrize(
-    ("body", "words"),
+    ("body", "message"),
     [
         (b"<!doctype html><title>Gateway down</title><h1>Oops</h1>", "Gateway down"),
         (b"<!doctype html><title></title><h1>No such <em>page</em></h1>", "No such page"),
@@ -500,8 +500,8 @@ def test_a_hostile_document_is_read_in_bounded_time(body):
         "no text",
     ],
 )
-def test_the_reason_of_a_page_is_its_title_or_heading(body, words):
-    assert read(body, "text/html") == words
+def test_the_reason_of_a_page_is_its_title_or_heading(body, message):
+    assert read(body, "text/html") == message
 
 
 @pytest.mark.parametrize("body", [b"{}", b" [] ", b"null", b"false", b'""'])
@@ -516,7 +516,7 @@ def test_the_reason_is_read_from_a_form():
 
 
 @pytest.mark.parametrize(
-    ("field", "words"),
+    ("field", "message"),
     [
         (
             'Bearer error="invalid_token", error_description="The token expired"',
@@ -530,17 +530,17 @@ def test_the_reason_is_read_from_a_form():
     ],
     ids=["description", "code", "unquoted", "quoted pair", "no error", "two challenges"],
 )
-def test_the_reason_is_read_from_www_authenticate(field, words):
-    assert read(b"", "", 401, WWW_Authenticate=field) == words
+def test_the_reason_is_read_from_www_authenticate(field, message):
+    assert read(b"", "", 401, WWW_Authenticate=field) == message
 
 
 def test_www_authenticate_counts_where_the_body_repeats_the_status():
-    words = read(
+    message = read(
         {"message": "Unauthorized"}, status=401,
         WWW_Authenticate='Bearer error_description="The token expired"',
     )  # fmt: skip
 
-    assert words == "The token expired"
+    assert message == "The token expired"
 
 
 def test_the_message_of_a_body_precedes_that_of_www_authenticate():
@@ -565,7 +565,7 @@ def test_a_message_does_not_repeat_its_status(body):
 
 
 @pytest.mark.parametrize(
-    ("body", "words"),
+    ("body", "message"),
     [
         ({"message": "No such user", "errors": [{"message": "No such user."}]}, "No such user"),
         ({"message": "Name is blank", "errors": ["name is blank"]}, "Name is blank"),
@@ -574,8 +574,8 @@ def test_a_message_does_not_repeat_its_status(body):
     ],
     ids=["with a full stop", "in capitals", "two entries", "a code"],
 )
-def test_nothing_is_said_twice(body, words):
-    assert read(body) == words
+def test_nothing_is_said_twice(body, message):
+    assert read(body) == message
 
 
 # A function of the session's
@@ -638,8 +638,8 @@ def test_a_function_that_fails_becomes_a_note(sandbox, function, note):
 
 
 def test_the_message_of_a_function_is_redacted_and_short(sandbox):
-    words = "bad token=s3cr3t-value\r\n" + "x" * 1000
-    error = failing(lambda url: httpkit.Session(url, error_reason=lambda _: words), sandbox.url)
+    message = "bad token=s3cr3t-value\r\n" + "x" * 1000
+    error = failing(lambda url: httpkit.Session(url, error_reason=lambda _: message), sandbox.url)
 
     assert error.detail.startswith("bad token=*** xxx")
     assert len(error.detail) == 300

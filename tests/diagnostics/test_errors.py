@@ -37,7 +37,7 @@ def refused(raw_server, make_response):
 
 
 @pytest.fixture
-def said(refused):
+def detail_of(refused):
     """Return what an error says in the server's words when its body is this JSON."""
 
     def call(document, content_type="application/json", **fields):
@@ -241,14 +241,14 @@ def test_raise_for_status_of_a_streamed_error_has_the_servers_message(api):
 
 
 @pytest.mark.parametrize(
-    "kind",
+    "cls",
     [requests.HTTPError, requests.RequestException, OSError],
-    ids=lambda kind: kind.__name__,
+    ids=lambda cls: cls.__name__,
 )
-def test_code_written_for_requests_catches_it_and_reads_its_response(api, kind):
+def test_code_written_for_requests_catches_it_and_reads_its_response(api, cls):
     try:
         api.get("posts/9")
-    except kind as error:
+    except cls as error:
         caught = error
 
     assert (caught.response.status_code, caught.response.json()["status"]) == (404, 404)
@@ -391,8 +391,8 @@ def test_the_first_request_id_that_is_not_empty_counts(refused):
     ],
     ids=lambda value: json.dumps(value)[:60] if not isinstance(value, str) else "",
 )
-def test_the_reason_is_found_under_the_usual_keys(said, document, words):
-    assert said(document) == words
+def test_the_reason_is_found_under_the_usual_keys(detail_of, document, words):
+    assert detail_of(document) == words
 
 
 @pytest.mark.parametrize(
@@ -406,8 +406,8 @@ def test_the_reason_is_found_under_the_usual_keys(said, document, words):
     ],
     ids=["field errors", "errors by field", "fault", "capital letters", "jsend"],
 )
-def test_json_without_a_usual_key_is_excerpted_rather_than_kept_back(said, document, words):
-    assert words in (said(document) or "")
+def test_json_without_a_usual_key_is_excerpted_rather_than_kept_back(detail_of, document, words):
+    assert words in (detail_of(document) or "")
 
 
 @pytest.mark.parametrize("document", [{}, [], {"message": ""}, {"message": None}], ids=json.dumps)
@@ -418,10 +418,10 @@ def test_json_that_says_nothing_adds_nothing(refused, document):
     assert "\n" not in str(error)
 
 
-def test_the_detail_of_a_problem_document_beats_other_keys(said):
+def test_the_detail_of_a_problem_document_beats_other_keys(detail_of):
     document = {"title": "Not Found", "message": "m", "error": "e", "detail": "no such user"}
 
-    assert said(document, "application/problem+json") == "no such user"
+    assert detail_of(document, "application/problem+json") == "no such user"
 
 
 @pytest.mark.parametrize(
@@ -475,8 +475,8 @@ def test_what_is_no_problem_document_is_none(refused, body, content_type):
         "JSON dialect", "byte order mark", "latin-1", "unknown charset",
     ],
 )  # fmt: skip
-def test_a_text_is_quoted_on_one_line(said, body, content_type, words):
-    assert said(body, content_type) == words
+def test_a_text_is_quoted_on_one_line(detail_of, body, content_type, words):
+    assert detail_of(body, content_type) == words
 
 
 def test_a_text_without_a_content_type_is_quoted(refused):
@@ -511,8 +511,8 @@ PAGE = b"<html><head><title>%s</title></head><body><h1>A page</h1></body></html>
         "capitals", "attribute", "entity", "no title", "empty title", "open title", "no markup",
     ],
 )  # fmt: skip
-def test_a_page_of_html_is_its_title_or_first_heading(said, body, content_type, words):
-    assert said(body, content_type) == words
+def test_a_page_of_html_is_its_title_or_first_heading(detail_of, body, content_type, words):
+    assert detail_of(body, content_type) == words
 
 
 @pytest.mark.parametrize("key", ["message", "detail", "error"])
@@ -573,21 +573,21 @@ def test_a_huge_body_makes_a_short_message(refused, body, content_type):
     assert len(str(error)) < 400
 
 
-def test_many_errors_are_cut_after_a_few(said):
-    words = said({"errors": [f"e{n}" for n in range(40)]})
+def test_many_errors_are_cut_after_a_few(detail_of):
+    words = detail_of({"errors": [f"e{n}" for n in range(40)]})
 
     assert words.startswith("e0; e1; ")
     assert "e39" not in words
 
 
-def test_a_cut_text_says_that_it_is_cut(said):
-    words = said(b"x" * 301, "text/plain")
+def test_a_cut_text_says_that_it_is_cut(detail_of):
+    words = detail_of(b"x" * 301, "text/plain")
 
     assert words == "x" * 299 + "\u2026"
 
 
-def test_a_text_of_300_characters_is_whole(said):
-    assert said(b"x" * 300, "text/plain") == "x" * 300
+def test_a_text_of_300_characters_is_whole(detail_of):
+    assert detail_of(b"x" * 300, "text/plain") == "x" * 300
 
 
 HOSTILE = "a\r\nb\x00c\x1b[31md\x7fe\u0085f\u2028g\u202eh\ufeffi\u200bj"
@@ -607,8 +607,8 @@ HOSTILE = "a\r\nb\x00c\x1b[31md\x7fe\u0085f\u2028g\u202eh\ufeffi\u200bj"
         pytest.param(lambda text: (PAGE % text.encode(), "text/html"), id="title"),
     ],
 )
-def test_control_characters_do_not_reach_a_terminal(said, spell):
-    words = said(*spell(HOSTILE))
+def test_control_characters_do_not_reach_a_terminal(detail_of, spell):
+    words = detail_of(*spell(HOSTILE))
 
     assert words.isprintable()
     assert words.startswith("a b")
@@ -703,8 +703,14 @@ def test_a_status_error_carries_what_its_response_says(refused):
 def test_a_status_error_has_none_for_what_the_server_did_not_say(refused):
     error = refused()
 
-    said = (error.detail, error.problem, error.request_id, error.retry_after, error.stop_reason)
-    assert said == (None, None, None, None, None)
+    detail_of = (
+        error.detail,
+        error.problem,
+        error.request_id,
+        error.retry_after,
+        error.stop_reason,
+    )
+    assert detail_of == (None, None, None, None, None)
 
 
 @pytest.mark.parametrize(
@@ -876,12 +882,12 @@ def test_a_decode_error_keeps_its_position_in_a_pickle(api):
 
     twin = pickle.loads(pickle.dumps(error))
 
-    places = [(e.msg, e.doc, e.pos, e.lineno, e.colno, str(e)) for e in (error, twin)]
-    assert places[0] == places[1]
+    locations = [(e.msg, e.doc, e.pos, e.lineno, e.colno, str(e)) for e in (error, twin)]
+    assert locations[0] == locations[1]
 
 
 @pytest.mark.parametrize(
-    ("path", "options", "kind"),
+    ("path", "options", "cls"),
     [
         ("slow", {"timeout": 0.05}, requests.ReadTimeout),
         ("truncated", {}, requests.exceptions.ChunkedEncodingError),
@@ -893,8 +899,8 @@ def test_a_decode_error_keeps_its_position_in_a_pickle(api):
     ],
     ids=["timeout", "truncated", "deadline", "too large", "redirect", "loop", "hung up"],
 )
-def test_every_error_of_a_call_pickles(api, path, options, kind):
-    with pytest.raises(kind) as caught:
+def test_every_error_of_a_call_pickles(api, path, options, cls):
+    with pytest.raises(cls) as caught:
         api.get(path, **options)
     error = caught.value
 
@@ -915,6 +921,6 @@ def test_a_traceback_of_a_pickled_error_can_be_printed(refused):
 
 def test_the_table_of_statuses_names_no_status_that_is_no_error():
     assert all(
-        issubclass(kind, httpkit.ClientError if status < 500 else httpkit.ServerError)
-        for status, kind in errors.STATUS_ERRORS.items()
+        issubclass(cls, httpkit.ClientError if status < 500 else httpkit.ServerError)
+        for status, cls in errors.STATUS_ERRORS.items()
     )

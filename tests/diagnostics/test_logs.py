@@ -313,9 +313,9 @@ def test_a_resumed_upload_is_logged(sandbox, records, tmp_path):
             )
         api.upload("tus/key?drop=40&times=1", b"x" * 100, resumable="tus", state=state)
 
-    said = texts(records, "transfers")
-    place = f"upload of {sandbox.url}/tus/key?drop=40&times=1: resuming at byte "
-    assert said == [f"{place}40"]
+    output = texts(records, "transfers")
+    location = f"upload of {sandbox.url}/tus/key?drop=40&times=1: resuming at byte "
+    assert output == [f"{location}40"]
 
 
 def test_a_lenient_session_logs_calls_too(sandbox, records):

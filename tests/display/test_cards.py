@@ -76,8 +76,8 @@ def stripped(card):
 def shown(raw_server):
     """Return the card of a response to one GET."""
 
-    def call(body=b"", kind="application/json", status="200 OK", path="x", **fields):
-        server = raw_server(formatted(body, kind, status, **fields))
+    def call(body=b"", content_type="application/json", status="200 OK", path="x", **fields):
+        server = raw_server(formatted(body, content_type, status, **fields))
         with httpkit.Session(server.url, retry=None, raise_for_status=False) as api:
             return api.get(path)._repr_html_()
 
@@ -89,7 +89,7 @@ def canary():
     return f"{CANARY}-{next(_NUMBERS)}"
 
 
-def words(card):
+def text_of(card):
     return " ".join(Seen(card).words.split())
 
 
@@ -107,9 +107,9 @@ def test_every_card_survives_in_a_saved_notebook(sandbox, raw_server, tmp_path):
 
 def test_a_card_of_each_type_shows_its_facts(sandbox, raw_server, tmp_path):
     with gallery(sandbox, raw_server, tmp_path) as things:
-        cards = {name: words(thing._repr_html_()) for name, thing in things.items()}
+        cards = {name: text_of(thing._repr_html_()) for name, thing in things.items()}
 
-    told = {
+    reported = {
         "a session": ["Blog", sandbox.url, "300 s a call", "3 attempts", "X-Who", "sid", ".posts"],
         "a list": ["200 OK GET", "/posts", "application/json", "First post", "header fields"],
         "a tree": ["{4}", 'name: "Ada"', "active: true", "email: null", "[2]", "none: {}"],
@@ -143,7 +143,8 @@ def test_a_card_of_each_type_shows_its_facts(sandbox, raw_server, tmp_path):
         "a download that was there": ["nothing: it existed already"],
     }
     missing = {
-        name: [fact for fact in facts if fact not in cards[name]] for name, facts in told.items()
+        name: [fact for fact in facts if fact not in cards[name]]
+        for name, facts in reported.items()
     }
     assert {name: facts for name, facts in missing.items() if facts} == {}
 
@@ -241,7 +242,7 @@ def test_what_cannot_be_described_still_has_a_card(make):
 
     card = thing._repr_html_()
 
-    assert type(thing).__name__.split("Error")[0] in words(card) or "Response" in repr(thing)
+    assert type(thing).__name__.split("Error")[0] in text_of(card) or "Response" in repr(thing)
     assert CANARY not in card
     assert Seen(card).is_balanced
 
@@ -249,7 +250,7 @@ def test_what_cannot_be_described_still_has_a_card(make):
 def test_a_card_that_fails_names_the_class():
     card = object.__new__(Odd)._repr_html_()
 
-    assert words(card) == "Odd"
+    assert text_of(card) == "Odd"
 
 
 def test_a_broken_body_has_a_card(raw_server):
@@ -258,8 +259,8 @@ def test_a_broken_body_has_a_card(raw_server):
     with httpkit.Session(server.url, retry=None) as api:
         error = raised(lambda: api.get("x"))
 
-    assert "which cannot be read: see .content" in words(error.response._repr_html_())
-    assert "500 Oops" in words(error._repr_html_())
+    assert "which cannot be read: see .content" in text_of(error.response._repr_html_())
+    assert "500 Oops" in text_of(error._repr_html_())
 
 
 def test_a_large_error_body_says_where_it_was_cut(raw_server):
@@ -268,7 +269,7 @@ def test_a_large_error_body_says_where_it_was_cut(raw_server):
     with httpkit.Session(server.url, retry=None, raise_for_status=False) as api:
         card = api.get("x")._repr_html_()
 
-    assert "text/plain, cut after 1.0 MB" in words(card)
+    assert "text/plain, cut after 1.0 MB" in text_of(card)
 
 
 def test_a_pickled_response_shows_the_same_body(sandbox):
@@ -278,7 +279,7 @@ def test_a_pickled_response_shows_the_same_body(sandbox):
     card = pickled(response)._repr_html_()
 
     assert "First post" in card
-    assert "GET" in words(card)
+    assert "GET" in text_of(card)
 
 
 # ---- hostile servers
@@ -304,21 +305,21 @@ PLACES = {
 }
 
 
-@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
-def test_hostile_text_is_escaped(shown, place):
-    card = shown(**place)
+@pytest.mark.parametrize("case", PLACES.values(), ids=PLACES)
+def test_hostile_text_is_escaped(shown, case):
+    card = shown(**case)
 
     assert [*stripped(card)] == []
     assert Seen(card).is_balanced
     assert "img" not in Seen(card).names
-    assert "alert(1)" in words(card) or "image/png" in words(card)
+    assert "alert(1)" in text_of(card) or "image/png" in text_of(card)
 
 
-@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
-def test_hostile_text_of_an_error_is_escaped(raw_server, place):
-    place = {"body": b"{}", "kind": "application/json", **place}
-    place["status"] = place.get("status", "500 x").replace("200", "500")
-    server = raw_server(formatted(**place))
+@pytest.mark.parametrize("case", PLACES.values(), ids=PLACES)
+def test_hostile_text_of_an_error_is_escaped(raw_server, case):
+    case = {"body": b"{}", "kind": "application/json", **case}
+    case["status"] = case.get("status", "500 x").replace("200", "500")
+    server = raw_server(formatted(**case))
     with httpkit.Session(server.url, retry=None) as api:
         error = raised(lambda: api.get("x"))
 
@@ -331,7 +332,7 @@ def test_hostile_text_of_an_error_is_escaped(raw_server, place):
 def test_control_characters_are_replaced(shown):
     card = shown(json.dumps({"a": "\x1b[31m\u202edrowssap\u2066\ud800\x00"}).encode())
 
-    assert "\ufffd[31m\ufffddrowssap\ufffd\ufffd\ufffd" in words(card)
+    assert "\ufffd[31m\ufffddrowssap\ufffd\ufffd\ufffd" in text_of(card)
     card.encode("utf-8")
 
 
@@ -348,12 +349,12 @@ def test_a_response_of_another_origin_says_why_credentials_were_withheld(sandbox
     with httpkit.Session(sandbox.url, auth=httpkit.BearerAuth(canary)) as api:
         response = api.get(f"{sandbox.other_url}/posts")
 
-    assert "credentials" in words(response._repr_html_())
+    assert "credentials" in text_of(response._repr_html_())
     assert "credentials" in pretty(response)
 
 
 @pytest.mark.parametrize(
-    "place",
+    "case",
     [
         {"body": json.dumps({"a": {"client_secret": CANARY}}).encode()},
         {"body": json.dumps({"tokens": [{"x": [CANARY]}]}).encode()},
@@ -372,20 +373,20 @@ def test_a_response_of_another_origin_says_why_credentials_were_withheld(sandbox
         {"path": f"x#access_token={CANARY}"},
         {"path": f"x#code={CANARY}"},
     ],
-    ids=lambda place: str(place)[:40],
+    ids=lambda case: str(case)[:40],
 )
-def test_a_credential_is_masked_where_its_name_says_so(shown, place, canary):
+def test_a_credential_is_masked_where_its_name_says_so(shown, case, canary):
     own = {
         name: held.replace(CANARY.encode(), canary.encode())
         if isinstance(held, bytes)
         else held.replace(CANARY, canary)
-        for name, held in place.items()
+        for name, held in case.items()
     }
 
     card = shown(**own)
 
     assert CANARY not in card
-    assert "***" in words(card) or "Location https://h/" in words(card)
+    assert "***" in text_of(card) or "Location https://h/" in text_of(card)
 
 
 def test_what_a_call_sent_in_secret_is_masked_wherever_a_server_repeats_it(sandbox, canary):
@@ -397,7 +398,7 @@ def test_what_a_call_sent_in_secret_is_masked_wherever_a_server_repeats_it(sandb
     card, line = response._repr_html_(), pretty(response)
 
     assert canary.encode() in response.content
-    assert "I said ***" in words(card)
+    assert "I said ***" in text_of(card)
     assert canary not in card + line
 
 
@@ -416,11 +417,11 @@ def test_a_session_shows_the_names_of_what_it_holds_alone(sandbox, canary):
 
     assert canary not in card
     for name in ("auth tuple", "X-Odd-Name", "odd", "sid", "https: http://proxy:3128"):
-        assert name in words(card)
+        assert name in text_of(card)
 
 
 @pytest.mark.parametrize(
-    ("auth", "told"),
+    ("auth", "reported"),
     [
         (None, "auth none"),
         (httpkit.BearerAuth("another-s3cret"), "auth BearerAuth(***)"),
@@ -429,11 +430,11 @@ def test_a_session_shows_the_names_of_what_it_holds_alone(sandbox, canary):
     ],
     ids=["none", "ours", "a function", "another's"],
 )
-def test_a_session_says_who_signs(auth, told):
+def test_a_session_says_who_signs(auth, reported):
     with httpkit.Session("https://api.example.com", auth=auth) as session:
         card = session._repr_html_()
 
-    assert told in words(card)
+    assert reported in text_of(card)
     assert "s3cret" not in card
 
 
@@ -445,7 +446,7 @@ def test_pages_mask_the_filters_that_are_credentials(sandbox, canary):
         cards = pages._repr_html_() + resumed._repr_html_()
 
     assert canary not in cards
-    assert "begins at" in words(cards)
+    assert "begins at" in text_of(cards)
 
 
 def test_an_error_shows_no_credential_of_its_cause_or_notes(raw_server, canary):
@@ -458,7 +459,7 @@ def test_an_error_shows_no_credential_of_its_cause_or_notes(raw_server, canary):
     card = error._repr_html_()
 
     assert canary not in card
-    assert words(card).count("***") >= 3
+    assert text_of(card).count("***") >= 3
 
 
 @pytest.mark.parametrize("before", range(3980, 4001))
@@ -482,7 +483,7 @@ def test_a_credential_on_the_edge_of_what_is_looked_at_is_not_shown_in_part(
 
     card = shown(f"{before}{secret}{' more' * 5000}".encode(), "text/plain")
 
-    assert "the rest is left out" in words(card)
+    assert "the rest is left out" in text_of(card)
     assert secret[:6] not in card
 
 
@@ -530,24 +531,24 @@ def test_no_more_is_looked_at_than_masking_has_time_for(shown):
 
     card = shown(json.dumps([[value] * 50] * 10).encode())
 
-    assert 10 < words(card).count("***") < 100
+    assert 10 < text_of(card).count("***") < 100
 
 
 def test_what_is_deep_within_is_left_out(shown):
-    card = words(shown(nested(20)))
+    card = text_of(shown(nested(20)))
 
     assert card.count("a:") == html.DEEPEST
     assert "a: {1} …" in card
 
 
 def test_the_first_entries_of_a_wide_object_are_shown(shown):
-    card = words(shown(json.dumps(dict.fromkeys(map(str, range(80)), 1)).encode()))
+    card = text_of(shown(json.dumps(dict.fromkeys(map(str, range(80)), 1)).encode()))
 
     assert "49: 1 … and 30 entries more" in card
 
 
 def test_a_long_value_is_cut(shown):
-    card = words(shown(json.dumps({"a": "x" * 1000}).encode()))
+    card = text_of(shown(json.dumps({"a": "x" * 1000}).encode()))
 
     assert f'a: "{"x" * 299}…"' in card
 
@@ -556,7 +557,7 @@ def test_an_object_without_a_column_leaves_its_cell_empty(shown):
     card = shown(b'[{"a": 1}, {"b": "two"}, {"a": null, "b": true}]')
 
     rows = re.findall(r"<tr>(.*?)</tr>", card)
-    cells = [[words(cell) for cell in re.findall(r"<t[dh].*?</t[dh]>", row)] for row in rows]
+    cells = [[text_of(cell) for cell in re.findall(r"<t[dh].*?</t[dh]>", row)] for row in rows]
     assert cells == [["a", "b"], ["1", ""], ["", "two"], ["null", "true"]]
 
 
@@ -574,13 +575,13 @@ def test_a_picture_is_shown_within_the_page(shown):
     card = shown(png(), "image/png")
 
     (attributes,) = [attributes for tag, attributes in Seen(card).tags if tag == "img"]
-    kind, _, data = attributes["src"].partition(",")
-    assert kind == "data:image/png;base64"
+    content_type, _, data = attributes["src"].partition(",")
+    assert content_type == "data:image/png;base64"
     assert base64.b64decode(data) == png()
 
 
 @pytest.mark.parametrize(
-    ("body", "kind"),
+    ("body", "content_type"),
     [
         (png() + bytes(html.LARGEST_PICTURE), "image/png"),
         (png(), "application/octet-stream"),
@@ -589,14 +590,14 @@ def test_a_picture_is_shown_within_the_page(shown):
     ],
     ids=["too large", "of another type", "cut", "a drawing"],
 )
-def test_what_may_be_no_picture_is_not_shown_as_one(shown, body, kind):
-    card = shown(body, kind)
+def test_what_may_be_no_picture_is_not_shown_as_one(shown, body, content_type):
+    card = shown(body, content_type)
 
     assert "img" not in Seen(card).names
 
 
 @pytest.mark.parametrize(
-    ("body", "kind"),
+    ("body", "content_type"),
     [
         (png(), "image/png"),
         (b"\xff\xd8\xff\xe0", "image/jpeg"),
@@ -604,15 +605,15 @@ def test_what_may_be_no_picture_is_not_shown_as_one(shown, body, kind):
         (b"RIFF1234WEBPVP8 ", "image/webp"),
     ],
 )
-def test_a_picture_is_known_by_how_it_begins(shown, body, kind):
+def test_a_picture_is_known_by_how_it_begins(shown, body, content_type):
     card = shown(body, "image/x-whatever")
 
     (attributes,) = [attributes for tag, attributes in Seen(card).tags if tag == "img"]
-    assert attributes["src"].startswith(f"data:{kind};base64,")
+    assert attributes["src"].startswith(f"data:{content_type};base64,")
 
 
 @pytest.mark.parametrize(
-    ("body", "kind"),
+    ("body", "content_type"),
     [
         ("Grüße".encode(), "text/plain"),
         ("Grüße".encode("latin-1"), "text/plain"),
@@ -625,20 +626,20 @@ def test_a_picture_is_known_by_how_it_begins(shown, body, kind):
     ],
     ids=["utf-8", "latin-1", "utf-16", "as stated", "bom", "json", "no charset", "cut"],
 )
-def test_a_text_is_read_in_its_charset(shown, body, kind):
-    assert "Grüße" in words(shown(body, kind))
+def test_a_text_is_read_in_its_charset(shown, body, content_type):
+    assert "Grüße" in text_of(shown(body, content_type))
 
 
 def test_a_document_without_a_type_is_known_by_how_it_begins(shown):
-    assert "a: 1" in words(shown(b' {"a": 1}', ""))
+    assert "a: 1" in text_of(shown(b' {"a": 1}', ""))
 
 
 def test_what_is_binary_is_not_shown_as_text(shown):
-    assert "no view of this type" in words(shown(b"a\0b", "text/plain"))
+    assert "no view of this type" in text_of(shown(b"a\0b", "text/plain"))
 
 
 def test_json_that_is_none_is_shown_as_text(shown):
-    assert "{'a': 1}" in words(shown(b"{'a': 1}"))
+    assert "{'a': 1}" in text_of(shown(b"{'a': 1}"))
 
 
 # ---- plain text
@@ -647,16 +648,16 @@ def test_json_that_is_none_is_shown_as_text(shown):
 class Printer:
     """What of IPython's printer is used."""
 
-    said = ""
+    output = ""
 
-    def text(self, words):
-        self.said += words
+    def text(self, text_of):
+        self.output += text_of
 
 
 def pretty(thing):
     printer = Printer()
     thing._repr_pretty_(printer, None)
-    return printer.said
+    return printer.output
 
 
 def test_a_response_says_on_one_line_what_it_is(shown, raw_server, canary):
@@ -681,7 +682,7 @@ def test_a_value_that_is_no_json_is_named_by_its_class():
     error = httpkit.HTTPKitError("x")
     error.problem = {"a": Unprintable(), "b": 10**5000}
 
-    assert "a: (Unprintable) b: (int)" in words(error._repr_html_())
+    assert "a: (Unprintable) b: (int)" in text_of(error._repr_html_())
 
 
 def test_a_response_that_was_never_sent_says_so_much():
@@ -696,7 +697,7 @@ def test_every_repr_is_one_line_without_a_credential(sandbox, raw_server, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("policy", "told"),
+    ("policy", "reported"),
     [
         (httpkit.RetryPolicy(), "RetryPolicy()"),
         (httpkit.RetryPolicy(attempts=5, budget=None), "RetryPolicy(attempts=5, budget=None)"),
@@ -705,25 +706,25 @@ def test_every_repr_is_one_line_without_a_credential(sandbox, raw_server, tmp_pa
     ],
     ids=["default", "numbers", "a set", "methods"],
 )
-def test_a_policy_shows_what_is_not_by_default(policy, told):
-    assert repr(policy) == told
+def test_a_policy_shows_what_is_not_by_default(policy, reported):
+    assert repr(policy) == reported
 
 
 @pytest.mark.parametrize(
-    ("size", "told"),
+    ("size", "reported"),
     [(0, "0 bytes"), (1, "1 byte"), (999, "999 bytes"), (1000, "1.0 kB"), (999_949, "999.9 kB"),
      (999_950, "1.0 MB"), (3_200_000, "3.2 MB"), (10**9, "1.0 GB"), (10**18, "1,000.0 PB")],
 )  # fmt: skip
-def test_sizes_are_formatted_for_people(size, told):
-    assert html.size_of(size) == told
+def test_sizes_are_formatted_for_people(size, reported):
+    assert html.size_of(size) == reported
 
 
 def test_a_download_into_a_file_object_has_a_card(sandbox, tmp_path):
     with httpkit.Session(sandbox.url) as api, (tmp_path / "a").open("w+b") as file:
         card = api.download("bytes/3000?digest=1", file)._repr_html_()
 
-    assert "a file object" in words(card)
-    assert "sha256" in words(card)
+    assert "a file object" in text_of(card)
+    assert "sha256" in text_of(card)
 
 
 def test_a_resumed_download_says_from_where(tmp_path):
@@ -731,7 +732,7 @@ def test_a_resumed_download_says_from_where(tmp_path):
         tmp_path / "a", size=300_000, fetched=100_000, resumed_from=200_000, attempts=2, elapsed=0.5
     )
 
-    card = words(resumed._repr_html_())
+    card = text_of(resumed._repr_html_())
 
     assert "fetched 100.0 kB in 0.500 s speed 200.0 kB a second resumed from 200.0 kB" in card
     assert "verified no: its length is unknown" in card
@@ -742,13 +743,13 @@ def test_the_resources_of_a_parent_class_are_shown_too(sandbox):
         threads = httpkit.Resource("threads", Post)
 
     with Forum(sandbox.url) as forum:
-        card = words(forum._repr_html_())
+        card = text_of(forum._repr_html_())
 
     assert ".posts <Resource 'posts' of Post> .users <Users 'users'> .threads" in card
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "reported"),
     [
         ({"timeout": 9}, "9 s to connect, and between bytes"),
         ({"timeout": None}, "timeout off"),
@@ -766,9 +767,9 @@ def test_the_resources_of_a_parent_class_are_shown_too(sandbox):
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_a_session_says_how_it_is_set(options, told):
+def test_a_session_says_how_it_is_set(options, reported):
     with httpkit.Session(**{"base_url": "https://api.example.com", **options}) as session:
-        assert told in words(session._repr_html_())
+        assert reported in text_of(session._repr_html_())
 
 
 def test_the_bodies_of_the_gallery_are_of_every_type():

@@ -130,9 +130,9 @@ def test_a_saved_notebook_shows_a_card_for_each_thing(sandbox, tmp_path, monkeyp
     shown = [output for cell in cells[1:] for output in cell.outputs]
     assert cells[0].outputs == []
     assert [output.output_type for output in shown] == ["execute_result"] * len(CELLS)
-    for output, told in zip(shown, CELLS.values(), strict=True):
+    for output, reported in zip(shown, CELLS.values(), strict=True):
         assert set(output.data) == {"text/html", "text/plain"}  # facts first, no rival to HTML
-        assert told in " ".join(Seen(output.data["text/html"]).words.split())
+        assert reported in " ".join(Seen(output.data["text/html"]).words.split())
         assert len(output.data["text/plain"].splitlines()) == 1
 
 

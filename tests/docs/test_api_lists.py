@@ -297,7 +297,7 @@ def serve(raw_server, make_response):
     return start
 
 
-def asked(server):
+def requested(server):
     return [request.split(b" ", 2)[1].decode() for request in server.requests]
 
 
@@ -314,7 +314,7 @@ def test_the_list_of_an_api_is_whole(serve, name):
         found = [int(item["id"]) for item in getattr(api_lists, name)(api)]
 
     assert found == [1, 2, 3]
-    assert [target.removeprefix("/") for target in asked(server)] == [
+    assert [target.removeprefix("/") for target in requested(server)] == [
         target.removeprefix("/") for target in targets
     ]
     for request, values in zip(server.requests, DOCUMENTS.get(name, ()), strict=False):
@@ -336,7 +336,7 @@ def test_the_list_of_an_api_is_resumed_where_it_was_left(serve, name):
         found = [int(item["id"]) for item in [*first.items, *rest]]
 
     assert found == [1, 2, 3]
-    assert len(asked(server)) == len(targets)
+    assert len(requested(server)) == len(targets)
     for request, values in zip(server.requests, DOCUMENTS.get(name, ()), strict=False):
         assert {key: document(request).get(key) for key in values} == values
 

@@ -45,7 +45,7 @@ def payments(bank, monkeypatch):
         yield client
 
 
-def asked(fake):
+def requested(fake):
     return [f"{request.method} {request.path}" for request in fake.requests]
 
 
@@ -59,7 +59,7 @@ def test_open_issues_come_from_all_pages_with_the_headers_of_the_api(hub, github
 
     assert [issue.number for issue in issues] == [1, 2, 3, 4, 5, 6, 7]
     assert issues[0] == Issue(1, "Issue 1", "open", None)
-    assert asked(hub) == [
+    assert requested(hub) == [
         "GET /repos/octocat/hello-world/issues",
         "GET /repositories/1296269/issues",
         "GET /repositories/1296269/issues",
@@ -74,19 +74,22 @@ def test_open_issues_come_from_all_pages_with_the_headers_of_the_api(hub, github
 def test_a_repository_is_found_by_its_full_name(hub, github):
     found = github.repos.get(NAME)
 
-    assert (found, asked(hub)) == (Repo(NAME, private=False), [f"GET /repos/{NAME}"])
+    assert (found, requested(hub)) == (Repo(NAME, private=False), [f"GET /repos/{NAME}"])
 
 
 def test_own_repositories_are_listed(hub, github):
     names = [repo.full_name for repo in github.repos.list()]
 
-    assert (names, asked(hub)) == ([NAME, "octocat/spoon-knife"], ["GET /user/repos"])
+    assert (names, requested(hub)) == ([NAME, "octocat/spoon-knife"], ["GET /user/repos"])
 
 
 def test_repositories_of_an_organisation_are_listed(hub, github):
     names = [repo.full_name for repo in github.repos_of("octo")]
 
-    assert (names, asked(hub)) == (["octo/one", "octo/two", "octo/three"], ["GET /orgs/octo/repos"])
+    assert (names, requested(hub)) == (
+        ["octo/one", "octo/two", "octo/three"],
+        ["GET /orgs/octo/repos"],
+    )
 
 
 def test_an_issue_is_created_commented_and_closed(hub, github):
@@ -98,7 +101,7 @@ def test_an_issue_is_created_commented_and_closed(hub, github):
 
     assert (made.number, made.state, closed.state) == (8, "open", "closed")
     assert comment == Comment(1, "Me too.")
-    assert asked(hub) == [
+    assert requested(hub) == [
         f"POST /repos/{NAME}/issues",
         f"POST /repos/{NAME}/issues/8/comments",
         f"PATCH /repos/{NAME}/issues/8",
@@ -120,7 +123,7 @@ def test_a_comment_is_beside_the_issues_and_in_two_lists(hub, github):
 
     assert (edited, lists) == (Comment(1, "Edited."), [[edited], [edited]])
     assert github.repos(NAME).comments.get(made.id, None) is None
-    assert asked(hub) == [
+    assert requested(hub) == [
         f"POST /repos/{NAME}/issues/7/comments",
         f"PATCH /repos/{NAME}/issues/comments/1",
         f"GET /repos/{NAME}/issues/7/comments",
@@ -232,8 +235,8 @@ def test_a_403_for_want_of_rights_is_not_repeated(hub, github, waits):
 
 
 def test_an_issue_whose_response_was_lost_is_not_created_twice(hub, github):
-    def create_and_hang_up(seen):
-        hub.respond(seen)
+    def create_and_hang_up(received):
+        hub.respond(received)
 
     hub.next = [create_and_hang_up]
 
@@ -256,11 +259,11 @@ def test_a_payment_is_sent_as_a_form_with_the_key_as_user(bank, payments):
     intent = payments.intents.create(order, idempotency_key="order-6735")
 
     assert intent == Intent("pi_1", 1099, "requires_capture", "cus_1")
-    seen = bank.requests[0]
-    assert (seen.method, seen.path) == ("POST", "/v1/payment_intents")
-    assert seen.headers["content-type"] == "application/x-www-form-urlencoded"
-    assert seen.headers["idempotency-key"] == "order-6735"
-    assert seen.body.decode() == (
+    received = bank.requests[0]
+    assert (received.method, received.path) == ("POST", "/v1/payment_intents")
+    assert received.headers["content-type"] == "application/x-www-form-urlencoded"
+    assert received.headers["idempotency-key"] == "order-6735"
+    assert received.body.decode() == (
         "amount=1099&currency=eur&customer=cus_1&confirm=true&metadata%5Border%5D=6735"
         "&metadata%5Bshop%5D=a%26b&payment_method_types%5B%5D=card&payment_method_types%5B%5D=sepa"
     )
@@ -305,7 +308,7 @@ def test_a_customer_is_created_changed_and_deleted(bank, payments):
     payments.customers.delete(made.id)
 
     assert (made.email, changed.email) == ("ada@example.com", "ada@example.org")
-    assert asked(bank) == [
+    assert requested(bank) == [
         "POST /v1/customers", "POST /v1/customers/cus_6", "DELETE /v1/customers/cus_6"
     ]  # fmt: skip
     assert bank.requests[0].form == {"email": "ada@example.com", "metadata[tier]": "1"}
@@ -318,7 +321,7 @@ def test_a_capture_is_an_action_with_a_key_of_its_own(bank, payments):
     captured = payments.intents.capture(made.id)
 
     assert captured.status == "succeeded"
-    assert asked(bank)[-1] == "POST /v1/payment_intents/pi_1/capture"
+    assert requested(bank)[-1] == "POST /v1/payment_intents/pi_1/capture"
     assert len(bank.requests[-1].headers["idempotency-key"]) == 36
 
 

@@ -53,12 +53,12 @@ def run(blocks: list[str], sandbox: Sandbox) -> None:
         stack.callback(close_sessions, names)
         for host, fake in FAKES.items():
             if any(host in block for block in blocks):
-                place = stack.enter_context(fake()).url
-                hosts[host] = place.replace("http://", "@") if host.startswith("@") else place
+                location = stack.enter_context(fake()).url
+                hosts[host] = location.replace("http://", "@") if host.startswith("@") else location
         for block in blocks:
             local = block
-            for host, place in hosts.items():
-                local = local.replace(host, place)
+            for host, location in hosts.items():
+                local = local.replace(host, location)
             try:
                 exec(compile(local, "<example>", "exec"), names)  # noqa: S102  # our own pages
             except ModuleNotFoundError as error:

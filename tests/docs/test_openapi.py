@@ -45,19 +45,19 @@ def command():
 def generate(document, folder, *paths, model="msgspec.Struct"):
     """Generate the models of some paths of a document into a folder, as the guide does."""
     require("datamodel_code_generator")
-    words = command()
-    words[words.index("--input") + 1] = str(document)
-    words[words.index("--output") + 1] = str(folder / "models.py")
-    words[words.index("--output-model-type") + 1] = model
+    message = command()
+    message[message.index("--input") + 1] = str(document)
+    message[message.index("--output") + 1] = str(folder / "models.py")
+    message[message.index("--output-model-type") + 1] = model
     if paths:
-        at = words.index("--openapi-include-paths")
-        words[at + 1 : words.index("--output")] = paths
-    run("-m", "datamodel_code_generator", *words, cwd=folder)
+        at = message.index("--openapi-include-paths")
+        message[at + 1 : message.index("--output")] = paths
+    run("-m", "datamodel_code_generator", *message, cwd=folder)
 
 
-def run(*words, cwd):
+def run(*message, cwd):
     done = subprocess.run(
-        [sys.executable, *words], cwd=cwd, env={"PYTHONPATH": f"{ROOT}", "NO_PROXY": "*"},
+        [sys.executable, *message], cwd=cwd, env={"PYTHONPATH": f"{ROOT}", "NO_PROXY": "*"},
         capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

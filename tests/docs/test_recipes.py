@@ -35,8 +35,8 @@ def recipe(monkeypatch, tmp_path):
     def run(title, hosts):
         names = {"__name__": "example"}
         for block in (PRELUDE, *SECTIONS[title]):
-            for host, place in hosts.items():
-                block = block.replace(host, place)  # noqa: PLW2901  # text by text
+            for host, location in hosts.items():
+                block = block.replace(host, location)  # noqa: PLW2901  # text by text
             exec(compile(block, "<recipe>", "exec"), names)  # noqa: S102  # our own page
         made.extend(value for value in names.values() if isinstance(value, requests.Session))
         return names
@@ -49,7 +49,7 @@ def recipe(monkeypatch, tmp_path):
 @pytest.fixture
 def fakes():
     with ExitStack() as stack:
-        yield lambda kind: stack.enter_context(kind())
+        yield lambda cls: stack.enter_context(cls())
 
 
 def test_a_login_keeps_its_cookies_and_echoes_the_token(recipe, fakes):
@@ -158,8 +158,8 @@ GRANTED = {"access_token": "sandbox-token", "token_type": "Bearer", "expires_in"
 class FakeGrants(FakeServer):
     """An authorization server that grants what is in `next`, and keeps the forms."""
 
-    def respond(self, seen):
-        raise AssertionError(seen)
+    def respond(self, received):
+        raise AssertionError(received)
 
 
 def hosts_of(server, sandbox):
@@ -184,7 +184,7 @@ def test_a_device_login_waits_for_the_user(recipe, fakes, sandbox, capsys):
     recipe("OAuth 2.0 device login", hosts_of(login, sandbox))
 
     assert "enter WDJB-MJHT" in capsys.readouterr().out
-    assert [seen.path for seen in login.requests] == ["/device", "/token", "/token"]
+    assert [received.path for received in login.requests] == ["/device", "/token", "/token"]
     assert login.requests[2].form["device_code"] == "device-code-1"
 
 
@@ -252,8 +252,8 @@ class SecureServer(FakeServer):
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self.url = self.url.replace("http://", "https://")
 
-    def respond(self, seen):
-        return Response(200, {"path": seen.path})
+    def respond(self, received):
+        return Response(200, {"path": received.path})
 
 
 @pytest.fixture
@@ -264,8 +264,8 @@ def through(fakes, tmp_path):
     server.authority.cert_pem.write_to_path(bundle)
 
     def session(password):
-        place = proxy.url.removeprefix("http://")
-        gate = f"http://{USER}:{quote(password, safe='')}@{place}"
+        location = proxy.url.removeprefix("http://")
+        gate = f"http://{USER}:{quote(password, safe='')}@{location}"
         return httpkit.Session(
             server.url, proxies={"https": gate}, verify=str(bundle),
             auth=httpkit.BearerAuth("tok-en-of-the-server"),
@@ -293,16 +293,16 @@ def test_a_proxy_that_refuses_a_tunnel_is_not_retried_and_its_password_is_masked
     with session("wr0ng:passw0rd") as api, pytest.raises(requests.exceptions.ProxyError) as caught:
         api.get("orders")
 
-    told = f"{caught.value!r} {caught.value.__notes__} {api!r}"
-    assert "407" in told
-    assert not re.search("wr0ng|passw0rd", told)
+    reported = f"{caught.value!r} {caught.value.__notes__} {api!r}"
+    assert "407" in reported
+    assert not re.search("wr0ng|passw0rd", reported)
     assert (len(proxy.requests), len(server.requests), waits) == (1, 0, [])
 
 
 def test_a_proxy_that_refuses_plain_http_is_a_407_without_the_password(fakes, sandbox):
     proxy = fakes(FakeProxy)
-    place = proxy.url.removeprefix("http://")
-    gate = f"http://{USER}:wr0ngpassw0rd@{place}"
+    location = proxy.url.removeprefix("http://")
+    gate = f"http://{USER}:wr0ngpassw0rd@{location}"
 
     with (
         httpkit.Session(sandbox.url, proxies={"http": gate}) as api,

@@ -41,10 +41,10 @@ def documented():
     found, owner = set(), ""
     for line in "\n".join(REFERENCE.values()).splitlines():
         if directive := DIRECTIVE.match(line):
-            kind, name = directive.groups()
-            if kind == "automethod" and "." not in name:  # indented below its class
+            extension, name = directive.groups()
+            if extension == "automethod" and "." not in name:  # indented below its class
                 name = f"{owner}.{name}"
-            elif kind != "automethod":
+            elif extension != "automethod":
                 owner = name
             found.add(name)
         elif members := MEMBERS.match(line):
@@ -57,9 +57,9 @@ def of(name):
     return next(getattr(module, name) for module in MODULES if hasattr(module, name))
 
 
-def public(kind):
+def public(extension):
     """Return the names of the methods and properties that httpkit itself gives a class."""
-    ours = [base for base in kind.__mro__ if base.__module__.startswith("httpkit")]
+    ours = [base for base in extension.__mro__ if base.__module__.startswith("httpkit")]
     return {
         name
         for base in ours
@@ -76,15 +76,21 @@ def test_every_public_name_is_in_the_reference():
 
 
 def test_every_public_method_is_in_the_reference():
-    kinds = [kind for name in httpkit.__all__ if isinstance(kind := getattr(httpkit, name), type)]
-    errors = [kind for kind in kinds if issubclass(kind, Exception)]
-    of_testing = [kind for n in testing.__all__ if isinstance(kind := getattr(testing, n), type)]
+    extensions = [
+        extension
+        for name in httpkit.__all__
+        if isinstance(extension := getattr(httpkit, name), type)
+    ]
+    errors = [extension for extension in extensions if issubclass(extension, Exception)]
+    of_testing = [
+        extension for n in testing.__all__ if isinstance(extension := getattr(testing, n), type)
+    ]
 
     missing = {
-        f"{kind.__name__}.{name}"
-        for kind in [*kinds, *of_testing]
-        if kind not in errors
-        for name in public(kind) - INNER
+        f"{extension.__name__}.{name}"
+        for extension in [*extensions, *of_testing]
+        if extension not in errors
+        for name in public(extension) - INNER
     } - documented()
 
     assert missing == set()
@@ -131,14 +137,18 @@ def test_the_settings_table_shows_the_defaults_of_the_class():
 
 def test_the_exceptions_table_names_every_exception_but_the_bases_and_single_statuses():
     section = REFERENCE["exceptions"].partition("## Which exception")[2].partition("\n## ")[0]
-    kinds = [kind for name in httpkit.__all__ if isinstance(kind := getattr(httpkit, name), type)]
+    extensions = [
+        extension
+        for name in httpkit.__all__
+        if isinstance(extension := getattr(httpkit, name), type)
+    ]
     statuses = httpkit.StatusError
 
     missing = {
-        kind.__name__
-        for kind in kinds
-        if issubclass(kind, httpkit.HTTPKitError) and not issubclass(kind, statuses)
-        if kind is not httpkit.HTTPKitError and f"`{kind.__name__}`" not in section
+        extension.__name__
+        for extension in extensions
+        if issubclass(extension, httpkit.HTTPKitError) and not issubclass(extension, statuses)
+        if extension is not httpkit.HTTPKitError and f"`{extension.__name__}`" not in section
     }
 
     assert missing == set()

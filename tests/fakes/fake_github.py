@@ -15,8 +15,8 @@ ASSET = b"a release, zipped" * 100
 class FakeStorage(FakeServer):
     """Where GitHub redirects for the bytes of an asset: another origin, with signed URLs."""
 
-    def respond(self, seen):
-        if "authorization" in seen.headers:  # so does Azure's storage respond
+    def respond(self, request):
+        if "authorization" in request.headers:  # so does Azure's storage respond
             return Response(
                 400, b"<?xml version='1.0'?><Error><Code>InvalidArgument</Code></Error>"
             )
@@ -44,12 +44,12 @@ class FakeGitHub(FakeServer):
         super().__exit__()
         self.storage.__exit__()
 
-    def respond(self, seen):
-        response = self._routed(seen)
+    def respond(self, request):
+        response = self._routed(request)
         self.remaining = max(0, self.remaining - 1)
         response.headers |= {
             "X-GitHub-Media-Type": "github.v3; format=json",
-            "X-GitHub-Api-Version-Selected": seen.headers.get("x-github-api-version", ""),
+            "X-GitHub-Api-Version-Selected": request.headers.get("x-github-api-version", ""),
             "X-GitHub-Request-Id": "C0FF:EE42:1:2:68",
             "X-RateLimit-Limit": "5000",
             "X-RateLimit-Remaining": str(self.remaining),
@@ -59,34 +59,34 @@ class FakeGitHub(FakeServer):
         }
         return response
 
-    def _routed(self, seen):
-        if seen.headers.get("authorization") != "Bearer ghp_valid0token":
+    def _routed(self, request):
+        if request.headers.get("authorization") != "Bearer ghp_valid0token":
             return problem(401, "Bad credentials")
         for method, pattern, act in self._routes:
-            found = re.fullmatch(pattern, seen.path)
-            if found and method == seen.method:
-                return act(self, seen, *found.groups())
+            found = re.fullmatch(pattern, request.path)
+            if found and method == request.method:
+                return act(self, request, *found.groups())
         return problem(404, "Not Found")
 
-    def _own(self, seen):
+    def _own(self, request):
         return Response(200, [repo("octocat/hello-world"), repo("octocat/spoon-knife")])
 
-    def _repo(self, seen):
+    def _repo(self, request):
         return Response(200, repo(FULL_NAME))
 
-    def _repos_of(self, seen, org):
-        return self._page(seen, [repo(f"{org}/{name}") for name in ("one", "two", "three")])
+    def _repos_of(self, request, org):
+        return self._page(request, [repo(f"{org}/{name}") for name in ("one", "two", "three")])
 
-    def _list(self, seen):
-        state = seen.query.get("state", ["open"])[0]
-        return self._page(seen, [i for i in self.issues if state in {"all", i["state"]}])
+    def _list(self, request):
+        state = request.query.get("state", ["open"])[0]
+        return self._page(request, [i for i in self.issues if state in {"all", i["state"]}])
 
-    def _page(self, seen, items):
-        size = int(seen.query.get("per_page", ["30"])[0])
-        number = int(seen.query.get("page", ["1"])[0])
+    def _page(self, request, items):
+        size = int(request.query.get("per_page", ["30"])[0])
+        number = int(request.query.get("page", ["1"])[0])
         # GitHub's links lead by the repository's id, and not by its name.
-        address = f"{self.url}{seen.path.replace(REPO, '/repositories/1296269')}"
-        query = {name: values[0] for name, values in seen.query.items()}
+        address = f"{self.url}{request.path.replace(REPO, '/repositories/1296269')}"
+        query = {name: values[0] for name, values in request.query.items()}
         last = -(-len(items) // size)
         links = []
         if number < last:
@@ -100,53 +100,53 @@ class FakeGitHub(FakeServer):
             200, items[(number - 1) * size : number * size], {"Link": link} if link else {}
         )
 
-    def _create(self, seen):
-        if not seen.json.get("title"):
+    def _create(self, request):
+        if not request.json.get("title"):
             return invalid({"resource": "Issue", "field": "title", "code": "missing_field"})
-        issue = self._issue(len(self.issues) + 1, seen.json["title"], seen.json.get("body"))
+        issue = self._issue(len(self.issues) + 1, request.json["title"], request.json.get("body"))
         self.issues.append(issue)
         return Response(201, issue, {"Location": issue["url"]})
 
-    def _one(self, seen, number):
+    def _one(self, request, number):
         found = next((i for i in self.issues if i["number"] == int(number)), None)
         return problem(404, "Not Found") if found is None else Response(200, found)
 
-    def _change(self, seen, number):
-        response = self._one(seen, number)
-        if seen.json.get("state", "open") not in {"open", "closed"}:
+    def _change(self, request, number):
+        response = self._one(request, number)
+        if request.json.get("state", "open") not in {"open", "closed"}:
             return invalid({"resource": "Issue", "field": "state", "code": "invalid"})
         if response.status == 200:
-            response.body.update(seen.json)
+            response.body.update(request.json)
         return response
 
-    def _comment(self, seen, number):
-        comment = {"id": len(self.comments) + 1, "node_id": "MDEy", "user": USER, **seen.json}
+    def _comment(self, request, number):
+        comment = {"id": len(self.comments) + 1, "node_id": "MDEy", "user": USER, **request.json}
         self.comments.append((int(number), comment))
         return Response(201, comment)
 
-    def _comments_of(self, seen, number):
-        return self._page(seen, [comment for of, comment in self.comments if of == int(number)])
+    def _comments_of(self, request, number):
+        return self._page(request, [comment for of, comment in self.comments if of == int(number)])
 
-    def _all_comments(self, seen):
-        return self._page(seen, [comment for _, comment in self.comments])
+    def _all_comments(self, request):
+        return self._page(request, [comment for _, comment in self.comments])
 
-    def _one_comment(self, seen, id):
+    def _one_comment(self, request, id):
         found = next((comment for _, comment in self.comments if comment["id"] == int(id)), None)
         if found is None:
             return problem(404, "Not Found")
-        if seen.method == "DELETE":
+        if request.method == "DELETE":
             self.comments = [pair for pair in self.comments if pair[1] is not found]
             return Response(204)
-        if seen.method == "PATCH":
-            found.update(seen.json)
+        if request.method == "PATCH":
+            found.update(request.json)
         return Response(200, found)
 
-    def _release_by(self, seen, id):
+    def _release_by(self, request, id):
         found = self.releases.get(id)
         return Response(200, found) if found else problem(404, "Not Found")
 
-    def _asset(self, seen):
-        if seen.headers.get("accept") != "application/octet-stream":
+    def _asset(self, request):
+        if request.headers.get("accept") != "application/octet-stream":
             return Response(200, self._release()["assets"][0])
         return Response(302, b"", {"Location": f"{self.storage.url}/asset?sp=r&sig=s1gn4ture"})
 

@@ -22,26 +22,29 @@ class FakePayments(FakeServer):
         self._responses = {}
         self._request_ids = itertools.count(1)
 
-    def respond(self, seen):
-        response = self._keyed(seen)
+    def respond(self, request):
+        response = self._keyed(request)
         response.headers = {
             **response.headers,
             "Request-Id": f"req_{chr(96 + next(self._request_ids)) * 14}",
-            "Stripe-Version": seen.headers.get("stripe-version", "2025-03-31.basil"),
+            "Stripe-Version": request.headers.get("stripe-version", "2025-03-31.basil"),
         }
-        if self.drop and seen.method == "POST":
+        if self.drop and request.method == "POST":
             self.drop -= 1
             return None
         return response
 
-    def _keyed(self, seen):
+    def _keyed(self, request):
         """Response a repetition of a request as the first time: that is what a key is for."""
-        if seen.headers.get("authorization") != f"Basic {b64encode(f'{KEY}:'.encode()).decode()}":
+        if (
+            request.headers.get("authorization")
+            != f"Basic {b64encode(f'{KEY}:'.encode()).decode()}"
+        ):
             return error(401, "invalid_request_error", "Invalid API Key provided: sk_test_****zdp7")
-        key = seen.headers.get("idempotency-key")
-        if key is None or seen.method != "POST":
-            return self._routed(seen)
-        sent = (seen.path, seen.body)
+        key = request.headers.get("idempotency-key")
+        if key is None or request.method != "POST":
+            return self._routed(request)
+        sent = (request.path, request.body)
         before, response = self._responses.get(key, (sent, None))
         if before != sent:
             message = (
@@ -50,53 +53,53 @@ class FakePayments(FakeServer):
             )
             return error(400, "idempotency_error", message)
         if response is None:
-            response = self._routed(seen)
+            response = self._routed(request)
             self._responses[key] = (sent, response)
             return response
         return Response(response.status, response.body, {"Idempotent-Replayed": "true"})
 
-    def _routed(self, seen):
+    def _routed(self, request):
         for method, pattern, act in self._routes:
-            found = re.fullmatch(pattern, seen.path)
-            if found and method == seen.method:
-                return act(self, seen, *found.groups())
-        message = f"Unrecognized request URL ({seen.method}: {seen.path})."
+            found = re.fullmatch(pattern, request.path)
+            if found and method == request.method:
+                return act(self, request, *found.groups())
+        message = f"Unrecognized request URL ({request.method}: {request.path})."
         return error(404, "invalid_request_error", message)
 
-    def _list(self, seen):
+    def _list(self, request):
         rows = list(self.customers.values())
-        size = int(seen.query.get("limit", ["10"])[0])
-        after = seen.query.get("starting_after", [None])[0]
+        size = int(request.query.get("limit", ["10"])[0])
+        after = request.query.get("starting_after", [None])[0]
         if after is not None:
             rows = rows[[row["id"] for row in rows].index(after) + 1 :]
         page = {"object": "list", "url": "/v1/customers", "has_more": len(rows) > size}
         return Response(200, {**page, "data": rows[:size]})
 
-    def _create_customer(self, seen):
-        made = customer(len(self.customers) + 1) | nested(seen)
+    def _create_customer(self, request):
+        made = customer(len(self.customers) + 1) | nested(request)
         self.customers[made["id"]] = made
         return Response(200, made)
 
-    def _customer(self, seen, id):
+    def _customer(self, request, id):
         return (
             Response(200, self.customers[id]) if id in self.customers else missing("customer", id)
         )
 
-    def _change_customer(self, seen, id):
-        response = self._customer(seen, id)
+    def _change_customer(self, request, id):
+        response = self._customer(request, id)
         if response.status == 200:
-            changes = nested(seen)
+            changes = nested(request)
             response.body["metadata"].update(changes.pop("metadata", {}))
             response.body.update(changes)
         return response
 
-    def _delete_customer(self, seen, id):
+    def _delete_customer(self, request, id):
         if self.customers.pop(id, None) is None:
             return missing("customer", id)
         return Response(200, {"id": id, "object": "customer", "deleted": True})
 
-    def _pay(self, seen):
-        order = nested(seen)
+    def _pay(self, request):
+        order = nested(request)
         if "amount" not in order:
             return error(
                 400, "invalid_request_error", "Missing required param: amount.",
@@ -116,15 +119,15 @@ class FakePayments(FakeServer):
         self.intents[made["id"]] = made
         return Response(200, made)
 
-    def _intent(self, seen, id):
+    def _intent(self, request, id):
         if id not in self.intents:
             return missing("payment_intent", id)
         found = dict(self.intents[id])
-        if "customer" in seen.query.get("expand[]", []):
+        if "customer" in request.query.get("expand[]", []):
             found["customer"] = self.customers[found["customer"]]
         return Response(200, found)
 
-    def _capture(self, seen, id):
+    def _capture(self, request, id):
         if id not in self.intents:
             return missing("payment_intent", id)
         self.intents[id]["status"] = "succeeded"
@@ -149,12 +152,12 @@ def customer(number):
     }  # fmt: skip
 
 
-def nested(seen):
+def nested(request):
     """Read a form as such servers do: a[b]=c is {"a": {"b": "c"}}, and a[]=c {"a": ["c"]}."""
-    if seen.body and seen.headers.get("content-type") != "application/x-www-form-urlencoded":
+    if request.body and request.headers.get("content-type") != "application/x-www-form-urlencoded":
         return {}
     document = {}
-    for name, value in parse_qsl(seen.body.decode(), keep_blank_values=True):
+    for name, value in parse_qsl(request.body.decode(), keep_blank_values=True):
         first, *keys = re.findall(r"[^\[\]]+|(?<=\[)(?=\])", name)
         if keys == [""]:
             document.setdefault(first, []).append(value)

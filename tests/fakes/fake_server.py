@@ -84,15 +84,15 @@ class FakeServer:
     def serve(self, handler):
         target = urlsplit(handler.path)
         length = int(handler.headers.get("Content-Length", 0))
-        seen = SeenRequest(
+        request = SeenRequest(
             handler.command,
             target.path,
             parse_qs(target.query, keep_blank_values=True),
             {name.lower(): value for name, value in handler.headers.items()},
             handler.rfile.read(length),
         )
-        self.requests.append(seen)
-        response = self._scripted(seen) if self.next else self.respond(seen)
+        self.requests.append(request)
+        response = self._scripted(request) if self.next else self.respond(request)
         if response is None:
             handler.close_connection = True
             return
@@ -104,12 +104,12 @@ class FakeServer:
         for name, value in fields.items():
             handler.send_header(name, value)
         handler.end_headers()
-        handler.wfile.write(b"" if seen.method == "HEAD" else payload)
+        handler.wfile.write(b"" if request.method == "HEAD" else payload)
 
-    def _scripted(self, seen):
+    def _scripted(self, request):
         scripted = self.next.pop(0)
-        return scripted(seen) if callable(scripted) else scripted
+        return scripted(request) if callable(scripted) else scripted
 
-    def respond(self, seen: SeenRequest) -> Response | None:
+    def respond(self, request: SeenRequest) -> Response | None:
         """Response a request; None hangs up."""
         raise NotImplementedError

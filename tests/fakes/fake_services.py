@@ -22,8 +22,8 @@ class FakeShop(FakeServer):
         super().__init__()
         self.logins = 0
 
-    def respond(self, seen):
-        cookies = SimpleCookie(seen.headers.get("cookie", ""))
+    def respond(self, request):
+        cookies = SimpleCookie(request.headers.get("cookie", ""))
         routes = {
             ("GET", "/login"): self._form,
             ("POST", "/login"): self._login,
@@ -31,43 +31,46 @@ class FakeShop(FakeServer):
             ("GET", "/feed.xml"): self._feed,
             ("POST", "/rpc"): self._rpc,
         }
-        act = routes.get((seen.method, seen.path))
-        return Response(404, {}) if act is None else act(seen, cookies)
+        act = routes.get((request.method, request.path))
+        return Response(404, {}) if act is None else act(request, cookies)
 
-    def _form(self, seen, cookies):
+    def _form(self, request, cookies):
         field = {"Set-Cookie": "csrftoken=first-0001; Path=/; SameSite=Lax"}
         return Response(200, b"<form method=post>", {"Content-Type": "text/html", **field})
 
-    def _login(self, seen, cookies):
-        if not self._is_echoed(seen, cookies):
+    def _login(self, request, cookies):
+        if not self._is_echoed(request, cookies):
             return FORBIDDEN
-        if (seen.form.get("username"), seen.form.get("password")) != ("ada", "sandbox-password"):
+        if (request.form.get("username"), request.form.get("password")) != (
+            "ada",
+            "sandbox-password",
+        ):
             return Response(401, {"detail": "Wrong name or password."})
         self.logins += 1
         cookie = "sessionid=s3ss10n; Path=/; HttpOnly; SameSite=Lax"
         return Response(200, {"user": "ada"}, {"Set-Cookie": cookie})
 
-    def _order(self, seen, cookies):
-        if not self._is_echoed(seen, cookies):
+    def _order(self, request, cookies):
+        if not self._is_echoed(request, cookies):
             return FORBIDDEN
         if "sessionid" not in cookies:
             return Response(401, {"detail": "Authentication credentials were not provided."})
-        return Response(201, {"id": 1, **seen.json})
+        return Response(201, {"id": 1, **request.json})
 
-    def _is_echoed(self, seen, cookies):
+    def _is_echoed(self, request, cookies):
         return "csrftoken" in cookies and (
-            seen.headers.get("x-csrftoken") == cookies["csrftoken"].value
+            request.headers.get("x-csrftoken") == cookies["csrftoken"].value
         )
 
-    def _feed(self, seen, cookies):
+    def _feed(self, request, cookies):
         return Response(200, FEED, {"Content-Type": "application/xml"})
 
-    def _rpc(self, seen, cookies):
-        asked = seen.json
-        if isinstance(asked, list):
-            responses = [self._called(call) for call in reversed(asked)]  # any order will do
+    def _rpc(self, request, cookies):
+        wanted = request.json
+        if isinstance(wanted, list):
+            responses = [self._called(call) for call in reversed(wanted)]  # any order will do
             return Response(200, [response for response in responses if response])
-        response = self._called(asked)
+        response = self._called(wanted)
         return Response(200, response) if response else Response(204)
 
     def _called(self, call):
@@ -96,26 +99,28 @@ class FakeLogin(FakeServer):
         self._refresh = iter(f"refresh-token-{n}" for n in range(1, 99))
         self._valid = None
 
-    def respond(self, seen):
-        if seen.path == "/device":
+    def respond(self, request):
+        if request.path == "/device":
             return Response(200, DEVICE)
-        if seen.path == "/authorize":
-            return self._authorize(seen)
-        is_other = seen.form.get("grant_type", "").startswith("urn:") or "oauth.v2" in seen.path
-        return Response(200, self._token_set()) if is_other else self._token(seen)
+        if request.path == "/authorize":
+            return self._authorize(request)
+        is_other = (
+            request.form.get("grant_type", "").startswith("urn:") or "oauth.v2" in request.path
+        )
+        return Response(200, self._token_set()) if is_other else self._token(request)
 
-    def _authorize(self, seen):
-        asked = {name: values[0] for name, values in seen.query.items()}
+    def _authorize(self, request):
+        wanted = {name: values[0] for name, values in request.query.items()}
         code = f"code-{len(self._challenges)}"
-        self._challenges[code] = asked["code_challenge"]
-        there = urlencode({"code": code, "state": asked["state"]})
-        return Response(302, b"", {"Location": f"{asked['redirect_uri']}?{there}"})
+        self._challenges[code] = wanted["code_challenge"]
+        there = urlencode({"code": code, "state": wanted["state"]})
+        return Response(302, b"", {"Location": f"{wanted['redirect_uri']}?{there}"})
 
-    def _token(self, seen):
+    def _token(self, request):
         who = f"Basic {base64.b64encode(b'my-app:app-secret').decode()}"
-        if seen.headers.get("authorization") != who:
+        if request.headers.get("authorization") != who:
             return Response(401, {"error": "invalid_client"})
-        if not self._is_granted(seen.form):
+        if not self._is_granted(request.form):
             return Response(400, {"error": "invalid_grant"})
         return Response(200, self._token_set())
 
@@ -140,14 +145,14 @@ class FakeReceiver(FakeServer):
         self.received = {}
         self.is_busy = True
 
-    def respond(self, seen):
-        name, sent_at = (seen.headers.get(f"webhook-{part}", "") for part in ("id", "timestamp"))
-        signed = f"{name}.{sent_at}.".encode() + seen.body
+    def respond(self, request):
+        name, sent_at = (request.headers.get(f"webhook-{part}", "") for part in ("id", "timestamp"))
+        signed = f"{name}.{sent_at}.".encode() + request.body
         right = base64.b64encode(hmac.digest(SECRET, signed, "sha256")).decode()
-        if seen.headers.get("webhook-signature") != f"v1,{right}":
+        if request.headers.get("webhook-signature") != f"v1,{right}":
             return Response(400, {"detail": "the signature is wrong"})
         if self.is_busy:
             self.is_busy = False
             return Response(500, {})
-        self.received.setdefault(name, json.loads(seen.body))
+        self.received.setdefault(name, json.loads(request.body))
         return Response(204)

@@ -29,8 +29,8 @@ MOST = 1 << 20
 class Canned:
     """A socket on which everything has been said, and then comes the end."""
 
-    def __init__(self, said: bytes, size: int) -> None:
-        self._said, self._size, self._at = said, size, 0
+    def __init__(self, output: bytes, size: int) -> None:
+        self._said, self._size, self._at = output, size, 0
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         piece = self._said[self._at : self._at + min(self._size, len(buffer))]
@@ -58,23 +58,23 @@ class Canned:
         pass
 
 
-def ways(said: bytes) -> Iterator[Callable[[], Any]]:
+def ways(output: bytes) -> Iterator[Callable[[], Any]]:
     """Give what reads the bytes, in each of the ways in which they may come."""
     from httpkit._transport.http1 import Message
 
     for size in (1 << 16, 1, 7):
-        yield partial(Message, Canned(said, size), method="GET")  # type: ignore[arg-type]
-        yield partial(on_the_fast_path, said, size)
+        yield partial(Message, Canned(output, size), method="GET")  # type: ignore[arg-type]
+        yield partial(on_the_fast_path, output, size)
 
 
-def on_the_fast_path(said: bytes, size: int) -> Any:
+def on_the_fast_path(output: bytes, size: int) -> Any:
     """Return a message whose head was read as on the fast path, from what is received first."""
     from httpkit._transport.fast_objects import make_message
     from httpkit._transport.framing import frame
     from httpkit._transport.head import parse_plain_head, read_head
     from httpkit._transport.socket_reader import UNLIMITED, SocketReader
 
-    reader: Any = SocketReader(Canned(said, size), UNLIMITED, is_persistent=True)
+    reader: Any = SocketReader(Canned(output, size), UNLIMITED, is_persistent=True)
     buffered = reader.makefile("rb")
     reader.start_message(UNLIMITED)
     received = reader.receive()
@@ -114,9 +114,9 @@ def outcome(make: Callable[[], Any]) -> object:
     return message.status, message.reason, message.fields, body
 
 
-def check(said: bytes) -> None:
+def check(output: bytes) -> None:
     """Read bytes in all ways, and compare."""
-    first, *others = map(outcome, ways(said))
+    first, *others = map(outcome, ways(output))
     assert all(other == first for other in others)
 
 

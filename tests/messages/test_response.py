@@ -191,11 +191,11 @@ def test_json_is_the_same_by_either_parser(got, monkeypatch, body):
     assert repr(found) == repr(standard)
 
 
-@pytest.mark.parametrize("place", ["json.loads", "requests.models.complexjson.loads"])
-def test_a_replaced_json_parser_is_called(got, monkeypatch, place):
+@pytest.mark.parametrize("location", ["json.loads", "requests.models.complexjson.loads"])
+def test_a_replaced_json_parser_is_called(got, monkeypatch, location):
     response = got(b'{"a": 1}')
 
-    monkeypatch.setattr(place, lambda text, **_: f"theirs: {text}")
+    monkeypatch.setattr(location, lambda text, **_: f"theirs: {text}")
 
     assert response.json() == 'theirs: {"a": 1}'
 

@@ -56,9 +56,9 @@ def sources(tmp_path, content):
 
 @pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "large"])
 @pytest.mark.parametrize("auth", [ReadsAll(), ReadsAndRewinds()], ids=["reads", "rewinds"])
-@pytest.mark.parametrize("kind", range(4), ids=["path", "bytes", "file", "callable"])
-def test_a_signer_reads_what_is_uploaded(api, sandbox, tmp_path, content, auth, kind):
-    source = sources(tmp_path, content)[kind]
+@pytest.mark.parametrize("index", range(4), ids=["path", "bytes", "file", "callable"])
+def test_a_signer_reads_what_is_uploaded(api, sandbox, tmp_path, content, auth, index):
+    source = sources(tmp_path, content)[index]
 
     api.upload("echo", source, auth=auth, size=len(content))
 

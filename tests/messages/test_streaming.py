@@ -34,7 +34,7 @@ def parsed(*blocks):
 
 
 def bytewise(stream):
-    return [stream[place : place + 1] for place in range(len(stream))]
+    return [stream[location : location + 1] for location in range(len(stream))]
 
 
 def once(*blocks):
@@ -130,7 +130,7 @@ def body_of(streamed, make_response):
     ],
 )
 def test_events_are_read_by_the_rules_at_every_split(stream, expected):
-    halves = [(stream[:place], stream[place:]) for place in range(len(stream) + 1)]
+    halves = [(stream[:location], stream[location:]) for location in range(len(stream) + 1)]
 
     outcomes = [parsed(*blocks) for blocks in [*halves, bytewise(stream)]]
 
@@ -316,8 +316,8 @@ def test_an_empty_body_has_no_parts(streamed, read):
 )
 def test_lines_are_the_same_at_every_split(streamed, body, lines):
     outcomes = [
-        list(server_sent_events.split_lines([body[:place], body[place:]]))
-        for place in range(len(body) + 1)
+        list(server_sent_events.split_lines([body[:location], body[location:]]))
+        for location in range(len(body) + 1)
     ]
     received = list(streamed(chunked(*bytewise(body))).lines())
 
@@ -377,8 +377,8 @@ def test_documents_are_the_same_at_every_split():
     body = b"1\n\n2\r\n3"
 
     outcomes = [
-        list(server_sent_events.split_blocks([body[:place], body[place:]]))
-        for place in range(len(body) + 1)
+        list(server_sent_events.split_blocks([body[:location], body[location:]]))
+        for location in range(len(body) + 1)
     ]
 
     assert outcomes == [[b"1", b"", b"2\r", b"3"]] * len(outcomes)
@@ -562,7 +562,7 @@ def test_a_stream_that_was_exhausted_leaves_its_connection_for_the_next(raw_serv
 
 
 @pytest.mark.parametrize(
-    ("sent", "kind"),
+    ("sent", "cls"),
     [
         pytest.param(
             b"HTTP/1.1 200 OK\r\ncontent-length: 30\r\n\r\n1\n",
@@ -591,14 +591,14 @@ def test_a_stream_that_was_exhausted_leaves_its_connection_for_the_next(raw_serv
         ),
     ],
 )
-def test_a_stream_that_breaks_off_is_a_typed_error_with_its_request(streamed, sent, kind):
+def test_a_stream_that_breaks_off_is_a_typed_error_with_its_request(streamed, sent, cls):
     response = streamed(sent)
 
-    with pytest.raises(kind) as caught:
+    with pytest.raises(cls) as caught:
         list(response.blocks())
 
     assert caught.value.request is response.request
-    with pytest.raises(kind):
+    with pytest.raises(cls):
         list(response.blocks())
 
 
@@ -758,20 +758,20 @@ def test_an_error_about_a_line_ends_its_stream_and_pickles_at_once(raw_server, r
 
 
 @pytest.mark.parametrize(
-    ("body", "kind"),
+    ("body", "cls"),
     [(b'{"a": 1}', "application/json"), (b"<html>log in", "text/html"), (b"[]", None)],
 )
-def test_a_body_that_is_not_an_event_stream_raises(body_of, body, kind):
-    response = body_of(body, **({"content_type": kind} if kind else {}))
+def test_a_body_that_is_not_an_event_stream_raises(body_of, body, cls):
+    response = body_of(body, **({"content_type": cls} if cls else {}))
 
     with pytest.raises(httpkit.DecodeError, match="not an event stream"):
         list(response.events())
 
 
-@pytest.mark.parametrize("kind", ["text/event-stream", "text/plain"])
-def test_an_event_stream_of_any_type_without_events_is_empty(body_of, kind):
-    assert list(body_of(b": hello\n\n", content_type=kind).events()) == []
-    assert list(body_of(b"", content_type=kind).events()) == []
+@pytest.mark.parametrize("cls", ["text/event-stream", "text/plain"])
+def test_an_event_stream_of_any_type_without_events_is_empty(body_of, cls):
+    assert list(body_of(b": hello\n\n", content_type=cls).events()) == []
+    assert list(body_of(b"", content_type=cls).events()) == []
 
 
 @pytest.mark.parametrize(

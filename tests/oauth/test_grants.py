@@ -24,8 +24,8 @@ def granting(response, token=TOKEN, **members):
     return response(body=json.dumps(body).encode(), content_type="application/json")
 
 
-def form_of(seen):
-    return parse_qs(seen.partition(b"\r\n\r\n")[2].decode(), strict_parsing=True)
+def form_of(received):
+    return parse_qs(received.partition(b"\r\n\r\n")[2].decode(), strict_parsing=True)
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_a_further_field_that_is_a_callable_is_called_for_every_token(raw_server
         signed = auth(requests.Request("GET", "https://api.test/").prepare())
         auth.reject(signed)
 
-    assert [form_of(seen)["assertion"] for seen in server.requests] == [
+    assert [form_of(received)["assertion"] for received in server.requests] == [
         ["assertion-one"], ["assertion-two"],
     ]  # fmt: skip
 
@@ -169,17 +169,17 @@ def test_a_rejected_token_of_a_function_is_replaced_once(sandbox):
 
 
 def test_the_session_of_a_function_holds_no_credentials_of_the_other(sandbox):
-    seen = {}
+    received = {}
 
     def fetch(session, _):
-        seen.update(session.get(f"{sandbox.url}/echo").json()["headers"])
+        received.update(session.get(f"{sandbox.url}/echo").json()["headers"])
         return "sandbox-token"
 
     own = {"headers": {"X-Key": "key-of-mine"}, "cookies": {"sid": "sid-of-mine"}}
     with httpkit.Session(f"{sandbox.url}/bearer", auth=TokenAuth(fetch), **own) as api:
         api.get("posts/1")
 
-    assert {"X-Key", "Cookie", "Authorization"}.isdisjoint(name.title() for name in seen)
+    assert {"X-Key", "Cookie", "Authorization"}.isdisjoint(name.title() for name in received)
 
 
 def test_the_session_of_a_function_sends_by_the_adapters_of_the_other(sandbox):

@@ -49,7 +49,7 @@ def refresher(sandbox, query="", **options):
 BOTH = pytest.mark.parametrize("make", [client, refresher], ids=["client", "refresh"])
 
 
-def asked(sandbox):
+def requested(sandbox):
     """Return what the token endpoint received."""
     return [request for request in sandbox.requests if request.path == "/token"]
 
@@ -114,11 +114,11 @@ def test_a_token_is_fetched_by_the_first_request_and_kept(sandbox, make):
     auth = make(sandbox)
     with httpkit.Session(f"{sandbox.url}/bearer", auth=auth) as api:
         before = list(sandbox.requests)
-        answers = [api.get("posts/1") for _ in range(3)]
+        replies = [api.get("posts/1") for _ in range(3)]
 
     assert before == []
     assert [request.path for request in sandbox.requests] == ["/token", *["/bearer/posts/1"] * 3]
-    assert [response.attempts for response in answers] == [1, 1, 1]
+    assert [response.attempts for response in replies] == [1, 1, 1]
 
 
 @BOTH
@@ -127,7 +127,7 @@ def test_20_threads_without_a_token_fetch_once(sandbox, make):
         statuses = at_once(lambda _: api.get("posts/1").status_code)
 
     assert statuses == [200] * 20
-    assert len(asked(sandbox)) == 1
+    assert len(requested(sandbox)) == 1
 
 
 @BOTH
@@ -140,7 +140,7 @@ def test_20_threads_with_an_expired_token_fetch_once(sandbox, make, clock):
         statuses = at_once(lambda _: api.get("posts/1").status_code)
 
     assert statuses == [200] * 20
-    assert len(asked(sandbox)) == 1
+    assert len(requested(sandbox)) == 1
     assert len(sandbox.requests) == 21
 
 
@@ -152,7 +152,7 @@ def test_20_threads_with_a_revoked_token_fetch_once(sandbox, make):
         statuses = at_once(lambda _: api.get("posts/1").status_code)
 
     assert statuses == [200] * 20
-    assert len(asked(sandbox)) == 1
+    assert len(requested(sandbox)) == 1
 
 
 def test_an_api_that_rejects_every_token_costs_the_authorization_server_one_more(sandbox):
@@ -161,7 +161,7 @@ def test_an_api_that_rejects_every_token_costs_the_authorization_server_one_more
         statuses = at_once(lambda _: [api.get("status/401").status_code for _ in range(5)])
 
     assert statuses == [[401] * 5] * 20
-    assert len(asked(sandbox)) == 2
+    assert len(requested(sandbox)) == 2
 
 
 def test_after_a_rest_a_rejected_token_is_replaced_again(sandbox, clock):
@@ -171,7 +171,7 @@ def test_after_a_rest_a_rejected_token_is_replaced_again(sandbox, clock):
             clock.now += seconds
             api.get("status/401")
 
-    assert len(asked(sandbox)) == 3
+    assert len(requested(sandbox)) == 3
 
 
 @pytest.mark.parametrize(
@@ -220,17 +220,17 @@ def test_a_token_that_cannot_be_renewed_early_serves_to_its_end(sandbox, waits, 
     with httpkit.Session(f"{sandbox.url}/bearer", auth=auth) as api:
         api.get("posts/1")
         sandbox.client_secret = "changed"
-        answers = []
+        replies = []
         for now in (1080, 1085, 1091, 1099):
             clock.now = now
-            answers.append(api.get("posts/1").status_code)
+            replies.append(api.get("posts/1").status_code)
         clock.now = 1101
         with pytest.raises(TokenError):
             api.get("posts/1")
 
-    assert answers == [200] * 4
+    assert replies == [200] * 4
     # The first, and one each at 1080, 1091 (half of what was left) and 1099, and after the end.
-    assert len(asked(sandbox)) == 5
+    assert len(requested(sandbox)) == 5
 
 
 def test_no_thread_waits_while_a_token_is_refreshed_early(raw_server, make_response, clock):
@@ -313,7 +313,7 @@ def test_a_body_that_cannot_be_sent_again_is_not_but_the_next_call_has_a_new_tok
         response = api.post("echo", data=iter([b"one", b"two"]))
 
     assert response.json()["body"] == "onetwo"
-    assert len(asked(sandbox)) == 2
+    assert len(requested(sandbox)) == 2
 
 
 def test_a_streamed_response_comes_with_the_new_token(sandbox):
@@ -337,7 +337,7 @@ def test_every_attempt_has_the_token_of_its_time(sandbox, clock):
         api.get("flaky/key?fail=2")
 
     sent = {seen.headers["authorization"] for seen in sandbox.attempts("key")}
-    assert (len(sent), len(asked(sandbox))) == (3, 3)
+    assert (len(sent), len(requested(sandbox))) == (3, 3)
 
 
 # Who shares a token
@@ -348,7 +348,7 @@ def test_clones_of_a_session_share_the_token(sandbox):
         api.get("posts/1")
         api.with_options(timeout=3, headers={"X-Clone": "1"}).get("posts/1")
 
-    assert len(asked(sandbox)) == 1
+    assert len(requested(sandbox)) == 1
 
 
 def test_equal_strategies_do_not_share_a_token(sandbox):
@@ -356,7 +356,7 @@ def test_equal_strategies_do_not_share_a_token(sandbox):
         with httpkit.Session(f"{sandbox.url}/bearer", auth=client(sandbox)) as api:
             api.get("posts/1")
 
-    assert len(asked(sandbox)) == 2
+    assert len(requested(sandbox)) == 2
 
 
 @BOTH
@@ -372,7 +372,7 @@ def test_a_pickle_holds_no_token_and_fetches_anew(sandbox, make, again):
 
     assert twin == auth
     assert token.encode() not in held
-    assert len(asked(sandbox)) == 2
+    assert len(requested(sandbox)) == 2
 
 
 FORK = """
@@ -423,7 +423,7 @@ def test_post_puts_the_client_into_the_form_alone(sandbox):
     with httpkit.Session(f"{sandbox.url}/bearer", auth=client(sandbox, client_auth="post")) as api:
         api.get("posts/1")
 
-    sent = asked(sandbox)[0]
+    sent = requested(sandbox)[0]
     assert "authorization" not in sent.headers
     assert form(sent) == {
         "grant_type": ["client_credentials"],
@@ -458,7 +458,7 @@ def test_what_the_token_is_for_goes_into_the_form(sandbox, make):
     with httpkit.Session(f"{sandbox.url}/bearer", auth=auth) as api:
         api.get("posts/1")
 
-    sent = form(asked(sandbox)[0])
+    sent = form(requested(sandbox)[0])
     assert (sent["scope"], sent["audience"]) == (["read write:all"], ["https://api.test/"])
     assert sent["resource"] == ["https://api.test/a", "urn:b"]
 
@@ -467,7 +467,7 @@ def test_the_query_of_the_token_url_is_kept(sandbox):
     with httpkit.Session(f"{sandbox.url}/bearer", auth=client(sandbox, "?expires_in=9")) as api:
         api.get("posts/1")
 
-    assert asked(sandbox)[0].query == {"expires_in": ["9"]}
+    assert requested(sandbox)[0].query == {"expires_in": ["9"]}
 
 
 @pytest.mark.parametrize("strict", [True, False])
@@ -488,7 +488,7 @@ def test_the_token_request_has_nothing_of_the_session_that_is_a_credential(
     with httpkit.Session(f"{sandbox.url}/bearer", auth=auth, **session) as api:
         api.get("posts/1")
 
-    sent = asked(sandbox)[0]
+    sent = requested(sandbox)[0]
     assert "of-the-session" not in f"{dict(sent.headers)} {sent.query} {sent.body!r}"
     assert "authorization" not in sent.headers
     assert "sdk/1" not in sent.headers["user-agent"]
@@ -502,7 +502,7 @@ def test_netrc_is_not_used_at_the_token_endpoint(sandbox, monkeypatch, tmp_path)
 
     requests.get(f"{sandbox.url}/bearer", auth=client(sandbox, client_auth="post"), timeout=5)
 
-    assert "authorization" not in asked(sandbox)[0].headers
+    assert "authorization" not in requested(sandbox)[0].headers
 
 
 def test_a_session_that_ignores_the_environment_does_so_for_tokens(sandbox, monkeypatch):
@@ -576,8 +576,8 @@ def test_it_goes_with_other_strategies(sandbox):
         api.get("posts/1")
 
     assert sandbox.requests[-1].headers["x-api-key"] == "key-1"
-    assert "x-api-key" not in asked(sandbox)[0].headers
-    assert len(asked(sandbox)) == 2
+    assert "x-api-key" not in requested(sandbox)[0].headers
+    assert len(requested(sandbox)) == 2
 
 
 # Without a session of ours
@@ -587,10 +587,10 @@ def test_it_goes_with_other_strategies(sandbox):
 def test_it_works_with_plain_requests(sandbox, make):
     auth = make(sandbox)
 
-    answers = [requests.get(f"{sandbox.url}/bearer/posts/1", auth=auth) for _ in range(2)]  # noqa: S113  # loopback
+    replies = [requests.get(f"{sandbox.url}/bearer/posts/1", auth=auth) for _ in range(2)]  # noqa: S113  # loopback
 
-    assert [response.status_code for response in answers] == [200, 200]
-    assert len(asked(sandbox)) == 1
+    assert [response.status_code for response in replies] == [200, 200]
+    assert len(requested(sandbox)) == 1
 
 
 def test_after_a_401_plain_requests_get_another_token_the_next_time(sandbox):
@@ -753,13 +753,15 @@ NO_TOKEN = {
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "kind", "message", "told"), NO_TOKEN.values(), ids=NO_TOKEN
+    ("status", "body", "token_type", "message", "detail"), NO_TOKEN.values(), ids=NO_TOKEN
 )
 def test_a_response_without_a_token_is_a_typed_error(
-    raw_server, make_response, status, body, kind, message, told
+    raw_server, make_response, status, body, token_type, message, detail
 ):
     elsewhere = raw_server(grant(make_response))
-    server = raw_server(make_response(status, body, content_type=kind, location=elsewhere.url))
+    server = raw_server(
+        make_response(status, body, content_type=token_type, location=elsewhere.url)
+    )
     auth = ClientCredentialsAuth(f"{server.url}/token", "client", SECRET)
     with (
         httpkit.Session("http://127.0.0.1:1", auth=auth) as api,
@@ -768,7 +770,7 @@ def test_a_response_without_a_token_is_a_typed_error(
         api.get("x")
 
     error = caught.value
-    assert (error.error, error.error_description) == told
+    assert (error.error, error.error_description) == detail
     assert (error.attempts, error.response) == (0, None)
     assert error.status_code in {0, int(status[:3])}
     assert (len(server.requests), elsewhere.requests) == (1, [])
@@ -807,12 +809,12 @@ def test_a_token_that_cannot_be_used_is_refused(raw_server, make_response, membe
 
 
 @pytest.mark.parametrize(
-    "kind",
+    "token_type",
     ["bearer", "BEARER", None, "", "bot", "User Access Token", "BearerToken", ["Bearer"], 5],
     ids=str,
 )
-def test_a_missing_or_unknown_token_type_means_bearer(raw_server, make_response, kind):
-    server = raw_server(grant(make_response, token_type=kind))
+def test_a_missing_or_unknown_token_type_means_bearer(raw_server, make_response, token_type):
+    server = raw_server(grant(make_response, token_type=token_type))
     signed = ClientCredentialsAuth(server.url, "client", SECRET)(
         requests.Request("GET", "https://api.test/").prepare()
     )
@@ -879,8 +881,8 @@ def test_a_long_retry_after_of_the_authorization_server_is_reported(
 @pytest.mark.parametrize("plain", [True, False], ids=["plain requests", "session"])
 def test_an_authorization_server_that_is_down_is_a_connection_error(client_auth, plain, secret):
     auth = ClientCredentialsAuth("http://127.0.0.1:1/t", "client", secret, client_auth=client_auth)
-    kind = requests.Session if plain else httpkit.Session
-    with kind() as api, pytest.raises(requests.ConnectionError) as caught:
+    token_type = requests.Session if plain else httpkit.Session
+    with token_type() as api, pytest.raises(requests.ConnectionError) as caught:
         api.get("http://127.0.0.1:1/x", auth=auth)
 
     shown = printed(caught.value)
@@ -1020,7 +1022,7 @@ def test_a_refresh_token_that_is_replaced_is_gone_on_with(sandbox):
             api.get("posts/1")
             sandbox.revoke_tokens()
 
-    used = [form(seen)["refresh_token"][0] for seen in asked(sandbox)]
+    used = [form(seen)["refresh_token"][0] for seen in requested(sandbox)]
     assert used[0] == first
     assert len(set(used)) == 3
 
@@ -1039,15 +1041,15 @@ def test_a_refresh_token_that_is_not_replaced_stays(raw_server, make_response):
 
 
 def test_on_refresh_is_called_before_a_new_token_is_used(sandbox):
-    told = []
+    detail = []
 
     def store(tokens):
-        told.append((tokens, [request.path for request in sandbox.requests]))
+        detail.append((tokens, [request.path for request in sandbox.requests]))
 
     with httpkit.Session(f"{sandbox.url}/bearer", auth=refresher(sandbox, on_refresh=store)) as api:
         api.get("posts/1")
 
-    ((tokens, before),) = told
+    ((tokens, before),) = detail
     assert before == ["/token"]
     assert tokens.refresh_token == sandbox.refresh_token
     assert sandbox.requests[-1].headers["authorization"] == f"Bearer {tokens.access_token}"
@@ -1069,7 +1071,7 @@ def test_a_store_that_is_called_for_each_token_has_the_latest(sandbox):
             sandbox.revoke_tokens()
 
     assert store["token"] == sandbox.refresh_token
-    assert len(asked(sandbox)) == 3
+    assert len(requested(sandbox)) == 3
 
 
 def test_a_variable_that_is_behind_is_not_gone_back_to(sandbox, monkeypatch):
@@ -1084,7 +1086,7 @@ def test_a_variable_that_is_behind_is_not_gone_back_to(sandbox, monkeypatch):
             api.get("posts/1")
             sandbox.revoke_tokens()
 
-    assert len(asked(sandbox)) == 3
+    assert len(requested(sandbox)) == 3
     assert "$REFRESH_TOKEN" in repr(auth)
 
 
@@ -1098,7 +1100,7 @@ def test_a_store_that_fails_ends_the_call_and_the_tokens_are_kept(sandbox):
         status = api.get("posts/1").status_code
 
     assert status == 200
-    assert len(asked(sandbox)) == 1
+    assert len(requested(sandbox)) == 1
 
 
 def test_a_store_that_needs_the_token_itself_gets_an_error(sandbox):

@@ -58,10 +58,10 @@ def running():
         cwd=installed(), env={**os.environ, "CLIENT_SECRET": SECRET}, text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     ) as process:  # fmt: skip
-        said = process.stdout.readline()
-        if not said:
+        output = process.stdout.readline()
+        if not output:
             pytest.skip("this node does not run oidc-provider")
-        yield json.loads(said)
+        yield json.loads(output)
         process.stdin.close()  # which ends it
 
 
@@ -150,28 +150,28 @@ def test_a_token_revoked_at_the_server_is_replaced(issuer, sandbox):
 
 
 def test_refresh_tokens_that_the_server_replaces_are_gone_on_with(running, sandbox):
-    told = []
+    reported = []
     first = running["refreshTokens"][0]
     auth = RefreshTokenAuth(
-        f"{running['issuer']}/token", "app", first, SECRET, on_refresh=told.append
+        f"{running['issuer']}/token", "app", first, SECRET, on_refresh=reported.append
     )
     with httpkit.Session(sandbox.url, auth=auth, raise_for_status=False) as api:
         # This guard accepts no token of that server: each call asks for another, until a
         # replacement is rejected, too.
         api.get("bearer")
 
-    used = {first, *(tokens.refresh_token for tokens in told)}
-    assert (len(told), len(used)) == (2, 3)
-    assert told[0].expires_in == 60
+    used = {first, *(tokens.refresh_token for tokens in reported)}
+    assert (len(reported), len(used)) == (2, 3)
+    assert reported[0].expires_in == 60
 
 
 def test_a_public_client_refreshes_without_a_secret(running, sandbox):
-    told = []
+    reported = []
     auth = RefreshTokenAuth(
         f"{running['issuer']}/token", "public-app", running["refreshTokens"][1],
-        on_refresh=told.append,
+        on_refresh=reported.append,
     )  # fmt: skip
     token = token_for(auth, sandbox)
 
-    assert told[0].access_token == token
-    assert told[0].refresh_token != running["refreshTokens"][1]
+    assert reported[0].access_token == token
+    assert reported[0].refresh_token != running["refreshTokens"][1]

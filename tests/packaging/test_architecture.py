@@ -196,13 +196,13 @@ def test_a_misspelt_name_is_an_attribute_error():
 
 
 def test_every_error_can_be_imported_from_the_package():
-    kinds = {
+    types = {
         name
-        for name, kind in vars(errors).items()
-        if inspect.isclass(kind) and issubclass(kind, errors.HTTPKitError)
+        for name, cls in vars(errors).items()
+        if inspect.isclass(cls) and issubclass(cls, errors.HTTPKitError)
     }
 
-    assert kinds <= set(httpkit.__all__)
+    assert types <= set(httpkit.__all__)
 
 
 def parts(name, value):
@@ -225,9 +225,9 @@ def explained_constants(tree):
 def is_explained(part, held):
     if not (callable(held) or isinstance(held, property)) or isinstance(held, httpkit.Strategy):
         return False  # a constant; its class would answer in its place
-    words = vars(held).get("__doc__") if inspect.isclass(held) else held.__doc__
+    text = vars(held).get("__doc__") if inspect.isclass(held) else held.__doc__
     # A dataclass without a docstring gets its signature as one.
-    return bool(words) and not words.startswith(f"{part}(")
+    return bool(text) and not text.startswith(f"{part}(")
 
 
 @PUBLIC_MODULES

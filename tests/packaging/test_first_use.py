@@ -58,9 +58,9 @@ def test_a_patch_that_requests_does_not_notice_is_without_effect(found, patch):
 
 @pytest.mark.parametrize("patch", ["responses", "requests_mock"])
 def test_a_mock_of_the_transport_counts_at_the_first_use(found, patch):
-    words = {"responses": "refused by Responses", "requests_mock": "No mock address"}[patch]
+    text = {"responses": "refused by Responses", "requests_mock": "No mock address"}[patch]
 
-    assert [use for use, came in found[patch]["within"].items() if words not in came] == []
+    assert [use for use, came in found[patch]["within"].items() if text not in came] == []
 
 
 MOCKED = """

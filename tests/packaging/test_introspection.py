@@ -109,9 +109,9 @@ def test_an_autospec_can_be_made(held):
             getattr(double, name, None)  # each is made when it is asked for
 
 
-@pytest.mark.parametrize("kind", [*CLASSES.values(), *CLIENTS.values(), API])
-def test_an_autospec_of_instances_can_be_made(kind):
-    assert isinstance(mock.create_autospec(kind, instance=True), kind)
+@pytest.mark.parametrize("cls", [*CLASSES.values(), *CLIENTS.values(), API])
+def test_an_autospec_of_instances_can_be_made(cls):
+    assert isinstance(mock.create_autospec(cls, instance=True), cls)
 
 
 def test_an_autospecced_client_has_resources_and_actions():
@@ -150,11 +150,11 @@ def test_an_autospecced_request_takes_the_arguments_of_requests_in_their_order()
 
 
 @pytest.mark.parametrize(
-    "kind", [held for held in public(httpkit).values() if inspect.isclass(held)]
+    "cls", [held for held in public(httpkit).values() if inspect.isclass(held)]
 )
-def test_a_public_class_belongs_to_the_public_module(kind):
-    assert kind.__module__ == "httpkit"
-    assert getattr(httpkit, kind.__name__) is kind
+def test_a_public_class_belongs_to_the_public_module(cls):
+    assert cls.__module__ == "httpkit"
+    assert getattr(httpkit, cls.__name__) is cls
 
 
 def test_a_class_that_says_it_is_public_is_found_there():

@@ -71,12 +71,12 @@ DONE = {
 class Encoded(FakeServer):
     """Sends what the path names as its coding, asked for or not."""
 
-    def respond(self, seen):
-        return Response(200, b"encoded", {"Content-Encoding": seen.path.removeprefix("/")})
+    def respond(self, received):
+        return Response(200, b"encoded", {"Content-Encoding": received.path.removeprefix("/")})
 
 
 @pytest.fixture(scope="module")
-def told():
+def outcomes():
     """What a process without any optional package said to each statement; what servers saw."""
     with Encoded() as server:
         ran = subprocess.run(
@@ -89,26 +89,26 @@ def told():
 
 
 @pytest.mark.parametrize("statement", REFUSED)
-def test_what_is_missing_is_named_with_the_line_that_installs_it(told, statement):
-    kind, line = REFUSED[statement]
+def test_what_is_missing_is_named_with_the_line_that_installs_it(outcomes, statement):
+    error_name, line = REFUSED[statement]
 
-    said, _ = told
+    printed, _ = outcomes
 
-    assert said[statement].startswith(f"{kind}: ")
-    assert line in said[statement]
-    assert "s3cr3t" not in said[statement]
+    assert printed[statement].startswith(f"{error_name}: ")
+    assert line in printed[statement]
+    assert "s3cr3t" not in printed[statement]
 
 
 @pytest.mark.parametrize("statement", DONE)
-def test_what_needs_no_optional_package_does_without(told, statement):
-    said, _ = told
+def test_what_needs_no_optional_package_does_without(outcomes, statement):
+    printed, _ = outcomes
 
-    assert said[statement] == DONE[statement]
+    assert printed[statement] == DONE[statement]
 
 
-def test_a_coding_that_cannot_be_decoded_is_not_offered_and_not_retried(told):
-    _, seen = told
+def test_a_coding_that_cannot_be_decoded_is_not_offered_and_not_retried(outcomes):
+    _, received = outcomes
 
-    assert [request.path for request in seen].count("/zstd") == 1
-    assert {request.headers["accept-encoding"] for request in seen} == {"gzip, deflate"}
-    assert "/list" not in {request.path for request in seen}
+    assert [request.path for request in received].count("/zstd") == 1
+    assert {request.headers["accept-encoding"] for request in received} == {"gzip, deflate"}
+    assert "/list" not in {request.path for request in received}

@@ -47,21 +47,25 @@ pytestmark = pytest.mark.skipif(
 def built(tmp_path_factory):
     """The sdist and the wheel."""
     require("hatchling")
-    place = tmp_path_factory.mktemp("dist")
+    location = tmp_path_factory.mktemp("dist")
     ran = subprocess.run(
-        [sys.executable, "-c", BUILD, place], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", BUILD, location],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert ran.returncode == 0, ran.stderr
-    return [place / name for name in ran.stdout.splitlines()[-2:]]
+    return [location / name for name in ran.stdout.splitlines()[-2:]]
 
 
 @pytest.fixture(scope="module")
 def installed(built, tmp_path_factory):
     """The variables of a process that finds the wheel's package, and no source."""
-    place = tmp_path_factory.mktemp("installed")
+    location = tmp_path_factory.mktemp("installed")
     with zipfile.ZipFile(built[1]) as wheel:  # pure Python: unpacked is installed
-        wheel.extractall(place)
-    return {**os.environ, "PYTHONPATH": str(place), "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}
+        wheel.extractall(location)
+    return {**os.environ, "PYTHONPATH": str(location), "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}
 
 
 def test_the_wheel_and_the_sdist_hold_what_belongs_there(built):
@@ -75,8 +79,8 @@ def test_the_installed_package_works_without_its_source(installed, tmp_path):
     )  # fmt: skip
 
     assert (ran.returncode, ran.stderr) == (0, "")
-    place, version, found = json.loads(ran.stdout)
-    assert (Path(place).parents[1], found) == (Path(installed["PYTHONPATH"]), 1)
+    location, version, found = json.loads(ran.stdout)
+    assert (Path(location).parents[1], found) == (Path(installed["PYTHONPATH"]), 1)
     assert version == httpkit.__version__
 
 

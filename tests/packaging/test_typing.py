@@ -73,17 +73,17 @@ def test_the_proofs_are_there():
 
 @pytest.mark.timeout(LONG)
 def test_mypy_finds_nothing(checkers):
-    said, _ = checkers["mypy"].communicate(timeout=LONG)
+    output, _ = checkers["mypy"].communicate(timeout=LONG)
 
-    assert checkers["mypy"].returncode == 0, said
+    assert checkers["mypy"].returncode == 0, output
 
 
 @pytest.mark.timeout(LONG)
 @pytest.mark.skipif(not has_node(), reason="pyright or its node is not installed")
 def test_pyright_finds_nothing(checkers):
-    said, _ = checkers["pyright"].communicate(timeout=LONG)
+    output, _ = checkers["pyright"].communicate(timeout=LONG)
 
-    assert checkers["pyright"].returncode == 0, said
+    assert checkers["pyright"].returncode == 0, output
 
 
 # ---- Younger checkers: docs/background/platforms.md says what they miss
@@ -118,12 +118,12 @@ def check(name, *arguments):
 def test_ty_finds_nothing_but_what_it_is_known_to_miss():
     proofs = [path for path in (ROOT / "tests/typing").glob("*.py") if path.stem != "refused"]
 
-    said = check(
+    output = check(
         "ty", "--output-format=concise", "--python", sys.prefix,
         "--extra-search-path", ROOT / "docs/clients", *proofs, ROOT / "docs/clients",
     )  # fmt: skip
 
-    assert set(FOUND.findall(said)) <= MISSED_BY_TY, said
+    assert set(FOUND.findall(output)) <= MISSED_BY_TY, output
 
 
 @pytest.mark.timeout(LONG)
@@ -132,19 +132,19 @@ def test_ty_refuses_most_of_what_is_wrong():
     lines = file.read_text("utf-8").splitlines()
     wrong = {number for number, line in enumerate(lines, 1) if "ignore[" in line}
 
-    said = check("ty", "--output-format=concise", "--python", sys.prefix, file)
+    output = check("ty", "--output-format=concise", "--python", sys.prefix, file)
 
-    refused = {int(number) for number in re.findall(r"refused\.py:(\d+):", said)}
-    assert len(refused & wrong) > 0.75 * len(wrong), said
+    refused = {int(number) for number in re.findall(r"refused\.py:(\d+):", output)}
+    assert len(refused & wrong) > 0.75 * len(wrong), output
 
 
 @pytest.mark.timeout(LONG)
 def test_pyrefly_finds_nothing_but_types_that_it_wants_written():
-    said = check(
+    output = check(
         "pyrefly", "--output-format=min-text", "--error=unused-ignore",
         "--python-interpreter-path", sys.executable, "tests/typing", "docs/clients",
     )  # fmt: skip
 
-    found = re.findall(r"^ERROR .*\[([\w-]+)\]$", said, re.MULTILINE)
-    assert set(found) <= {"implicit-any-lambda", "implicit-any-attribute"}, said
-    assert "error" in said
+    found = re.findall(r"^ERROR .*\[([\w-]+)\]$", output, re.MULTILINE)
+    assert set(found) <= {"implicit-any-lambda", "implicit-any-attribute"}, output
+    assert "error" in output

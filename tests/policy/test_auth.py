@@ -522,8 +522,8 @@ class TestFromEnv:
             api.get("echo")
 
         shown = str(signature(sandbox.requests[0]))
-        spellings = ("of-the-worker", basic("ada", "of-the-worker"), basic("of-the-worker", ""))
-        assert any(spelling in shown for spelling in spellings)
+        forms = ("of-the-worker", basic("ada", "of-the-worker"), basic("of-the-worker", ""))
+        assert any(form in shown for form in forms)
 
     def test_its_repr_names_the_variable(self, make):
         shown = repr(make("BLOG_SECRET"))

@@ -65,9 +65,9 @@ def api(sandbox):
 # At home
 
 
-@pytest.mark.parametrize("spelling", ["{path}", "{url}{path}", "HTTP{rest}{path}"])
-def test_the_origin_of_the_base_url_sees_every_credential(sandbox, api, spelling):
-    url = spelling.format(path="/echo", url=sandbox.url, rest=sandbox.url.removeprefix("http"))
+@pytest.mark.parametrize("form", ["{path}", "{url}{path}", "HTTP{rest}{path}"])
+def test_the_origin_of_the_base_url_sees_every_credential(sandbox, api, form):
+    url = form.format(path="/echo", url=sandbox.url, rest=sandbox.url.removeprefix("http"))
 
     api.get(url)
 
@@ -104,7 +104,7 @@ def test_a_key_in_the_query_is_signed_again_after_a_same_origin_redirect(sandbox
 
 
 def redirected(status):
-    return lambda api, home, url: api.get(home + leading_to(f"{url}/echo", status))
+    return lambda api, origin, url: api.get(origin + leading_to(f"{url}/echo", status))
 
 
 # Each gets a session, where to start ("" for the base URL), and the origin to end at.
@@ -125,31 +125,35 @@ WAYS_AWAY = {
     "absolute, refused there": lambda api, _, url: api.get(f"{url}/bearer"),
     "absolute, clone": lambda api, _, url: api.with_options(timeout=9).get(f"{url}/echo"),
     **{f"redirect {status}": redirected(status) for status in (301, 302, 303, 307, 308)},
-    "redirect of head": lambda api, home, url: api.head(
-        home + leading_to(f"{url}/echo"), allow_redirects=True
+    "redirect of head": lambda api, origin, url: api.head(
+        origin + leading_to(f"{url}/echo"), allow_redirects=True
     ),
-    "redirect of post": lambda api, home, url: api.post(home + leading_to(f"{url}/echo"), json={}),
-    "redirect without a scheme": lambda api, home, url: api.get(
-        home + leading_to(url.removeprefix("http:") + "/echo")
+    "redirect of post": lambda api, origin, url: api.post(
+        origin + leading_to(f"{url}/echo"), json={}
     ),
-    "redirect of a stream": lambda api, home, url: api.get(
-        home + leading_to(f"{url}/echo"), stream=True
+    "redirect without a scheme": lambda api, origin, url: api.get(
+        origin + leading_to(url.removeprefix("http:") + "/echo")
+    ),
+    "redirect of a stream": lambda api, origin, url: api.get(
+        origin + leading_to(f"{url}/echo"), stream=True
     ).close(),
-    "redirect of a redirect": lambda api, home, url: api.get(
-        home + leading_to(leading_to(f"{url}/echo"))
+    "redirect of a redirect": lambda api, origin, url: api.get(
+        origin + leading_to(leading_to(f"{url}/echo"))
     ),
-    "redirect, redirected there": lambda api, home, url: api.get(
-        home + leading_to(url + leading_to("/echo"))
+    "redirect, redirected there": lambda api, origin, url: api.get(
+        origin + leading_to(url + leading_to("/echo"))
     ),
-    "redirect, retried there": lambda api, home, url: api.get(
-        home + leading_to(f"{url}/flaky/a?fail=2")
+    "redirect, retried there": lambda api, origin, url: api.get(
+        origin + leading_to(f"{url}/flaky/a?fail=2")
     ),
-    "redirect, refused there": lambda api, home, url: api.get(home + leading_to(f"{url}/bearer")),
-    "redirect, cookies there": lambda api, home, url: api.get(
-        home + leading_to(f"{url}/redirect?to=/cookies/set%3Fa=b")
+    "redirect, refused there": lambda api, origin, url: api.get(
+        origin + leading_to(f"{url}/bearer")
     ),
-    "redirect, next": lambda api, home, url: api.send(
-        api.get(home + leading_to(f"{url}/echo"), allow_redirects=False).next
+    "redirect, cookies there": lambda api, origin, url: api.get(
+        origin + leading_to(f"{url}/redirect?to=/cookies/set%3Fa=b")
+    ),
+    "redirect, next": lambda api, origin, url: api.send(
+        api.get(origin + leading_to(f"{url}/echo"), allow_redirects=False).next
     ),
 }
 REDIRECTS_AWAY = {name: go for name, go in WAYS_AWAY.items() if name.startswith("redirect")}
@@ -176,9 +180,9 @@ def test_another_origin_sees_no_credential_when_redirects_are_resolved_by_hand(
     away = leading_to(f"{sandbox.other_url}/{path}")
     first = api.get(away, auth=auth, allow_redirects=False)
 
-    answers = list(api.resolve_redirects(first, first.request))
+    replies = list(api.resolve_redirects(first, first.request))
 
-    assert [response.status_code for response in answers] == [200]
+    assert [response.status_code for response in replies] == [200]
     assert not set().union(*map(canaries, at(sandbox.other_url, sandbox)))
 
 
@@ -242,14 +246,14 @@ def test_the_hook_of_a_third_party_auth_responds_to_its_origin(sandbox, api):
 
 def test_a_digest_challenge_of_another_origin_is_ignored(raw_server, make_response):
     challenge = 'Digest realm="evil", nonce="n", qop="auth"'
-    stranger = raw_server(make_response("401 Unauthorized", www_authenticate=challenge))
-    home = raw_server(make_response("302 Found", location=f"{stranger.url}/x"))
+    other_origin = raw_server(make_response("401 Unauthorized", www_authenticate=challenge))
+    origin = raw_server(make_response("302 Found", location=f"{other_origin.url}/x"))
     auth = HTTPDigestAuth("ada", "pw")
-    with httpkit.Session(home.url, auth=auth, raise_for_status=False) as api:
+    with httpkit.Session(origin.url, auth=auth, raise_for_status=False) as api:
         response = api.get("x")
 
     assert response.status_code == 401
-    assert len(stranger.requests) == 1
+    assert len(other_origin.requests) == 1
 
 
 def test_credentials_do_not_come_back_when_a_chain_returns_to_its_origin(sandbox, api):
@@ -360,11 +364,11 @@ def test_a_class_can_trust_origins(sandbox):
 
 
 def test_trust_is_not_handed_on(sandbox, raw_server, make_response):
-    stranger = raw_server(make_response())
+    other_origin = raw_server(make_response())
     with httpkit.Session(sandbox.url, **OWN, trusted_origins=[sandbox.other_url]) as api:
-        api.get(leading_to(sandbox.other_url + leading_to(stranger.url)))
+        api.get(leading_to(sandbox.other_url + leading_to(other_origin.url)))
 
-    assert b"c4n4ry" not in stranger.requests[0]
+    assert b"c4n4ry" not in other_origin.requests[0]
 
 
 def test_a_chain_among_trusted_origins_keeps_the_credentials(sandbox):
@@ -437,12 +441,12 @@ def test_credentials_of_a_call_follow_a_redirect_within_that_origin(sandbox, bar
 
 @pytest.mark.parametrize("start", ["url", "other_url"])
 def test_credentials_of_a_call_go_no_further(sandbox, raw_server, make_response, bare, start):
-    stranger = raw_server(make_response())
+    other_origin = raw_server(make_response())
 
-    bare.get(getattr(sandbox, start) + leading_to(stranger.url), **FOR_THE_CALL)
+    bare.get(getattr(sandbox, start) + leading_to(other_origin.url), **FOR_THE_CALL)
 
     assert canaries(sandbox.requests[0]) == EVERYTHING
-    assert b"c4n4ry" not in stranger.requests[0]
+    assert b"c4n4ry" not in other_origin.requests[0]
 
 
 def test_credentials_of_a_call_for_elsewhere_do_not_go_to_the_base_url(sandbox, bare):
@@ -459,12 +463,12 @@ def prepared_by_requests(url):
 def test_credentials_of_a_prepared_request_go_no_further(
     sandbox, raw_server, make_response, bare, start
 ):
-    stranger = raw_server(make_response())
+    other_origin = raw_server(make_response())
 
-    bare.send(prepared_by_requests(getattr(sandbox, start) + leading_to(stranger.url)))
+    bare.send(prepared_by_requests(getattr(sandbox, start) + leading_to(other_origin.url)))
 
     assert canaries(sandbox.requests[0]) == EVERYTHING - {"auth"}
-    assert b"c4n4ry" not in stranger.requests[0]
+    assert b"c4n4ry" not in other_origin.requests[0]
 
 
 @pytest.mark.parametrize("start", ["url", "other_url"])
@@ -554,18 +558,18 @@ def test_a_401_of_a_chain_that_returned_to_its_origin_says_where_they_were_lost(
 
 
 @pytest.mark.parametrize(
-    ("own", "place"),
+    ("own", "location"),
     [(OWN, "home"), ({}, "home"), ({}, "absolute"), ({}, "redirect")],
     ids=["wrong at home", "none at home", "none elsewhere", "none after a redirect"],
 )
-def test_a_401_does_not_claim_that_anything_was_withheld_when_nothing_was(sandbox, own, place):
+def test_a_401_does_not_claim_that_anything_was_withheld_when_nothing_was(sandbox, own, location):
     urls = {
         "home": "bearer",
         "absolute": f"{sandbox.other_url}/bearer",
         "redirect": leading_to(f"{sandbox.other_url}/bearer"),
     }
     with httpkit.Session(sandbox.url, **own) as api:
-        message = refused(api, urls[place])
+        message = refused(api, urls[location])
 
     assert "withheld" not in message
 
@@ -583,9 +587,9 @@ def test_only_401_403_and_404_say_that_credentials_were_withheld(sandbox, status
 
 
 def test_a_response_says_why_credentials_were_withheld(sandbox, api):
-    home, away = api.get("echo"), api.get(f"{sandbox.other_url}/echo")
+    origin, away = api.get("echo"), api.get(f"{sandbox.other_url}/echo")
 
-    assert home.credentials_withheld is None
+    assert origin.credentials_withheld is None
     assert sandbox.other_url in away.credentials_withheld
 
 
@@ -633,8 +637,8 @@ def send_x(api, **options):
 @pytest.mark.parametrize("holder", ["session", "call"])
 def test_credentials_are_not_sent_over_plain_http(internet, held, go, holder):
     of_session, of_call = (held, {}) if holder == "session" else ({}, held)
-    refusal = pytest.raises(httpkit.ConfigurationError, match="allow_http_auth")
-    with httpkit.Session("http://api.example.com", **of_session) as api, refusal:
+    error = pytest.raises(httpkit.ConfigurationError, match="allow_http_auth")
+    with httpkit.Session("http://api.example.com", **of_session) as api, error:
         go(api, **of_call)
 
     assert len(internet.calls) == 0
@@ -670,10 +674,10 @@ def test_a_trusted_origin_sees_no_credential_over_plain_http(internet, held):
         headers={"Location": "http://other.example/x"},
     )
     trusted = ["http://other.example"]
-    refusal = suppress(httpkit.ConfigurationError, httpkit.RedirectError)
+    error = suppress(httpkit.ConfigurationError, httpkit.RedirectError)
     with (
         httpkit.Session("https://api.example.com", trusted_origins=trusted, **held) as api,
-        refusal,
+        error,
     ):
         api.get("x")
 
@@ -694,12 +698,12 @@ class Intranet(httpkit.Session):
 
 
 @pytest.mark.parametrize(
-    ("kind", "of_call"),
+    ("cls", "of_call"),
     [(Intranet, {}), (httpkit.Session, {"allow_http_auth": True})],
     ids=["class", "call"],
 )
-def test_a_class_or_a_call_can_allow_credentials_over_plain_http(internet, kind, of_call):
-    with kind("http://api.example.com", auth=BearerAuth("tok")) as api:
+def test_a_class_or_a_call_can_allow_credentials_over_plain_http(internet, cls, of_call):
+    with cls("http://api.example.com", auth=BearerAuth("tok")) as api:
         api.get("x", **of_call)
 
     assert internet.calls[0].request.headers["Authorization"] == "Bearer tok"
@@ -917,23 +921,23 @@ def test_an_explicit_verify_beats_the_environment_on_every_hop(
     sandbox, monkeypatch, of_session, of_call, expected
 ):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/of/the/environment")
-    wire = SocketReader()
+    adapter = SocketReader()
     with httpkit.Session(sandbox.url, **of_session) as api:
-        api.mount("http://", wire)
+        api.mount("http://", adapter)
         api.get(leading_to("/echo"), **of_call)
 
-    assert [options["verify"] for options in wire.options] == [expected] * 2
+    assert [options["verify"] for options in adapter.options] == [expected] * 2
 
 
 def test_a_verify_of_the_class_statement_beats_the_environment(sandbox, monkeypatch):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/of/the/environment")
-    wire = SocketReader()
+    adapter = SocketReader()
     intranet = type("Intranet", (httpkit.Session,), {}, verify="/of/the/class")
     with intranet(sandbox.url) as api:
-        api.mount("http://", wire)
+        api.mount("http://", adapter)
         api.get("echo")
 
-    assert wire.options[0]["verify"] == "/of/the/class"
+    assert adapter.options[0]["verify"] == "/of/the/class"
 
 
 def through_proxy(received):
@@ -1068,8 +1072,8 @@ def test_strict_false_sends_what_requests_sends(sandbox, netrc, load, call):
     method, template, options = call
     url = template.format(url=sandbox.url, other=sandbox.other_url)
     wires = []
-    for kind in (requests.Session, lambda: httpkit.Session(strict=False)):
-        with kind() as session:
+    for cls in (requests.Session, lambda: httpkit.Session(strict=False)):
+        with cls() as session:
             load(session)
             response = session.request(method, url, **options)
         wires.append((response.status_code, [*map(repr, response.history)], seen_by(sandbox)))
@@ -1089,8 +1093,8 @@ def test_strict_false_with_a_setting_of_ours_still_sends_what_requests_sends(
     sandbox, load, setting
 ):
     wires = []
-    for kind in (requests.Session, lambda: httpkit.Session(strict=False, **setting)):
-        with kind() as session:
+    for cls in (requests.Session, lambda: httpkit.Session(strict=False, **setting)):
+        with cls() as session:
             load(session)
             session.get(f"{sandbox.url}/redirect/other/echo")
         wires.append(seen_by(sandbox))
@@ -1107,9 +1111,9 @@ def test_strict_false_sends_credentials_over_plain_http(internet):
 
 def test_strict_false_lets_the_environment_beat_the_session(sandbox, monkeypatch):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/of/the/environment")
-    wire = SocketReader()
+    adapter = SocketReader()
     with httpkit.Session(sandbox.url, strict=False, verify=False) as api:
-        api.mount("http://", wire)
+        api.mount("http://", adapter)
         api.get("echo")
 
-    assert wire.options[0]["verify"] == "/of/the/environment"
+    assert adapter.options[0]["verify"] == "/of/the/environment"

@@ -201,7 +201,7 @@ def test_the_error_for_a_status_written_as_text_says_how_to_write_it():
     ],
 )
 @pytest.mark.parametrize(
-    "place",
+    "location",
     [
         pytest.param(lambda api, table: api.get("echo", on_status=table), id="call"),
         pytest.param(lambda api, table: httpkit.Session(api.base_url, on_status=table), id="new"),
@@ -212,9 +212,9 @@ def test_the_error_for_a_status_written_as_text_says_how_to_write_it():
         ),
     ],
 )
-def test_a_table_that_cannot_work_is_refused_before_anything_is_sent(sandbox, api, place, table):
+def test_a_table_that_cannot_work_is_refused_before_anything_is_sent(sandbox, api, location, table):
     with pytest.raises(httpkit.ConfigurationError):
-        place(api, table)
+        location(api, table)
 
     assert sandbox.requests == []
 
@@ -256,21 +256,21 @@ def test_an_own_status_error_knows_what_a_built_in_one_knows(api, value):
 
 
 @pytest.mark.parametrize(
-    "kind",
+    "cls",
     [
         pytest.param(httpkit.DecodeError, id="one of httpkit's own"),
         pytest.param(requests.ConnectionError, id="one of requests'"),
     ],
 )
-def test_a_request_exception_that_is_raised_carries_the_response(api, kind):
-    with pytest.raises(kind) as caught:
-        api.get("status/404", on_status={404: kind})
+def test_a_request_exception_that_is_raised_carries_the_response(api, cls):
+    with pytest.raises(cls) as caught:
+        api.get("status/404", on_status={404: cls})
 
     assert caught.value.response.status_code == 404
 
 
 @pytest.mark.parametrize(
-    "kind",
+    "cls",
     [
         pytest.param(BareError, id="wants no argument"),
         pytest.param(OldSDKError, id="a RequestException that wants a message only"),
@@ -278,9 +278,9 @@ def test_a_request_exception_that_is_raised_carries_the_response(api, kind):
         pytest.param(KeyboardInterrupt, id="no Exception at all"),
     ],
 )
-def test_an_exception_class_is_raised_whatever_its_constructor_wants(api, kind):
-    with pytest.raises(kind) as caught:
-        api.get("status/404", on_status={404: kind})
+def test_an_exception_class_is_raised_whatever_its_constructor_wants(api, cls):
+    with pytest.raises(cls) as caught:
+        api.get("status/404", on_status={404: cls})
 
     assert type(caught.value.__cause__) is httpkit.NotFoundError
 
@@ -457,8 +457,8 @@ def test_the_whole_table_of_a_call_precedes_the_sessions(sandbox, own, session, 
     ):
         api.get("posts/9", on_status=raisers(own))
 
-    asked = str(caught.value) if type(caught.value) is ShopError else "built in"
-    assert asked == winner
+    requested = str(caught.value) if type(caught.value) is ShopError else "built in"
+    assert requested == winner
 
 
 def test_a_class_keyword_sets_the_table_of_every_session(sandbox):
@@ -549,9 +549,9 @@ def test_a_status_that_nothing_handles_comes_back_when_nothing_raises(api):
 
 
 def test_a_handler_of_a_streamed_error_can_read_its_body(api):
-    words = api.get("posts/9", stream=True, on_status={404: lambda r: r.json()["detail"]})
+    text = api.get("posts/9", stream=True, on_status={404: lambda r: r.json()["detail"]})
 
-    assert words == "no posts with id 9"
+    assert text == "no posts with id 9"
 
 
 def test_an_unhandled_streamed_error_has_the_servers_message(api):

@@ -141,23 +141,23 @@ def test_a_host_pause_ends(api, waits):
 
 def test_host_pauses_that_are_over_are_dropped(monkeypatch):
     monkeypatch.setattr(limits, "MOST_HOSTS", 10)
-    held = limits.HostThrottle()
+    paused = limits.HostThrottle()
 
     for number in range(100):
-        held.extend(f"host-{number}", number, 1)
+        paused.extend(f"host-{number}", number, 1)
 
-    assert len(held.ends) <= 11
+    assert len(paused.ends) <= 11
 
 
 def test_a_longer_host_pause_extends_a_shorter_one_only():
-    held = limits.HostThrottle()
+    paused = limits.HostThrottle()
 
-    held.extend("h", 0, 10)
-    held.extend("h", 2, 3)
+    paused.extend("h", 0, 10)
+    paused.extend("h", 2, 3)
 
-    assert held.left("h", 4) == 6
-    assert held.left("other", 4) == 0
-    assert held.left("h", 10) == 0
+    assert paused.left("h", 4) == 6
+    assert paused.left("other", 4) == 0
+    assert paused.left("h", 10) == 0
 
 
 def test_a_host_pause_longer_than_the_deadline_raises_at_once(sandbox, api, waits):
@@ -295,11 +295,11 @@ def test_a_rate_limit_wait_beyond_the_deadline_raises_at_once(sandbox, waits):
 
 
 def test_a_limiter_of_pyrate_limiter_is_called_for_each_host(sandbox):
-    asked = []
+    requested = []
 
     class Limiter:
         def try_acquire(self, name="", weight=1, blocking=True, timeout=-1):  # theirs
-            asked.append((name, timeout > 200))
+            requested.append((name, timeout > 200))
             return True
 
     with httpkit.Session(sandbox.url, rate_limit=Limiter()) as api:
@@ -307,7 +307,7 @@ def test_a_limiter_of_pyrate_limiter_is_called_for_each_host(sandbox):
         api.get("posts", deadline=None)
 
     host = sandbox.url.removeprefix("http://")
-    assert asked == [(host, True), (host, False)]
+    assert requested == [(host, True), (host, False)]
 
 
 def test_a_real_limiter_that_is_full_runs_into_the_deadline(sandbox):
@@ -346,11 +346,11 @@ RATES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("spelling", RATES)
-def test_a_rate_reads(spelling):
-    rate = rate_limits.read_rate(spelling)
+@pytest.mark.parametrize("form", RATES)
+def test_a_rate_reads(form):
+    rate = rate_limits.read_rate(form)
 
-    assert (rate.requests, rate.seconds) == RATES[spelling]
+    assert (rate.requests, rate.seconds) == RATES[form]
 
 
 @pytest.mark.parametrize(

@@ -536,7 +536,8 @@ def test_a_circle_is_found_after_one_round_whoever_signs(raw_server, auth):
 def test_a_circle_over_two_origins_is_found(raw_server, auth):
     servers = []
     servers.extend(
-        raw_server(lambda wire, n=n: wire.sendall(sent(f"{servers[n].url}/x"))) for n in (1, 0)
+        raw_server(lambda adapter, n=n: adapter.sendall(sent(f"{servers[n].url}/x")))
+        for n in (1, 0)
     )
     with (
         httpkit.Session(servers[0].url, auth=auth) as api,
@@ -726,19 +727,19 @@ def test_next_is_none_where_the_redirect_would_be_refused(sandbox, api):
 def test_redirects_can_be_resolved_by_hand(sandbox, api):
     first = api.get("redirect/chain/3", allow_redirects=False)
 
-    answers = list(api.resolve_redirects(first, first.request))
+    replies = list(api.resolve_redirects(first, first.request))
 
-    assert [response.status_code for response in answers] == [302, 302, 200]
+    assert [response.status_code for response in replies] == [302, 302, 200]
 
 
 def test_redirects_that_are_resolved_by_hand_free_the_first_connection(sandbox, api):
     with api.get(leading_to("/echo"), allow_redirects=False, stream=True) as first:
-        answers = list(api.resolve_redirects(first, first.request))
+        replies = list(api.resolve_redirects(first, first.request))
 
         freed = first.raw.connection is None
 
     assert freed
-    assert [response.status_code for response in answers] == [200]
+    assert [response.status_code for response in replies] == [200]
 
 
 def test_a_redirect_that_is_not_followed_is_read_like_any_response(raw_server, make_response):

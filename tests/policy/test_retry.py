@@ -225,14 +225,14 @@ def test_a_clone_has_a_retry_setting_of_its_own(sandbox):
 @pytest.mark.parametrize(
     "word", [0, -1, 1.5, True, "3", [3], httpkit.RetryPolicy], ids=lambda word: repr(word)[:20]
 )
-@pytest.mark.parametrize("place", ["session", "call", "later"])
-def test_an_invalid_retry_setting_is_refused_before_sending(sandbox, word, place):
+@pytest.mark.parametrize("where", ["session", "call", "later"])
+def test_an_invalid_retry_setting_is_refused_before_sending(sandbox, word, where):
     with httpkit.Session(sandbox.url) as api:
 
         def ask():
-            if place == "session":
+            if where == "session":
                 httpkit.Session(retry=word)
-            elif place == "call":
+            elif where == "call":
                 api.get("echo", retry=word)
             else:
                 api.retry = word
@@ -256,7 +256,7 @@ def test_an_idempotent_request_is_repeated_after_a_passing_status(sandbox, metho
         response = api.request(method, "flaky/a", params={"fail": 2, "status": status})
 
     assert (response.status_code, response.attempts) == (200, 3)
-    assert [seen.method for seen in sandbox.attempts("a")] == [method] * 3
+    assert [received.method for received in sandbox.attempts("a")] == [method] * 3
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 410, 418, 422, 423, 501, 505, 511])
@@ -713,7 +713,7 @@ def test_every_format_of_retry_after_is_survived(
 
 
 @pytest.mark.parametrize(
-    ("spelling", "expected"),
+    ("form", "expected"),
     [
         ("seconds", 7),
         ("a fraction", 2.5),
@@ -727,10 +727,8 @@ def test_every_format_of_retry_after_is_survived(
         ("two values", 10),
     ],
 )
-def test_an_error_says_how_long_the_server_asks_to_wait(
-    raw_server, make_response, spelling, expected
-):
-    fields, _ = RETRY_AFTER[spelling]
+def test_an_error_says_how_long_the_server_asks_to_wait(raw_server, make_response, form, expected):
+    fields, _ = RETRY_AFTER[form]
     server = raw_server(make_response("429 Too Many Requests", **fields))
 
     with (
@@ -766,9 +764,9 @@ def _far_west(monkeypatch) -> Iterator[None]:
 
 @pytest.mark.skipif(not hasattr(time, "tzset"), reason="the zone of a process cannot be set")
 @pytest.mark.usefixtures("_far_west")
-@pytest.mark.parametrize("spelling", ["an RFC 850 date", "an asctime date", "a date"])
-def test_a_retry_after_date_is_never_read_in_local_time(raw_server, make_response, waits, spelling):
-    fields, expected = RETRY_AFTER[spelling]
+@pytest.mark.parametrize("form", ["an RFC 850 date", "an asctime date", "a date"])
+def test_a_retry_after_date_is_never_read_in_local_time(raw_server, make_response, waits, form):
+    fields, expected = RETRY_AFTER[form]
     server = raw_server(make_response("429 Too Many Requests", **fields), make_response())
 
     with httpkit.Session(server.url, retry=httpkit.RetryPolicy(backoff=0)) as api:
@@ -953,8 +951,8 @@ def test_all_attempts_of_a_call_carry_one_key_and_the_next_call_another(sandbox)
         api.post("flaky/a", json={}, idempotency_key=True)
         api.post("flaky/b", json={}, idempotency_key=True)
 
-    first = {seen.headers["Idempotency-Key"] for seen in sandbox.attempts("a")}
-    second = {seen.headers["Idempotency-Key"] for seen in sandbox.attempts("b")}
+    first = {received.headers["Idempotency-Key"] for received in sandbox.attempts("a")}
+    second = {received.headers["Idempotency-Key"] for received in sandbox.attempts("b")}
     assert len(sandbox.attempts("a")) == len(sandbox.attempts("b")) == 3
     assert len(first) == len(second) == len(first | second) - 1 == 1
 
@@ -1019,62 +1017,62 @@ def test_the_same_key_stores_once(sandbox):
 
 
 def test_each_wait_is_announced(sandbox):
-    told = []
-    policy = httpkit.RetryPolicy(on_retry=told.append)
+    events = []
+    policy = httpkit.RetryPolicy(on_retry=events.append)
 
     with httpkit.Session(sandbox.url, retry=policy) as api:
         api.get("flaky/a", params={"fail": 2, "status": 503, "retry_after": "1.5"})
 
-    assert [(event.attempt, event.wait, event.status, event.error) for event in told] == [
+    assert [(event.attempt, event.wait, event.status, event.error) for event in events] == [
         (1, 1.5, 503, None),
         (2, 2.0, 503, None),
     ]
-    assert {event.method for event in told} == {"GET"}
-    assert told[0].url.startswith(f"{sandbox.url}/flaky/a?")
+    assert {event.method for event in events} == {"GET"}
+    assert events[0].url.startswith(f"{sandbox.url}/flaky/a?")
 
 
 def test_a_lost_connection_is_announced_with_its_error(nobody):
-    told = []
-    policy = httpkit.RetryPolicy(on_retry=told.append)
+    events = []
+    policy = httpkit.RetryPolicy(on_retry=events.append)
 
     with httpkit.Session(nobody, retry=policy) as api, pytest.raises(requests.ConnectionError):
         api.post("x")
 
-    assert [(event.attempt, event.status, event.method) for event in told] == [
+    assert [(event.attempt, event.status, event.method) for event in events] == [
         (1, None, "POST"),
         (2, None, "POST"),
     ]
-    assert all(isinstance(event.error, requests.ConnectionError) for event in told)
+    assert all(isinstance(event.error, requests.ConnectionError) for event in events)
 
 
 @pytest.mark.parametrize("status", [200, 404], ids=["success", "a lasting status"])
 def test_nothing_is_announced_without_a_wait(sandbox, status):
-    told = []
+    events = []
 
-    with httpkit.Session(sandbox.url, retry=httpkit.RetryPolicy(on_retry=told.append)) as api:
+    with httpkit.Session(sandbox.url, retry=httpkit.RetryPolicy(on_retry=events.append)) as api:
         api.get(f"status/{status}", raise_for_status=False)
 
-    assert told == []
+    assert events == []
 
 
 def test_the_last_failure_is_not_announced(sandbox):
-    told = []
-    policy = httpkit.RetryPolicy(attempts=2, on_retry=told.append)
+    events = []
+    policy = httpkit.RetryPolicy(attempts=2, on_retry=events.append)
 
     with httpkit.Session(sandbox.url, retry=policy) as api:
         api.get("status/503", raise_for_status=False)
 
-    assert [event.attempt for event in told] == [1]
+    assert [event.attempt for event in events] == [1]
 
 
 def test_an_announcement_shows_no_credential(nobody):
-    told = []
-    policy = httpkit.RetryPolicy(attempts=2, on_retry=told.append)
+    events = []
+    policy = httpkit.RetryPolicy(attempts=2, on_retry=events.append)
 
     with httpkit.Session(nobody, retry=policy) as api, pytest.raises(requests.ConnectionError):
         api.get("x", params={"api_key": "s3cret-in-the-query"})
 
-    assert "s3cret" not in f"{told} {told[0].error} {told[0].error!r}"
+    assert "s3cret" not in f"{events} {events[0].error} {events[0].error!r}"
 
 
 def test_an_exception_in_on_retry_reaches_the_caller(sandbox, waits):
@@ -1337,8 +1335,8 @@ def test_flaky_streams_reuse_one_connection(sandbox, caplog):
 
 
 def test_threads_keep_their_own_counts(sandbox):
-    told = []
-    policy = httpkit.RetryPolicy(on_retry=told.append, budget=None)
+    events = []
+    policy = httpkit.RetryPolicy(on_retry=events.append, budget=None)
     failures = {f"{number}": number % 3 for number in range(32)}
     together = threading.Barrier(32)
 
@@ -1351,7 +1349,7 @@ def test_threads_keep_their_own_counts(sandbox):
 
     assert attempts == {key: failed + 1 for key, failed in failures.items()}
     assert {key: len(sandbox.attempts(key)) for key in failures} == attempts
-    assert Counter(event.url.rpartition("?")[0].rpartition("/")[2] for event in told) == Counter(
+    assert Counter(event.url.rpartition("?")[0].rpartition("/")[2] for event in events) == Counter(
         failures
     )
 
@@ -1554,8 +1552,8 @@ def test_hosts_have_budgets_of_their_own(sandbox):
 
     with httpkit.Session(retry=policy, raise_for_status=False) as api:
         attempts = [
-            api.get(f"{place}/status/503").attempts
-            for place in (sandbox.url, sandbox.url, sandbox.other_url)
+            api.get(f"{where}/status/503").attempts
+            for where in (sandbox.url, sandbox.url, sandbox.other_url)
         ]
 
     assert attempts == [2, 1, 2]

@@ -80,16 +80,16 @@ def test_a_post_needs_a_key_to_be_retried_by_its_body(refusing, waits, key, atte
 
 
 def test_retry_if_is_called_once_for_each_response(refusing, waits):
-    asked = []
+    requested = []
 
     def note(response):
-        asked.append(response.content)
+        requested.append(response.content)
         return is_refused(response)
 
     with httpkit.Session(refusing(1).url, retry=httpkit.RetryPolicy(retry_if=note)) as api:
         api.get("x")
 
-    assert asked == [REFUSED, SERVED]
+    assert requested == [REFUSED, SERVED]
 
 
 def test_retry_if_is_not_called_for_a_stream(refusing, waits):
@@ -105,14 +105,14 @@ def test_retry_if_is_not_called_for_a_stream(refusing, waits):
 
 
 def test_retry_if_is_not_called_for_a_redirect(raw_server, make_response, waits):
-    asked = []
+    requested = []
     server = raw_server(make_response("302 Found", location="/there"), make_response(body=SERVED))
-    policy = httpkit.RetryPolicy(retry_if=lambda r: asked.append(r.status_code))
+    policy = httpkit.RetryPolicy(retry_if=lambda r: requested.append(r.status_code))
 
     with httpkit.Session(server.url, retry=policy) as api:
         api.get("x")
 
-    assert asked == [200]
+    assert requested == [200]
 
 
 def test_what_retry_if_raises_ends_the_call(refusing, waits):

@@ -201,13 +201,13 @@ def test_a_201_with_a_location_and_no_body_gives_the_new_item(serve, reply):
 
 def test_a_location_at_another_origin_gets_no_credentials(raw_server, serve, reply):
     away = raw_server(reply({"title": "Hat"}))
-    home = raw_server(reply(status="201 Created", location=f"{away.url}/products/9"))
+    origin = raw_server(reply(status="201 Created", location=f"{away.url}/products/9"))
 
     with httpkit.Session(retry=None, auth=httpkit.BearerAuth("session-token-1")) as api:
-        products = api.resource(f"{home.url}/products", Product)
+        products = api.resource(f"{origin.url}/products", Product)
         products.create({"title": "Hat"}, headers={"X-Key": "call-key-1"})
 
-    assert b"session-token-1" in home.requests[0]
+    assert b"session-token-1" in origin.requests[0]
     assert b"token-1" not in away.requests[0]
     assert b"call-key-1" not in away.requests[0]
 
@@ -328,15 +328,15 @@ def test_what_is_missing_may_be_deleted(serve, reply):
 
 @pytest.mark.parametrize("lost", [None, "502 Bad Gateway", "504 Gateway Timeout"])
 def test_a_delete_whose_response_was_lost_was_done(serve, reply, lost):
-    seen = []
+    received = []
     api, server = serve(
         None if lost is None else reply({}, lost),
         reply({}, "404 Not Found"),
-        retry=httpkit.RetryPolicy(on_retry=seen.append),
+        retry=httpkit.RetryPolicy(on_retry=received.append),
     )
 
     assert api.resource("products").delete(1) is None
-    assert (len(server.requests), len(seen)) == (2, 1)
+    assert (len(server.requests), len(received)) == (2, 1)
 
 
 def test_a_404_after_a_rejection_is_a_404(serve, reply):
@@ -415,8 +415,8 @@ def test_what_failed_of_a_207_is_known_in_many_dialects(serve, reply, good, bad,
     rows = [good, bad]
     api, _ = serve(reply(rows if name is None else {name: rows}, "207 Multi-Status"))
 
-    words = "1 of 2 items failed .*: item 2: a duplicate"
-    with pytest.raises(httpkit.PartialFailureError, match=words) as caught:
+    text = "1 of 2 items failed .*: item 2: a duplicate"
+    with pytest.raises(httpkit.PartialFailureError, match=text) as caught:
         api.resource("products", Product).create_many([{}, {}])
 
     assert [result.item for result in caught.value.results] == [Product("Hat"), None]

@@ -85,11 +85,11 @@ def test_values_that_no_form_can_express_are_refused_before_sending(sandbox, sho
 def test_a_resource_of_forms_creates_with_a_form(sandbox, shop):
     shop.orders.create(Order("c&1", [Line("p=1")]))
 
-    seen = sandbox.requests[0]
-    assert (seen.method, seen.headers["content-type"]) == (
+    received = sandbox.requests[0]
+    assert (received.method, received.headers["content-type"]) == (
         "POST", "application/x-www-form-urlencoded"
     )  # fmt: skip
-    assert parse_qsl(seen.body.decode(), keep_blank_values=True) == [
+    assert parse_qsl(received.body.decode(), keep_blank_values=True) == [
         ("customer", "c&1"),
         ("lines[0][price]", "p=1"),
         ("lines[0][quantity]", "1"),
@@ -100,15 +100,23 @@ def test_a_resource_of_forms_creates_with_a_form(sandbox, shop):
 def test_a_resource_of_forms_replaces_with_a_form(sandbox, shop):
     shop.orders.replace(7, {"meta": {"a": "b"}})
 
-    seen = sandbox.requests[0]
-    assert (seen.method, seen.path, seen.body) == ("PUT", "/echo/orders/7", b"meta%5Ba%5D=b")
+    received = sandbox.requests[0]
+    assert (received.method, received.path, received.body) == (
+        "PUT",
+        "/echo/orders/7",
+        b"meta%5Ba%5D=b",
+    )
 
 
 def test_an_update_is_sent_by_the_method_that_the_server_wants(sandbox, shop):
     shop.orders.update(7, {"paid": True, "coupon": None})
 
-    seen = sandbox.requests[0]
-    assert (seen.method, seen.path, seen.body) == ("POST", "/echo/orders/7", b"paid=true&coupon=")
+    received = sandbox.requests[0]
+    assert (received.method, received.path, received.body) == (
+        "POST",
+        "/echo/orders/7",
+        b"paid=true&coupon=",
+    )
 
 
 def test_a_resource_by_hand_takes_the_same_keywords(sandbox, shop):
@@ -126,8 +134,8 @@ def test_other_resources_go_on_sending_json_and_patch(sandbox, shop):
 def test_an_action_may_send_a_form(sandbox, shop):
     shop.orders.cancel(7, data={"reason": {"code": "late"}})
 
-    seen = sandbox.requests[0]
-    assert (seen.path, seen.body) == ("/echo/orders/7/cancel", b"reason%5Bcode%5D=late")
+    received = sandbox.requests[0]
+    assert (received.path, received.body) == ("/echo/orders/7/cancel", b"reason%5Bcode%5D=late")
 
 
 def test_an_action_sends_one_body(sandbox, shop):

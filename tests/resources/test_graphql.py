@@ -28,11 +28,13 @@ class New:
 def test_an_operation_is_a_post_of_json(sandbox, api):
     data = api.graphql(FILM, {"id": 1}, operation_name="Film")
 
-    (seen,) = sandbox.requests
-    assert (seen.method, seen.path) == ("POST", "/graphql")
-    assert seen.json == {"query": FILM, "variables": {"id": 1}, "operationName": "Film"}
-    assert seen.headers["content-type"] == "application/json"
-    assert seen.headers["accept"].startswith("application/graphql-response+json, application/json")
+    (received,) = sandbox.requests
+    assert (received.method, received.path) == ("POST", "/graphql")
+    assert received.json == {"query": FILM, "variables": {"id": 1}, "operationName": "Film"}
+    assert received.headers["content-type"] == "application/json"
+    assert received.headers["accept"].startswith(
+        "application/graphql-response+json, application/json"
+    )
     assert data["variables"] == {"id": 1}
 
 
@@ -51,8 +53,8 @@ def test_a_variable_may_be_a_model(sandbox, api):
 def test_the_options_of_a_request_pass_through(sandbox, api):
     api.graphql("{a}", url="/graphql", headers={"X-A": "1"}, params={"v": 2}, idempotency_key="k")
 
-    (seen,) = sandbox.requests
-    assert (seen.headers["x-a"], seen.query["v"], seen.headers["idempotency-key"]) == (
+    (received,) = sandbox.requests
+    assert (received.headers["x-a"], received.query["v"], received.headers["idempotency-key"]) == (
         "1",
         ["2"],
         "k",
@@ -137,7 +139,7 @@ def test_an_error_status_without_graphql_errors_is_raised_whatever_the_session_s
 
 
 @pytest.mark.parametrize(
-    ("path", "words"),
+    ("path", "text"),
     [
         ("html", r"invalid GraphQL response .*\(text/html"),
         ("invalid-json", r"invalid GraphQL response .*\(application/json\)"),
@@ -146,8 +148,8 @@ def test_an_error_status_without_graphql_errors_is_raised_whatever_the_session_s
         ("graphql?data=0", r"invalid GraphQL response to .*: it has no data"),
     ],
 )
-def test_a_response_that_is_not_graphql_is_a_decode_error(api, path, words):
-    with pytest.raises(httpkit.DecodeError, match=words) as caught:
+def test_a_response_that_is_not_graphql_is_a_decode_error(api, path, text):
+    with pytest.raises(httpkit.DecodeError, match=text) as caught:
         api.graphql("{a}", url=path)
 
     assert caught.value.response is not None
@@ -189,11 +191,11 @@ def test_an_empty_list_of_errors_is_none(raw_server, make_response):
 
 
 def test_an_error_shows_no_secret_and_pickles(raw_server, make_response):
-    words = {
+    text = {
         "message": "canary-token-77 is not allowed",
         "extensions": {"password": "hunter2hunter2", "code": "NO"},
     }
-    server = raw_server(make_response(body=json.dumps({"errors": [words], "data": None}).encode()))
+    server = raw_server(make_response(body=json.dumps({"errors": [text], "data": None}).encode()))
 
     auth = httpkit.BearerAuth("canary-token-77")
     session = httpkit.Session(server.url, auth=auth)

@@ -180,8 +180,8 @@ def test_an_operation_that_never_ends_leaves_its_url(serve, reply, waits):
 def test_html_is_a_decode_error_at_once(serve, make_response, options):
     api, server = serve(make_response(body=b"<html>Please log in", content_type="text/html"))
 
-    words = r"jobs/1.* (is not JSON|is not a Title|has no status)"
-    with pytest.raises(httpkit.DecodeError, match=words):
+    text = r"jobs/1.* (is not JSON|is not a Title|has no status)"
+    with pytest.raises(httpkit.DecodeError, match=text):
         api.poll("jobs/1", **options)
 
     assert len(server.requests) == 1
@@ -242,13 +242,13 @@ def test_a_callable_may_find_the_status(serve, reply):
 
 
 @pytest.mark.parametrize(
-    ("document", "words"),
+    ("document", "text"),
     [({"state": "brewing"}, "its last status was 'brewing'"), ({}, "no status at 'state'")],
 )
-def test_an_operation_that_never_ends_says_its_last_status(serve, reply, document, words):
+def test_an_operation_that_never_ends_says_its_last_status(serve, reply, document, text):
     api, _ = serve(reply(document))
 
-    with pytest.raises(httpkit.DeadlineExceededError, match=words):
+    with pytest.raises(httpkit.DeadlineExceededError, match=text):
         api.poll("jobs/1", status_at="state", interval=20, deadline=10)
 
 
@@ -276,21 +276,21 @@ def test_a_failure_pickles_and_holds_no_secret(serve, reply):
 
 def test_an_operation_at_another_origin_gets_no_credentials(raw_server, reply):
     away = raw_server(reply({"title": "Hat"}))
-    home = raw_server(reply(status="202 Accepted", location=f"{away.url}/ops/1"))
+    origin = raw_server(reply(status="202 Accepted", location=f"{away.url}/ops/1"))
 
     with httpkit.Session(retry=None, auth=httpkit.BearerAuth("session-token-1")) as api:
-        api.poll(api.post(f"{home.url}/things"))
+        api.poll(api.post(f"{origin.url}/things"))
 
     assert b"session-token-1" not in away.requests[0]
 
 
 def test_a_bar_counts_the_requests(serve, reply):
-    seen = []
+    received = []
     api, _ = serve(reply({"status": "running"}), reply({"status": "running"}), reply({"a": 1}))
 
-    api.poll("jobs/1", progress=lambda progress: seen.append(progress.done))
+    api.poll("jobs/1", progress=lambda progress: received.append(progress.done))
 
-    assert seen[-1] == 2
+    assert received[-1] == 2
 
 
 @pytest.mark.parametrize(

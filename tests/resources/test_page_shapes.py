@@ -144,14 +144,14 @@ def test_items_that_are_not_there_are_a_decode_error(serve, items_at, document):
 
 def test_a_cursor_goes_to_a_path_in_the_document_and_leaves_the_rest(serve):
     api, server = serve({"items": [1], "next": {"k": [1.5]}}, {"items": [2]})
-    asked = {"page": {"size": 1}, "q": "a"}
+    requested = {"page": {"size": 1}, "q": "a"}
     pages = CursorPages("next", "page.after")
 
-    found = list(api.paginate("search", pages, json=asked, items_at="items"))
+    found = list(api.paginate("search", pages, json=requested, items_at="items"))
 
     assert found == [1, 2]
-    assert sent(server) == [asked, {"page": {"size": 1, "after": {"k": [1.5]}}, "q": "a"}]
-    assert asked == {"page": {"size": 1}, "q": "a"}
+    assert sent(server) == [requested, {"page": {"size": 1, "after": {"k": [1.5]}}, "q": "a"}]
+    assert requested == {"page": {"size": 1}, "q": "a"}
 
 
 def test_an_offset_in_a_document_is_a_number_and_begins_where_the_document_says(serve):
@@ -221,14 +221,14 @@ def test_a_token_of_another_document_is_refused(serve):
 def test_document_and_credentials_do_not_follow_a_link_to_another_origin(raw_server, make_response):
     away = raw_server(make_response(body=b'{"items": [2]}'))
     body = json.dumps({"items": [1], "next": f"{away.url}/more"}).encode()
-    home = raw_server(make_response(body=body))
+    origin = raw_server(make_response(body=body))
 
-    with httpkit.Session(home.url, retry=None, auth=httpkit.BearerAuth("session-token-1")) as api:
+    with httpkit.Session(origin.url, retry=None, auth=httpkit.BearerAuth("session-token-1")) as api:
         query = {"password": "document-secret-1"}
         found = list(api.paginate("s", NextURLPages(), json=query, items_at="items"))
 
     assert found == [1, 2]
-    assert b"document-secret-1" in home.requests[0]
+    assert b"document-secret-1" in origin.requests[0]
     assert b"secret-1" not in away.requests[0]
     assert b"session-token-1" not in away.requests[0]
 
@@ -249,7 +249,7 @@ def methods(server):
 
 
 @pytest.mark.parametrize(
-    ("link", "asked"),
+    ("link", "requested"),
     [
         ({"body": {"token": "t"}, "merge": True}, {"q": "a", "n": 1, "token": "t"}),
         ({"body": {"n": 2}, "merge": True}, {"q": "a", "n": 2}),
@@ -258,13 +258,13 @@ def methods(server):
     ],
     ids=["merged", "replaced", "alone", "not merged"],
 )
-def test_a_next_link_may_hold_the_document_to_ask_with(serve, link, asked):
+def test_a_next_link_may_hold_the_document_to_ask_with(serve, link, requested):
     api, server = serve(stac([1], method="POST", **link), stac([2]))
 
     found = list(api.paginate("search", BY_LINK, json={"q": "a", "n": 1}, items_at="items"))
 
     assert found == [1, 2]
-    assert sent(server) == [{"q": "a", "n": 1}, asked]
+    assert sent(server) == [{"q": "a", "n": 1}, requested]
 
 
 def test_merged_documents_add_up_and_differ_from_a_loop(serve):
@@ -314,7 +314,7 @@ def test_a_list_of_linked_documents_is_resumed_by_its_token(serve):
 
 
 @pytest.mark.parametrize(
-    ("link", "words"),
+    ("link", "text"),
     [
         ({"method": "DELETE"}, "has the method 'DELETE'"),
         ({"method": "POST", "body": ["t"]}, "has a body that is not an object"),
@@ -323,14 +323,14 @@ def test_a_list_of_linked_documents_is_resumed_by_its_token(serve):
     ],
     ids=["method", "array", "text", "header fields"],
 )
-def test_a_link_that_asks_for_more_than_is_sent_is_an_error(serve, link, words):
+def test_a_link_that_asks_for_more_than_is_sent_is_an_error(serve, link, text):
     api, server = serve(stac([1], **link))
 
     found, error = collect(api.paginate("search", BY_LINK, json={}, items_at="items"))
 
     assert found == [1]
     assert isinstance(error, httpkit.PaginationError)
-    assert f"page 1 of search: its next link {words}" in str(error)
+    assert f"page 1 of search: its next link {text}" in str(error)
     assert len(server.requests) == 1
 
 
@@ -338,9 +338,9 @@ def test_a_link_that_asks_for_more_than_is_sent_is_an_error(serve, link, words):
 def test_a_document_is_not_merged_for_another_origin(raw_server, make_response, merge):
     away = raw_server(make_response(body=b'{"items": [2]}'))
     link = {"href": f"{away.url}/search", "body": {"token": "t"}, "merge": merge}
-    home = raw_server(make_response(body=json.dumps(stac([1], **link)).encode()))
+    origin = raw_server(make_response(body=json.dumps(stac([1], **link)).encode()))
 
-    with httpkit.Session(home.url, retry=None, auth=httpkit.BearerAuth("session-token-1")) as api:
+    with httpkit.Session(origin.url, retry=None, auth=httpkit.BearerAuth("session-token-1")) as api:
         pages = api.paginate("s", BY_LINK, json={"password": "secret-1"}, items_at="items")
         if merge:
             found, error = collect(pages)

@@ -1087,14 +1087,14 @@ def secrets_in(request):
 )
 def test_a_link_to_another_origin_is_followed_without_credentials(raw_server, page, settings):
     away = raw_server(page([2], link="</list?page=3>; rel=next"), page([3]))
-    home = raw_server(page([1], link=f"<{away.url}/list?page=2>; rel=next"))
-    given = {"base_url": home.url, "retry": None, **SECRETS, **settings}
+    origin = raw_server(page([1], link=f"<{away.url}/list?page=2>; rel=next"))
+    given = {"base_url": origin.url, "retry": None, **SECRETS, **settings}
 
     with httpkit.Session(**given) as api:
-        found = ids(api.paginate(f"{home.url}/list", **CALLS))
+        found = ids(api.paginate(f"{origin.url}/list", **CALLS))
 
     assert found == [1, 2, 3]
-    assert len(secrets_in(home.requests[0])) == 7
+    assert len(secrets_in(origin.requests[0])) == 7
     assert targets(away) == ["/list?page=2", "/list?page=3"]
     assert [secrets_in(request) for request in away.requests] == [[], []]
     assert all(b"Accept: application/x\r\n" in request for request in away.requests)
@@ -1119,33 +1119,33 @@ def test_the_credentials_of_a_call_stay_at_the_origin_it_is_pointed_to(raw_serve
 
 
 def test_credentials_are_not_sent_again_when_a_list_returns(raw_server, page):
-    away = raw_server(lambda c: c.sendall(page([2], link=f"<{home.url}/back>; rel=next")))
-    home = raw_server(page([1], link=f"<{away.url}/list>; rel=next"), page([3]))
+    away = raw_server(lambda c: c.sendall(page([2], link=f"<{origin.url}/back>; rel=next")))
+    origin = raw_server(page([1], link=f"<{away.url}/list>; rel=next"), page([3]))
 
-    with httpkit.Session(home.url, retry=None, **SECRETS) as api:
+    with httpkit.Session(origin.url, retry=None, **SECRETS) as api:
         found = ids(api.paginate("list"))
 
     assert found == [1, 2, 3]
-    assert secrets_in(home.requests[0])
-    assert secrets_in(home.requests[1]) == []
+    assert secrets_in(origin.requests[0])
+    assert secrets_in(origin.requests[1]) == []
 
 
 def test_a_page_of_another_origin_by_redirect_ends_credentials(raw_server, page):
-    away = raw_server(lambda c: c.sendall(page([1], link=f"<{home.url}/back>; rel=next")))
-    home = raw_server(page([], "302 Found", location=f"{away.url}/list"), page([2]))
+    away = raw_server(lambda c: c.sendall(page([1], link=f"<{origin.url}/back>; rel=next")))
+    origin = raw_server(page([], "302 Found", location=f"{away.url}/list"), page([2]))
 
-    with httpkit.Session(home.url, retry=None, **SECRETS) as api:
+    with httpkit.Session(origin.url, retry=None, **SECRETS) as api:
         found = ids(api.paginate("list"))
 
     assert found == [1, 2]
-    assert secrets_in(home.requests[1]) == []
+    assert secrets_in(origin.requests[1]) == []
 
 
 def test_a_trusted_origin_gets_the_credentials(raw_server, page):
     away = raw_server(page([2]))
-    home = raw_server(page([1], link=f"<{away.url}/list>; rel=next"))
+    origin = raw_server(page([1], link=f"<{away.url}/list>; rel=next"))
 
-    with httpkit.Session(home.url, trusted_origins=[away.url], **SECRETS) as api:
+    with httpkit.Session(origin.url, trusted_origins=[away.url], **SECRETS) as api:
         found = ids(api.paginate("list", KEEP, **CALLS))
 
     assert found == [1, 2]
@@ -1155,9 +1155,9 @@ def test_a_trusted_origin_gets_the_credentials(raw_server, page):
 def test_a_trusted_origin_gets_none_from_a_list_that_comes_from_elsewhere(raw_server, page):
     trusted = raw_server(page([3]))
     away = raw_server(page([2], link=f"<{trusted.url}/list>; rel=next"))
-    home = raw_server(page([1], link=f"<{away.url}/list>; rel=next"))
+    origin = raw_server(page([1], link=f"<{away.url}/list>; rel=next"))
 
-    with httpkit.Session(home.url, trusted_origins=[trusted.url], **SECRETS) as api:
+    with httpkit.Session(origin.url, trusted_origins=[trusted.url], **SECRETS) as api:
         found = ids(api.paginate("list", **CALLS))
 
     assert found == [1, 2, 3]
@@ -1166,10 +1166,10 @@ def test_a_trusted_origin_gets_none_from_a_list_that_comes_from_elsewhere(raw_se
 
 def test_a_401_elsewhere_says_that_the_credentials_were_withheld(raw_server, page, make_response):
     away = raw_server(make_response("401 Unauthorized"))
-    home = raw_server(page([1], link=f"<{away.url}/list>; rel=next"))
+    origin = raw_server(page([1], link=f"<{away.url}/list>; rel=next"))
 
     with (
-        httpkit.Session(home.url, retry=None, **SECRETS) as api,
+        httpkit.Session(origin.url, retry=None, **SECRETS) as api,
         pytest.raises(httpkit.UnauthorizedError, match="withheld"),
     ):
         list(api.paginate("list"))
@@ -1189,16 +1189,16 @@ def test_a_key_that_a_server_repeats_in_its_links_goes_no_further(
 ):
     away = raw_server(page([3]))
     repeated = "?api_key=secret-key-1&pageToken=p2"
-    home = raw_server(
+    origin = raw_server(
         page([1], link=f"<{repeated}>; rel=next"),
         page([2], link=f"<{away.url}/{repeated}>; rel=next"),
     )
 
-    with httpkit.Session(home.url, retry=None, **settings) as api:
+    with httpkit.Session(origin.url, retry=None, **settings) as api:
         pages = list(api.paginate("list", **options).pages())
 
     assert [ids(page.items) for page in pages] == [[1], [2], [3]]
-    assert home.requests[1].count(b"secret-key-1") == 1
+    assert origin.requests[1].count(b"secret-key-1") == 1
     assert targets(away) == ["/?pageToken=p2"]
     assert not any("secret-key-1" in (page.next_url or "") for page in pages)
 
@@ -1208,13 +1208,13 @@ def test_a_key_that_a_server_repeats_in_its_links_goes_no_further(
 def test_a_signature_of_any_name_that_a_server_repeats_goes_no_further(raw_server, page, name, key):
     away = raw_server(page([2]))
     query = f"?{name}={key}&v=1&q=a&page=2"
-    home = raw_server(page([1], link=f"<{away.url}/more{query}>; rel=next"))
+    origin = raw_server(page([1], link=f"<{away.url}/more{query}>; rel=next"))
     auth = httpkit.APIKeyAuth(key, name, "query")
 
-    with httpkit.Session(home.url, retry=None, auth=auth, params={"v": 1}) as api:
+    with httpkit.Session(origin.url, retry=None, auth=auth, params={"v": 1}) as api:
         pages = list(api.paginate("list", params={"q": ["a"]}).pages())
 
-    assert f"{name}={key}".encode() in home.requests[0]
+    assert f"{name}={key}".encode() in origin.requests[0]
     assert targets(away) == ["/more?v=1&q=a&page=2"]
     assert pages[0].next_url == f"{away.url}/more?v=1&q=a&page=2"
 
@@ -1231,18 +1231,18 @@ def test_a_key_of_the_call_goes_with_pages_of_its_origin_only(
 ):
     away = raw_server(page([3]))
     there = f"{away.url}/{query}"
-    home = raw_server(
+    origin = raw_server(
         page([1], link=f"<{query}>; rel=next"), page([2], link=f"<{there}>; rel=next")
     )
 
-    with httpkit.Session(home.url, retry=None) as api:
+    with httpkit.Session(origin.url, retry=None) as api:
         found = api.paginate(url, LinkPages(keep_params=keep_params), **options)
         pages = list(found.pages())
 
     assert [ids(page.items) for page in pages] == [[1], [2], [3]]
-    assert targets(home)[1] == "/list?page=2&api_key=secret-key-1"
+    assert targets(origin)[1] == "/list?page=2&api_key=secret-key-1"
     assert targets(away) == ["/?page=2"]
-    assert pages[0].next_url == f"{home.url}/list?page=2"
+    assert pages[0].next_url == f"{origin.url}/list?page=2"
 
 
 def test_a_key_that_the_server_put_into_its_links_stays_there(listed, page):
@@ -1454,7 +1454,7 @@ def test_an_item_of_another_shape_is_named_by_item_and_page(listed, page, model)
 
 
 @pytest.mark.parametrize(
-    ("items_at", "body", "words"),
+    ("items_at", "body", "text"),
     [
         ("data.users", {"data": {"items": [], "total": 0}}, "'data.users'.*'items', 'total'"),
         ("data", {"users": [], "next": 1}, "nothing at 'data': there is 'users', 'next'"),
@@ -1465,10 +1465,10 @@ def test_an_item_of_another_shape_is_named_by_item_and_page(listed, page, model)
         ("data.0.list", {"data": []}, "there are 0 entries"),
     ],
 )
-def test_a_page_without_the_items_says_what_there_is(listed, page, items_at, body, words):
+def test_a_page_without_the_items_says_what_there_is(listed, page, items_at, body, text):
     found, _ = listed(page(body), items_at=items_at)
 
-    with pytest.raises(httpkit.DecodeError, match=words):
+    with pytest.raises(httpkit.DecodeError, match=text):
         list(found)
 
 

@@ -254,22 +254,22 @@ def test_what_was_begun_is_given_before_an_error_of_the_items(api, ordered, erro
 
 def test_items_that_failed_are_not_called_again(api):
     class Failing:
-        asked = 0
+        requested = 0
 
         def __iter__(self):
             return self
 
         def __next__(self):
-            self.asked += 1
-            if self.asked == 3:
+            self.requested += 1
+            if self.requested == 3:
                 raise LookupError("once")
-            return self.asked
+            return self.requested
 
     items = Failing()
     with pytest.raises(LookupError, match="once"):
         list(api.map(abs, items, workers=4))
 
-    assert items.asked == 3
+    assert items.requested == 3
 
 
 def test_what_was_begun_is_given_before_an_executor_refuses_more(api):
@@ -413,11 +413,11 @@ def test_an_interrupt_stops_at_once(sandbox, ordered):
         wait_until(lambda: len(sandbox.requests) == 4)
         started = time.monotonic()
         child.send_signal(signal.SIGINT)
-        said = child.communicate(timeout=20)
+        output = child.communicate(timeout=20)
     finally:
         child.kill()
 
-    assert said == ("stopped\n", "")
+    assert output == ("stopped\n", "")
     assert child.returncode == 0
     assert time.monotonic() - started < 5
     assert len(sandbox.requests) == 4
@@ -568,9 +568,9 @@ def test_thirty_two_threads_keep_their_cookies_options_and_attempts_apart(shared
         together.wait(10)
         mine = api.with_options(headers={"X-Number": str(number)}, timeout=number + 1)
         for turn in range(5):
-            seen = mine.get(f"echo/{number}", cookies={"own": str(number)}).json()
-            assert seen["headers"]["X-Number"] == str(number)
-            assert f"own={number}" in seen["headers"]["Cookie"]
+            received = mine.get(f"echo/{number}", cookies={"own": str(number)}).json()
+            assert received["headers"]["X-Number"] == str(number)
+            assert f"own={number}" in received["headers"]["Cookie"]
             mine.get("cookies/set", params={f"n{number}-{turn}": str(number)})
         response = api.get(f"flaky/{number}", params={"fail": number % 3})
         assert response.attempts == number % 3 + 1

@@ -84,8 +84,8 @@ def resource(raw_server):
         server = raw_server(*responses)
         session = httpkit.Session(server.url, retry=None, **settings)
         sessions.append(session)
-        places = {"items_at": items_at, "item_at": item_at}
-        return session.resource("posts", model, pages=pages, **places), server
+        locations = {"items_at": items_at, "item_at": item_at}
+        return session.resource("posts", model, pages=pages, **locations), server
 
     yield make
     for session in sessions:
@@ -99,8 +99,8 @@ def line(request):
 
 def newest(sandbox):
     """Method, path and query of the last request."""
-    seen = sandbox.requests[-1]
-    return seen.method, seen.path, seen.query
+    received = sandbox.requests[-1]
+    return received.method, received.path, received.query
 
 
 # The operations
@@ -766,10 +766,10 @@ def test_options_reach_the_request(sandbox, blog, call):
         idempotency_key="k-1",
     )
 
-    seen = sandbox.requests[0]
-    assert (seen.query, seen.headers["x-tenant"]) == ({"q": ["x y"]}, "acme")
-    assert seen.headers["authorization"].startswith("Basic ")
-    assert seen.headers["idempotency-key"] == "k-1"
+    received = sandbox.requests[0]
+    assert (received.query, received.headers["x-tenant"]) == ({"q": ["x y"]}, "acme")
+    assert received.headers["authorization"].startswith("Basic ")
+    assert received.headers["idempotency-key"] == "k-1"
 
 
 @pytest.mark.parametrize(
@@ -810,7 +810,7 @@ def test_a_create_with_an_idempotency_key_is_repeated_with_the_same_key(sandbox)
     with Blog(sandbox.url) as blog:
         blog.resource("flaky/k?status=500&fail=2").create({}, idempotency_key=True)
 
-    assert len({seen.headers["idempotency-key"] for seen in sandbox.attempts("k")}) == 1
+    assert len({received.headers["idempotency-key"] for received in sandbox.attempts("k")}) == 1
     assert len(sandbox.attempts("k")) == 3
 
 

@@ -24,12 +24,12 @@ import trustme
 
 from tests.support.sockets import hang_up, read_request
 
-Answer = bytes | Callable[[socket.socket], object] | None
+Reply = bytes | Callable[[socket.socket], object] | None
 
 # What stands for the servers' addresses in a script. They are as long as the real ones, so
 # that a Content-Length stays right: ephemeral ports have five digits.
-HOME = "http://my-home.invalid"
-STRANGER = "http://strange.invalid"
+SERVER_URL = "http://server.invalid"
+OTHER_URL = "http://strange.invalid"
 # What opens a connection before a fault comes over it; it is always answered well.
 WARMING = b"GET /warm-up "
 _LONGEST_DRIP = 5.0  # seconds; no limit under test is as long
@@ -47,10 +47,10 @@ class Server:
 
     def __init__(
         self,
-        script: Sequence[Answer],
+        script: Sequence[Reply],
         *,
         context: ssl.SSLContext | None = None,
-        greeting: Answer = b"",
+        greeting: Reply = b"",
     ) -> None:
         self.requests: list[bytes] = []
         self.warmed: list[bool] = []
@@ -110,26 +110,26 @@ class Server:
                         self.requests.append(request)
                         self.warmed.append(is_warm)
                         turn = min(len(self.requests), len(self._script)) - 1
-                    answer = self.answer_to(request, turn)
-                    self._say(connection, answer)
-                    if not isinstance(answer, bytes) or b"keep-alive" not in answer:
+                    reply = self.answer_to(request, turn)
+                    self._say(connection, reply)
+                    if not isinstance(reply, bytes) or b"keep-alive" not in reply:
                         return
         finally:
             with self._lock:
                 self._open.discard(plain)
             close(connection)
 
-    def answer_to(self, _request: bytes, turn: int) -> Answer:
+    def answer_to(self, _request: bytes, turn: int) -> Reply:
         """Return what a request gets: that of its turn."""
         return self._script[turn]
 
-    def _say(self, connection: socket.socket, answer: Answer) -> None:
-        if callable(answer):
-            answer(connection)
-        elif answer is not None:
+    def _say(self, connection: socket.socket, reply: Reply) -> None:
+        if callable(reply):
+            reply(connection)
+        elif reply is not None:
             for name, address in self.addresses.items():
-                answer = answer.replace(name, address)
-            connection.sendall(answer)
+                reply = reply.replace(name, address)
+            connection.sendall(reply)
 
 
 def close(connection: socket.socket) -> None:
@@ -160,9 +160,9 @@ def kept(body: bytes = b"hello", *fields: str, status: str = "200 OK") -> bytes:
     return head(length, "Connection: keep-alive", *fields, status=status) + body
 
 
-def text(body: bytes, kind: str) -> bytes:
+def text(body: bytes, content_type: str) -> bytes:
     """Return the bytes of a whole response of a content type."""
-    return ok(body, f"Content-Type: {kind}")
+    return ok(body, f"Content-Type: {content_type}")
 
 
 def json(body: bytes) -> bytes:
@@ -180,9 +180,9 @@ def coded(body: bytes, coding: str = "gzip") -> bytes:
     return ok(body, f"Content-Encoding: {coding}")
 
 
-def moved(place: str, status: str = "302 Found") -> bytes:
+def moved(location: str, status: str = "302 Found") -> bytes:
     """Spell a redirect."""
-    return ok(b"", f"Location: {place}", status=status)
+    return ok(b"", f"Location: {location}", status=status)
 
 
 # Answers that take part
@@ -194,14 +194,14 @@ def reset(connection: socket.socket) -> None:
     connection.close()
 
 
-def then(first: bytes, act: Callable[[socket.socket], object]) -> Answer:
+def then(first: bytes, act: Callable[[socket.socket], object]) -> Reply:
     """Send something, and go on with an act."""
 
-    def answer(connection: socket.socket) -> None:
+    def reply(connection: socket.socket) -> None:
         connection.sendall(first)
         act(connection)
 
-    return answer
+    return reply
 
 
 def reset_when_spoken_to(connection: socket.socket) -> None:
@@ -225,29 +225,29 @@ def until_left(connection: socket.socket, seconds: float) -> bool:
     return False
 
 
-def dripping(first: bytes, drip: bytes = b"x", every: float = 0.05) -> Answer:
+def dripping(first: bytes, drip: bytes = b"x", every: float = 0.05) -> Reply:
     """Send something, and then a little more again and again, never slow enough to time out."""
 
-    def answer(connection: socket.socket) -> None:
+    def reply(connection: socket.socket) -> None:
         connection.sendall(first)
         ends_at = time.monotonic() + _LONGEST_DRIP
         while time.monotonic() < ends_at:
             time.sleep(every)
             connection.sendall(drip)
 
-    return answer
+    return reply
 
 
-def endless(first: bytes, block: bytes, most: int = 400 << 20) -> Answer:
+def endless(first: bytes, block: bytes, most: int = 400 << 20) -> Reply:
     """Send something, and then a block again and again as fast as the client takes it."""
 
-    def answer(connection: socket.socket) -> None:
+    def reply(connection: socket.socket) -> None:
         connection.sendall(first)
         large = block * max(1, (1 << 16) // len(block))
         for _ in range(most // len(large)):
             connection.sendall(large)
 
-    return answer
+    return reply
 
 
 def tunnel(connection: socket.socket) -> None:
@@ -279,7 +279,7 @@ def trusting() -> ssl.SSLContext:
 
 
 @cache
-def certified(kind: str) -> ssl.SSLContext:
+def certified(content_type: str) -> ssl.SSLContext:
     """Return a server's TLS with a certificate that is "good", or bad in one way."""
     past = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
     certificate = {
@@ -287,7 +287,7 @@ def certified(kind: str) -> ssl.SSLContext:
         "of another host": lambda: authority().issue_cert("somebody.example"),
         "expired": lambda: authority().issue_cert("127.0.0.1", not_after=past),
         "of nobody": lambda: trustme.CA().issue_cert("127.0.0.1"),
-    }[kind]()
+    }[content_type]()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certificate.configure_cert(context)
     return context
@@ -306,19 +306,19 @@ def of(url: str) -> bytes:
 
 @contextmanager
 def pair(
-    home: Sequence[Answer],
-    stranger: Sequence[Answer],
+    server: Sequence[Reply],
+    other_server: Sequence[Reply],
     *,
     tls: str | None = None,
-    greeting: Answer = b"",
+    greeting: Reply = b"",
 ) -> Iterator[tuple[Server, Server]]:
     """Run the server that a session belongs to, and one of another origin."""
     context = certified(tls) if tls else None
-    with Server(home, context=context, greeting=greeting) as ours, Server(stranger) as other:
-        for server in (ours, other):
-            server.addresses = {
-                HOME.encode(): ours.url.encode(),
-                of(HOME): of(ours.url),
-                of(STRANGER): of(other.url),
+    with Server(server, context=context, greeting=greeting) as ours, Server(other_server) as other:
+        for each in (ours, other):
+            each.addresses = {
+                SERVER_URL.encode(): ours.url.encode(),
+                of(SERVER_URL): of(ours.url),
+                of(OTHER_URL): of(other.url),
             }
         yield ours, other

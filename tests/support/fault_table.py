@@ -1,6 +1,6 @@
 """The faults: what a server does, what a caller asks, and what must come of it.
 
-A row is a name, the script of the home server, an act, and the contract: a value, or the class
+A row is a name, the script of the first server, an act, and the contract: a value, or the class
 of an error with words of its message. What holds for every row (typed, in time, nothing leaked,
 nothing repeated, nothing left open) is checked by who plays it.
 
@@ -23,9 +23,9 @@ from requests.auth import HTTPDigestAuth
 import httpkit
 from tests.support import fault_servers as say
 from tests.support.fault_servers import (
-    HOME,
-    STRANGER,
-    Answer,
+    OTHER_URL,
+    SERVER_URL,
+    Reply,
     chunks,
     coded,
     dripping,
@@ -47,13 +47,13 @@ class Places:
     """Where an act may go.
 
     Attributes:
-        home: The address of the server that the client's credentials belong to.
-        stranger: The address of another.
+        server: The address of the server that the client's credentials belong to.
+        other_server: The address of another.
         folder: An empty folder.
     """
 
-    home: str
-    stranger: str
+    server: str
+    other_server: str
     folder: Path
 
 
@@ -68,8 +68,8 @@ class Gives:
 class Raises:
     """The contract of a fault that must be told: the class, and words of the message."""
 
-    kind: type[Exception]
-    words: str = ""
+    cls: type[Exception]
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,38 +78,38 @@ class Fault:
 
     Attributes:
         name: What is wrong.
-        home: The script of the home server.
+        server: The script of the first server.
         act: What the caller does.
         wanted: What must come of it.
-        stranger: The script of the other server.
+        other_server: The script of the other server.
         options: Of the session.
-        most: Requests that the home server may see at most.
+        most: Requests that the first server may see at most.
         posts: POST and PATCH requests that it may see at most.
         hurries: Whether the limits are short, because the fault takes time.
-        tls: Which certificate the home server has; None is plain HTTP.
+        tls: Which certificate the first server has; None is plain HTTP.
         greeting: What it says before it is asked; then it closes.
         is_ours: Whether only httpkit has what is asked.
-        is_plain: Whether the home server cannot speak TLS here, since the stranger does not.
+        is_plain: Whether the first server cannot speak TLS here, since the other server does not.
     """
 
     name: str
-    home: Sequence[Answer]
+    server: Sequence[Reply]
     act: Callable[[Any, Places], object]
     wanted: Gives | Raises
-    stranger: Sequence[Answer] = (ok(b"caught"),)
+    other_server: Sequence[Reply] = (ok(b"caught"),)
     options: Mapping[str, Any] = field(default_factory=dict)
     most: int = 3
     posts: int = 1
     hurries: bool = False
     tls: str | None = None
-    greeting: Answer = b""
+    greeting: Reply = b""
     is_ours: bool = False
     is_plain: bool = False
 
     @property
     def can_be_warm(self) -> bool:
         """Whether it can come over a connection that is open already."""
-        is_reached = self.home != [b""] and self.greeting == b"" and self.act not in PROXIED
+        is_reached = self.server != [b""] and self.greeting == b"" and self.act not in PROXIED
         return is_reached and self.tls in {None, "good"}
 
     @property
@@ -118,17 +118,17 @@ class Fault:
         return "ordinary" if self.act in ROUNDABOUT else "short"
 
 
-def fault(name: str, home: Any, act: Any, wanted: Any, **more: Any) -> Fault:
+def fault(name: str, server: Any, act: Any, wanted: Any, **more: Any) -> Fault:
     """Spell a row: one response stands for a script, and a bare value or class for a contract."""
     if isinstance(wanted, type):
         wanted = Raises(wanted)
     elif not isinstance(wanted, (Gives, Raises)):
         wanted = Gives(wanted)
-    if "stranger" in more:
-        more["stranger"] = [more["stranger"]]
+    if "other_server" in more:
+        more["other_server"] = [more["other_server"]]
     if act in OURS:
         more["is_ours"] = True
-    script = home if isinstance(home, list) else [home]
+    script = server if isinstance(server, list) else [server]
     return Fault(name, script, act, wanted, **more)
 
 
@@ -137,22 +137,22 @@ def fault(name: str, home: Any, act: Any, wanted: Any, **more: Any) -> Fault:
 PASSWORD = "canary-4-password"  # apart: a traceback shows the lines that it goes through
 
 
-def whole(answer: Any) -> bytes:
-    answer.raise_for_status()
-    return answer.content
+def whole(reply: Any) -> bytes:
+    reply.raise_for_status()
+    return reply.content
 
 
 def read(api, at):
-    return whole(api.get(f"{at.home}/x"))
+    return whole(api.get(f"{at.server}/x"))
 
 
 def stream(api, at):
-    with api.get(f"{at.home}/x", stream=True) as answer:
-        return b"".join(answer.iter_content(1000))
+    with api.get(f"{at.server}/x", stream=True) as reply:
+        return b"".join(reply.iter_content(1000))
 
 
 def twice(api, at):
-    return [whole(api.get(f"{at.home}/{name}")) for name in "xy"]
+    return [whole(api.get(f"{at.server}/{name}")) for name in "xy"]
 
 
 def twice_with_a_pause(api, at):
@@ -162,12 +162,12 @@ def twice_with_a_pause(api, at):
 
 
 def head_and_read(api, at):
-    api.head(f"{at.home}/x")
+    api.head(f"{at.server}/x")
     return read(api, at)
 
 
 def post(api, at):
-    return whole(api.post(f"{at.home}/x", data=b"order"))
+    return whole(api.post(f"{at.server}/x", data=b"order"))
 
 
 def post_with_a_key(api, at):
@@ -175,27 +175,27 @@ def post_with_a_key(api, at):
 
 
 def put(api, at):
-    return whole(api.put(f"{at.home}/x", data=b"order"))
+    return whole(api.put(f"{at.server}/x", data=b"order"))
 
 
 def put_pieces(api, at):
-    return whole(api.put(f"{at.home}/x", data=iter([b"or", b"der"])))
+    return whole(api.put(f"{at.server}/x", data=iter([b"or", b"der"])))
 
 
 def put_much(api, at):
-    return whole(api.put(f"{at.home}/x", data=b"m" * (64 << 20)))
+    return whole(api.put(f"{at.server}/x", data=b"m" * (64 << 20)))
 
 
 def delete(api, at):
-    return whole(api.delete(f"{at.home}/x"))
+    return whole(api.delete(f"{at.server}/x"))
 
 
 def read_json(api, at):
-    return api.get(f"{at.home}/x").json()
+    return api.get(f"{at.server}/x").json()
 
 
 def read_text(api, at):
-    return api.get(f"{at.home}/x").text
+    return api.get(f"{at.server}/x").text
 
 
 def decode(api, at):
@@ -203,23 +203,23 @@ def decode(api, at):
 
 
 def read_lines(api, at):
-    with api.get("x", stream=True) as answer:
-        return list(answer.lines())
+    with api.get("x", stream=True) as reply:
+        return list(reply.lines())
 
 
 def read_json_lines(api, at):
-    with api.get("x", stream=True) as answer:
-        return list(answer.json_lines())
+    with api.get("x", stream=True) as reply:
+        return list(reply.json_lines())
 
 
 def read_events(api, at):
-    with api.get("x", stream=True) as answer:
-        return [event.data for event in answer.events()]
+    with api.get("x", stream=True) as reply:
+        return [event.data for event in reply.events()]
 
 
 def read_on_after_leaving(api, at):
-    with api.get(f"{at.home}/x", stream=True) as answer:
-        parts = answer.iter_content(10)
+    with api.get(f"{at.server}/x", stream=True) as reply:
+        parts = reply.iter_content(10)
         first = next(parts)
     return first + b"".join(parts)
 
@@ -232,12 +232,12 @@ def save(api, at):
     """Download under the name that the caller gives."""
     path = at.folder / "file"
     if hasattr(api, "download"):
-        api.download(f"{at.home}/x", path, max_stalls=1)
+        api.download(f"{at.server}/x", path, max_stalls=1)
     else:
-        with api.get(f"{at.home}/x", stream=True) as answer:
-            answer.raise_for_status()
+        with api.get(f"{at.server}/x", stream=True) as reply:
+            reply.raise_for_status()
             with path.open("wb") as file:
-                file.writelines(answer.iter_content(1 << 16))
+                file.writelines(reply.iter_content(1 << 16))
     return path.read_bytes()
 
 
@@ -274,33 +274,33 @@ def page_by_number(api, at):
 
 
 def digest(api, at):
-    return whole(api.get(f"{at.home}/x", auth=HTTPDigestAuth("user", PASSWORD)))
+    return whole(api.get(f"{at.server}/x", auth=HTTPDigestAuth("user", PASSWORD)))
 
 
 def client_credentials(api, at):
-    auth = httpkit.ClientCredentialsAuth(f"{at.home}/token", "me", PASSWORD)
-    return api.get(f"{at.home}/x", auth=auth).content
+    auth = httpkit.ClientCredentialsAuth(f"{at.server}/token", "me", PASSWORD)
+    return api.get(f"{at.server}/x", auth=auth).content
 
 
 def through_the_proxy(api, at):
-    return whole(api.get(f"{at.stranger}/x", proxies={"http": at.home}))
+    return whole(api.get(f"{at.other_server}/x", proxies={"http": at.server}))
 
 
 def tunnelled(api, at):
-    place = at.stranger.replace("http:", "https:")
-    return whole(api.get(f"{place}/x", proxies={"https": at.home}))
+    location = at.other_server.replace("http:", "https:")
+    return whole(api.get(f"{location}/x", proxies={"https": at.server}))
 
 
 def through_a_proxy_with_a_password(api, at):
-    proxy = at.home.replace("//", f"//user:{PASSWORD}@")
-    return whole(api.get(f"{at.stranger}/x", proxies={"http": proxy}))
+    proxy = at.server.replace("//", f"//user:{PASSWORD}@")
+    return whole(api.get(f"{at.other_server}/x", proxies={"http": proxy}))
 
 
-def go(place: str) -> Callable[[Any, Places], bytes]:
+def go(location: str) -> Callable[[Any, Places], bytes]:
     def act(api: Any, at: Places) -> bytes:
-        return whole(api.get(place.format(home=at.home, stranger=at.stranger)))
+        return whole(api.get(location.format(server=at.server, other_server=at.other_server)))
 
-    act.__name__ = f"go to {place}"
+    act.__name__ = f"go to {location}"
     return act
 
 
@@ -340,8 +340,8 @@ HURRY = {"hurries": True}
 ONCE = {"retry": None}
 
 
-def says(words: str, kind: type[Exception] = Broken) -> Raises:
-    return Raises(kind, words)
+def says(message: str, cls: type[Exception] = Broken) -> Raises:
+    return Raises(cls, message)
 
 
 GZIPPED = gzip.compress(b"hello " * 1000)
@@ -625,8 +625,8 @@ TEXT = [
 ]  # fmt: skip
 
 
-def crossing(status: str, place: str = f"{STRANGER}/x") -> bytes:
-    return moved(place, status)
+def crossing(status: str, location: str = f"{OTHER_URL}/x") -> bytes:
+    return moved(location, status)
 
 
 PERMANENT = "301 Moved Permanently"
@@ -635,25 +635,25 @@ REDIRECTS = [
     fault("to and fro", [moved("/y"), moved("/x")], read, Loop),
     fault("on and on", [moved(f"/{n}") for n in range(40)], read, requests.TooManyRedirects,
           most=31),
-    fault("to a stranger", moved(f"{STRANGER}/x"), read, b"caught"),
-    fault("to a stranger, for good", crossing("308 Permanent Redirect"), read, b"caught"),
-    fault("to a stranger and home", [moved(f"{STRANGER}/x"), ok()], read, b"hello",
-          stranger=moved(f"{HOME}/y")),
-    fault("to a stranger by //", moved("//" + STRANGER.partition("//")[2] + "/x"), read, b"caught",
-          is_plain=True),
-    fault("to a stranger with a password", moved(STRANGER.replace("//", "//a:b@")), read, Loop,
+    fault("to another origin", moved(f"{OTHER_URL}/x"), read, b"caught"),
+    fault("to another origin, for good", crossing("308 Permanent Redirect"), read, b"caught"),
+    fault("to another origin and back", [moved(f"{OTHER_URL}/x"), ok()], read, b"hello",
+          other_server=moved(f"{SERVER_URL}/y")),
+    fault("to another origin by //", moved("//" + OTHER_URL.partition("//")[2] + "/x"), read,
+          b"caught", is_plain=True),
+    fault("to another origin with a password", moved(OTHER_URL.replace("//", "//a:b@")), read, Loop,
           most=1),
-    fault("to a stranger by a backslash", moved("\\\\" + STRANGER.partition("//")[2]), read,
+    fault("to another origin by a backslash", moved("\\\\" + OTHER_URL.partition("//")[2]), read,
           requests.RequestException),
-    fault("to a stranger that asks who it is", moved(f"{STRANGER}/x"), read,
+    fault("to another origin that asks who it is", moved(f"{OTHER_URL}/x"), read,
           httpkit.UnauthorizedError,
-          stranger=ok(b"", 'WWW-Authenticate: Basic realm="x"', status="401 No")),
-    fault("to a stranger that asks for a digest", moved(f"{STRANGER}/x"), digest,
-          httpkit.UnauthorizedError, stranger=ok(b"", 'WWW-Authenticate: Digest realm="x",'
+          other_server=ok(b"", 'WWW-Authenticate: Basic realm="x"', status="401 No")),
+    fault("to another origin that asks for a digest", moved(f"{OTHER_URL}/x"), digest,
+          httpkit.UnauthorizedError, other_server=ok(b"", 'WWW-Authenticate: Digest realm="x",'
           ' nonce="1", qop="auth"', status="401 No")),
-    fault("a body to a stranger", crossing("307 Temporary Redirect"), post, Loop, most=1),
-    fault("a body to a stranger, for good", crossing("308 Permanent Redirect"), put, Loop),
-    fault("a POST to a stranger by 303", crossing("303 See Other"), post, b"caught", most=1),
+    fault("a body to another origin", crossing("307 Temporary Redirect"), post, Loop, most=1),
+    fault("a body to another origin, for good", crossing("308 Permanent Redirect"), put, Loop),
+    fault("a POST to another origin by 303", crossing("303 See Other"), post, b"caught", most=1),
     fault("a body that can be read only once", [moved("/y", "307 Temporary Redirect"), ok()],
           put_pieces, Loop, most=1),
     fault("a PUT by 301", [moved("/y", PERMANENT), ok()], put, b"hello"),
@@ -708,7 +708,7 @@ AUTH = [
     fault("a token refused in words", ok(b'{"error": "invalid_client"}', status="401 No"),
           client_credentials, says("invalid_client", httpkit.TokenError)),
     fault("a token that is a nest", json(DEEP), client_credentials, httpkit.TokenError),
-    fault("a token server that sends on", moved(f"{STRANGER}/token", "307 Temporary Redirect"),
+    fault("a token server that sends on", moved(f"{OTHER_URL}/token", "307 Temporary Redirect"),
           client_credentials, requests.RequestException),
     fault("a token that is rejected at once", [json(TOKEN), ok(b"", status="401 No"), json(TOKEN),
           ok(b"", status="401 No")], client_credentials, httpkit.UnauthorizedError, most=4,
@@ -779,7 +779,7 @@ SECURE = [
     fault("a cut within the head", then(b"HTTP/1.1 200 OK\r\nX", say.cut), read, Broken,
           tls="good"),
     fault("a goodbye and no length", UNENDING, read, b"hello", tls="good"),
-    fault("down from https to http", moved(f"{STRANGER}/x"), read, b"caught", tls="good"),
+    fault("down from https to http", moved(f"{OTHER_URL}/x"), read, b"caught", tls="good"),
     fault("a body down from https to http", crossing("307 Temporary Redirect"), post, Loop,
           tls="good", most=1),
 ]  # fmt: skip
@@ -792,7 +792,7 @@ PROXY = [
     fault("a tunnel is reset", reset, tunnelled, requests.ConnectionError),
     fault("a tunnel to noise", b"\0" * 100, tunnelled, requests.ConnectionError),
     fault("a tunnel breaks off", say.tunnel, tunnelled, requests.ConnectionError),
-    fault("a tunnel with a redirect", moved(f"{STRANGER}/x"), tunnelled, exceptions.ProxyError),
+    fault("a tunnel with a redirect", moved(f"{OTHER_URL}/x"), tunnelled, exceptions.ProxyError),
     fault("a tunnel that drips", dripping(b"HTTP/1.1 200 "), tunnelled, requests.Timeout, **HURRY),
     fault("a tunnel with 300 fields", head(*["X: y"] * 300), tunnelled, requests.ConnectionError),
     fault("a proxy that is silent", silence, through_the_proxy, requests.Timeout, **HURRY),
@@ -819,7 +819,7 @@ def part(first: int, total: object = len(LARGE), *fields: str, body: bytes | Non
 
 
 def ranged(connection: Any) -> None:
-    """Answer with the whole file; what went before was cut."""
+    """Reply with the whole file; what went before was cut."""
     connection.sendall(ok(LARGE, *TAGGED))
 
 
@@ -884,7 +884,7 @@ FILENAMES = [
           save_as_told, "a" * 236 + ".txt"),
 ]  # fmt: skip
 
-NEXT = f'Link: <{STRANGER}/x?page=2>; rel="next"'
+NEXT = f'Link: <{OTHER_URL}/x?page=2>; rel="next"'
 
 
 def items(body: bytes, *fields: str) -> bytes:
@@ -897,8 +897,8 @@ PAGES = [
     fault("a list that leads to and fro",
           [items(b"[{}]", 'Link: </y>; rel="next"'), items(b"[{}]", 'Link: </x>; rel="next"')],
           page, httpkit.PaginationError),
-    fault("a list that leads to a stranger", items(b'[{"id": 1}]', NEXT), page,
-          [{"id": 1}, {"id": 2}], stranger=items(b'[{"id": 2}]'), is_plain=True),
+    fault("a list that leads to another origin", items(b'[{"id": 1}]', NEXT), page,
+          [{"id": 1}, {"id": 2}], other_server=items(b'[{"id": 2}]'), is_plain=True),
     fault("a list that leads to a file", items(b"[{}]", 'Link: <file:///etc/passwd>; rel="next"'),
           page, httpkit.PaginationError, most=1),
     fault("a list that leads to no port", items(b"[{}]", 'Link: <http://h:x/>; rel="next"'), page,
@@ -931,22 +931,22 @@ FORGED = ok(b"forged")
 
 
 def forge_a_moment_later(connection: Any) -> None:
-    """Answer what no one asked for, as servers say 408 before they hang up."""
+    """Reply what no one asked for, as servers say 408 before they hang up."""
     time.sleep(0.01)
     connection.sendall(FORGED)
 
 
-def in_two(whole: bytes) -> Answer:
+def in_two(whole: bytes) -> Reply:
     """Send the head, and then the body and something else together: in one record of TLS."""
     head_of_it, _, body = whole.partition(b"\r\n\r\n")
 
-    def answer(connection: Any) -> None:
+    def reply(connection: Any) -> None:
         connection.sendall(head_of_it + b"\r\n\r\n")
         time.sleep(0.02)
         connection.sendall(body + FORGED)
         silence(connection)
 
-    return answer
+    return reply
 
 
 KEPT_ALIVE = [

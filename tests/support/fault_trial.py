@@ -23,7 +23,7 @@ from httpkit.testing import no_waiting
 from tests.support import fault_servers
 from tests.support.fault_table import HEAVY, Fault, Gives, Places
 
-# What the client holds; no stranger may ever see one, and no reader either.
+# What the client holds; no other server may ever see one, and no reader either.
 TOKEN, KEY, COOKIE = "canary-1-token", "canary-2-key", "canary-3-cookie"
 CANARY = "canary-"
 # Seconds: (connect and read timeout, deadline). What takes no time must not fail on a busy
@@ -42,8 +42,8 @@ class Outcome:
         error: What it raised.
         seconds: How long it took.
         limit: How long it might have taken.
-        seen: The requests that the home server saw.
-        leaked: What of the client's secrets the stranger saw.
+        received: The requests that the first server saw.
+        leaked: What of the client's secrets the other server saw.
         files: Files that are there, part files aside.
         warmed: For each request that it saw, whether its connection had been warmed up.
         ways: How the client sent each request, "short" or "ordinary".
@@ -53,7 +53,7 @@ class Outcome:
     error: BaseException | None
     seconds: float
     limit: float
-    seen: list[bytes]
+    received: list[bytes]
     leaked: bytes
     files: list[str]
     warmed: list[bool]
@@ -62,7 +62,7 @@ class Outcome:
     @property
     def posts(self) -> int:
         """Return how many of the requests a server may not see twice."""
-        return sum(request.startswith((b"POST", b"PATCH")) for request in self.seen)
+        return sum(request.startswith((b"POST", b"PATCH")) for request in self.received)
 
 
 Client = Callable[..., Any]
@@ -88,10 +88,10 @@ def observed() -> Iterator[list[str]]:
         sys.setprofile(None)
 
 
-def httpkit_client(fault: Fault, home: str, timeout: float, deadline: float) -> httpkit.Session:
+def httpkit_client(fault: Fault, server: str, timeout: float, deadline: float) -> httpkit.Session:
     """Return a session with secrets, as a caller has one."""
     return httpkit.Session(
-        home,
+        server,
         auth=httpkit.BearerAuth(TOKEN),
         headers={"X-API-Key": KEY},
         cookies={"sid": COOKIE},
@@ -108,14 +108,16 @@ def play(
     """Serve a fault to a client, and close all; one that is warm has a connection open before."""
     timeout, deadline = HURRIED if fault.hurries else PATIENT
     value, error = None, None
-    with fault_servers.pair(fault.home, fault.stranger, tls=fault.tls, greeting=fault.greeting) as (
-        home,
-        stranger,
+    with fault_servers.pair(
+        fault.server, fault.other_server, tls=fault.tls, greeting=fault.greeting
+    ) as (
+        server,
+        other_server,
     ):
-        at = Places(home.url, stranger.url, folder)
-        with make(fault, home.url, timeout, deadline) as api:
+        at = Places(server.url, other_server.url, folder)
+        with make(fault, server.url, timeout, deadline) as api:
             if is_warm:
-                api.get(f"{home.url}/warm-up")
+                api.get(f"{server.url}/warm-up")
             started = time.monotonic()
             with observed() as ways:
                 try:
@@ -128,10 +130,10 @@ def play(
         error=error,
         seconds=seconds,
         limit=deadline + GRACE,
-        seen=home.requests,
-        leaked=b"".join(r for r in stranger.requests if CANARY.encode() in r),
+        received=server.requests,
+        leaked=b"".join(r for r in other_server.requests if CANARY.encode() in r),
         files=[path.name for path in folder.iterdir() if ".part" not in path.name],
-        warmed=home.warmed,
+        warmed=server.warmed,
         ways=ways,
     )
 
@@ -159,7 +161,7 @@ def _is_kept(fault: Fault, outcome: Outcome) -> bool:
     wanted = fault.wanted
     if isinstance(wanted, Gives):
         return outcome.value == wanted.value
-    return isinstance(outcome.error, wanted.kind) and wanted.words in str(outcome.error)
+    return isinstance(outcome.error, wanted.cls) and wanted.message in str(outcome.error)
 
 
 def peak() -> int:

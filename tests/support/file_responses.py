@@ -62,11 +62,11 @@ def honest(raw_server, body, *, cuts=(), etag='"v1"', **fields):
     def reply(connection):
         received = server.requests[-1]
         cut = left.pop(0) if left else None
-        asked, condition = field(received, "range"), field(received, "if-range")
+        requested, condition = field(received, "range"), field(received, "if-range")
         spoken = {"etag": etag, **fields}
-        if not asked or (condition and condition not in {etag, fields.get("last_modified")}):
+        if not requested or (condition and condition not in {etag, fields.get("last_modified")}):
             connection.sendall(whole(body, cut, **spoken))
-        elif (first := int(asked.removeprefix("bytes=").rstrip("-"))) >= len(body):
+        elif (first := int(requested.removeprefix("bytes=").rstrip("-"))) >= len(body):
             connection.sendall(respond("416 Range Not Satisfiable", b"<html>", **HTML))
         else:
             connection.sendall(rest(body, first, cut, **spoken))

@@ -186,9 +186,9 @@ def started(patch, url, folder):
 def ended(pid, pipe):
     """Return what a child found; None when it died, or hung."""
     with pipe:
-        said = pipe.read()
+        output = pipe.read()
     os.waitpid(pid, 0)
-    return json.loads(said) if said else None
+    return json.loads(output) if output else None
 
 
 def all_of(url, folder):

@@ -34,9 +34,12 @@ class Blog(httpkit.Session):
 def png(side: int = 16) -> bytes:
     """Return a picture, in grey."""
 
-    def chunk(kind: bytes, body: bytes) -> bytes:
+    def chunk(content_type: bytes, body: bytes) -> bytes:
         return (
-            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+            struct.pack(">I", len(body))
+            + content_type
+            + body
+            + struct.pack(">I", zlib.crc32(content_type + body))
         )
 
     head = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
@@ -62,10 +65,12 @@ BODIES: dict[str, tuple[bytes, str]] = {
 }
 
 
-def formatted(body: bytes, kind: str = "application/json", status: str = "200 OK", **fields: str):
+def formatted(
+    body: bytes, content_type: str = "application/json", status: str = "200 OK", **fields: str
+):
     """Return the bytes of a response."""
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}"]
-    lines += [f"Content-Type: {kind}"] if kind else []
+    lines += [f"Content-Type: {content_type}"] if content_type else []
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in fields.items()]
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
 
@@ -84,8 +89,8 @@ def gallery(sandbox: Sandbox, raw_server: Any, folder: Path) -> Iterator[dict[st
     """Give one of each, by name; the session is open."""
     with Blog(sandbox.url, headers={"X-Who": "me"}, cookies={"sid": "1"}) as blog:
         things: dict[str, Any] = {"a session": blog, "a list": blog.get("posts")}
-        for name, (body, kind) in BODIES.items():
-            things[name] = blog.get(f"{raw_server(formatted(body, kind)).url}/x")
+        for name, (body, content_type) in BODIES.items():
+            things[name] = blog.get(f"{raw_server(formatted(body, content_type)).url}/x")
         things["a stream"] = blog.get("bytes/3000", stream=True)
         things["a redirect"] = blog.get("redirect/chain/2")
         calls: dict[str, Callable[[], object]] = {

@@ -72,5 +72,5 @@ def _npm(*command: str, cwd: Path) -> None:
             [npm, *command], cwd=cwd, timeout=_LONGEST, check=True, capture_output=True, text=True
         )
     except (subprocess.SubprocessError, OSError) as error:
-        said = (getattr(error, "stderr", None) or str(error)).strip()
-        pytest.skip(f"npm {command[0]} {command[1]}: {said[-200:] or 'no network'}")
+        output = (getattr(error, "stderr", None) or str(error)).strip()
+        pytest.skip(f"npm {command[0]} {command[1]}: {output[-200:] or 'no network'}")

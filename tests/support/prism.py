@@ -35,10 +35,10 @@ def serve(document: Path) -> Iterator[str]:
 
 def _wait(server: "subprocess.Popen[str]") -> None:
     assert server.stdout is not None
-    said: list[str] = []
+    output: list[str] = []
     for line in server.stdout:
-        said.append(line)
+        output.append(line)
         if _READY in line:
             Thread(target=server.stdout.read, daemon=True).start()  # a full pipe would stop it
             return
-    raise AssertionError(f"Prism did not start: {''.join(said[-20:])}")
+    raise AssertionError(f"Prism did not start: {''.join(output[-20:])}")

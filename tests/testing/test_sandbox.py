@@ -215,13 +215,13 @@ def test_requests_holds_each_request_as_it_arrived(sandbox, client):
 
     client.post(url, params={"q": ["1", "é"], "e": ""}, data=b"\xff", headers={"X-One": "1"})
 
-    (seen,) = sandbox.requests
-    assert (seen.method, seen.path, seen.body) == ("POST", "/echo/a%2Fb", b"\xff")
-    assert seen.query == {"q": ["1", "é"], "e": [""]}
-    assert seen.port == port_of(sandbox.other_url)
-    assert seen.headers["x-ONE"] == "1"
-    assert "X-One" in list(seen.headers)
-    assert len(seen.headers) == len(dict(seen.headers))
+    (received,) = sandbox.requests
+    assert (received.method, received.path, received.body) == ("POST", "/echo/a%2Fb", b"\xff")
+    assert received.query == {"q": ["1", "é"], "e": [""]}
+    assert received.port == port_of(sandbox.other_url)
+    assert received.headers["x-ONE"] == "1"
+    assert "X-One" in list(received.headers)
+    assert len(received.headers) == len(dict(received.headers))
 
 
 def test_leading_slashes_are_kept_as_sent(sandbox, wire):
@@ -267,17 +267,17 @@ def test_no_repr_shows_a_secret(sandbox, client):
 
     client.post(url, params={"api_key": "s3cret"}, headers={"X-Token": "s3cret"}, data="s3cret")
 
-    (seen,) = sandbox.requests
-    assert repr(seen) == "<SeenRequest POST /key/posts, 6 bytes>"
+    (received,) = sandbox.requests
+    assert repr(received) == "<SeenRequest POST /key/posts, 6 bytes>"
     assert repr(sandbox) == f"<Sandbox {sandbox.url}>"
-    assert "s3cret" not in repr(seen.headers)
+    assert "s3cret" not in repr(received.headers)
 
 
 def test_a_recorded_request_cannot_be_changed():
-    seen = SeenRequest("GET", "/", {}, {}, b"", 80)
+    received = SeenRequest("GET", "/", {}, {}, b"", 80)
 
     with pytest.raises(AttributeError):
-        seen.path = "/other"
+        received.path = "/other"
 
 
 def test_clear_drops_requests_counts_keys_and_changes(sandbox, client):
@@ -833,7 +833,7 @@ def test_a_status_out_of_range_is_400(sandbox, client, status):
 
 
 @pytest.mark.parametrize(
-    ("kind", "content_type", "body"),
+    ("choice", "content_type", "body"),
     [
         ("json", "application/json", '{"error": {"message": "asked for 503"}}'),
         ("object", "application/json", "{}"),
@@ -850,8 +850,8 @@ def test_a_status_out_of_range_is_400(sandbox, client, status):
     ],
     ids=["json", "object", "html", "text", "empty"],
 )
-def test_a_type_of_body_can_be_requested(sandbox, client, kind, content_type, body):
-    response = client.get(f"{sandbox.url}/status/503?kind={kind}")
+def test_a_type_of_body_can_be_requested(sandbox, client, choice, content_type, body):
+    response = client.get(f"{sandbox.url}/status/503?kind={choice}")
 
     assert (response.status_code, response.text) == (503, body)
     assert response.headers["Content-Type"] == content_type
@@ -1072,7 +1072,7 @@ def test_what_is_no_cookie_is_left_out(sandbox, client):
 def test_bytes_are_as_many_as_asked_and_always_the_same(sandbox, client, size):
     response = client.get(f"{sandbox.url}/bytes/{size}")
 
-    assert response.content == bytes(place % 256 for place in range(size))
+    assert response.content == bytes(location % 256 for location in range(size))
     assert response.headers["Content-Type"] == "application/octet-stream"
 
 
@@ -1152,7 +1152,7 @@ def test_an_unknown_path_is_404(sandbox, client, path):
 
 
 @pytest.mark.parametrize(
-    ("field", "places"),
+    ("field", "locations"),
     [
         ("bytes=0-0", (0, 0)),
         ("bytes=2-4", (2, 4)),
@@ -1163,10 +1163,10 @@ def test_an_unknown_path_is_404(sandbox, client, path):
         ("Bytes=0-1", (0, 1)),
     ],
 )
-def test_a_range_is_206_with_content_range(sandbox, client, field, places):
+def test_a_range_is_206_with_content_range(sandbox, client, field, locations):
     part = client.get(sandbox.url + "/bytes/10", headers={"Range": field})
 
-    first, last = places
+    first, last = locations
     assert (part.status_code, part.content) == (206, bytes(range(first, last + 1)))
     assert part.headers["Content-Range"] == f"bytes {first}-{last}/10"
     assert part.headers["Content-Length"] == str(last - first + 1)
@@ -1251,16 +1251,16 @@ def test_head_of_a_file_has_every_field_of_the_whole(sandbox, client):
 def test_another_version_has_other_bytes_and_another_etag_and_date(sandbox, client):
     old, new = (client.get(f"{sandbox.url}/bytes/300?version={n}") for n in (0, 255))
 
-    assert new.content == bytes((place + 255) % 256 for place in range(300))
+    assert new.content == bytes((location + 255) % 256 for location in range(300))
     for name in ("ETag", "Last-Modified"):
         assert old.headers[name] != new.headers[name]
 
 
 @pytest.mark.parametrize(
-    ("kind", "etag"), [("strong", '"10-0"'), ("weak", 'W/"10-0"'), ("none", None)]
+    ("choice", "etag"), [("strong", '"10-0"'), ("weak", 'W/"10-0"'), ("none", None)]
 )
-def test_a_type_of_etag_can_be_requested(sandbox, client, kind, etag):
-    response = client.get(f"{sandbox.url}/bytes/10?etag={kind}")
+def test_a_type_of_etag_can_be_requested(sandbox, client, choice, etag):
+    response = client.get(f"{sandbox.url}/bytes/10?etag={choice}")
 
     assert response.headers.get("ETag") == etag
 
@@ -1493,13 +1493,13 @@ def test_graphql_echoes_the_operation(sandbox, client):
 
 
 def test_graphql_uses_its_own_media_type_where_accepted(sandbox, client):
-    kind = "application/graphql-response+json"
+    choice = "application/graphql-response+json"
 
     response = client.post(
-        f"{sandbox.url}/graphql", json={"query": "{a}"}, headers={"Accept": kind}
+        f"{sandbox.url}/graphql", json={"query": "{a}"}, headers={"Accept": choice}
     )
 
-    assert response.headers["content-type"] == kind
+    assert response.headers["content-type"] == choice
 
 
 def test_graphql_reports_as_many_errors_as_are_asked_for(sandbox, client):

@@ -200,9 +200,9 @@ def test_a_folder_that_takes_no_file_is_refused_before_anything_is_sent(api, ser
     assert server.requests == []
 
 
-@pytest.mark.parametrize("kind", ["folder", "file"])
-def test_something_else_in_the_place_of_a_part_is_an_error(api, dest, server, kind):
-    if kind == "folder":
+@pytest.mark.parametrize("file_type", ["folder", "file"])
+def test_something_else_in_the_place_of_a_part_is_an_error(api, dest, server, file_type):
+    if file_type == "folder":
         part_of(dest).mkdir()
     else:
         dest.with_name("file.bin.part.json").mkdir()

@@ -54,7 +54,7 @@ class Received:
         self.fields = {name.lower(): value.strip() for name, _, value in pairs}
 
 
-class TokenCache:
+class ScriptedUpload:
     """A server of one upload, in either protocol, that does what a script wants.
 
     Attributes:
@@ -77,7 +77,7 @@ class TokenCache:
         return [Received(raw) for raw in self._raw.requests]
 
     @property
-    def told(self):
+    def steps(self):
         """What each request was: its method, and the position it names."""
         return [
             (seen.method, seen.fields.get("upload-offset") or seen.fields.get("content-range"))
@@ -156,19 +156,19 @@ def state(tmp_path):
 
 @both
 def test_an_upload_arrives_whole_in_one_request(api, raw_server, path, protocol):
-    keeper = TokenCache(raw_server, protocol)
+    server = ScriptedUpload(raw_server, protocol)
 
-    response = api.upload(keeper.url, path, resumable=protocol)
+    response = api.upload(server.url, path, resumable=protocol)
 
-    first, second = keeper.seen
-    assert keeper.content == BODY
+    first, second = server.seen
+    assert server.content == BODY
     assert response.status_code == (204 if protocol == "tus" else 201)
     assert (first.method, first.body, second.target) == ("POST", b"", "/place/1")
     assert second.fields["content-length"] == str(len(BODY))
     if protocol == "tus":
         about = dict(pair.split() for pair in first.fields["upload-metadata"].split(","))
-        told = {name: base64.b64decode(value).decode() for name, value in about.items()}
-        assert told == {"filetype": "video/mp4", "filename": "film.mp4"}
+        steps = {name: base64.b64decode(value).decode() for name, value in about.items()}
+        assert steps == {"filetype": "video/mp4", "filename": "film.mp4"}
         assert first.fields["upload-length"] == str(len(BODY))
         assert {seen.fields["tus-resumable"] for seen in (first, second)} == {"1.0.0"}
         assert (second.method, second.fields["upload-offset"]) == ("PATCH", "0")
@@ -182,35 +182,35 @@ def test_an_upload_arrives_whole_in_one_request(api, raw_server, path, protocol)
 
 @both
 def test_an_upload_arrives_whole_in_chunks(api, raw_server, path, protocol):
-    keeper = TokenCache(raw_server, protocol)
+    server = ScriptedUpload(raw_server, protocol)
 
-    api.upload(keeper.url, path, resumable=protocol, chunk_size=2 * GRAIN)
+    api.upload(server.url, path, resumable=protocol, chunk_size=2 * GRAIN)
 
-    assert keeper.content == BODY
-    assert [len(seen.body) for seen in keeper.seen] == [0, 2 * GRAIN, 2 * GRAIN, 1000]
+    assert server.content == BODY
+    assert [len(seen.body) for seen in server.seen] == [0, 2 * GRAIN, 2 * GRAIN, 1000]
 
 
 @both
 def test_a_file_of_zero_bytes_is_uploaded_too(api, raw_server, protocol):
-    keeper = TokenCache(raw_server, protocol)
+    server = ScriptedUpload(raw_server, protocol)
 
-    api.upload(keeper.url, b"", resumable=protocol)
+    api.upload(server.url, b"", resumable=protocol)
 
-    assert (keeper.created, keeper.content) == (1, b"")
+    assert (server.created, server.content) == (1, b"")
     if protocol == "content-range":  # only the answer to a PUT says that there is a file now
-        assert keeper.told[1:] == [("PUT", "bytes */0")]
+        assert server.steps[1:] == [("PUT", "bytes */0")]
 
 
-def source_of(kind, body, folder):
-    if kind in {"path", "file"}:
-        (folder / "source").write_bytes(b"head" * (kind == "file") + body)
-    if kind == "file":
+def source_of(source_type, body, folder):
+    if source_type in {"path", "file"}:
+        (folder / "source").write_bytes(b"head" * (source_type == "file") + body)
+    if source_type == "file":
         file = (folder / "source").open("rb")
         file.seek(4)
         return file
-    if kind == "path":
+    if source_type == "path":
         return folder / "source"
-    return body if kind == "bytes" else lambda: iter([body[:9], body[9:]])
+    return body if source_type == "bytes" else lambda: iter([body[:9], body[9:]])
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -220,14 +220,14 @@ def test_wherever_it_is_cut_the_file_arrives(api, raw_server, tmp_path, seed):
     body = noise(seed, dice.randrange(1, 3 * GRAIN))
     cuts = sorted(dice.sample(range(2, 14, 2), 3))
     kept = [dice.choice([0, 1, dice.randrange(len(body)), len(body)]) for _ in cuts]
-    keeper = TokenCache(raw_server, protocol, zip(cuts, kept, strict=True))
+    server = ScriptedUpload(raw_server, protocol, zip(cuts, kept, strict=True))
     source = source_of(["path", "file", "bytes", "callable"][seed // 2], body, tmp_path)
     chunk = dice.choice([None, GRAIN])
 
-    api.upload(keeper.url, source, resumable=protocol, chunk_size=chunk, size=len(body))
+    api.upload(server.url, source, resumable=protocol, chunk_size=chunk, size=len(body))
 
-    assert keeper.content == body
-    assert keeper.created == 1
+    assert server.content == body
+    assert server.created == 1
     if hasattr(source, "close"):
         source.close()
 
@@ -249,36 +249,36 @@ def test_only_what_is_missing_is_sent_again(sandbox, path, url, protocol):
 
 @both
 def test_an_upload_whose_last_response_is_lost_is_complete(api, raw_server, path, protocol):
-    keeper = TokenCache(raw_server, protocol, {2: len(BODY)})
+    server = ScriptedUpload(raw_server, protocol, {2: len(BODY)})
 
-    response = api.upload(keeper.url, path, resumable=protocol)
+    response = api.upload(server.url, path, resumable=protocol)
 
     assert response.ok
-    assert keeper.content == BODY
-    assert len(keeper.seen) == 3
+    assert server.content == BODY
+    assert len(server.seen) == 3
 
 
 def test_onedrive_says_in_json_what_it_misses(api, raw_server, path):
     def begin(seen):
-        keeper.created, keeper.total = 1, len(BODY)
-        return onedrive("200 OK", uploadUrl=f"{keeper.url}/place/1")
+        server.created, server.total = 1, len(BODY)
+        return onedrive("200 OK", uploadUrl=f"{server.url}/place/1")
 
     def onedrive(status, **members):
         return spell(status, json.dumps(members).encode(), content_type="application/json")
 
     def take(seen):
-        keeper.content += seen.body[:-10]  # it may take less than it was sent
-        return onedrive("202 Accepted", nextExpectedRanges=[f"{len(keeper.content)}-"])
+        server.content += seen.body[:-10]  # it may take less than it was sent
+        return onedrive("202 Accepted", nextExpectedRanges=[f"{len(server.content)}-"])
 
-    keeper = TokenCache(raw_server, "content-range", {1: begin, 2: take, 3: take})
+    server = ScriptedUpload(raw_server, "content-range", {1: begin, 2: take, 3: take})
 
     response = api.upload(
-        keeper.url, path, resumable="content-range", chunk_size=2 * GRAIN, data={"name": "é"}
+        server.url, path, resumable="content-range", chunk_size=2 * GRAIN, data={"name": "é"}
     )
 
-    assert keeper.content == BODY
+    assert server.content == BODY
     assert response.status_code == 201
-    assert json.loads(keeper.seen[0].body) == {"name": "é"}
+    assert json.loads(server.seen[0].body) == {"name": "é"}
 
 
 # What a server may say in between
@@ -292,22 +292,22 @@ def test_onedrive_says_in_json_what_it_misses(api, raw_server, path):
     ],
 )  # fmt: skip
 def test_a_server_out_of_sync_is_queried(api, raw_server, path, protocol, status):
-    keeper = TokenCache(raw_server, protocol, {3: spell(status)})
+    server = ScriptedUpload(raw_server, protocol, {3: spell(status)})
 
-    api.upload(keeper.url, path, resumable=protocol, chunk_size=2 * GRAIN)
+    api.upload(server.url, path, resumable=protocol, chunk_size=2 * GRAIN)
 
-    assert keeper.content == BODY
-    assert keeper.created == 1
-    assert keeper.told[3] == ("HEAD", None) or keeper.told[3][1] == f"bytes */{len(BODY)}"
+    assert server.content == BODY
+    assert server.created == 1
+    assert server.steps[3] == ("HEAD", None) or server.steps[3][1] == f"bytes */{len(BODY)}"
 
 
 @both
 def test_a_busy_server_is_given_the_time_it_wants(api, raw_server, waits, path, protocol):
-    keeper = TokenCache(raw_server, protocol, {2: spell("503 Busy", retry_after=7)})
+    server = ScriptedUpload(raw_server, protocol, {2: spell("503 Busy", retry_after=7)})
 
-    api.upload(keeper.url, path, resumable=protocol)
+    api.upload(server.url, path, resumable=protocol)
 
-    assert keeper.content == BODY
+    assert server.content == BODY
     assert waits == [7]
 
 
@@ -315,29 +315,29 @@ def test_a_busy_server_is_given_the_time_it_wants(api, raw_server, waits, path, 
     ("protocol", "status"), [("tus", "404 Not Found"), ("content-range", "410 Gone")]
 )
 def test_an_upload_that_the_server_lost_is_begun_again(api, raw_server, path, protocol, status):
-    keeper = TokenCache(raw_server, protocol, {3: spell(status)})
+    server = ScriptedUpload(raw_server, protocol, {3: spell(status)})
 
-    api.upload(keeper.url, path, resumable=protocol, chunk_size=2 * GRAIN)
+    api.upload(server.url, path, resumable=protocol, chunk_size=2 * GRAIN)
 
-    assert keeper.content == BODY
-    assert keeper.created == 2
+    assert server.content == BODY
+    assert server.created == 2
 
 
 def test_an_upload_that_the_server_lost_late_is_not_given_up(api, raw_server):
-    keeper = TokenCache(raw_server, "tus", {10: spell("404 Not Found")})
+    server = ScriptedUpload(raw_server, "tus", {10: spell("404 Not Found")})
 
-    api.upload(keeper.url, BODY[:1000], resumable="tus", chunk_size=100, max_stalls=3)
+    api.upload(server.url, BODY[:1000], resumable="tus", chunk_size=100, max_stalls=3)
 
-    assert keeper.content == BODY[:1000]
+    assert server.content == BODY[:1000]
 
 
 def test_a_rejection_is_reported(api, raw_server, path):
-    keeper = TokenCache(raw_server, "tus", {2: spell("403 Forbidden")})
+    server = ScriptedUpload(raw_server, "tus", {2: spell("403 Forbidden")})
 
     with pytest.raises(httpkit.ForbiddenError):
-        api.upload(keeper.url, path, resumable="tus")
+        api.upload(server.url, path, resumable="tus")
 
-    assert len(keeper.seen) == 2
+    assert len(server.seen) == 2
 
 
 @pytest.mark.parametrize(
@@ -358,12 +358,12 @@ def test_a_rejection_is_reported(api, raw_server, path):
     ],
 )  # fmt: skip
 def test_a_server_that_makes_no_sense_is_not_believed(api, raw_server, path, protocol, reply):
-    keeper = TokenCache(raw_server, protocol, {2: reply})
+    server = ScriptedUpload(raw_server, protocol, {2: reply})
 
     with pytest.raises(TransferError):
-        api.upload(keeper.url, path, resumable=protocol, chunk_size=2 * GRAIN)
+        api.upload(server.url, path, resumable=protocol, chunk_size=2 * GRAIN)
 
-    assert len(keeper.seen) == 2
+    assert len(server.seen) == 2
 
 
 @pytest.mark.parametrize(
@@ -374,65 +374,67 @@ def test_a_server_that_makes_no_sense_is_not_believed(api, raw_server, path, pro
 def test_a_server_that_claims_what_nobody_sent_is_not_believed(
     api, raw_server, path, protocol, reply
 ):
-    keeper = TokenCache(raw_server, protocol, {2: CUT, 3: reply})
+    server = ScriptedUpload(raw_server, protocol, {2: CUT, 3: reply})
 
     with pytest.raises(TransferError):
-        api.upload(keeper.url, path, resumable=protocol, chunk_size=GRAIN)
+        api.upload(server.url, path, resumable=protocol, chunk_size=GRAIN)
 
-    assert len(keeper.content) < len(BODY)
+    assert len(server.content) < len(BODY)
 
 
 @both
 def test_nothing_new_is_borne_so_often(api, raw_server, waits, path, protocol):
-    keeper = TokenCache(raw_server, protocol, dict.fromkeys(range(2, 50), spell("423 Locked")))
+    server = ScriptedUpload(raw_server, protocol, dict.fromkeys(range(2, 50), spell("423 Locked")))
 
     with pytest.raises(IncompleteError, match=f"0 of {len(BODY)} bytes") as caught:
-        api.upload(keeper.url, path, resumable=protocol, max_stalls=3, retry=None)
+        api.upload(server.url, path, resumable=protocol, max_stalls=3, retry=None)
 
-    assert caught.value.attempts == len(keeper.seen) - 1 == 4
+    assert caught.value.attempts == len(server.seen) - 1 == 4
     assert len(waits) == 3
 
 
 def test_with_no_patience_the_first_cut_is_the_last(api, raw_server, path):
-    keeper = TokenCache(raw_server, "tus", {2: 1000})
+    server = ScriptedUpload(raw_server, "tus", {2: 1000})
 
     with pytest.raises(IncompleteError, match="state="):
-        api.upload(keeper.url, path, resumable="tus", max_stalls=0)
+        api.upload(server.url, path, resumable="tus", max_stalls=0)
 
-    assert len(keeper.seen) == 2
+    assert len(server.seen) == 2
 
 
 # Where it goes
 
 
 def test_a_relative_address_is_resolved(api, raw_server, path):
-    keeper = TokenCache(raw_server, "tus")
-    keeper.place = "place/{}"
+    server = ScriptedUpload(raw_server, "tus")
+    server.place = "place/{}"
 
-    api.upload(f"{keeper.url}/v1/files", path, resumable="tus")
+    api.upload(f"{server.url}/v1/files", path, resumable="tus")
 
-    assert keeper.content == BODY
-    assert keeper.seen[1].target == "/v1/place/1"
+    assert server.content == BODY
+    assert server.seen[1].target == "/v1/place/1"
 
 
 def test_an_upload_that_the_server_loses_repeatedly_is_given_up(api, raw_server):
-    keeper = TokenCache(raw_server, "tus", dict.fromkeys(range(3, 40, 3), spell("404 Not Found")))
+    server = ScriptedUpload(
+        raw_server, "tus", dict.fromkeys(range(3, 40, 3), spell("404 Not Found"))
+    )
 
     with pytest.raises(IncompleteError):
-        api.upload(keeper.url, BODY[:1000], resumable="tus", chunk_size=100, max_stalls=2)
+        api.upload(server.url, BODY[:1000], resumable="tus", chunk_size=100, max_stalls=2)
 
-    assert keeper.created == 3
+    assert server.created == 3
 
 
 @pytest.mark.parametrize("auth", [None, httpkit.BearerAuth(TOKEN)], ids=["of the URL", "own"])
 def test_a_url_with_a_password_has_relatives_too(raw_server, auth):
-    keeper = TokenCache(raw_server, "tus")
+    server = ScriptedUpload(raw_server, "tus")
 
-    with httpkit.Session(keeper.url.replace("//", "//user:word@"), auth=auth) as api:
+    with httpkit.Session(server.url.replace("//", "//user:word@"), auth=auth) as api:
         api.upload("files", BODY[:9], resumable="tus")
 
-    assert keeper.content == BODY[:9]
-    assert len({seen.fields["authorization"] for seen in keeper.seen}) == 1
+    assert server.content == BODY[:9]
+    assert len({seen.fields["authorization"] for seen in server.seen}) == 1
 
 
 @pytest.mark.parametrize(
@@ -450,15 +452,15 @@ def test_an_address_where_the_body_has_no_business_gets_nothing(
     fields = {} if place is None else {"location": place}
 
     def begin(seen):
-        host = keeper.url.removeprefix("http://")
+        host = server.url.removeprefix("http://")
         return spell("201 Created", **{n: v.format(host=host) for n, v in fields.items()})
 
-    keeper = TokenCache(raw_server, protocol, {1: begin})
+    server = ScriptedUpload(raw_server, protocol, {1: begin})
 
     with pytest.raises(TransferError if place is None else RedirectError):
-        api.upload(keeper.url, path, resumable=protocol)
+        api.upload(server.url, path, resumable=protocol)
 
-    assert len(keeper.seen) == 1
+    assert len(server.seen) == 1
 
 
 @pytest.mark.parametrize(
@@ -481,25 +483,25 @@ def test_an_address_where_the_body_has_no_business_gets_nothing(
 def test_credentials_go_to_no_address_of_another_origin(
     raw_server, path, of_session, of_call, has_base, strict
 ):
-    elsewhere, keeper = TokenCache(raw_server, "tus"), TokenCache(raw_server, "tus")
+    elsewhere, server = ScriptedUpload(raw_server, "tus"), ScriptedUpload(raw_server, "tus")
     elsewhere.created, elsewhere.total = 1, len(BODY)
-    keeper.place = f"{elsewhere.url}/place/{{}}"
+    server.place = f"{elsewhere.url}/place/{{}}"
 
-    base = keeper.url if has_base else None
+    base = server.url if has_base else None
     with httpkit.Session(base, timeout=5, strict=strict, **of_session) as api:
-        api.upload(f"{keeper.url}/files", path, resumable="tus", redirect_body=True, **of_call)
+        api.upload(f"{server.url}/files", path, resumable="tus", redirect_body=True, **of_call)
 
-    assert TOKEN in str(keeper.seen[0].fields)
+    assert TOKEN in str(server.seen[0].fields)
     assert elsewhere.content == BODY
     assert [TOKEN in str(seen.fields) for seen in elsewhere.seen] == [False]
 
 
 def test_a_trusted_origin_may_have_the_upload(raw_server, path):
-    elsewhere, keeper = TokenCache(raw_server, "tus"), TokenCache(raw_server, "tus")
+    elsewhere, server = ScriptedUpload(raw_server, "tus"), ScriptedUpload(raw_server, "tus")
     elsewhere.created, elsewhere.total = 1, len(BODY)
-    keeper.place = f"{elsewhere.url}/place/{{}}"
+    server.place = f"{elsewhere.url}/place/{{}}"
 
-    with httpkit.Session(keeper.url, timeout=5, trusted_origins=[elsewhere.url]) as api:
+    with httpkit.Session(server.url, timeout=5, trusted_origins=[elsewhere.url]) as api:
         api.upload("files", path, resumable="tus")
 
     assert elsewhere.content == BODY
@@ -507,79 +509,79 @@ def test_a_trusted_origin_may_have_the_upload(raw_server, path):
 
 @both
 def test_each_request_carries_what_belongs_to_it(raw_server, path, protocol):
-    keeper = TokenCache(raw_server, protocol, {2: 1000})
+    server = ScriptedUpload(raw_server, protocol, {2: 1000})
 
-    with httpkit.Session(keeper.url, timeout=5, auth=httpkit.BearerAuth(TOKEN)) as api:
+    with httpkit.Session(server.url, timeout=5, auth=httpkit.BearerAuth(TOKEN)) as api:
         api.upload(
             "{name}/files", path, resumable=protocol, path={"name": "a b"}, params={"q": "1"},
             headers={"X-Trace": "7", "Content-Type": "text/plain"},
         )  # fmt: skip
 
-    first, *later = keeper.seen
+    first, *later = server.seen
     assert len(later) == 3
     assert first.target == "/a%20b/files?q=1"
     assert {seen.target for seen in later} == {"/place/1"}
-    assert {seen.fields["authorization"] for seen in keeper.seen} == {f"Bearer {TOKEN}"}
-    assert {seen.fields["x-trace"] for seen in keeper.seen} == {"7"}
+    assert {seen.fields["authorization"] for seen in server.seen} == {f"Bearer {TOKEN}"}
+    assert {seen.fields["x-trace"] for seen in server.seen} == {"7"}
     assert "text/plain" not in [seen.fields.get("content-type") for seen in later]
 
 
 def test_a_key_of_the_first_request_is_not_that_of_the_others(api, raw_server, path):
-    keeper = TokenCache(raw_server, "tus")
+    server = ScriptedUpload(raw_server, "tus")
 
-    api.upload(keeper.url, path, resumable="tus", idempotency_key="one", chunk_size=2 * GRAIN)
+    api.upload(server.url, path, resumable="tus", idempotency_key="one", chunk_size=2 * GRAIN)
 
-    first, *later = keeper.seen
+    first, *later = server.seen
     assert first.fields["idempotency-key"] == "one"
     assert [seen.fields.get("idempotency-key") for seen in later] == [None] * 3
 
 
 def test_what_is_known_of_a_file_cannot_add_to_itself(api, raw_server):
-    keeper = TokenCache(raw_server, "tus")
+    server = ScriptedUpload(raw_server, "tus")
 
     with suppress(ValueError):  # refusing it is fine, too
-        api.upload(keeper.url, BODY[:9], resumable="tus", data={"a b3duZXI=,owner": "x"})
+        api.upload(server.url, BODY[:9], resumable="tus", data={"a b3duZXI=,owner": "x"})
 
-    for seen in keeper.seen[:1]:
+    for seen in server.seen[:1]:
         assert "owner" not in seen.fields["upload-metadata"]
 
 
 # In the next call, and in the next process
 
 
-def interrupt(api, keeper, source, protocol, state, **options):
+def interrupt(api, server, source, protocol, state, **options):
     """Upload half of a source, and leave the state file of it."""
     with pytest.raises(IncompleteError):
-        api.upload(keeper.url, source, resumable=protocol, state=state, max_stalls=0, **options)
+        api.upload(server.url, source, resumable=protocol, state=state, max_stalls=0, **options)
 
 
 @both
 def test_the_next_call_goes_on(api, raw_server, path, state, protocol):
-    keeper = TokenCache(raw_server, protocol, {2: 300_000})
-    interrupt(api, keeper, path, protocol, state)
+    server = ScriptedUpload(raw_server, protocol, {2: 300_000})
+    interrupt(api, server, path, protocol, state)
     mode = stat.S_IMODE(state.stat().st_mode)
     heard = []
 
     api.upload(
-        keeper.url, str(path), resumable=protocol, state=str(state),
+        server.url, str(path), resumable=protocol, state=str(state),
         progress=lambda p: heard.append((p.done, p.total, p.resumed_from)),
     )  # fmt: skip
 
     assert ON_WINDOWS or mode == 0o600
-    assert (keeper.content, keeper.created) == (BODY, 1)
-    assert [len(seen.body) for seen in keeper.seen[3:]] == [len(BODY) - 300_000]
+    assert (server.content, server.created) == (BODY, 1)
+    assert [len(seen.body) for seen in server.seen[3:]] == [len(BODY) - 300_000]
     assert not state.exists()
     assert heard[0] == (300_000, len(BODY), 300_000)
     assert heard[-1] == (len(BODY), len(BODY), 300_000)
 
 
 def test_the_state_file_does_not_contain_the_endpoint(api, raw_server, path, state):
-    keeper = TokenCache(raw_server, "tus", {2: 1000})
-    keeper.place = "/place/{}"
+    server = ScriptedUpload(raw_server, "tus", {2: 1000})
+    server.place = "/place/{}"
 
     with pytest.raises(IncompleteError):
         api.upload(
-            f"{keeper.url}/secret-endpoint?key=s3cret", path, resumable="tus", state=state,
+            f"{server.url}/secret-endpoint?key=s3cret", path, resumable="tus", state=state,
             max_stalls=0,
         )  # fmt: skip
 
@@ -631,18 +633,18 @@ def sum_of(body):
 def test_a_source_that_changed_is_uploaded_from_its_beginning(
     api, raw_server, path, state, before, after, sums
 ):
-    keeper = TokenCache(raw_server, "tus", {2: 300_000})
+    server = ScriptedUpload(raw_server, "tus", {2: 300_000})
     source = before(path)
-    interrupt(api, keeper, source, "tus", state, size=len(BODY), checksum=sums[0])
+    interrupt(api, server, source, "tus", state, size=len(BODY), checksum=sums[0])
     other = after(path)
 
-    api.upload(keeper.url, other, resumable="tus", state=state, size=len(BODY), checksum=sums[1])
+    api.upload(server.url, other, resumable="tus", state=state, size=len(BODY), checksum=sums[1])
 
     for file in (source, other):
         if hasattr(file, "close"):
             file.close()
-    assert keeper.content == OTHER
-    assert keeper.created == 2
+    assert server.content == OTHER
+    assert server.created == 2
 
 
 @pytest.mark.parametrize(
@@ -655,13 +657,13 @@ def test_a_source_that_changed_is_uploaded_from_its_beginning(
     ids=["cut", "no text", "javascript"],
 )  # fmt: skip
 def test_a_state_that_makes_no_sense_is_of_no_use(api, raw_server, path, state, tamper):
-    keeper = TokenCache(raw_server, "content-range", {2: 300_000})
-    interrupt(api, keeper, path, "content-range", state)
+    server = ScriptedUpload(raw_server, "content-range", {2: 300_000})
+    interrupt(api, server, path, "content-range", state)
     tamper(state)
 
-    api.upload(keeper.url, path, resumable="content-range", state=state)
+    api.upload(server.url, path, resumable="content-range", state=state)
 
-    assert (keeper.content, keeper.created) == (BODY, 2)
+    assert (server.content, server.created) == (BODY, 2)
 
 
 def edit(state, **members):
@@ -670,16 +672,16 @@ def edit(state, **members):
 
 @both
 def test_a_state_cannot_send_the_upload_elsewhere(raw_server, path, state, protocol):
-    elsewhere = TokenCache(raw_server, protocol)
-    keeper = TokenCache(raw_server, protocol, {2: 300_000})
-    with httpkit.Session(keeper.url, timeout=5, auth=httpkit.BearerAuth(TOKEN)) as api:
-        interrupt(api, keeper, path, protocol, state)
+    elsewhere = ScriptedUpload(raw_server, protocol)
+    server = ScriptedUpload(raw_server, protocol, {2: 300_000})
+    with httpkit.Session(server.url, timeout=5, auth=httpkit.BearerAuth(TOKEN)) as api:
+        interrupt(api, server, path, protocol, state)
         edit(state, place=f"{elsewhere.url}/place/1")
 
-        api.upload(keeper.url, path, resumable=protocol, state=state)
+        api.upload(server.url, path, resumable=protocol, state=state)
 
     assert elsewhere.seen == []
-    assert (keeper.content, keeper.created) == (BODY, 2)
+    assert (server.content, server.created) == (BODY, 2)
 
 
 @pytest.mark.parametrize(
@@ -710,42 +712,45 @@ def test_a_state_cannot_send_the_upload_elsewhere(raw_server, path, state, proto
 def test_a_state_that_can_be_no_file_is_an_error_before_a_byte(
     api, raw_server, path, tmp_path, state, words
 ):
-    keeper = TokenCache(raw_server, "tus")
+    server = ScriptedUpload(raw_server, "tus")
 
     with pytest.raises((TransferError, httpkit.ConfigurationError), match=words):
-        api.upload(keeper.url, path, resumable="tus", state=state(tmp_path))
+        api.upload(server.url, path, resumable="tus", state=state(tmp_path))
 
-    assert keeper.created == 0
+    assert server.created == 0
 
 
 def test_a_state_that_cannot_be_written_stops_the_upload(api, raw_server, path, tmp_path):
-    keeper = TokenCache(raw_server, "tus")
+    server = ScriptedUpload(raw_server, "tus")
     state = tmp_path / ("a" * 255)  # what it is written to first has a longer name
 
     with pytest.raises(TransferError, match="cannot be written"):
-        api.upload(keeper.url, path, resumable="tus", state=state)
+        api.upload(server.url, path, resumable="tus", state=state)
 
-    assert keeper.content == b""
+    assert server.content == b""
 
 
 def test_another_protocol_does_not_go_on(api, raw_server, path, state):
-    keeper = TokenCache(raw_server, "tus", {2: 300_000})
-    interrupt(api, keeper, path, "tus", state)
-    keeper.protocol = "content-range"
+    server = ScriptedUpload(raw_server, "tus", {2: 300_000})
+    interrupt(api, server, path, "tus", state)
+    server.protocol = "content-range"
 
-    api.upload(keeper.url, path, resumable="content-range", state=state)
+    api.upload(server.url, path, resumable="content-range", state=state)
 
-    assert [seen.method for seen in keeper.seen[2:]] == ["POST", "PUT"]
-    assert keeper.content == BODY
+    assert [seen.method for seen in server.seen[2:]] == ["POST", "PUT"]
+    assert server.content == BODY
 
 
 def test_another_endpoint_does_not_go_on(api, raw_server, path, state):
-    keeper, other = TokenCache(raw_server, "tus", {2: 300_000}), TokenCache(raw_server, "tus")
-    interrupt(api, keeper, path, "tus", state)
+    server, other = (
+        ScriptedUpload(raw_server, "tus", {2: 300_000}),
+        ScriptedUpload(raw_server, "tus"),
+    )
+    interrupt(api, server, path, "tus", state)
 
     api.upload(other.url, path, resumable="tus", state=state)
 
-    assert (other.content, len(keeper.seen)) == (BODY, 2)
+    assert (other.content, len(server.seen)) == (BODY, 2)
 
 
 CHILD = """
@@ -761,29 +766,29 @@ def test_another_process_goes_on_after_a_kill(api, raw_server, path, state, prot
     is_reached, is_over = threading.Event(), threading.Event()
 
     def hang(seen):
-        keeper.content += seen.body[:300_000]
+        server.content += seen.body[:300_000]
         is_reached.set()
         is_over.wait(20)
         return CUT
 
-    keeper = TokenCache(raw_server, protocol, {2: hang})
+    server = ScriptedUpload(raw_server, protocol, {2: hang})
     process = subprocess.Popen(
-        [sys.executable, "-c", CHILD, keeper.url, path, protocol, state],
+        [sys.executable, "-c", CHILD, server.url, path, protocol, state],
         stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(Path(httpkit.__file__).parents[1])},
     )
     while not is_reached.wait(0.05) and process.poll() is None:
         pass
     process.kill()
-    _, told = process.communicate(timeout=20)
+    _, steps = process.communicate(timeout=20)
     is_over.set()
 
-    api.upload(keeper.url, path, resumable=protocol, state=state)
+    api.upload(server.url, path, resumable=protocol, state=state)
 
-    assert is_reached.is_set(), told
-    assert (keeper.content, keeper.created) == (BODY, 1)
-    assert keeper.seen[2].method == ("HEAD" if protocol == "tus" else "PUT")
-    assert [len(seen.body) for seen in keeper.seen[3:]] == [len(BODY) - 300_000]
+    assert is_reached.is_set(), steps
+    assert (server.content, server.created) == (BODY, 1)
+    assert server.seen[2].method == ("HEAD" if protocol == "tus" else "PUT")
+    assert [len(seen.body) for seen in server.seen[3:]] == [len(BODY) - 300_000]
     assert not state.exists()
 
 
@@ -794,13 +799,13 @@ def test_another_process_goes_on_after_a_kill(api, raw_server, path, state, prot
     ("make", "size"), [(iter, 2), (lambda blocks: lambda: blocks, None)], ids=["once", "no size"]
 )
 def test_what_cannot_begin_again_is_refused(api, raw_server, make, size):
-    keeper, blocks = TokenCache(raw_server, "tus"), [b"a", b"b"]
+    server, blocks = ScriptedUpload(raw_server, "tus"), [b"a", b"b"]
     source = make(blocks)
 
     with pytest.raises(ValueError, match=r"only once|size="):
-        api.upload(keeper.url, source, resumable="tus", size=size)
+        api.upload(server.url, source, resumable="tus", size=size)
 
-    assert keeper.seen == []
+    assert server.seen == []
     assert list(source() if callable(source) else source) == blocks
 
 
@@ -808,37 +813,37 @@ def test_what_cannot_begin_again_is_refused(api, raw_server, make, size):
     "options", [{"chunk_size": GRAIN + 1}, {"state": "/no/such/folder/state"}], ids=str
 )
 def test_what_cannot_work_is_refused(api, raw_server, path, options):
-    keeper = TokenCache(raw_server, "content-range")
+    server = ScriptedUpload(raw_server, "content-range")
 
     with pytest.raises((ValueError, TransferError)):
-        api.upload(keeper.url, path, resumable="content-range", **options)
+        api.upload(server.url, path, resumable="content-range", **options)
 
-    assert keeper.seen == []
+    assert server.seen == []
 
 
 @pytest.mark.parametrize(
-    ("protocol", "kind"), [("tus", "path"), ("content-range", "file"), ("tus", "callable")]
+    ("protocol", "source_type"), [("tus", "path"), ("content-range", "file"), ("tus", "callable")]
 )
-def test_a_right_checksum_changes_nothing(api, raw_server, tmp_path, protocol, kind):
-    keeper = TokenCache(raw_server, protocol)
-    source = source_of(kind, BODY, tmp_path)
-    size = len(BODY) if kind == "callable" else None
+def test_a_right_checksum_changes_nothing(api, raw_server, tmp_path, protocol, source_type):
+    server = ScriptedUpload(raw_server, protocol)
+    source = source_of(source_type, BODY, tmp_path)
+    size = len(BODY) if source_type == "callable" else None
 
-    api.upload(keeper.url, source, resumable=protocol, checksum=sum_of(BODY), size=size)
+    api.upload(server.url, source, resumable=protocol, checksum=sum_of(BODY), size=size)
 
     if hasattr(source, "close"):
         source.close()
-    assert keeper.content == BODY
+    assert server.content == BODY
 
 
 @both
 def test_with_a_wrong_checksum_nothing_is_sent(api, raw_server, path, protocol):
-    keeper = TokenCache(raw_server, protocol)
+    server = ScriptedUpload(raw_server, protocol)
 
     with pytest.raises(ChecksumError):
-        api.upload(keeper.url, path, resumable=protocol, checksum=sum_of(OTHER))
+        api.upload(server.url, path, resumable=protocol, checksum=sum_of(OTHER))
 
-    assert keeper.seen == []
+    assert server.seen == []
 
 
 @pytest.mark.parametrize(
@@ -851,12 +856,12 @@ def test_a_source_that_changes_on_the_way_never_arrives(api, raw_server, path, p
         else:
             rewritten(path)
 
-    keeper = TokenCache(raw_server, protocol, {2: change})
+    server = ScriptedUpload(raw_server, protocol, {2: change})
 
     with pytest.raises(TransferError):
-        api.upload(keeper.url, path, resumable=protocol, chunk_size=2 * GRAIN)
+        api.upload(server.url, path, resumable=protocol, chunk_size=2 * GRAIN)
 
-    assert keeper.content == BODY[: 2 * GRAIN]
+    assert server.content == BODY[: 2 * GRAIN]
 
 
 def test_a_source_that_fails_is_no_interruption(api, raw_server, waits):
@@ -864,10 +869,10 @@ def test_a_source_that_fails_is_no_interruption(api, raw_server, waits):
         yield BODY[:1000]
         raise requests.ConnectionError("mine")
 
-    keeper = TokenCache(raw_server, "tus")
+    server = ScriptedUpload(raw_server, "tus")
 
     with pytest.raises(TransferError, match="mine"):
-        api.upload(keeper.url, give, resumable="tus", size=len(BODY))
+        api.upload(server.url, give, resumable="tus", size=len(BODY))
 
     assert waits == []
 
@@ -876,25 +881,25 @@ def test_progress_that_fails_is_no_interruption(api, raw_server, waits, path):
     def fail(_):
         raise requests.ConnectionError("mine")
 
-    keeper = TokenCache(raw_server, "tus")
+    server = ScriptedUpload(raw_server, "tus")
 
     with pytest.raises(requests.ConnectionError, match="mine"):
-        api.upload(keeper.url, path, resumable="tus", progress=fail)
+        api.upload(server.url, path, resumable="tus", progress=fail)
 
     assert waits == []
-    assert keeper.content == b""
+    assert server.content == b""
 
 
 def test_onedrive_is_queried_by_its_own_protocol(api, raw_server, path):
-    grain, told = 320 << 10, "application/json"
+    grain, steps = 320 << 10, "application/json"
     ranges = [b'{"nextExpectedRanges": ["%d-"]}' % size for size in (0, grain)]
     body = path.read_bytes()
     server = raw_server(
-        spell("200 OK", b'{"uploadUrl": "/place"}', content_type=told),
+        spell("200 OK", b'{"uploadUrl": "/place"}', content_type=steps),
         None,
         spell("400 Bad Request"),
-        spell("200 OK", ranges[1], content_type=told),
-        spell("201 Created", b"{}", content_type=told),
+        spell("200 OK", ranges[1], content_type=steps),
+        spell("201 Created", b"{}", content_type=steps),
     )
 
     api.upload(server.url, path, resumable="content-range")

@@ -77,13 +77,13 @@ def installed():
             command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", *PACKAGES]
             (CACHE / "package.json").write_text('{"private": true, "type": "module"}')
             try:
-                told = subprocess.run(
+                steps = subprocess.run(
                     command, cwd=CACHE, capture_output=True, text=True, timeout=50, check=False
                 )
             except subprocess.TimeoutExpired:
                 pytest.skip("npm took too long to install the tus server")
-            if told.returncode:
-                pytest.skip(f"npm could not install the tus server: {told.stderr[-300:]}")
+            if steps.returncode:
+                pytest.skip(f"npm could not install the tus server: {steps.stderr[-300:]}")
             done.touch()
         (CACHE / "server.mjs").write_text(PROGRAM)
     return CACHE
@@ -294,14 +294,14 @@ def test_another_process_goes_on_after_a_kill(api, store, path, tmp_path):
         )
         was_waiting = line.broken.wait(20)
         process.send_signal(signal.SIGKILL)
-        told, _ = process.communicate(timeout=20)
+        steps, _ = process.communicate(timeout=20)
         is_killed.set()
         (partial,) = store.files()
         kept = partial.read_bytes()
 
         response = api.upload(line.url, path, resumable="tus", state=state, chunk_size=1 << 20)
 
-    assert (was_waiting, told) == (True, b"")
+    assert (was_waiting, steps) == (True, b"")
     assert BODY.startswith(kept)
     assert 0 < len(kept) < len(BODY)
     assert store.file(response) == BODY

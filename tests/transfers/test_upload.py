@@ -950,15 +950,15 @@ def test_a_form_is_what_requests_would_send(api, sandbox, path, shape, size):
     assert [body == expected.body for body in anew] == [True, True]
 
 
-@pytest.mark.parametrize(("size", "kind"), [(1000, "bytes"), (len(LARGE), "ReplayableBody")])
-def test_only_a_large_form_is_streamed(api, path, size, kind):
+@pytest.mark.parametrize(("size", "body_type"), [(1000, "bytes"), (len(LARGE), "ReplayableBody")])
+def test_only_a_large_form_is_streamed(api, path, size, body_type):
     os.truncate(path, size)
     with path.open("rb") as file:
         request = requests.Request("POST", "http://a/", files={"f": file}, data={"a": "b"})
 
         body = api.prepare_request(request).body
 
-    assert type(body).__name__ == kind
+    assert type(body).__name__ == body_type
 
 
 @pytest.mark.parametrize("way", ["files", "field"])

@@ -210,7 +210,7 @@ CASES = {
 }
 
 
-def told(response):
+def described(response):
     """Return what a caller can see of a response."""
     return {
         "status": (response.status_code, response.reason, response.url, response.encoding),
@@ -253,7 +253,7 @@ def both(server, act, **options):
             api.get("warm")
             api.cookies.clear()
             before = len(server.requests)
-            seen = told(act(api))
+            seen = described(act(api))
             found.append((seen, server.requests[before:], sorted(c.name for c in api.cookies)))
     return found
 

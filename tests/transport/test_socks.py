@@ -41,33 +41,33 @@ class Socks(Acceptor):
         self.place = f"127.0.0.1:{self.port}"
 
     def _lead(self, client: socket.socket) -> None:
-        with client.makefile("rb") as said, suppress(IndexError):  # it may end anywhere
-            {4: self._greet_4, 5: self._greet_5}[said.read(1)[0]](client, said)
+        with client.makefile("rb") as stream, suppress(IndexError):  # it may end anywhere
+            {4: self._greet_4, 5: self._greet_5}[stream.read(1)[0]](client, stream)
             with socket.create_connection(("127.0.0.1", self._leads_to)) as origin:
                 relay(client, origin)
 
-    def _greet_5(self, client: socket.socket, said) -> None:  # RFC 1928, RFC 1929
-        said.read(said.read(1)[0])
+    def _greet_5(self, client: socket.socket, stream) -> None:  # RFC 1928, RFC 1929
+        stream.read(stream.read(1)[0])
         client.sendall(b"\x05\x02" if self._login else b"\x05\x00")
         if self._login:
-            said.read(1)
-            self.logins.append((said.read(said.read(1)[0]), said.read(said.read(1)[0])))
+            stream.read(1)
+            self.logins.append((stream.read(stream.read(1)[0]), stream.read(stream.read(1)[0])))
             client.sendall(b"\x01\x00" if self.logins[-1][1] == PASSWORD.encode() else b"\x01\x01")
-        kind = said.read(4)[3]
-        host = said.read(4) if kind == 1 else said.read(said.read(1)[0])
-        self.asked.append((host, int.from_bytes(said.read(2))))
+        scheme = stream.read(4)[3]
+        host = stream.read(4) if scheme == 1 else stream.read(stream.read(1)[0])
+        self.asked.append((host, int.from_bytes(stream.read(2))))
         client.sendall(b"\x05\x00\x00\x01" + bytes(6))
 
-    def _greet_4(self, client: socket.socket, said) -> None:
-        said.read(1)
-        port, host = int.from_bytes(said.read(2)), said.read(4)
-        until_zero(said)
-        self.asked.append((until_zero(said) if host[:3] == bytes(3) else host, port))
+    def _greet_4(self, client: socket.socket, stream) -> None:
+        stream.read(1)
+        port, host = int.from_bytes(stream.read(2)), stream.read(4)
+        until_zero(stream)
+        self.asked.append((until_zero(stream) if host[:3] == bytes(3) else host, port))
         client.sendall(b"\x00\x5a" + bytes(6))
 
 
-def until_zero(said) -> bytes:
-    return b"".join(iter(lambda: said.read(1), b"\0"))
+def until_zero(stream) -> bytes:
+    return b"".join(iter(lambda: stream.read(1), b"\0"))
 
 
 @pytest.fixture
@@ -78,8 +78,8 @@ def proxy() -> Iterator[Callable]:
         )
 
 
-def through(proxy, kind="socks5h", **options) -> httpkit.Session:
-    address = f"{kind}://{proxy.place}"
+def through(proxy, scheme="socks5h", **options) -> httpkit.Session:
+    address = f"{scheme}://{proxy.place}"
     options = {"retry": None, "timeout": LONG} | options
     return httpkit.Session(
         "http://api.test", proxies={"http": address, "https": address}, **options
@@ -91,7 +91,7 @@ def answers(response, body=b"hi"):
 
 
 @pytest.mark.parametrize(
-    ("kind", "url", "asked"),
+    ("scheme", "url", "target"),
     [
         ("socks5h", "http://api.test/x", (b"api.test", 80)),
         ("socks4a", "http://api.test/x", (b"api.test", 80)),
@@ -100,16 +100,16 @@ def answers(response, body=b"hi"):
     ],
 )
 def test_a_socks_proxy_leads_there_and_its_connection_is_kept(
-    raw_server, make_response, proxy, kind, url, asked
+    raw_server, make_response, proxy, scheme, url, target
 ):
     server = raw_server(answers(make_response))
     leading = proxy(server)
 
-    with through(leading, kind) as api:
+    with through(leading, scheme) as api:
         for _ in range(2):
             assert api.get(url).content == b"hi"
 
-    assert leading.asked == [asked]
+    assert leading.asked == [target]
     assert len(server.requests) == 2
 
 
@@ -202,9 +202,9 @@ def stay_silent(client: socket.socket) -> None:
         pass
 
 
-def say(*said: bytes) -> Callable:
+def say(*stream: bytes) -> Callable:
     def play(client: socket.socket) -> None:
-        for one in said:
+        for one in stream:
             client.recv(100)
             client.sendall(one)
 
@@ -224,13 +224,13 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize(("play", "kind"), BAD.values(), ids=BAD)
-def test_a_bad_socks_proxy_is_a_typed_error_and_a_post_is_tried_again(proxy, waits, play, kind):
+@pytest.mark.parametrize(("play", "scheme"), BAD.values(), ids=BAD)
+def test_a_bad_socks_proxy_is_a_typed_error_and_a_post_is_tried_again(proxy, waits, play, scheme):
     retry = httpkit.RetryPolicy(attempts=2)
 
     with (
         through(proxy(play=play), timeout=SHORT, retry=retry) as api,
-        pytest.raises(kind) as caught,
+        pytest.raises(scheme) as caught,
     ):
         api.post("x", data=b"order")
 

@@ -124,7 +124,7 @@ ENDS: dict[str, Callable[[socket.socket], object]] = {
 class Server(fault_servers.Server):
     """Sends what the path asks for: where the message is cut, how it ends, and which body it is."""
 
-    def answer_to(self, request: bytes, _turn: int) -> fault_servers.Answer:
+    def answer_to(self, request: bytes, _turn: int) -> fault_servers.Reply:
         where, end, name = request.split(b" ")[1].decode().strip("/").replace("_", " ").split("/")
         sent = message(where, name)
         return sent if where in COMPLETE else fault_servers.then(sent, ENDS[end])

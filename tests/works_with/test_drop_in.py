@@ -703,13 +703,13 @@ def test_the_session_of_nasa_sends_the_password_back_to_the_data(chain):
 
 @pytest.mark.parametrize("kind", [Earthdata, Naming])
 def test_a_host_that_a_subclass_does_not_name_gets_no_password(raw_server, make_response, kind):
-    stranger = raw_server(make_response(), host="127.0.0.2")
-    data = raw_server(moved(make_response, 302, f"{stranger.url}/x"))
+    other_server = raw_server(make_response(), host="127.0.0.2")
+    data = raw_server(moved(make_response, 302, f"{other_server.url}/x"))
     with kind(data.url, auth=("ada", "lovelace")) as session:
         session.get("file")
 
     assert authorized(data) == [True]
-    assert b"authorization" not in stranger.requests[0].lower()
+    assert b"authorization" not in other_server.requests[0].lower()
 
 
 def test_without_a_subclass_no_other_host_gets_a_password(chain):

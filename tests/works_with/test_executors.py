@@ -52,11 +52,13 @@ def test_a_call_in_the_background_is_retried_and_raises_as_ours_does(sandbox):
     ):
         good = [futures.get(f"flaky/{key}") for key in "abcd"]
         bad = futures.get("posts/99")
-        answers = [future.result() for future in as_completed(good)]
+        replies = [future.result() for future in as_completed(good)]
         with pytest.raises(httpkit.NotFoundError):
             bad.result()
 
-    assert [(answer.attempts, type(answer)) for answer in answers] == [(3, httpkit.Response)] * 4
+    assert [(response.attempts, type(response)) for response in replies] == [
+        (3, httpkit.Response)
+    ] * 4
     assert [len(sandbox.attempts(key)) for key in "abcd"] == [3] * 4
     assert {request.headers["Authorization"] for request in sandbox.requests} == {"Bearer t0ken"}
 
@@ -77,10 +79,10 @@ def test_a_session_in_the_background_goes_to_other_processes(server):
         httpkit.Session(server.url) as api,
         FuturesSession(executor=pool, session=api) as futures,
     ):
-        answers = [futures.get(f"posts/{n}").result() for n in range(5)]
+        replies = [futures.get(f"posts/{n}").result() for n in range(5)]
 
-    assert [answer.json()["path"] for answer in answers] == [f"/posts/{n}" for n in range(5)]
-    assert all(isinstance(answer, httpkit.Response) for answer in answers)
+    assert [response.json()["path"] for response in replies] == [f"/posts/{n}" for n in range(5)]
+    assert all(isinstance(response, httpkit.Response) for response in replies)
     assert len(server.callers) == 1
 
 
@@ -120,8 +122,8 @@ def test_joblib_spreads_calls_over_processes_that_keep_their_connections(server)
 def test_joblib_on_threads_shares_the_session(server):
     with httpkit.Session(server.url) as api:
         run = joblib.Parallel(n_jobs=4, backend="threading")
-        answers = run(joblib.delayed(api.get)(f"flaky/{n}") for n in range(8))
+        replies = run(joblib.delayed(api.get)(f"flaky/{n}") for n in range(8))
 
-    assert [answer.attempts for answer in answers] == [3] * 8
+    assert [response.attempts for response in replies] == [3] * 8
     assert len(server.requests) == 24
     assert len(server.callers) <= 4

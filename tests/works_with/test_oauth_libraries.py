@@ -93,9 +93,9 @@ def sign():
 )
 def test_an_oauth_1_signature_is_good(signed, method, options):
     with httpkit.Session(signed.url, auth=sign()) as api:
-        answer = api.request(method, "orders", **options)
+        response = api.request(method, "orders", **options)
 
-    assert (answer.json(), signed.verdicts) == ({"ok": True}, [True])
+    assert (response.json(), signed.verdicts) == ({"ok": True}, [True])
     assert SECRETS[0] not in repr(api)
 
 
@@ -141,9 +141,9 @@ def test_a_strategy_signs_every_attempt_with_a_new_nonce(signed, method, options
     signed.failures = 2
 
     with httpkit.Session(signed.url, auth=SignedAnew(sign())) as api:
-        answer = api.request(method, "orders", **options)
+        response = api.request(method, "orders", **options)
 
-    assert (answer.attempts, signed.verdicts) == (3, [True, True, True])
+    assert (response.attempts, signed.verdicts) == (3, [True, True, True])
     assert len(set(signed.validator.nonces)) == 3
 
 
@@ -162,9 +162,9 @@ def test_an_oauth_1_session_is_a_session_of_ours_by_inheritance(signed):
     with SignedSession("consumer", SECRETS[0], "the-token", SECRETS[1]) as api:
         api.auth = SignedAnew(api.auth)
         signed.failures = 1
-        answer = api.get(f"{signed.url}/orders")
+        response = api.get(f"{signed.url}/orders")
 
-    assert (type(answer), answer.attempts) == (httpkit.Response, 2)
+    assert (type(response), response.attempts) == (httpkit.Response, 2)
     assert signed.verdicts == [True, True]
 
 
@@ -185,19 +185,19 @@ def authorised(sandbox, monkeypatch):
 
 
 def test_an_oauth_2_session_fetches_a_token_and_sends_it(authorised, sandbox):
-    answer = authorised.get("posts/1")
+    response = authorised.get("posts/1")
 
-    assert (answer.json()["id"], answer.attempts) == (1, 1)
+    assert (response.json()["id"], response.attempts) == (1, 1)
     assert [request.path for request in sandbox.requests] == ["/token", "/bearer/posts/1"]
     assert sandbox.requests[1].headers["Authorization"] == f"Bearer {authorised.access_token}"
 
 
 def test_an_oauth_2_session_repeats_and_raises_as_ours_does(authorised, sandbox):
-    answer = authorised.get("flaky/a")
+    response = authorised.get("flaky/a")
     with pytest.raises(httpkit.NotFoundError):
         authorised.get("posts/99")
 
-    assert answer.attempts == 3
+    assert response.attempts == 3
     assert len(sandbox.attempts("a")) == 3
 
 
@@ -216,18 +216,18 @@ def test_resources_work_on_an_oauth_2_session(authorised):
 
 def test_a_token_is_renewed_by_an_oauth_2_session(sandbox, monkeypatch):
     monkeypatch.setenv("OAUTHLIB_INSECURE_TRANSPORT", "1")
-    told = []
+    tokens = []
     token = {
         "access_token": "old", "token_type": "Bearer", "expires_in": -5,
         "refresh_token": sandbox.refresh_token,
     }  # fmt: skip
 
     with AuthorisedSession(
-        sandbox.client_id, token=token, token_updater=told.append,
+        sandbox.client_id, token=token, token_updater=tokens.append,
         auto_refresh_url=f"{sandbox.url}/token", base_url=f"{sandbox.url}/bearer",
     ) as api:  # fmt: skip
         client = {"client_id": sandbox.client_id, "client_secret": sandbox.client_secret}
-        answer = api.get("posts/1", **client)
+        response = api.get("posts/1", **client)
 
-    assert answer.json()["id"] == 1
-    assert [renewed["access_token"] != "old" for renewed in told] == [True]
+    assert response.json()["id"] == 1
+    assert [renewed["access_token"] != "old" for renewed in tokens] == [True]
