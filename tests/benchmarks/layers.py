@@ -104,10 +104,10 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=20_000, metavar="N", help="20000 by default")
     options = parser.parse_args()
     context = multiprocessing.get_context("spawn")
-    measured, ours = context.Pipe()
+    receiver, ours = context.Pipe()
     server = context.Process(target=serve, args=(ours,), daemon=True)
     server.start()
-    with httpkit.Session(f"http://127.0.0.1:{measured.recv()}") as api:
+    with httpkit.Session(f"http://127.0.0.1:{receiver.recv()}") as api:
         for _ in range(100):
             api.get("small").json()
         taken = measure(lambda: api.get("small").json(), options.calls)

@@ -50,13 +50,13 @@ class Slow(asyncio.Protocol):
             asyncio.get_running_loop().call_later(self.pause, self.transport.write, ANSWER)
 
 
-def serve(pause: float, measured) -> None:
+def serve(pause: float, receiver) -> None:
     """Serve on a free port of the loopback, until the parent ends this process."""
 
     async def run() -> None:
         loop = asyncio.get_running_loop()
         server = await loop.create_server(lambda: Slow(pause), "127.0.0.1", 0, backlog=1024)
-        measured.send(server.sockets[0].getsockname()[1])
+        receiver.send(server.sockets[0].getsockname()[1])
         await server.serve_forever()
 
     asyncio.run(run())
@@ -65,11 +65,11 @@ def serve(pause: float, measured) -> None:
 @contextmanager
 def serving(pause: float) -> Iterator[str]:
     context = multiprocessing.get_context("spawn")
-    measured, ours = context.Pipe()
+    receiver, ours = context.Pipe()
     server = context.Process(target=serve, args=(pause, ours), daemon=True)
     server.start()
     try:
-        yield f"http://127.0.0.1:{measured.recv()}"
+        yield f"http://127.0.0.1:{receiver.recv()}"
     finally:
         server.terminate()
         server.join()

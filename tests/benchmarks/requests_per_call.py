@@ -94,7 +94,7 @@ class Bare(asyncio.Protocol):
                 self.transport.close()
 
 
-def serve(reported, folder: str, *, is_spinning: bool = False) -> None:
+def serve(receiver, folder: str, *, is_spinning: bool = False) -> None:
     """Serve on two free ports of the loopback, the second with TLS, until this process ends.
 
     The kernel counts the time to wake a sleeping server for the client that sends to it; one that
@@ -115,7 +115,7 @@ def serve(reported, folder: str, *, is_spinning: bool = False) -> None:
             await loop.create_server(Bare, "127.0.0.1", 0, backlog=1024, ssl=context)
             for context in (None, tls)
         ]
-        reported.send([server.sockets[0].getsockname()[1] for server in servers])
+        receiver.send([server.sockets[0].getsockname()[1] for server in servers])
         await asyncio.Event().wait()
 
     asyncio.run(run())
@@ -559,13 +559,13 @@ def running(found: dict[str, str], *, is_spinning: bool) -> Iterator[dict[str, A
         stack.callback(shutil.rmtree, folder)
         certify(folder)
 
-        reported, ours = context.Pipe()
+        receiver, ours = context.Pipe()
         spinning = {"is_spinning": is_spinning}
         server = context.Process(target=serve, args=(ours, folder), kwargs=spinning, daemon=True)
         server.start()
         stack.callback(server.join)
         stack.callback(server.terminate)
-        plain, secure = reported.recv()
+        plain, secure = receiver.recv()
         urls = f"http://127.0.0.1:{plain}", f"https://127.0.0.1:{secure}"
         listener = stack.enter_context(Listener())
         links = {}

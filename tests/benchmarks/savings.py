@@ -85,14 +85,14 @@ SAVINGS: list[tuple[str, Any, str, Any]] = [
 
 
 @contextmanager
-def left_out(folder: Any, name: str, instead: Any) -> Iterator[None]:
+def left_out(owner: Any, name: str, instead: Any) -> Iterator[None]:
     """Put something in the place of a saving."""
-    genuine = vars(folder)[name]
-    setattr(folder, name, instead)
+    original = vars(owner)[name]
+    setattr(owner, name, instead)
     try:
         yield
     finally:
-        setattr(folder, name, genuine)
+        setattr(owner, name, original)
 
 
 def turn(call: Call) -> float:
@@ -104,23 +104,23 @@ def turn(call: Call) -> float:
 
 def gain(call: Call, saving: tuple[str, Any, str, Any], turns: int) -> tuple[float, float]:
     """Return the microseconds of a call, and those that a saving saves it."""
-    _, folder, name, instead = saving
+    _, owner, name, instead = saving
     call()
     whole, gains = [], []
     for _ in range(turns):
         whole.append(turn(call))
-        with left_out(folder, name, instead):
+        with left_out(owner, name, instead):
             gains.append(turn(call) - whole[-1])
     return median(whole), median(gains)
 
 
-def serve(measured: Any) -> None:
+def serve(receiver: Any) -> None:
     """Serve on a free port of the loopback, until this process ends."""
     import asyncio
 
     async def run() -> None:
         server = await asyncio.get_running_loop().create_server(Bare, "127.0.0.1", 0)
-        measured.send(server.sockets[0].getsockname()[1])
+        receiver.send(server.sockets[0].getsockname()[1])
         await server.serve_forever()
 
     asyncio.run(run())
@@ -133,10 +133,10 @@ def main() -> None:
     import msgspec  # noqa: F401  # as in a program that has a model
 
     context = multiprocessing.get_context("spawn")
-    measured, ours = context.Pipe()
+    receiver, ours = context.Pipe()
     server = context.Process(target=serve, args=(ours,), daemon=True)
     server.start()
-    url = f"http://127.0.0.1:{measured.recv()}"
+    url = f"http://127.0.0.1:{receiver.recv()}"
     api, signed = httpkit.Session(url), httpkit.Session(url, auth=httpkit.BearerAuth(TOKEN))
     calls: dict[str, Call] = {
         "GET": lambda: api.get("small").json(),

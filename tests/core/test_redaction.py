@@ -132,12 +132,12 @@ PLACES = {
     ),
     "multipart": lambda s: ({}, {"data": {"password": s}, "files": {"file": b"x"}}),
 }
-in_every_place = pytest.mark.parametrize("carrier_", PLACES.values(), ids=PLACES)
+in_every_place = pytest.mark.parametrize("location", PLACES.values(), ids=PLACES)
 
 
-def post(url, carrier_, secret, path="status/200", **options):
+def post(url, location, secret, path="status/200", **options):
     """POST with the secret in its place; whatever comes of it."""
-    for_session, for_call = carrier_(secret)
+    for_session, for_call = location(secret)
     with httpkit.Session(url, retry=None, **for_session) as api:
         return api.post(path, **for_call, **options)
 
@@ -151,23 +151,23 @@ def sent_to(sandbox):
 
 
 @in_every_place
-def test_a_secret_really_is_sent(sandbox, carrier_, secret):
-    post(sandbox.url, carrier_, secret)
+def test_a_secret_really_is_sent(sandbox, location, secret):
+    post(sandbox.url, location, secret)
 
     alone = base64.b64encode(f"{secret}:".encode()).decode()
     assert found_in(secret, sent_to(sandbox)) or alone in sent_to(sandbox)
 
 
 @in_every_place
-def test_no_status_error_shows_a_secret(sandbox, carrier_, secret):
-    error = raised_by(lambda: post(sandbox.url, carrier_, secret, "status/403"))
+def test_no_status_error_shows_a_secret(sandbox, location, secret):
+    error = raised_by(lambda: post(sandbox.url, location, secret, "status/403"))
 
     assert found_in(secret, printed(error)) == []
 
 
 @in_every_place
-def test_no_pickled_status_error_holds_a_secret(sandbox, carrier_, secret):
-    error = raised_by(lambda: post(sandbox.url, carrier_, secret, "status/403"))
+def test_no_pickled_status_error_holds_a_secret(sandbox, location, secret):
+    error = raised_by(lambda: post(sandbox.url, location, secret, "status/403"))
 
     pickled = pickle.dumps(error)
 
@@ -175,15 +175,15 @@ def test_no_pickled_status_error_holds_a_secret(sandbox, carrier_, secret):
 
 
 @in_every_place
-def test_no_connection_error_shows_a_secret(nobody, carrier_, secret):
-    error = raised_by(lambda: post(nobody, carrier_, secret))
+def test_no_connection_error_shows_a_secret(nobody, location, secret):
+    error = raised_by(lambda: post(nobody, location, secret))
 
     assert found_in(secret, printed(error)) == []
 
 
 @in_every_place
-def test_no_pickle_of_a_connection_error_holds_a_secret(nobody, carrier_, secret):
-    error = raised_by(lambda: post(nobody, carrier_, secret))
+def test_no_pickle_of_a_connection_error_holds_a_secret(nobody, location, secret):
+    error = raised_by(lambda: post(nobody, location, secret))
 
     pickled = pickle.dumps(error)
 
@@ -191,8 +191,8 @@ def test_no_pickle_of_a_connection_error_holds_a_secret(nobody, carrier_, secret
 
 
 @in_every_place
-def test_no_pickle_of_a_response_or_a_request_holds_a_secret(sandbox, carrier_, secret):
-    response = post(sandbox.url, carrier_, secret)
+def test_no_pickle_of_a_response_or_a_request_holds_a_secret(sandbox, location, secret):
+    response = post(sandbox.url, location, secret)
 
     pickled = pickle.dumps([response.request, response])
 
@@ -200,8 +200,8 @@ def test_no_pickle_of_a_response_or_a_request_holds_a_secret(sandbox, carrier_, 
 
 
 @in_every_place
-def test_no_repr_of_a_session_and_its_parts_shows_a_secret(sandbox, carrier_, secret):
-    for_session, _ = carrier_(secret)
+def test_no_repr_of_a_session_and_its_parts_shows_a_secret(sandbox, location, secret):
+    for_session, _ = location(secret)
     with httpkit.Session(sandbox.url, **for_session) as api:
         parts = [api, api.headers, api.cookies]
         parts += [api.auth] if isinstance(api.auth, httpkit.Strategy) else []
@@ -212,8 +212,8 @@ def test_no_repr_of_a_session_and_its_parts_shows_a_secret(sandbox, carrier_, se
 
 
 @in_every_place
-def test_no_repr_of_a_response_and_its_parts_shows_a_secret(sandbox, carrier_, secret):
-    response = post(sandbox.url, carrier_, secret)
+def test_no_repr_of_a_response_and_its_parts_shows_a_secret(sandbox, location, secret):
+    response = post(sandbox.url, location, secret)
     parts = [response, response.request, response.request.headers, response.headers]
 
     shown = "\n".join(f"{part!r} {part!s} {part}" for part in parts)
@@ -336,12 +336,12 @@ HELD = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("carrier_", HELD.values(), ids=HELD)
-def test_a_secret_that_the_server_repeats_is_not_shown(raw_server, make_response, carrier_, secret):
+@pytest.mark.parametrize("location", HELD.values(), ids=HELD)
+def test_a_secret_that_the_server_repeats_is_not_shown(raw_server, make_response, location, secret):
     status, body, content_type = ECHOES["JSON"](secret)
     server = raw_server(make_response(status, body.encode(), content_type=content_type))
 
-    error = raised_by(lambda: post(server.url, carrier_, secret))
+    error = raised_by(lambda: post(server.url, location, secret))
 
     assert found_in(secret, printed(error)) == []
 
@@ -358,27 +358,27 @@ def test_a_secret_is_not_shown_however_the_server_repeats_it(
     assert found_in(secret, printed(error)) == []
 
 
-@pytest.mark.parametrize("carrier_", HELD.values(), ids=HELD)
-def test_a_secret_in_a_request_id_is_not_shown(raw_server, make_response, carrier_, secret):
+@pytest.mark.parametrize("location", HELD.values(), ids=HELD)
+def test_a_secret_in_a_request_id_is_not_shown(raw_server, make_response, location, secret):
     server = raw_server(make_response("403 No", x_request_id=f"r-{secret}"))
 
-    error = raised_by(lambda: post(server.url, carrier_, secret))
+    error = raised_by(lambda: post(server.url, location, secret))
 
     assert found_in(secret, printed(error)) == []
 
 
 @pytest.mark.parametrize("echo", ECHOES.values(), ids=ECHOES)
 @pytest.mark.parametrize(
-    "carrier_",
+    "location",
     [PLACES["bearer token"], PLACES["basic password"], PLACES["key in a header"]],
     ids=["bearer token", "basic password", "key in a header"],
 )
 def test_a_pickled_error_does_not_hold_the_secret_that_the_server_repeats(
-    raw_server, make_response, carrier_, echo, secret
+    raw_server, make_response, location, echo, secret
 ):
     status, body, content_type = echo(secret)
     server = raw_server(make_response(status, body.encode(), content_type=content_type))
-    error = raised_by(lambda: post(server.url, carrier_, secret))
+    error = raised_by(lambda: post(server.url, location, secret))
 
     pickled = pickle.dumps(error)
 
@@ -998,12 +998,16 @@ quietly = settings(deadline=None, database=None, max_examples=150)
 
 @quietly
 @given(
-    name=_NAMES, before=_VALUES, after=_VALUES, others=st.lists(_WORDS, max_size=3), place=st.data()
+    name=_NAMES,
+    before=_VALUES,
+    after=_VALUES,
+    others=st.lists(_WORDS, max_size=3),
+    location=st.data(),
 )
-def test_no_url_shows_the_value_of_a_secret_parameter(name, before, after, others, carrier_):
+def test_no_url_shows_the_value_of_a_secret_parameter(name, before, after, others, location):
     value = quote(before, safe=":@/,;'()!*") + _CANARY + quote(after, safe=":@/,;'()!*")
     pairs = [f"{word}={word}" for word in others]
-    pairs.insert(carrier_.draw(st.integers(0, len(pairs))), f"{name}={value}")
+    pairs.insert(location.draw(st.integers(0, len(pairs))), f"{name}={value}")
 
     shown = redaction.redact_url(f"https://h:8443/{'/'.join(others)}?{'&'.join(pairs)}")
 
