@@ -53,15 +53,15 @@ class Recording(HTTPAdapter):
 
 
 @pytest.fixture
-def wire():
+def recorder():
     """An adapter to mount, so that a session's requests end here."""
     return Recording()
 
 
-def on(wire, base_url=BASE, *, cls=Session, **settings):
+def on(recorder, base_url=BASE, *, cls=Session, **settings):
     api = cls(base_url, **settings)
-    api.mount("http://", wire)
-    api.mount("https://", wire)
+    api.mount("http://", recorder)
+    api.mount("https://", recorder)
     return api
 
 
@@ -179,9 +179,9 @@ def test_an_attribute_beats_the_keyword_of_a_parent(name):
 
 
 @each_own_setting
-def test_an_attribute_set_on_the_instance_is_a_setting(name, wire):
+def test_an_attribute_set_on_the_instance_is_a_setting(name, recorder):
     third = SETTINGS[name][2]
-    with on(wire) as session:
+    with on(recorder) as session:
         setattr(session, name, third)
 
         session.get("https://three.test/x")
@@ -201,13 +201,13 @@ def test_mappings_of_class_and_instance_are_merged(name):
     assert merged.items() >= wanted.items()
 
 
-def test_a_subclass_takes_its_parents_auth_away_with_none(wire):
+def test_a_subclass_takes_its_parents_auth_away_with_none(recorder):
     parent = subclass_of(Session, auth=BearerAuth("parents-token"))
 
-    with on(wire, cls=subclass_of(parent, auth=None)) as session:
+    with on(recorder, cls=subclass_of(parent, auth=None)) as session:
         session.get("x")
 
-    assert "Authorization" not in wire.sent[0].headers
+    assert "Authorization" not in recorder.sent[0].headers
 
 
 def test_class_keywords_of_both_parents_are_kept():
@@ -232,70 +232,70 @@ PER_CALL = {
     "timeout": (7, (8, 9)),
 }
 SHOWS = {
-    "headers": lambda wire: wire.sent[0].headers["X-Shade"] == "call",
-    "params": lambda wire: wire.sent[0].url == f"{BASE}/x?shade=call",
-    "cookies": lambda wire: wire.sent[0].headers["Cookie"] == "shade=call",
-    "auth": lambda wire: wire.sent[0].headers["Authorization"] == "Basic Y2FsbDpwYXNz",
-    "verify": lambda wire: wire.options[0]["verify"] == "call.pem",
-    "cert": lambda wire: wire.options[0]["cert"] == "call.pem",
-    "proxies": lambda wire: wire.options[0]["proxies"]["https"] == "http://call.test",
-    "timeout": lambda wire: wire.options[0]["timeout"] == (8, 9),
+    "headers": lambda recorder: recorder.sent[0].headers["X-Shade"] == "call",
+    "params": lambda recorder: recorder.sent[0].url == f"{BASE}/x?shade=call",
+    "cookies": lambda recorder: recorder.sent[0].headers["Cookie"] == "shade=call",
+    "auth": lambda recorder: recorder.sent[0].headers["Authorization"] == "Basic Y2FsbDpwYXNz",
+    "verify": lambda recorder: recorder.options[0]["verify"] == "call.pem",
+    "cert": lambda recorder: recorder.options[0]["cert"] == "call.pem",
+    "proxies": lambda recorder: recorder.options[0]["proxies"]["https"] == "http://call.test",
+    "timeout": lambda recorder: recorder.options[0]["timeout"] == (8, 9),
 }
 
 
 @pytest.mark.parametrize("name", PER_CALL)
-def test_a_call_beats_its_session(name, wire):
+def test_a_call_beats_its_session(name, recorder):
     of_session, of_call = PER_CALL[name]
 
-    with on(wire, **{name: of_session}) as api:
+    with on(recorder, **{name: of_session}) as api:
         api.get("x", **{name: of_call})
 
-    assert SHOWS[name](wire)
+    assert SHOWS[name](recorder)
 
 
 @pytest.mark.parametrize("name", PER_CALL)
-def test_arguments_of_a_call_apply_to_it_only(name, wire):
+def test_arguments_of_a_call_apply_to_it_only(name, recorder):
     of_session, of_call = PER_CALL[name]
 
-    with on(wire, **{name: of_session}) as api:
+    with on(recorder, **{name: of_session}) as api:
         api.get("x", **{name: of_call})
-        wire.sent.clear()
-        wire.options.clear()
+        recorder.sent.clear()
+        recorder.options.clear()
         api.get("x")
 
-    assert not SHOWS[name](wire)
+    assert not SHOWS[name](recorder)
 
 
-def test_a_calls_retry_beats_the_sessions(wire):
-    wire.status = 503
+def test_a_calls_retry_beats_the_sessions(recorder):
+    recorder.status = 503
 
-    with on(wire, retry=4, raise_for_status=False) as api:
+    with on(recorder, retry=4, raise_for_status=False) as api:
         api.get("x", retry=2)
 
-    assert len(wire.sent) == 2
+    assert len(recorder.sent) == 2
 
 
-def test_a_calls_deadline_beats_the_sessions(wire):
-    with on(wire, deadline=50, timeout=None) as api:
+def test_a_calls_deadline_beats_the_sessions(recorder):
+    with on(recorder, deadline=50, timeout=None) as api:
         api.get("x", deadline=2)
 
-    assert max(wire.options[0]["timeout"]) <= 2
+    assert max(recorder.options[0]["timeout"]) <= 2
 
 
 @pytest.mark.parametrize("of_call", [True, False])
-def test_a_calls_raise_for_status_beats_the_sessions(of_call, wire):
-    wire.status = 404
+def test_a_calls_raise_for_status_beats_the_sessions(of_call, recorder):
+    recorder.status = 404
 
-    with on(wire, raise_for_status=not of_call) as api:
+    with on(recorder, raise_for_status=not of_call) as api:
         outcome = outcome_of(api.get, "x", raise_for_status=of_call)
 
     assert outcome == (NotFoundError if of_call else 404)
 
 
-def test_a_calls_table_precedes_the_sessions(wire):
-    wire.status = 404
+def test_a_calls_table_precedes_the_sessions(recorder):
+    recorder.status = 404
 
-    with on(wire, on_status={404: raising(KeyError)}) as api:
+    with on(recorder, on_status={404: raising(KeyError)}) as api:
         response = api.get("x", on_status={"4xx": lambda _: "the call's"})
 
     assert response == "the call's"
@@ -316,13 +316,13 @@ def test_a_calls_redirect_body_beats_the_sessions(of_call, sandbox):
 
 
 @pytest.mark.parametrize("of_call", [True, False])
-def test_a_calls_allow_http_auth_beats_the_sessions(of_call, wire):
+def test_a_calls_allow_http_auth_beats_the_sessions(of_call, recorder):
     settings = {"auth": BearerAuth("some-token-1"), "allow_http_auth": not of_call}
 
-    with on(wire, "http://api.test", **settings) as api:
+    with on(recorder, "http://api.test", **settings) as api:
         outcome_of(api.get, "x", allow_http_auth=of_call)
 
-    assert len(wire.sent) == of_call
+    assert len(recorder.sent) == of_call
 
 
 def outcome_of(call, *args, **kwargs):
@@ -336,7 +336,7 @@ def outcome_of(call, *args, **kwargs):
 # ---- containers
 
 
-def test_constructing_does_not_change_the_callers_containers(wire):
+def test_constructing_does_not_change_the_callers_containers(recorder):
     given = {
         "headers": {"X-A": "1"},
         "params": {"a": "1"},
@@ -348,7 +348,7 @@ def test_constructing_does_not_change_the_callers_containers(wire):
         "on_status": {404: raising(KeyError)},
     }
     before = {name: type(value)(value) for name, value in given.items()}
-    with on(wire, **given) as api:
+    with on(recorder, **given) as api:
         api.headers["X-B"] = "2"
         api.params["b"] = "2"
         api.proxies["sftp"] = "http://b.test"
@@ -388,9 +388,9 @@ def test_a_container_that_its_owner_changes_later_does_not_change_the_session(le
     assert not set(change) & set(dict(present) if name in MAPPINGS else present)
 
 
-def test_two_sessions_share_no_container(wire):
+def test_two_sessions_share_no_container(recorder):
     cls = subclass_of(Session, headers={"X-A": "1"}, params={"a": "1"}, cookies={"a": "1"})
-    with on(wire, cls=cls) as first, on(wire, cls=cls) as second:
+    with on(recorder, cls=cls) as first, on(recorder, cls=cls) as second:
         first.headers["X-B"] = "2"
         first.params["b"] = "2"
         first.cookies.set("b", "2")
@@ -398,16 +398,16 @@ def test_two_sessions_share_no_container(wire):
 
         second.get("x")
 
-    assert "X-B" not in wire.sent[0].headers
-    assert (wire.sent[0].url, wire.sent[0].headers["Cookie"]) == (f"{BASE}/x?a=1", "a=1")
+    assert "X-B" not in recorder.sent[0].headers
+    assert (recorder.sent[0].url, recorder.sent[0].headers["Cookie"]) == (f"{BASE}/x?a=1", "a=1")
 
 
-def test_a_call_does_not_change_the_callers_containers(wire):
+def test_a_call_does_not_change_the_callers_containers(recorder):
     headers, params, cookies = {"X-A": "1"}, {"a": True}, {"a": "1"}
     path, json, data, table = {"id": 7}, {"a": [1]}, {"b": "2"}, {404: print}
     settings = {"headers": {"X-S": "1"}, "params": {"s": "1"}, "auth": BearerAuth("token-12345")}
 
-    with on(wire, **settings) as api:
+    with on(recorder, **settings) as api:
         api.get(
             "posts/{id}", headers=headers, params=params, cookies=cookies, path=path,
             on_status=table, idempotency_key=True,
@@ -419,14 +419,14 @@ def test_a_call_does_not_change_the_callers_containers(wire):
     assert (path, json, data, table) == ({"id": 7}, {"a": [1]}, {"b": "2"}, {404: print})
 
 
-def test_read_only_containers_are_taken(wire):
+def test_read_only_containers_are_taken(recorder):
     frozen = MappingProxyType({"x-a": "1"})
 
-    with on(wire, headers=frozen, params=frozen) as api:
+    with on(recorder, headers=frozen, params=frozen) as api:
         api.get("x", headers=MappingProxyType({"x-b": "2"}), params=MappingProxyType({"b": 2}))
 
-    assert wire.sent[0].url == f"{BASE}/x?x-a=1&b=2"
-    assert (wire.sent[0].headers["x-a"], wire.sent[0].headers["x-b"]) == ("1", "2")
+    assert recorder.sent[0].url == f"{BASE}/x?x-a=1&b=2"
+    assert (recorder.sent[0].headers["x-a"], recorder.sent[0].headers["x-b"]) == ("1", "2")
 
 
 # ---- None
@@ -441,7 +441,7 @@ def test_none_for_a_parameter_of_requests_means_not_given(name):
         assert says(session, name, value)
 
 
-def test_none_for_a_calls_parameter_of_requests_means_not_given(wire):
+def test_none_for_a_calls_parameter_of_requests_means_not_given(recorder):
     settings = {
         "headers": {"X-A": "1"},
         "params": {"a": "1"},
@@ -452,27 +452,27 @@ def test_none_for_a_calls_parameter_of_requests_means_not_given(wire):
     }
     nothing = dict.fromkeys((*settings, "proxies", "hooks", "stream", "files", "data", "json"))
 
-    with on(wire, **settings) as api:
+    with on(recorder, **settings) as api:
         api.get("x")
         api.get("x", **nothing)
 
-    assert wire.sent[0].headers == wire.sent[1].headers
-    assert wire.sent[0].url == wire.sent[1].url
-    assert wire.options[0] == wire.options[1]
+    assert recorder.sent[0].headers == recorder.sent[1].headers
+    assert recorder.sent[0].url == recorder.sent[1].url
+    assert recorder.options[0] == recorder.options[1]
 
 
 @pytest.mark.parametrize("level", ["class", "instance", "attribute", "call", "clone"])
-def test_timeout_none_is_off(level, wire):
+def test_timeout_none_is_off(level, recorder):
     cls = subclass_of(Session, timeout=None) if level == "class" else Session
     settings = {"timeout": None} if level == "instance" else {}
-    with on(wire, cls=cls, deadline=None, **settings) as api:
+    with on(recorder, cls=cls, deadline=None, **settings) as api:
         if level == "attribute":
             api.timeout = None
         user = api.with_options(timeout=None) if level == "clone" else api
 
         user.get("x", **({"timeout": None} if level == "call" else {}))
 
-    assert wire.options[0]["timeout"] is None
+    assert recorder.options[0]["timeout"] is None
 
 
 @pytest.mark.parametrize("name", ["base_url", "deadline", "retry", "on_status", "max_body"])
@@ -484,27 +484,27 @@ def test_none_for_a_setting_of_httpkit_means_off(name):
 
 
 @pytest.mark.parametrize("name", ["trusted_origins", "secret_headers", "shown"])
-def test_none_for_a_collection_of_httpkit_is_an_empty_one(name, wire):
-    with on(wire, cls=subclass_of(Session, **{name: SETTINGS[name][0]}), **{name: None}) as api:
+def test_none_for_a_collection_of_httpkit_is_an_empty_one(name, recorder):
+    with on(recorder, cls=subclass_of(Session, **{name: SETTINGS[name][0]}), **{name: None}) as api:
         api.get("x")
 
         assert not getattr(api, name)
 
 
-def test_a_call_turns_retries_off_with_none(wire):
-    wire.status = 503
+def test_a_call_turns_retries_off_with_none(recorder):
+    recorder.status = 503
 
-    with on(wire, raise_for_status=False) as api:
+    with on(recorder, raise_for_status=False) as api:
         api.get("x", retry=None)
 
-    assert len(wire.sent) == 1
+    assert len(recorder.sent) == 1
 
 
-def test_a_call_turns_the_deadline_off_with_none(wire):
-    with on(wire, deadline=2, timeout=(50, 60)) as api:
+def test_a_call_turns_the_deadline_off_with_none(recorder):
+    with on(recorder, deadline=2, timeout=(50, 60)) as api:
         api.get("x", deadline=None)
 
-    assert wire.options[0]["timeout"] == (50, 60)
+    assert recorder.options[0]["timeout"] == (50, 60)
 
 
 def test_a_call_turns_the_body_limit_off_with_none(sandbox):
@@ -514,10 +514,10 @@ def test_a_call_turns_the_body_limit_off_with_none(sandbox):
     assert len(response.content) == 100
 
 
-def test_a_call_turns_the_tables_off_with_none(wire):
-    wire.status = 404
+def test_a_call_turns_the_tables_off_with_none(recorder):
+    recorder.status = 404
 
-    with on(wire, on_status={404: raising(KeyError)}) as api, pytest.raises(NotFoundError):
+    with on(recorder, on_status={404: raising(KeyError)}) as api, pytest.raises(NotFoundError):
         api.get("x", on_status=None)
 
 
@@ -613,11 +613,11 @@ def test_a_setting_that_cannot_work_is_refused_by_with_options(settings):
         "a path value without a place": {"path": {"id": 1}},
     }
 )
-def test_an_argument_that_cannot_work_is_refused_before_anything_is_sent(settings, wire):
-    with on(wire) as api, pytest.raises((ConfigurationError, requests.exceptions.InvalidURL)):
+def test_an_argument_that_cannot_work_is_refused_before_anything_is_sent(settings, recorder):
+    with on(recorder) as api, pytest.raises((ConfigurationError, requests.exceptions.InvalidURL)):
         api.get("x", **settings)
 
-    assert wire.sent == []
+    assert recorder.sent == []
 
 
 @cases(
@@ -627,21 +627,21 @@ def test_an_argument_that_cannot_work_is_refused_before_anything_is_sent(setting
         if not settings.keys() & {"base_url", "raise_for_status"}
     }
 )
-def test_an_attribute_that_cannot_work_is_refused_before_anything_is_sent(settings, wire):
-    with on(wire) as api:
+def test_an_attribute_that_cannot_work_is_refused_before_anything_is_sent(settings, recorder):
+    with on(recorder) as api:
         for name, value in settings.items():
             setattr(api, name, value)
 
         with pytest.raises(ConfigurationError):
             api.get("x")
 
-    assert wire.sent == []
+    assert recorder.sent == []
 
 
 @pytest.mark.parametrize("location", ["constructor", "class", "with_options", "call"])
-def test_a_misspelt_setting_is_refused(location, wire):
+def test_a_misspelt_setting_is_refused(location, recorder):
     misspelt = {"raise_for_statuses": False}
-    with on(wire) as api:
+    with on(recorder) as api:
         locations = {
             "constructor": lambda: Session(**misspelt),
             "class": lambda: subclass_of(Session, **misspelt),
@@ -652,7 +652,7 @@ def test_a_misspelt_setting_is_refused(location, wire):
         with pytest.raises(TypeError, match="raise_for_statuses"):
             locations[location]()
 
-    assert wire.sent == []
+    assert recorder.sent == []
 
 
 @pytest.mark.parametrize("name", ["verify", "cert"])
@@ -666,28 +666,28 @@ def test_a_certificate_file_that_is_missing_is_a_requests_error(name):
 # ---- settings as attributes
 
 
-def test_a_timeout_assigned_to_the_session_is_used(wire):
-    with on(wire) as api:
+def test_a_timeout_assigned_to_the_session_is_used(recorder):
+    with on(recorder) as api:
         api.timeout = 5
 
         api.get("x")
 
-    assert wire.options[0]["timeout"] == (5, 5)
+    assert recorder.options[0]["timeout"] == (5, 5)
 
 
-def test_send_uses_the_sessions_timeout(wire):
-    with on(wire, timeout=7) as api:
+def test_send_uses_the_sessions_timeout(recorder):
+    with on(recorder, timeout=7) as api:
         api.send(api.prepare_request(requests.Request("GET", "x")))
         api.send(requests.Request("GET", f"{BASE}/x").prepare())
 
-    assert [options["timeout"] for options in wire.options] == [(7, 7), (7, 7)]
+    assert [options["timeout"] for options in recorder.options] == [(7, 7), (7, 7)]
 
 
-def test_there_is_a_timeout_by_default(wire):
-    with on(wire) as api:
+def test_there_is_a_timeout_by_default(recorder):
+    with on(recorder) as api:
         api.get("x")
 
-    assert wire.options[0]["timeout"] == (5, 60)
+    assert recorder.options[0]["timeout"] == (5, 60)
 
 
 def test_a_base_url_replaced_on_the_class_is_used(monkeypatch, sandbox):
@@ -730,22 +730,22 @@ class GitHubSession(Session):
         return super().request(*args, **kwargs)
 
 
-def test_a_subclass_may_have_a_timeout_property_of_its_own(wire):
+def test_a_subclass_may_have_a_timeout_property_of_its_own(recorder):
     with GitHubSession() as session:
-        session.mount("https://", wire)
+        session.mount("https://", recorder)
 
         session.get("https://api.test/x")
 
-    assert wire.options[0]["timeout"] == (4, 10)
+    assert recorder.options[0]["timeout"] == (4, 10)
 
 
-def test_a_timeout_property_serves_calls_that_give_no_timeout(wire):
+def test_a_timeout_property_serves_calls_that_give_no_timeout(recorder):
     with GitHubSession() as session:
-        session.mount("https://", wire)
+        session.mount("https://", recorder)
 
         session.send(session.prepare_request(requests.Request("GET", "https://api.test/x")))
 
-    assert wire.options[0]["timeout"] == (4, 10)
+    assert recorder.options[0]["timeout"] == (4, 10)
 
 
 class BaseUrlMixin(requests.Session):
@@ -770,22 +770,22 @@ class BaseUrlSession(BaseUrlMixin, Session):
     pass
 
 
-def test_a_base_url_set_before_our_constructor_is_kept(wire):
+def test_a_base_url_set_before_our_constructor_is_kept(recorder):
     with BaseUrlSession("https://api.test/v1/") as session:
-        session.mount("https://", wire)
+        session.mount("https://", recorder)
 
         session.get("users")
 
-    assert wire.sent[0].url == "https://api.test/v1/users"
+    assert recorder.sent[0].url == "https://api.test/v1/users"
 
 
-def test_a_subclass_that_joins_urls_itself_keeps_its_rules(wire):
+def test_a_subclass_that_joins_urls_itself_keeps_its_rules(recorder):
     with BaseUrlSession("https://api.test/v1/") as session:
-        session.mount("https://", wire)
+        session.mount("https://", recorder)
 
         session.get("/users")
 
-    assert wire.sent[0].url == "https://api.test/users"
+    assert recorder.sent[0].url == "https://api.test/users"
 
 
 class Counting(Session):
@@ -856,20 +856,20 @@ class Preparing(Session):
         return request.prepare()
 
 
-def test_arguments_of_a_call_apply_when_a_subclass_prepares_by_itself(wire):
-    wire.status = 503
+def test_arguments_of_a_call_apply_when_a_subclass_prepares_by_itself(recorder):
+    recorder.status = 503
 
-    with on(wire, cls=Preparing) as api:
+    with on(recorder, cls=Preparing) as api:
         api.get("x", retry=2, raise_for_status=False)
 
-    assert len(wire.sent) == 2
+    assert len(recorder.sent) == 2
 
 
-def test_strict_false_leaves_a_subclasses_explicit_settings_alone(wire):
-    wire.status = 404
+def test_strict_false_leaves_a_subclasses_explicit_settings_alone(recorder):
+    recorder.status = 404
     cls = subclass_of(Session, {"strict": False, "raise_for_status": True})
 
-    with on(wire, cls=cls) as api, pytest.raises(NotFoundError):
+    with on(recorder, cls=cls) as api, pytest.raises(NotFoundError):
         api.get("x")
 
 
@@ -884,19 +884,19 @@ def test_strict_false_does_not_open_what_a_subclass_closes(name):
 # ---- with_options
 
 
-def test_a_clone_has_its_own_settings(wire):
-    wire.status = 404
-    with on(wire) as api:
+def test_a_clone_has_its_own_settings(recorder):
+    recorder.status = 404
+    with on(recorder) as api:
         clone = api.with_options(raise_for_status=False, headers={"X-B": "2"})
 
         response = clone.get("x")
 
     assert response.status_code == 404
-    assert wire.sent[0].headers["X-B"] == "2"
+    assert recorder.sent[0].headers["X-B"] == "2"
 
 
-def test_a_clone_leaves_its_origin_as_it_was(wire):
-    with on(wire, headers={"X-A": "1"}, params={"a": "1"}) as api:
+def test_a_clone_leaves_its_origin_as_it_was(recorder):
+    with on(recorder, headers={"X-A": "1"}, params={"a": "1"}) as api:
         clone = api.with_options(
             headers={"X-A": "2"}, params={"a": "2"}, timeout=1, auth=BearerAuth("token-12345"),
             proxies={"ftp": "http://a.test"},
@@ -906,10 +906,10 @@ def test_a_clone_leaves_its_origin_as_it_was(wire):
 
         api.get("x")
 
-    assert wire.sent[0].headers["X-A"] == "1"
-    assert not {"X-B", "Authorization"} & set(wire.sent[0].headers)
-    assert wire.sent[0].url == f"{BASE}/x?a=1"
-    assert wire.options[0]["timeout"] == (5, 60)
+    assert recorder.sent[0].headers["X-A"] == "1"
+    assert not {"X-B", "Authorization"} & set(recorder.sent[0].headers)
+    assert recorder.sent[0].url == f"{BASE}/x?a=1"
+    assert recorder.options[0]["timeout"] == (5, 60)
     assert api.proxies == {}
 
 
@@ -957,29 +957,29 @@ def test_a_clone_shares_the_cookies(sandbox):
     assert response.json() == {"flavour": "oat"}
 
 
-def test_a_clone_shares_the_retry_budget(wire):
-    wire.status = 503
+def test_a_clone_shares_the_retry_budget(recorder):
+    recorder.status = 503
     settings = {"retry": RetryPolicy(attempts=2, budget=5), "raise_for_status": False}
 
-    with on(wire, **settings) as api:
+    with on(recorder, **settings) as api:
         attempts = [api.with_options(timeout=1).get("x").attempts, api.get("x").attempts]
 
     assert attempts == [2, 1]
 
 
-def test_a_clone_may_go_without_the_sessions_auth(wire):
-    with on(wire, auth=BearerAuth("token-12345")) as api:
+def test_a_clone_may_go_without_the_sessions_auth(recorder):
+    with on(recorder, auth=BearerAuth("token-12345")) as api:
         api.with_options(auth=None).get("x")
 
-    assert "Authorization" not in wire.sent[0].headers
+    assert "Authorization" not in recorder.sent[0].headers
 
 
-def test_an_adapter_mounted_on_a_clone_is_not_mounted_on_its_origin(wire):
+def test_an_adapter_mounted_on_a_clone_is_not_mounted_on_its_origin(recorder):
     with Session(BASE) as api:
         clone = api.with_options(timeout=1)
-        clone.mount("https://", wire)
+        clone.mount("https://", recorder)
 
-        assert api.get_adapter(BASE) is not wire
+        assert api.get_adapter(BASE) is not recorder
 
 
 # ---- pickles
@@ -996,7 +996,7 @@ def pickled(session):
     return pickle.loads(pickle.dumps(session))
 
 
-def test_a_pickled_session_carries_its_settings_and_a_subclasses_attributes(wire):
+def test_a_pickled_session_carries_its_settings_and_a_subclasses_attributes(recorder):
     with Carrying(BASE, timeout=7, auth=BearerAuth("token-12345"), params={"a": "1"}) as api:
         api.cursor, api.retry, api.headers["X-B"] = {"page": 3}, 5, "2"
         api.cookies.set("a", "1")
@@ -1005,10 +1005,10 @@ def test_a_pickled_session_carries_its_settings_and_a_subclasses_attributes(wire
 
     assert type(twin) is Carrying
     assert (twin.cursor, twin.retry, twin.timeout) == ({"page": 3}, 5, 7)
-    twin.mount("https://", wire)
+    twin.mount("https://", recorder)
     twin.get("x")
-    assert wire.sent[0].url == f"{BASE}/x?a=1"
-    assert wire.sent[0].headers.items() >= {
+    assert recorder.sent[0].url == f"{BASE}/x?a=1"
+    assert recorder.sent[0].headers.items() >= {
         ("X-A", "1"), ("X-B", "2"), ("Authorization", "Bearer token-12345"), ("Cookie", "a=1")
     }  # fmt: skip
 
@@ -1066,27 +1066,27 @@ class Meanwhile(str):
         return super().lower()
 
 
-def test_an_adapter_mounted_while_a_thread_looks_for_one_does_not_disturb_it(wire):
+def test_an_adapter_mounted_while_a_thread_looks_for_one_does_not_disturb_it(recorder):
     prefix = Meanwhile("https://the-longest-prefix.test/")
-    prefix.happens = lambda: api.mount("https://api.test/", wire)
-    with on(wire) as api:
-        api.mount(prefix, wire)
+    prefix.happens = lambda: api.mount("https://api.test/", recorder)
+    with on(recorder) as api:
+        api.mount(prefix, recorder)
 
         response = api.get("x")
 
     assert response.status_code == 200
 
 
-def test_the_longest_prefix_wins_whatever_the_order(wire):
+def test_the_longest_prefix_wins_whatever_the_order(recorder):
     with Session() as api:
         near, far = Recording(), Recording()
         api.mount("https://api.test/near/", near)
         api.mount("https://api.test/", far)
-        api.mount("https://", wire)
+        api.mount("https://", recorder)
 
         chosen = [api.get_adapter(f"https://{at}") for at in ("api.test/near/x", "api.test/", "b")]
 
-    assert chosen == [near, far, wire]
+    assert chosen == [near, far, recorder]
 
 
 @pytest.mark.parametrize(
@@ -1256,18 +1256,18 @@ def test_an_unprepared_request_is_refused_with_the_message_of_requests():
     ],
     ids=["dict", "pairs", "tuples", "list value", "tuple value", "not booleans", "str", "bytes"],
 )
-def test_booleans_are_written_as_json_writes_them(params, query, wire):
-    with on(wire) as api:
+def test_booleans_are_written_as_json_writes_them(params, query, recorder):
+    with on(recorder) as api:
         api.get("x", params=params)
 
-    assert wire.sent[0].url == f"{BASE}/x?{query}"
+    assert recorder.sent[0].url == f"{BASE}/x?{query}"
 
 
-def test_booleans_of_the_session_are_written_as_json_writes_them(wire):
-    with on(wire, params={"verbose": True}) as api:
+def test_booleans_of_the_session_are_written_as_json_writes_them(recorder):
+    with on(recorder, params={"verbose": True}) as api:
         api.get("x")
 
-    assert wire.sent[0].url == f"{BASE}/x?verbose=true"
+    assert recorder.sent[0].url == f"{BASE}/x?verbose=true"
 
 
 @pytest.mark.parametrize(
@@ -1275,43 +1275,43 @@ def test_booleans_of_the_session_are_written_as_json_writes_them(wire):
     [{"a": 1}, [("a", 1)], (("a", 1),), "a=1", b"a=1", iter([("a", 1)])],
     ids=["dict", "pairs", "tuples", "str", "bytes", "iterator"],
 )
-def test_the_sessions_parameters_come_before_the_calls(params, wire):
-    with on(wire, params={"key": "k"}) as api:
+def test_the_sessions_parameters_come_before_the_calls(params, recorder):
+    with on(recorder, params={"key": "k"}) as api:
         api.get("x", params=params)
 
-    assert wire.sent[0].url == f"{BASE}/x?key=k&a=1"
+    assert recorder.sent[0].url == f"{BASE}/x?key=k&a=1"
 
 
-def test_none_leaves_a_parameter_of_the_session_out(wire):
-    with on(wire, params={"a": "1", "b": "2"}) as api:
+def test_none_leaves_a_parameter_of_the_session_out(recorder):
+    with on(recorder, params={"a": "1", "b": "2"}) as api:
         api.get("x", params={"a": None})
 
-    assert wire.sent[0].url == f"{BASE}/x?b=2"
+    assert recorder.sent[0].url == f"{BASE}/x?b=2"
 
 
-def test_parameters_join_a_query_that_the_url_has(wire):
-    with on(wire, params={"b": "2"}) as api:
+def test_parameters_join_a_query_that_the_url_has(recorder):
+    with on(recorder, params={"b": "2"}) as api:
         api.get("x?a=1", params={"c": "3"})
 
-    assert wire.sent[0].url == f"{BASE}/x?a=1&b=2&c=3"
+    assert recorder.sent[0].url == f"{BASE}/x?a=1&b=2&c=3"
 
 
 # ---- headers
 
 
 @pytest.mark.parametrize("form", ["X-Team", "x-team", "X-TEAM"])
-def test_none_takes_a_header_of_the_session_away(form, wire):
-    with on(wire, headers={"X-Team": "a"}) as api:
+def test_none_takes_a_header_of_the_session_away(form, recorder):
+    with on(recorder, headers={"X-Team": "a"}) as api:
         api.get("x", headers={form: None})
 
-    assert "X-Team" not in wire.sent[0].headers
+    assert "X-Team" not in recorder.sent[0].headers
 
 
-def test_none_takes_a_default_header_of_requests_away(wire):
-    with on(wire, headers={"accept-encoding": None}) as api:
+def test_none_takes_a_default_header_of_requests_away(recorder):
+    with on(recorder, headers={"accept-encoding": None}) as api:
         api.get("x")
 
-    assert "Accept-Encoding" not in wire.sent[0].headers
+    assert "Accept-Encoding" not in recorder.sent[0].headers
 
 
 INJECTIONS = {
@@ -1387,11 +1387,11 @@ def test_a_part_of_a_form_cannot_smuggle_a_header_line(files, sandbox):
     [{"params": {"a": "\ud800"}}, {"data": {"a": "\ud800"}}, {"data": "\ud800"}],
     ids=["params", "form", "text"],
 )
-def test_text_that_is_not_unicode_is_refused_as_an_error_of_requests(arguments, wire):
-    with on(wire) as api, pytest.raises(requests.RequestException):
+def test_text_that_is_not_unicode_is_refused_as_an_error_of_requests(arguments, recorder):
+    with on(recorder) as api, pytest.raises(requests.RequestException):
         api.post("x", **arguments)
 
-    assert wire.sent == []
+    assert recorder.sent == []
 
 
 # ---- json
@@ -1434,11 +1434,11 @@ def nested(depth):
         "function within",
     ],
 )  # fmt: skip
-def test_json_with_values_that_json_cannot_express_is_refused(document, wire):
-    with on(wire) as api, pytest.raises(requests.exceptions.InvalidJSONError):
+def test_json_with_values_that_json_cannot_express_is_refused(document, recorder):
+    with on(recorder) as api, pytest.raises(requests.exceptions.InvalidJSONError):
         api.post("x", json=document)
 
-    assert wire.sent == []
+    assert recorder.sent == []
 
 
 @pytest.mark.parametrize(
@@ -1446,12 +1446,12 @@ def test_json_with_values_that_json_cannot_express_is_refused(document, wire):
     [({}, b"{}"), ([], b"[]"), (0, b"0"), (False, b"false"), ("", b'""'), ({"a": None}, None)],
     ids=repr,
 )
-def test_json_that_is_falsy_is_sent_all_the_same(document, body, wire):
-    with on(wire) as api:
+def test_json_that_is_falsy_is_sent_all_the_same(document, body, recorder):
+    with on(recorder) as api:
         api.post("x", json=document)
 
-    assert wire.sent[0].body == (body or b'{"a": null}')
-    assert wire.sent[0].headers["Content-Type"] == "application/json"
+    assert recorder.sent[0].body == (body or b'{"a": null}')
+    assert recorder.sent[0].headers["Content-Type"] == "application/json"
 
 
 # ---- being a requests.Session
@@ -1486,17 +1486,17 @@ def test_request_takes_its_arguments_in_the_positions_of_requests():
     assert [name for name, *_ in ours] == [name for name, *_ in theirs]
 
 
-def test_request_takes_all_its_arguments_by_position(wire):
+def test_request_takes_all_its_arguments_by_position(recorder):
     follow, stream = False, True
     arguments = (
         "post", "x", {"a": 1}, {"b": 2}, {"X-A": "1"}, {"c": "3"}, None, ("user", "pass"), (3, 4),
         follow, {"https": "http://proxy.test"}, {"response": []}, stream, "ca.pem", "cert.pem",
     )  # fmt: skip
 
-    with on(wire) as api:
+    with on(recorder) as api:
         api.request(*arguments)
 
-    sent, options = wire.sent[0], wire.options[0]
+    sent, options = recorder.sent[0], recorder.options[0]
     assert (sent.method, sent.url, sent.body) == ("POST", f"{BASE}/x?a=1", "b=2")
     assert (sent.headers["X-A"], sent.headers["Cookie"]) == ("1", "c=3")
     assert sent.headers["Authorization"] == "Basic dXNlcjpwYXNz"
@@ -1579,10 +1579,10 @@ class Deprecating(Session):
         return super().request(method, url, *args, **kwargs)
 
 
-def test_a_subclasses_warning_names_the_line_of_the_caller(wire):
+def test_a_subclasses_warning_names_the_line_of_the_caller(recorder):
     warned = pytest.warns(DeprecationWarning, match="the other session")
 
-    with on(wire, cls=Deprecating) as api, warned as caught:
+    with on(recorder, cls=Deprecating) as api, warned as caught:
         api.get("x")
 
     assert caught[0].filename == __file__
@@ -1760,11 +1760,11 @@ def test_strict_false_sends_prepared_requests_as_requests_does(raw_server):
     assert server.requests[:2] == server.requests[2:]
 
 
-def test_strict_false_sets_no_limits(wire):
-    with on(wire, strict=False) as api:
+def test_strict_false_sets_no_limits(recorder):
+    with on(recorder, strict=False) as api:
         api.get("x")
 
-        assert wire.options[0]["timeout"] is None
+        assert recorder.options[0]["timeout"] is None
         assert (api.deadline, api.retry, api.max_body, api.raise_for_status) == (
             None, None, None, False
         )  # fmt: skip

@@ -895,10 +895,10 @@ def test_a_token_that_a_server_repeats_in_base64_is_masked(raw_server, make_resp
 
 
 def test_the_words_around_a_credential_are_not_taken_for_one(raw_server, make_response, secret):
-    refusal = make_response(
+    caught_error = make_response(
         "401 Unauthorized", b"your session ended: send a Bearer or Digest credential"
     )
-    server = raw_server(refusal)
+    server = raw_server(caught_error)
     headers = {"Authorization": f"Bearer {secret}", "Cookie": f"session={secret}; theme=credential"}
     with httpkit.Session(server.url, headers=headers, auth=httpkit.NO_AUTH) as api:
         raised_by(lambda: api.get(""))

@@ -54,8 +54,8 @@ def requested(sandbox):
     return [request for request in sandbox.requests if request.path == "/token"]
 
 
-def form(seen):
-    return parse_qs(seen.body.decode(), strict_parsing=True)
+def form(observed):
+    return parse_qs(observed.body.decode(), strict_parsing=True)
 
 
 def grant(response, token=TOKEN, **members):
@@ -68,12 +68,12 @@ def grant(response, token=TOKEN, **members):
 def printed(error):
     """Return all that can be read of an error, of what it came from, and of their pickles."""
     shown = [*traceback.format_exception(error), repr(error), str(vars(error))]
-    pending, seen = [error], set()
+    pending, observed = [error], set()
     while pending:
         one = pending.pop()
-        if not isinstance(one, BaseException) or id(one) in seen:
+        if not isinstance(one, BaseException) or id(one) in observed:
             continue
-        seen.add(id(one))
+        observed.add(id(one))
         request = getattr(one, "request", None)
         shown += [str(one.args), str(vars(request) if request is not None else "")]
         pending += [one.__cause__, one.__context__, *one.args]
@@ -336,7 +336,7 @@ def test_every_attempt_has_the_token_of_its_time(sandbox, clock):
     with httpkit.Session(f"{sandbox.url}/bearer", auth=auth, retry=policy) as api:
         api.get("flaky/key?fail=2")
 
-    sent = {seen.headers["authorization"] for seen in sandbox.attempts("key")}
+    sent = {observed.headers["authorization"] for observed in sandbox.attempts("key")}
     assert (len(sent), len(requested(sandbox))) == (3, 3)
 
 
@@ -1022,22 +1022,22 @@ def test_a_refresh_token_that_is_replaced_is_gone_on_with(sandbox):
             api.get("posts/1")
             sandbox.revoke_tokens()
 
-    used = [form(seen)["refresh_token"][0] for seen in requested(sandbox)]
+    used = [form(observed)["refresh_token"][0] for observed in requested(sandbox)]
     assert used[0] == first
     assert len(set(used)) == 3
 
 
 def test_a_refresh_token_that_is_not_replaced_stays(raw_server, make_response):
     server = raw_server(grant(make_response, expires_in=1e-9))
-    seen = []
-    auth = RefreshTokenAuth(server.url, "app", REFRESH, on_refresh=seen.append)
+    observed = []
+    auth = RefreshTokenAuth(server.url, "app", REFRESH, on_refresh=observed.append)
     prepared = requests.Request("GET", "https://api.test/").prepare()
 
     auth(prepared)
     auth(prepared)
 
     assert all(f"refresh_token={REFRESH}".encode() in body for body in server.requests)
-    assert [tokens.refresh_token for tokens in seen] == [REFRESH] * 2
+    assert [tokens.refresh_token for tokens in observed] == [REFRESH] * 2
 
 
 def test_on_refresh_is_called_before_a_new_token_is_used(sandbox):

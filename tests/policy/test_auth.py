@@ -157,7 +157,7 @@ def test_a_third_party_strategy_signs_once_for_all_attempts(sandbox):
     with httpkit.Session(sandbox.url, auth=stamp) as api:
         api.get("flaky/a?fail=2")
 
-    assert [seen.headers["x-stamp"] for seen in sandbox.attempts("a")] == ["stamp-1"] * 3
+    assert [observed.headers["x-stamp"] for observed in sandbox.attempts("a")] == ["stamp-1"] * 3
 
 
 def test_a_plain_function_can_sign(sandbox):
@@ -280,7 +280,9 @@ def test_no_auth_signs_none_of_the_attempts(sandbox):
     with Blog(sandbox.url) as api:
         api.get("flaky/a", auth=httpkit.NO_AUTH)
 
-    assert [seen.headers.get("authorization") for seen in sandbox.attempts("a")] == [None] * 3
+    assert [observed.headers.get("authorization") for observed in sandbox.attempts("a")] == [
+        None
+    ] * 3
 
 
 @pytest.mark.parametrize(
@@ -299,7 +301,8 @@ def test_and_applies_both_on_every_attempt(sandbox, both):
         api.get("flaky/a?fail=1")
 
     assert [
-        (seen.headers["authorization"], seen.headers["x-api-key"]) for seen in sandbox.attempts("a")
+        (observed.headers["authorization"], observed.headers["x-api-key"])
+        for observed in sandbox.attempts("a")
     ] == [("Bearer tok", "key")] * 2
 
 
@@ -337,7 +340,8 @@ def test_a_third_party_auth_of_a_pair_signs_once_and_ours_each_time(sandbox):
         api.get("flaky/a?fail=1")
 
     assert [
-        (seen.headers["authorization"], seen.headers["x-stamp"]) for seen in sandbox.attempts("a")
+        (observed.headers["authorization"], observed.headers["x-stamp"])
+        for observed in sandbox.attempts("a")
     ] == [("Bearer t-1", "stamp-1"), ("Bearer t-2", "stamp-1")]
 
 
@@ -367,16 +371,16 @@ def test_a_callable_secret_is_called_for_every_attempt(sandbox, strategy):
     with httpkit.Session(sandbox.url, auth=strategy(tokens)) as api:
         api.get("flaky/a?fail=2")
 
-    seen = [signature(attempt) for attempt in sandbox.attempts("a")]
+    observed = [signature(attempt) for attempt in sandbox.attempts("a")]
     assert tokens.asked == 3
-    assert len({str(one) for one in seen}) == 3
+    assert len({str(one) for one in observed}) == 3
 
 
 def test_a_bearer_callable_gives_each_attempt_its_token_in_order(sandbox):
     with httpkit.Session(sandbox.url, auth=BearerAuth(Tokens("t-1", "t-2", "t-3"))) as api:
         api.post("flaky/a?fail=2&status=429")
 
-    assert [seen.headers["authorization"] for seen in sandbox.attempts("a")] == [
+    assert [observed.headers["authorization"] for observed in sandbox.attempts("a")] == [
         "Bearer t-1",
         "Bearer t-2",
         "Bearer t-3",

@@ -29,9 +29,9 @@ OWN = {
 }
 
 
-def canaries(seen):
+def canaries(observed):
     """Name the credentials that a request carried, wherever in it."""
-    whole = str((seen.path, seen.query, dict(seen.headers), seen.body))
+    whole = str((observed.path, observed.query, dict(observed.headers), observed.body))
     return {name for name, value in CANARIES.items() if value in whole or basic(value) in whole}
 
 
@@ -77,7 +77,7 @@ def test_the_origin_of_the_base_url_sees_every_credential(sandbox, api, form):
 def test_every_same_origin_attempt_sends_every_credential(sandbox, api):
     api.get("flaky/a?fail=2")
 
-    assert [canaries(seen) for seen in sandbox.attempts("a")] == [EVERYTHING] * 3
+    assert [canaries(observed) for observed in sandbox.attempts("a")] == [EVERYTHING] * 3
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -163,7 +163,7 @@ REDIRECTS_AWAY = {name: go for name, go in WAYS_AWAY.items() if name.startswith(
 def test_another_origin_sees_no_credential_of_the_session(sandbox, api, go):
     go(api, "", sandbox.other_url)
 
-    carried = [canaries(seen) for seen in at(sandbox.other_url, sandbox)]
+    carried = [canaries(observed) for observed in at(sandbox.other_url, sandbox)]
     assert carried
     assert carried == [set()] * len(carried)
 
@@ -230,7 +230,7 @@ def test_the_hook_of_a_third_party_auth_ignores_another_origin(sandbox, api, way
 
     WAYS_AWAY[way](api, "", sandbox.other_url)
 
-    assert [canaries(seen) for seen in at(sandbox.other_url, sandbox)] == [set()]
+    assert [canaries(observed) for observed in at(sandbox.other_url, sandbox)] == [set()]
 
 
 def test_the_hook_of_a_third_party_auth_responds_to_its_origin(sandbox, api):
@@ -284,8 +284,8 @@ def test_harmless_headers_of_the_session_are_forwarded(sandbox, api):
     api.get(f"{sandbox.other_url}/echo")
     api.get(leading_to(f"{sandbox.other_url}/echo"))
 
-    for seen in at(sandbox.other_url, sandbox):
-        assert {name: seen.headers[name] for name in harmless} == harmless
+    for observed in at(sandbox.other_url, sandbox):
+        assert {name: observed.headers[name] for name in harmless} == harmless
 
 
 @pytest.mark.parametrize(
@@ -348,7 +348,7 @@ def test_a_trusted_origin_sees_headers_cookies_and_auth(sandbox, api, way):
     WAYS_AWAY[way](trusting, "", sandbox.other_url)
 
     expected = EVERYTHING - ({"param"} if way == "redirect 302" else set())
-    assert {frozenset(canaries(seen)) for seen in at(sandbox.other_url, sandbox)} == {
+    assert {frozenset(canaries(observed)) for observed in at(sandbox.other_url, sandbox)} == {
         frozenset(expected)
     }
 
@@ -404,7 +404,7 @@ def test_without_a_base_url_a_redirect_takes_no_credential_along(sandbox, go):
         go(api, sandbox.url, sandbox.other_url)
 
     assert canaries(sandbox.requests[0]) == EVERYTHING
-    carried = [canaries(seen) for seen in at(sandbox.other_url, sandbox)]
+    carried = [canaries(observed) for observed in at(sandbox.other_url, sandbox)]
     assert carried
     assert carried == [set()] * len(carried)
 
@@ -1016,7 +1016,7 @@ def test_a_redirect_to_a_host_of_no_proxy_goes_there_directly(
 
 def seen_by(sandbox):
     """Return all that was received since the last time, but for what names the client."""
-    seen = [
+    observed = [
         (
             one.method,
             one.port,
@@ -1028,7 +1028,7 @@ def seen_by(sandbox):
         for one in sandbox.requests
     ]
     sandbox.clear()
-    return seen
+    return observed
 
 
 LENIENT_CALLS = {

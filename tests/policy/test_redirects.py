@@ -754,27 +754,29 @@ def test_a_redirect_that_is_not_followed_is_read_like_any_response(raw_server, m
 
 
 def test_a_hook_of_the_caller_sees_every_response(sandbox, api):
-    seen = []
+    observed = []
 
     api.get(
         leading_to(f"{sandbox.other_url}/echo"),
-        hooks={"response": lambda response, **_: seen.append(response.status_code)},
+        hooks={"response": lambda response, **_: observed.append(response.status_code)},
     )
 
-    assert seen == [302, 200]
+    assert observed == [302, 200]
 
 
 def test_a_hook_that_auth_registered_stays_with_its_origin(sandbox):
-    seen = []
+    observed = []
 
     def sign(request):
-        request.register_hook("response", lambda response, **_: seen.append(response.status_code))
+        request.register_hook(
+            "response", lambda response, **_: observed.append(response.status_code)
+        )
         return request
 
     with httpkit.Session(sandbox.url, auth=sign) as api:
         api.get(leading_to(leading_to(f"{sandbox.other_url}/echo")))
 
-    assert seen == [302, 302]
+    assert observed == [302, 302]
 
 
 def test_a_hook_that_raises_ends_the_chain(sandbox, api):

@@ -38,7 +38,7 @@ def client():
 
 
 @pytest.fixture
-def wire(sandbox):
+def raw_connection(sandbox):
     """A raw connection to the sandbox."""
     with connected(sandbox) as connection:
         yield connection
@@ -91,9 +91,9 @@ def test_it_stops_without_leaving_a_thread_or_an_open_port(client):
 
 def test_a_forgotten_sandbox_does_not_keep_the_interpreter_alive():
     before = set(threading.enumerate())
-    with Sandbox() as sandbox, connected(sandbox) as wire:
-        wire.sendall(b"GET /empty HTTP/1.1\r\n\r\n")
-        wire.recv(1)
+    with Sandbox() as sandbox, connected(sandbox) as raw_connection:
+        raw_connection.sendall(b"GET /empty HTTP/1.1\r\n\r\n")
+        raw_connection.recv(1)
 
         started = set(threading.enumerate()) - before
 
@@ -153,34 +153,34 @@ def test_closing_twice_is_harmless():
 )
 def test_closing_ends_a_pending_response_at_once(target, sent):
     go_on = b"HTTP/1.1 100 Continue\r\n\r\n"
-    with Sandbox() as sandbox, connected(sandbox) as wire:
-        wire.sendall(f"GET {target} HTTP/1.1\r\nExpect: 100-continue\r\n\r\n".encode())
+    with Sandbox() as sandbox, connected(sandbox) as raw_connection:
+        raw_connection.sendall(f"GET {target} HTTP/1.1\r\nExpect: 100-continue\r\n\r\n".encode())
         # Once the server has said so, the thread that will wait has the request.
-        assert wire.recv(len(go_on), socket.MSG_WAITALL) == go_on
+        assert raw_connection.recv(len(go_on), socket.MSG_WAITALL) == go_on
         before = time.monotonic()
 
         sandbox.close()
 
         assert time.monotonic() - before < LONG / 4
-        assert read_to_end(wire)[:12] in sent
+        assert read_to_end(raw_connection)[:12] in sent
 
 
 def test_closing_hangs_up_on_a_client_that_says_nothing():
-    with Sandbox() as sandbox, connected(sandbox) as wire:
-        wire.sendall(b"HEAD /empty HTTP/1.1\r\n\r\n")
-        first = wire.recv(1)
+    with Sandbox() as sandbox, connected(sandbox) as raw_connection:
+        raw_connection.sendall(b"HEAD /empty HTTP/1.1\r\n\r\n")
+        first = raw_connection.recv(1)
 
         sandbox.close()
 
-        assert (first + read_to_end(wire)).endswith(b"\r\n\r\n")
+        assert (first + read_to_end(raw_connection)).endswith(b"\r\n\r\n")
 
 
 def test_a_client_that_hangs_up_within_its_body_is_not_reported(capfd):
-    with Sandbox() as sandbox, connected(sandbox) as wire:
-        wire.sendall(b"POST /echo HTTP/1.1\r\nContent-Length: 9\r\n\r\nhalf")
-        wire.shutdown(socket.SHUT_WR)
+    with Sandbox() as sandbox, connected(sandbox) as raw_connection:
+        raw_connection.sendall(b"POST /echo HTTP/1.1\r\nContent-Length: 9\r\n\r\nhalf")
+        raw_connection.shutdown(socket.SHUT_WR)
 
-        response = read_to_end(wire)
+        response = read_to_end(raw_connection)
 
     assert (response, sandbox.requests) == (b"", [])
     assert capfd.readouterr() == ("", "")
@@ -188,9 +188,9 @@ def test_a_client_that_hangs_up_within_its_body_is_not_reported(capfd):
 
 def test_a_client_that_hangs_up_within_the_response_is_not_reported(capfd):
     with Sandbox() as sandbox:
-        with connected(sandbox) as wire:
-            wire.sendall(b"GET /bytes/60000000 HTTP/1.1\r\n\r\n")
-            wire.recv(1)
+        with connected(sandbox) as raw_connection:
+            raw_connection.sendall(b"GET /bytes/60000000 HTTP/1.1\r\n\r\n")
+            raw_connection.recv(1)
 
         sandbox.close()
 
@@ -224,19 +224,19 @@ def test_requests_holds_each_request_as_it_arrived(sandbox, client):
     assert len(received.headers) == len(dict(received.headers))
 
 
-def test_leading_slashes_are_kept_as_sent(sandbox, wire):
-    wire.sendall(b"GET //posts HTTP/1.1\r\nConnection: close\r\n\r\n")
+def test_leading_slashes_are_kept_as_sent(sandbox, raw_connection):
+    raw_connection.sendall(b"GET //posts HTTP/1.1\r\nConnection: close\r\n\r\n")
 
-    response = read_to_end(wire)
+    response = read_to_end(raw_connection)
 
     assert b"no such route: //posts" in response
     assert sandbox.requests[0].path == "//posts"
 
 
-def test_a_repeated_header_is_joined(sandbox, wire):
-    wire.sendall(b"GET /empty HTTP/1.1\r\nX-A: 1\r\nx-a: 2\r\nConnection: close\r\n\r\n")
+def test_a_repeated_header_is_joined(sandbox, raw_connection):
+    raw_connection.sendall(b"GET /empty HTTP/1.1\r\nX-A: 1\r\nx-a: 2\r\nConnection: close\r\n\r\n")
 
-    read_to_end(wire)
+    read_to_end(raw_connection)
 
     assert sandbox.requests[0].headers["X-A"] == "1, 2"
 
@@ -599,12 +599,12 @@ def test_a_link_stays_behind_its_guard_without_the_key(sandbox, client):
     assert page.links["next"]["url"] == f"{sandbox.url}/key/posts?_page=2&_limit=2"
 
 
-def test_head_is_get_without_the_body_and_keeps_the_connection(client, sandbox, wire):
+def test_head_is_get_without_the_body_and_keeps_the_connection(client, sandbox, raw_connection):
     length = client.get(sandbox.url + "/posts").headers["Content-Length"]
-    wire.sendall(b"HEAD /posts HTTP/1.1\r\n\r\n")
-    wire.sendall(b"GET /empty HTTP/1.1\r\nConnection: close\r\n\r\n")
+    raw_connection.sendall(b"HEAD /posts HTTP/1.1\r\n\r\n")
+    raw_connection.sendall(b"GET /empty HTTP/1.1\r\nConnection: close\r\n\r\n")
 
-    head, following, rest = read_to_end(wire).split(b"\r\n\r\n")
+    head, following, rest = read_to_end(raw_connection).split(b"\r\n\r\n")
 
     assert head.startswith(b"HTTP/1.1 200 OK\r\n")
     assert f"\r\nContent-Length: {length}".encode() in head
@@ -815,10 +815,10 @@ def test_a_status_can_be_requested(sandbox, client, status, reason):
 
 
 @pytest.mark.parametrize("status", [204, 304])
-def test_a_status_that_has_no_body_sends_none(sandbox, wire, status):
-    wire.sendall(b"GET /status/%d HTTP/1.1\r\nConnection: close\r\n\r\n" % status)
+def test_a_status_that_has_no_body_sends_none(sandbox, raw_connection, status):
+    raw_connection.sendall(b"GET /status/%d HTTP/1.1\r\nConnection: close\r\n\r\n" % status)
 
-    response = read_to_end(wire)
+    response = read_to_end(raw_connection)
 
     assert response.endswith(b"\r\n\r\n")
     assert b"content-" not in response.lower()
@@ -1333,30 +1333,32 @@ def test_a_dropped_file_arrives_in_three_parts(sandbox):
         ("/json-lines?drop=14", b"e\r\n" + b'{"number": 1}\n' + b"\r\n"),
     ],
 )
-def test_a_dropped_body_ends_with_its_connection(sandbox, wire, target, body):
-    wire.sendall(f"GET {target} HTTP/1.1\r\n\r\n".encode())
+def test_a_dropped_body_ends_with_its_connection(sandbox, raw_connection, target, body):
+    raw_connection.sendall(f"GET {target} HTTP/1.1\r\n\r\n".encode())
 
-    response = read_to_end(wire)
+    response = read_to_end(raw_connection)
 
     assert response.partition(b"\r\n\r\n")[2] == body
     assert b"Connection" not in response
 
 
 @pytest.mark.parametrize("target", ["/bytes/10?drop=10", "/lines?count=1&drop=7"])
-def test_a_body_that_is_no_longer_than_its_drop_keeps_the_connection(sandbox, wire, target):
-    wire.sendall(f"GET {target} HTTP/1.1\r\n\r\n".encode())
-    wire.sendall(b"GET /empty HTTP/1.1\r\nConnection: close\r\n\r\n")
+def test_a_body_that_is_no_longer_than_its_drop_keeps_the_connection(
+    sandbox, raw_connection, target
+):
+    raw_connection.sendall(f"GET {target} HTTP/1.1\r\n\r\n".encode())
+    raw_connection.sendall(b"GET /empty HTTP/1.1\r\nConnection: close\r\n\r\n")
 
-    response = read_to_end(wire)
+    response = read_to_end(raw_connection)
 
     assert response.count(b"HTTP/1.1 ") == 2
 
 
-def test_head_is_not_dropped(sandbox, wire):
-    wire.sendall(b"HEAD /bytes/10?drop=4 HTTP/1.1\r\n\r\n")
-    wire.sendall(b"GET /empty HTTP/1.1\r\nConnection: close\r\n\r\n")
+def test_head_is_not_dropped(sandbox, raw_connection):
+    raw_connection.sendall(b"HEAD /bytes/10?drop=4 HTTP/1.1\r\n\r\n")
+    raw_connection.sendall(b"GET /empty HTTP/1.1\r\nConnection: close\r\n\r\n")
 
-    response = read_to_end(wire)
+    response = read_to_end(raw_connection)
 
     assert response.count(b"HTTP/1.1 ") == 2
 
@@ -1391,10 +1393,10 @@ def test_a_stream_counts(sandbox, client, path, content_type, body):
     assert "Content-Length" not in response.headers
 
 
-def test_each_line_of_a_stream_is_a_chunk(sandbox, wire):
-    wire.sendall(b"GET /lines?count=2 HTTP/1.1\r\nConnection: close\r\n\r\n")
+def test_each_line_of_a_stream_is_a_chunk(sandbox, raw_connection):
+    raw_connection.sendall(b"GET /lines?count=2 HTTP/1.1\r\nConnection: close\r\n\r\n")
 
-    response = read_to_end(wire)
+    response = read_to_end(raw_connection)
 
     assert response.endswith(b"\r\n\r\n7\r\nline 1\n\r\n7\r\nline 2\n\r\n0\r\n\r\n")
 
@@ -1410,11 +1412,11 @@ def test_a_chunked_body_is_read_whole(sandbox, client):
     assert client.get(sandbox.url + "/empty").status_code == 204
 
 
-def test_chunk_extensions_and_trailers_are_skipped(sandbox, wire):
-    wire.sendall(chunked(b"a" * 20, b"b", trailers=b"X-Sum: 1\r\n"))
-    wire.sendall(b"GET /empty HTTP/1.1\r\nConnection: close\r\n\r\n")
+def test_chunk_extensions_and_trailers_are_skipped(sandbox, raw_connection):
+    raw_connection.sendall(chunked(b"a" * 20, b"b", trailers=b"X-Sum: 1\r\n"))
+    raw_connection.sendall(b"GET /empty HTTP/1.1\r\nConnection: close\r\n\r\n")
 
-    read_to_end(wire)
+    read_to_end(raw_connection)
 
     assert [(request.path, request.body) for request in sandbox.requests] == [
         ("/echo", b"a" * 20 + b"b"),
@@ -1434,28 +1436,28 @@ def test_chunk_extensions_and_trailers_are_skipped(sandbox, wire):
         pytest.param(b"Transfer-Encoding: chunked\r\n\r\n-1\r\n", b"400", id="chunk"),
     ],
 )
-def test_a_body_that_cannot_be_read_is_refused_and_closes(sandbox, wire, framing, status):
-    wire.sendall(b"POST /echo HTTP/1.1\r\n" + framing)
+def test_a_body_that_cannot_be_read_is_refused_and_closes(sandbox, raw_connection, framing, status):
+    raw_connection.sendall(b"POST /echo HTTP/1.1\r\n" + framing)
 
-    response = read_to_end(wire)
+    response = read_to_end(raw_connection)
 
     assert response.startswith(b"HTTP/1.1 " + status)
     assert b"Connection: close\r\n" in response
     assert sandbox.requests == []
 
 
-def test_a_client_that_is_still_sending_gets_to_read_its_413(sandbox, wire):
-    wire.sendall(b"POST /echo HTTP/1.1\r\nContent-Length: 67108865\r\n\r\n")
+def test_a_client_that_is_still_sending_gets_to_read_its_413(sandbox, raw_connection):
+    raw_connection.sendall(b"POST /echo HTTP/1.1\r\nContent-Length: 67108865\r\n\r\n")
 
-    wire.sendall(bytes(4_000_000))
+    raw_connection.sendall(bytes(4_000_000))
 
-    assert read_to_end(wire).startswith(b"HTTP/1.1 413")
+    assert read_to_end(raw_connection).startswith(b"HTTP/1.1 413")
 
 
-def test_the_absolute_form_that_a_proxy_gets_is_routed(sandbox, wire):
-    wire.sendall(b"GET http://example.test/posts/1 HTTP/1.1\r\nConnection: close\r\n\r\n")
+def test_the_absolute_form_that_a_proxy_gets_is_routed(sandbox, raw_connection):
+    raw_connection.sendall(b"GET http://example.test/posts/1 HTTP/1.1\r\nConnection: close\r\n\r\n")
 
-    response = read_to_end(wire)
+    response = read_to_end(raw_connection)
 
     assert response.startswith(b"HTTP/1.1 200")
     assert sandbox.requests[0].path == "http://example.test/posts/1"

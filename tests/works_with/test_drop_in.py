@@ -131,11 +131,11 @@ def test_none_of_a_class_attribute_is_as_if_it_was_not_there(strict, name):
     "name", ["headers", "params", "proxies", "hooks", "cookies", "auth", "files", "data"]
 )
 def test_none_in_a_call_is_as_if_it_was_not_given(strict, name):
-    session, wire = echoing(strict)
+    session, recorder = echoing(strict)
 
     session.request("GET", "x", **{name: None})
 
-    assert wire.requests[0].url == "https://api.test/x"
+    assert recorder.requests[0].url == "https://api.test/x"
 
 
 @STRICTNESS
@@ -192,13 +192,13 @@ def test_an_adapter_can_be_mounted_where_there_are_none(strict):
 
 
 def test_a_session_whose_verify_is_none_verifies():
-    session, wire = echoing()
+    session, recorder = echoing()
     session.verify = None
 
     session.get("x")
     session.send(session.prepare_request(requests.Request("GET", "x")))
 
-    assert [options["verify"] for options in wire.options] == [True, True]
+    assert [options["verify"] for options in recorder.options] == [True, True]
 
 
 # ---- plain containers
@@ -235,12 +235,12 @@ def test_authorization_in_a_plain_dict_keeps_netrc_out(monkeypatch, tmp_path):
     path = tmp_path / "netrc"
     path.write_text("machine api.test login ada password lovelace\n")
     monkeypatch.setenv("NETRC", str(path))
-    session, wire = echoing()
+    session, recorder = echoing()
     session.headers = {"authorization": "Token abc"}
 
     session.get("x")
 
-    assert wire.requests[0].headers["Authorization"] == "Token abc"
+    assert recorder.requests[0].headers["Authorization"] == "Token abc"
 
 
 @pytest.mark.parametrize(
@@ -256,23 +256,23 @@ def test_authorization_in_a_plain_dict_keeps_netrc_out(monkeypatch, tmp_path):
     ],
 )
 def test_parameters_are_added_whatever_holds_them(of_session, of_call, query):
-    session, wire = echoing()
+    session, recorder = echoing()
     session.params = of_session
 
     session.get("x", params=of_call)
 
-    assert urlsplit(wire.requests[0].url).query == query
+    assert urlsplit(recorder.requests[0].url).query == query
 
 
 @pytest.mark.parametrize(("name", "value"), [("headers", 7), ("proxies", 7), ("cookies", 7)])
 def test_what_is_no_container_is_refused_before_anything_is_sent(name, value):
-    session, wire = echoing()
+    session, recorder = echoing()
     setattr(session, name, value)
 
     with pytest.raises(httpkit.ConfigurationError):
         session.get("x")
 
-    assert wire.requests == []
+    assert recorder.requests == []
 
 
 @STRICTNESS
@@ -520,12 +520,12 @@ def test_the_message_of_an_error_of_a_mock_is_redacted_by_default():
 
 
 def test_a_mock_that_quotes_the_headers_of_a_request_quotes_all_of_them():
-    session, wire = echoing(strict=False)
+    session, recorder = echoing(strict=False)
 
     session.get("x", headers={"X-Signature": "abc", "X-Plain": "1"})
 
-    assert str(wire.requests[0].headers) == str(dict(wire.requests[0].headers))
-    assert "'X-Signature': 'abc'" in str(wire.requests[0].headers)
+    assert str(recorder.requests[0].headers) == str(dict(recorder.requests[0].headers))
+    assert "'X-Signature': 'abc'" in str(recorder.requests[0].headers)
 
 
 # ---- whom a session trusts
