@@ -224,7 +224,7 @@ class Delivery:
             if state.policy is None:
                 raise
             first = error
-        if isinstance(first, RequestsResponse) and state.is_settled(first):
+        if isinstance(first, RequestsResponse) and state.is_final(first):
             return first
         return retry.retry_from(first, self._attempt, state, self._release)
 

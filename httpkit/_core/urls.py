@@ -42,6 +42,10 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 _ABSOLUTE = pattern(r"[A-Za-z][A-Za-z0-9+.-]*://")
 # The scheme and authority of an absolute URL; they end at the same bytes for urllib3.
 AUTHORITY = pattern(r"[A-Za-z][A-Za-z0-9+.-]*://[^\\/?#]*")
+# A lower-case origin without userinfo, for patterns of URLs that need no parsing.
+PLAIN_ORIGIN = (
+    r"https?://[a-z0-9][a-z0-9.-]*(?::(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}))?(?=/)"
+)
 # RFC 6570 sections 3.2.2 and 3.2.3: a segment, or with "+" as many as there are.
 _PLACEHOLDER = pattern(r"\{(\+?)(\w+)\}")
 _STRAY_PERCENT = pattern(r"%(?![0-9A-Fa-f]{2})")

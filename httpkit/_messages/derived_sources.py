@@ -10,12 +10,11 @@ from httpkit._messages import checksums
 from httpkit._messages.sources import Source, skip_bytes
 
 
-class ChecksummedSource:
-    """A source whose bytes must have a checksum before the last of them is sent."""
+class DerivedSource:
+    """What is the same for a source and for one made of it; a subclass gives the bytes."""
 
-    def __init__(self, source: Source, expected: checksums.Expected) -> None:
+    def __init__(self, source: Source) -> None:
         self.source = source
-        self._expected = expected
         self.size: int | None = source.size
         self.not_replayable_reason: str | None = source.not_replayable_reason
         self.name: str | None = source.name
@@ -24,6 +23,14 @@ class ChecksummedSource:
     def fingerprint(self) -> Sequence[int | str]:
         """The source's."""
         return self.source.fingerprint
+
+
+class ChecksummedSource(DerivedSource):
+    """A source whose bytes must have a checksum before the last of them is sent."""
+
+    def __init__(self, source: Source, expected: checksums.Expected) -> None:
+        super().__init__(source)
+        self._expected = expected
 
     def blocks(self, start: int = 0) -> Iterator[bytes]:
         """Give the bytes from an offset to the end.
@@ -44,25 +51,19 @@ class ChecksummedSource:
             yield pending[start:]
 
 
-class Slice:
+class Slice(DerivedSource):
     """The bytes of a source from an offset up to another."""
 
     def __init__(self, source: Source, start: int, stop: int) -> None:
-        self._source = source
+        super().__init__(source)
         self._start = start
-        self.size: int = stop - start
-        self.not_replayable_reason: str | None = source.not_replayable_reason
-        self.name: str | None = source.name
-
-    @property
-    def fingerprint(self) -> Sequence[int | str]:
-        """The source's."""
-        return self._source.fingerprint
+        self._length = stop - start
+        self.size = self._length
 
     def blocks(self, start: int = 0) -> Iterator[bytes]:
         """Give the bytes from an offset to the end."""
-        blocks: Any = self._source.blocks(self._start + start)
-        left = self.size - start
+        blocks: Any = self.source.blocks(self._start + start)
+        left = self._length - start
         try:
             while left > 0:
                 block = next(blocks, b"")[:left]

@@ -16,6 +16,7 @@ from httpkit._core import header_fields, upstream
 from httpkit._core.given import is_mapping, is_tuple
 from httpkit._core.later import ImportedLater
 from httpkit._core.patterns import pattern
+from httpkit._core.urls import PLAIN_ORIGIN
 from httpkit._diagnostics.base_errors import ConfigurationError
 from httpkit._messages.call import Call, call_of
 
@@ -33,11 +34,10 @@ else:
     models = ImportedLater("httpkit._core.models")
     multipart = ImportedLater("httpkit._messages.multipart")
 
-# A URL that is spelled as requests would spell it: no other characters, no dot segments, no empty
-# ones, and a path; a port that is one.
+# A URL that requests would send as it is: no other characters, no dot segments, no empty ones.
 _PLAIN_URL = pattern(
-    r"https?://[a-z0-9][a-z0-9.-]*(?::(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}))?(?=/)"
-    r"(?:/(?!\.)[A-Za-z0-9._~!$&'()*+,;=:@-]+)*/?(?:\?[A-Za-z0-9._~!$&'()*+,;=:@/?-]+)?"
+    PLAIN_ORIGIN
+    + r"(?:/(?!\.)[A-Za-z0-9._~!$&'()*+,;=:@-]+)*/?(?:\?[A-Za-z0-9._~!$&'()*+,;=:@/?-]+)?"
 )
 _PLAIN_VALUES = frozenset({str, int, float})
 _IN_MEMORY = (bytes, str, bytearray, memoryview)

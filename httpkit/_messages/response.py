@@ -557,21 +557,21 @@ def adopt(response: requests.Response) -> Response:
     return cast("Response", response)
 
 
-_LEADING_NOWHERE = frozenset({301, 302, 303, 307, 308})
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
-def settled(response: requests.Response) -> Response:
+def successful(response: requests.Response) -> Response:
     """Return a final response, as one of ours.
 
     Raises:
         StatusError: It is an error, which a session's table gave back.
-        RedirectError: It is a redirect that leads nowhere.
+        RedirectError: It is a redirect that was not followed.
     """
     ours = adopt(response)
     ours.raise_for_status()
-    if ours.is_redirect or ours.status_code in _LEADING_NOWHERE:
+    if ours.status_code in _REDIRECTS:
         raise errors.RedirectError(
-            f"{errors.describe(ours.request, ours.url)}: {ours.status_code} leads nowhere",
+            f"{errors.describe(ours.request, ours.url)}: {ours.status_code} was not followed",
             response=ours,
         )
     return ours

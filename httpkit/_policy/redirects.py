@@ -20,7 +20,6 @@ from httpkit._messages.request import Body, PreparedRequest
 from httpkit._policy import forwarding
 from httpkit._policy.auth import as_signer
 
-STATUSES = frozenset({301, 302, 303, 307, 308})
 # RFC 9110 sections 15.4.2 to 15.4.4: only POST becomes GET on 301 and 302; 303 asks for GET.
 _TO_GET = {301: frozenset({"POST"}), 302: frozenset({"POST"})}
 # Ask for the very same request (RFC 9110 sections 15.4.8 and 15.4.9).

@@ -369,7 +369,7 @@ class RetryState:
     def _method(self) -> str:
         return self.request.method or "GET"
 
-    def is_settled(self, response: requests.Response) -> bool:
+    def is_final(self, response: requests.Response) -> bool:
         """Say whether a response is not retried, whatever else is true: most are not."""
         if self.policy is None:
             return True
@@ -403,7 +403,7 @@ class RetryState:
         """
         outcome = as_outcome(outcome)
         if isinstance(outcome, RequestsResponse):
-            if self.is_settled(outcome):
+            if self.is_final(outcome):
                 return False
         elif not isinstance(outcome, BaseException):  # pyright: ignore[reportUnnecessaryIsInstance]  # a mock
             return False
@@ -487,7 +487,7 @@ class RetryState:
 
     def refund(self, response: requests.Response) -> int:
         """Return the tokens that a call gives back for its last response; 0 after a failure."""
-        is_failure = response.status_code >= 500 or not self.is_settled(response)
+        is_failure = response.status_code >= 500 or not self.is_final(response)
         return 0 if is_failure else self.tokens_spent
 
     def before_sleep(self, outcome: requests.Response | BaseException) -> float:

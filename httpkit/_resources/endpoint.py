@@ -23,7 +23,7 @@ from httpkit._diagnostics.errors import (
     add_note,
     describe,
 )
-from httpkit._messages.response import Response, decoding, settled
+from httpkit._messages.response import Response, decoding, successful
 from httpkit._policy import forwarding, retry
 from httpkit._policy.keywords import ItemOptions, check_known
 from httpkit._resources import forms
@@ -280,7 +280,7 @@ class Endpoint(Generic[T]):
         response = self._owner().request(
             method, url, path=path, on_status=on_status or {}, raise_for_status=True, **options
         )
-        return settled(response) if isinstance(response, upstream.RequestsResponse) else response
+        return successful(response) if isinstance(response, upstream.RequestsResponse) else response
 
     def _delete(self, url: str, id: object, options: _SendOptions, *, missing_ok: bool) -> None:
         """Delete what may be absent: already, or because a lost response deleted it."""
@@ -354,7 +354,7 @@ class Endpoint(Generic[T]):
             allowed = forwarding.allowed_origins(owner, response.request.url or target)
             session, sent = forwarding.for_link(owner, sent, target, allowed)
             fetched = session.request("GET", target, on_status={}, raise_for_status=True, **sent)
-            return self._decode(settled(fetched))
+            return self._decode(successful(fetched))
         except requests.RequestException as error:
             add_note(error, f"the item was created: it is at {redaction.redact_url(location)}")
             raise

@@ -28,7 +28,7 @@ from httpkit._diagnostics.errors import (
     describe,
 )
 from httpkit._diagnostics.progress import ProgressLike, Reporter, check_progress
-from httpkit._messages.response import Response, adopt, settled
+from httpkit._messages.response import Response, adopt, successful
 from httpkit._policy import forwarding
 from httpkit._resources.list_query import PageClient
 from httpkit._resources.pagination import check_path
@@ -184,7 +184,7 @@ class Operation:
     def _begin(self, beginning: object) -> Response | None:
         base = self.session.base_url
         if isinstance(beginning, upstream.RequestsResponse):
-            self.start = response = settled(beginning)
+            self.start = response = successful(beginning)
             self.url = _started(response, base)
             self.has_status = any(name in response.headers for name in _STATUS_FIELDS)
             self.final_url = self._final(response) if self.has_status else None
@@ -237,7 +237,9 @@ class Operation:
         session, options = forwarding.for_link(self.session, {}, url, self.allowed_origins)
         if left is not None:
             options["deadline"] = left
-        return settled(session.request("GET", url, on_status={}, raise_for_status=True, **options))
+        return successful(
+            session.request("GET", url, on_status={}, raise_for_status=True, **options)
+        )
 
     def _is_done(self, response: Response) -> bool:
         """Say whether the operation is done.

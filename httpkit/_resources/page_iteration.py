@@ -16,7 +16,7 @@ from httpkit._core.documents import MISSING, Document, RawJSON
 from httpkit._core.given import NOT_GIVEN, is_mapping
 from httpkit._core.public import public
 from httpkit._diagnostics.errors import PaginationError, add_note
-from httpkit._messages.response import Response, adopt, decoding, settled
+from httpkit._messages.response import Response, adopt, decoding, successful
 from httpkit._policy import forwarding
 from httpkit._resources import page_items, page_tokens, query_params
 from httpkit._resources.list_query import ListQuery, list_url, policy_for_reading, with_value
@@ -212,7 +212,7 @@ class PageIterator(Generic[T]):
         )
         if not isinstance(response, upstream.RequestsResponse):
             return None
-        ours = adopt(response) if query.parses_errors else settled(response)
+        ours = adopt(response) if query.parses_errors else successful(response)
         if self.number == 1:
             self._note_secrets((ours.history or [ours])[0].request.url or "", request)
         self._note_origin(ours.url)

@@ -4,7 +4,7 @@ import mimetypes
 import os
 import pathlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, TypeAlias, cast
@@ -18,7 +18,7 @@ from httpkit._diagnostics.errors import ConfigurationError
 from httpkit._diagnostics.progress import ProgressLike, Reporter, check_progress
 from httpkit._messages import checksums, multipart
 from httpkit._messages.body import ReplayableBody
-from httpkit._messages.derived_sources import ChecksummedSource
+from httpkit._messages.derived_sources import ChecksummedSource, DerivedSource
 from httpkit._messages.response import Response
 from httpkit._messages.sources import (
     BytesSource,
@@ -206,25 +206,17 @@ def throttled(source: Source, max_rate: float | None) -> Source:
     return source if max_rate is None else _ThrottledSource(source, max_rate)
 
 
-class _ThrottledSource:
+class _ThrottledSource(DerivedSource):
     """Gives the bytes of a source in small blocks, no faster than a rate."""
 
     def __init__(self, source: Source, max_rate: float) -> None:
-        self._source = source
+        super().__init__(source)
         self._limiter = RateLimiter(max_rate)
         self._block_size = block_size(max_rate)
-        self.size: int | None = source.size
-        self.not_replayable_reason: str | None = source.not_replayable_reason
-        self.name: str | None = source.name
-
-    @property
-    def fingerprint(self) -> Sequence[int | str]:
-        """The source's."""
-        return self._source.fingerprint
 
     def blocks(self, start: int = 0) -> Iterator[bytes]:
         """Give the bytes from an offset to the end."""
-        for block in self._source.blocks(start):
+        for block in self.source.blocks(start):
             for offset in range(0, len(block), self._block_size):
                 piece = block[offset : offset + self._block_size]
                 self._limiter.wait(len(piece))

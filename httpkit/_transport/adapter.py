@@ -30,6 +30,7 @@ from httpkit._core.deadline import NO_DEADLINE
 from httpkit._core.given import is_tuple
 from httpkit._core.later import ImportedLater
 from httpkit._core.patterns import pattern
+from httpkit._core.urls import PLAIN_ORIGIN
 from httpkit._messages.call import call_of
 from httpkit._messages.request import PreparedRequest, is_repeatable
 from httpkit._transport import _upstream, raw_response
@@ -44,9 +45,7 @@ if TYPE_CHECKING:
 else:
     interrupts = ImportedLater("httpkit._core.interrupts")
 
-# An origin without userinfo.
-PLAIN_ORIGIN = r"https?://[a-z0-9][a-z0-9.-]*(?::[1-9][0-9]{0,4})?"
-_PLAIN_ORIGIN = pattern(rf"{PLAIN_ORIGIN}(?=/)")
+_PLAIN_ORIGIN = pattern(PLAIN_ORIGIN)
 # Types of `verify` and `cert` that are hashable and cannot change.
 CERTIFICATES = frozenset({bool, str, type(None)})
 # Pools that other threads close while one call looks for a connection; more are an error.

@@ -43,10 +43,11 @@ from httpkit._core.deadline import NO_DEADLINE, Deadline
 from httpkit._core.given import is_tuple
 from httpkit._core.later import ImportedLater
 from httpkit._core.patterns import pattern
+from httpkit._core.urls import PLAIN_ORIGIN
 from httpkit._messages.request import PreparedRequest, is_repeatable
 from httpkit._messages.response import Response
 from httpkit._transport import _upstream, connections, pools
-from httpkit._transport.adapter import CERTIFICATES, PLAIN_ORIGIN, Adapter, is_as_defined
+from httpkit._transport.adapter import CERTIFICATES, Adapter, is_as_defined
 from httpkit._transport.fast_objects import make_message, make_raw, make_read_raw, make_response
 from httpkit._transport.framing import Framing, frame
 from httpkit._transport.head import Head, parse_plain_head, read_head
@@ -91,7 +92,7 @@ _NAMES = [name for _, _, names in _BYPASSED for name in names]
 _POOLS = (pools.HTTPConnectionPool, pools.HTTPSConnectionPool)
 _CONNECTIONS = (connections.HTTPConnection, connections.HTTPSConnection)
 _TIMEOUTS = frozenset({tuple, float, int, type(None)})
-# An origin without userinfo, and a target that neither requests nor urllib3 would re-encode.
+# A plain origin, and a target that neither requests nor urllib3 would re-encode.
 _PLAIN_URL = pattern(
     rf"({PLAIN_ORIGIN})"
     r"(/(?!/)(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-F]{2})*"

@@ -154,9 +154,9 @@ STATUSES = {
         lambda w: token(w, f"{w.url}/redirect?to=/token&status=307")
     ),
     "a token whose token_type is not Bearer": lambda w: token(
-        w, w.raw(w.answer(body=b'{"access_token": "a", "token_type": "mac"}')).url
+        w, w.raw(w.reply(body=b'{"access_token": "a", "token_type": "mac"}')).url
     ),
-    "no legible …": lambda w: token(w, w.raw(w.answer(body=b'{"token_type": "bearer"}')).url),
+    "no legible …": lambda w: token(w, w.raw(w.reply(body=b'{"token_type": "bearer"}')).url),
 }
 
 # Why it was not sent again
@@ -171,9 +171,9 @@ def rejected_with_a_body_of_one_reading(w):
 def unsigned(w):
     """Reject a token, when the server that could give another one is gone."""
     granted = b'{"access_token": "a-token", "token_type": "bearer"}'
-    tokens = w.raw(w.answer(body=granted), None)
+    tokens = w.raw(w.reply(body=granted), None)
     auth = httpkit.ClientCredentialsAuth(tokens.url, "me", "s3cret-of-mine")
-    w.api(w.raw(w.answer("401 No")).url, auth=auth).get("")
+    w.api(w.raw(w.reply("401 No")).url, auth=auth).get("")
 
 
 STOPS = {
@@ -208,7 +208,7 @@ class Full:
 
 
 def asked_to_wait(w):
-    api = w.api(w.raw(w.answer("429 Slow", retry_after="100")).url)
+    api = w.api(w.raw(w.reply("429 Slow", retry_after="100")).url)
     with pytest.raises(httpkit.TooManyRequestsError):
         api.get("", retry=httpkit.RetryPolicy(attempts=1))
     api.get("", deadline=5)
@@ -314,7 +314,7 @@ ANSWERS = {
         lambda w: w.get("bytes/100", max_body=10)
     ),
     "the error body is larger than … bytes: use stream=True": lambda w: (
-        w.api(w.raw(w.answer("404 No", body=bytes(2 << 20))).url)
+        w.api(w.raw(w.reply("404 No", body=bytes(2 << 20))).url)
         .get("", raise_for_status=False)
         .content
     ),
@@ -326,7 +326,7 @@ ANSWERS = {
         lambda w: w.body(b"\x1f\x8b\x08\x00", content_encoding="gzip").get("")
     ),
     "the body is encoded as …: pip install 'urllib3[…]'": lambda w: told_without_extras(
-        w.raw(w.answer(body=b"encoded", content_encoding="br")).url, "api.get('')"
+        w.raw(w.reply(body=b"encoded", content_encoding="br")).url, "api.get('')"
     ),
     "… IncompleteRead(…": lambda w: w.get("truncated"),
 }
@@ -381,7 +381,7 @@ RULES = {
         lambda w: w.head(b"HTTP/1.1 101 Switching\r\n\r\n")
     ),
     "the Digest challenge in WWW-Authenticate cannot be answered: …": lambda w: w.api(
-        w.raw(w.answer("401 No", www_authenticate="Digest")).url
+        w.raw(w.reply("401 No", www_authenticate="Digest")).url
     ).get("", auth=requests.auth.HTTPDigestAuth("me", "s3cret-of-mine")),
 }
 
@@ -389,7 +389,7 @@ RULES = {
 
 
 def redirected(w, location, status="307 Elsewhere", **options):
-    w.api(w.raw(w.answer(status, location=location)).url).post("", **options)
+    w.api(w.raw(w.reply(status, location=location)).url).post("", **options)
 
 
 REDIRECTS = {
@@ -401,8 +401,8 @@ REDIRECTS = {
     "its Location …": lambda w: redirected(w, "http://user:pass@127.0.0.1/"),
     "the body (…) can be read only once": lambda w: redirected(w, "/", data=once()),
     "exceeded … redirects": lambda w: w.get("redirect/chain/40"),
-    "…: … leads nowhere": (
-        lambda w: w.api(w.raw(w.answer("302 Found")).url).resource("posts").get(1)
+    "…: … was not followed": (
+        lambda w: w.api(w.raw(w.reply("302 Found")).url).resource("posts").get(1)
     ),
 }
 
@@ -534,8 +534,8 @@ def pipe(w):
 
 
 def another_size(w):
-    whole = w.answer(body=b"x" * 10, etag='"1"')
-    w.api(w.raw(whole[:-5], w.answer(body=b"")).url).download("", "file")
+    whole = w.reply(body=b"x" * 10, etag='"1"')
+    w.api(w.raw(whole[:-5], w.reply(body=b"")).url).download("", "file")
 
 
 def removed_part(w):
@@ -595,10 +595,10 @@ DOWNLOADS = {
     "… cannot be written: …": in_the_way,
     "the file it is written to cannot be rewound": began_anew,
     "unexpected status … for …: it holds no file": (
-        lambda w: w.api(w.raw(w.answer("204 None")).url).download("", "file")
+        lambda w: w.api(w.raw(w.reply("204 None")).url).download("", "file")
     ),
     "the server says 304 (not modified), but there is no file": (
-        lambda w: w.api(w.raw(w.answer("304 Same")).url).download("", "file")
+        lambda w: w.api(w.raw(w.reply("304 Same")).url).download("", "file")
     ),
     "the file cannot be hashed: …": follow,
     "the file ends after … of … bytes": lambda _: sums(10, lambda *_: b""),
@@ -630,7 +630,7 @@ def unblocking(w):
 
 def closed_meanwhile(w):
     file = w.file().open("rb")
-    server = w.raw(w.answer("503 Busy"))
+    server = w.raw(w.reply("503 Busy"))
     policy = httpkit.RetryPolicy(on_retry=lambda _: file.close())
     w.api(server.url).put("", data=file, retry=policy)
 
@@ -667,7 +667,7 @@ def resumed(w, *answers, content=b"content", **options):
 
 
 def created(w, location="/files/1"):
-    return w.answer("201 Created", location=location)
+    return w.reply("201 Created", location=location)
 
 
 UPLOADS = {
@@ -690,12 +690,12 @@ UPLOADS = {
         "the server wants the upload at …: pass redirect_body=True to send it there, without"
         " credentials"
     ): lambda w: resumed(w, created(w, "http://127.0.0.2/files/1")),
-    "… names no URL …": lambda w: resumed(w, w.answer("201 Created")),
+    "… names no URL …": lambda w: resumed(w, w.reply("201 Created")),
     "… does not say how much of the upload arrived": (
-        lambda w: resumed(w, created(w), w.answer("204 None"))
+        lambda w: resumed(w, created(w), w.reply("204 None"))
     ),
     "… bytes arrived, but … were sent": lambda w: resumed(
-        w, created(w), w.answer("204 None", upload_offset="99999")
+        w, created(w), w.reply("204 None", upload_offset="99999")
     ),
     "the folder of state=… does not exist": lambda w: resumed(w, created(w), state="no/such/file"),
 }
@@ -708,13 +708,13 @@ ONE, ANOTHER = b'[{"id": 1}]', b'[{"id": 2}]'
 
 
 def listed(w, *bodies, pages=None, items_at=None, **fields):
-    server = w.raw(*[w.answer(body=body, **fields) for body in bodies])
+    server = w.raw(*[w.reply(body=body, **fields) for body in bodies])
     return w.api(server.url).paginate("list", pages or httpkit.LinkPages(), items_at=items_at)
 
 
 def failed(w, number):
     """Go through a list of which one page fails."""
-    answers = [w.answer(body=ONE, link='<?page=2>; rel="next"'), w.answer("404 No")]
+    answers = [w.reply(body=ONE, link='<?page=2>; rel="next"'), w.reply("404 No")]
     api = w.api(w.raw(*answers[-number:]).url)
     return api.paginate("list")
 
@@ -876,7 +876,7 @@ class Holder:
 
 
 def answered(w, status, body=b"", **fields):
-    return w.api(w.raw(w.answer(status, body, **fields)).url, retry=None)
+    return w.api(w.raw(w.reply(status, body, **fields)).url, retry=None)
 
 
 RESOURCES = {

@@ -55,17 +55,6 @@ from tests.support.platforms import ON_WINDOWS, not_on_windows
 
 
 @pytest.fixture
-def api():
-    with httpkit.Session(timeout=5) as session:
-        yield session
-
-
-@pytest.fixture
-def dest(tmp_path):
-    return tmp_path / "file.bin"
-
-
-@pytest.fixture
 def interrupted(api, dest, raw_server):
     """Leave the first half of OLD in a part file, as version "v1"."""
 

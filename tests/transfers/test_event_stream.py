@@ -16,12 +16,6 @@ def events(*blocks, end=b"", **fields):
     return chunked(*blocks, end=end, **{**STREAM, **fields})
 
 
-@pytest.fixture
-def api():
-    with httpkit.Session(timeout=5) as session:
-        yield session
-
-
 def test_events_of_several_connections_are_one_stream(api, raw_server, waits):
     server = raw_server(
         events(b"retry: 1500\nid: 1\ndata: a\n\n", b"id: 2\ndata: b\n\ndata: lost"),

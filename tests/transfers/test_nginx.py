@@ -289,11 +289,6 @@ def api(nginx):
 
 
 @pytest.fixture
-def dest(tmp_path):
-    return tmp_path / "file.bin"
-
-
-@pytest.fixture
 def interrupted(api, nginx, scheme, dest):
     """Leave the beginning of a file in a part; return the URL to go on with, and its size."""
     with ExitStack() as servers:

@@ -6,7 +6,6 @@ import zlib
 import pytest
 import requests
 
-import httpkit
 from httpkit._diagnostics.errors import IncompleteError
 from tests.support.file_responses import (
     HALF,
@@ -28,17 +27,6 @@ ZIP = {"content_type": "application/zip"}
 LOGIN = b"<html>Please log in"
 FIRST = HALF - 4096
 WEAK = {"etag": 'W/"v1"'}
-
-
-@pytest.fixture
-def dest(tmp_path):
-    return tmp_path / "file.bin"
-
-
-@pytest.fixture
-def api():
-    with httpkit.Session(timeout=5) as session:
-        yield session
 
 
 STATUSES = [

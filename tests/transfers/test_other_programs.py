@@ -38,17 +38,6 @@ SEALED = Path("Z:/sys" if "HTTPKIT_WINE" in os.environ else "/sys")
 
 
 @pytest.fixture
-def dest(tmp_path):
-    return tmp_path / "file.bin"
-
-
-@pytest.fixture
-def api():
-    with httpkit.Session(timeout=5) as session:
-        yield session
-
-
-@pytest.fixture
 def server(raw_server):
     return honest(raw_server, OLD, last_modified=TODAY)
 

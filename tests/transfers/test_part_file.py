@@ -47,17 +47,6 @@ WHEN_NAMED = ["file.bin.part", "file.bin.part.json"]
 
 
 @pytest.fixture
-def dest(tmp_path):
-    return tmp_path / "file.bin"
-
-
-@pytest.fixture
-def api():
-    with httpkit.Session(timeout=5) as session:
-        yield session
-
-
-@pytest.fixture
 def interrupted(api, dest, raw_server):
     """Leave the first half of OLD in a part file, in an earlier call."""
 

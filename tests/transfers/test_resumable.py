@@ -133,12 +133,6 @@ both = pytest.mark.parametrize("protocol", ["content-range", "tus"])
 
 
 @pytest.fixture
-def api():
-    with httpkit.Session(timeout=5) as session:
-        yield session
-
-
-@pytest.fixture
 def path(tmp_path):
     """A file that holds BODY."""
     file = tmp_path / "film.mp4"

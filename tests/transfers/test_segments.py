@@ -34,17 +34,6 @@ BODY, OTHER = noise(5, 4_000_000), noise(6, 4_000_000)
 OPTIONS = {"segments": 4, "min_segment": 100_000}
 
 
-@pytest.fixture
-def dest(tmp_path):
-    return tmp_path / "file.bin"
-
-
-@pytest.fixture
-def api():
-    with httpkit.Session(timeout=5) as session:
-        yield session
-
-
 def asked(connection_request):
     """Return the first and the last byte of a Range; None for the whole file."""
     text = field(connection_request, "range")
