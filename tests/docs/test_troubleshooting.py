@@ -57,7 +57,7 @@ class World:
     """What a case may use; sessions end with it."""
 
     def __init__(self, sandbox: Sandbox, raw: Any, response: Any, folder: Path, patch: Any) -> None:
-        self.sandbox, self.raw, self.answer, self.folder = sandbox, raw, response, folder
+        self.sandbox, self.raw, self.reply, self.folder = sandbox, raw, response, folder
         self.patch = patch
         self.url = sandbox.url
         self.open = ExitStack()
@@ -75,7 +75,7 @@ class World:
 
     def body(self, body: bytes, **fields: str) -> Any:
         """Ask a server that answers with this body."""
-        return self.api(self.raw(self.answer(body=body, **fields)).url, retry=None)
+        return self.api(self.raw(self.reply(body=body, **fields)).url, retry=None)
 
     def file(self, content: bytes = b"bytes") -> Path:
         path = self.folder / "source.bin"
@@ -96,7 +96,7 @@ class World:
         if set_up:
             set_up(made)
         (trusted or signer).cert_pem.write_to_path(self.folder / "ca.pem")
-        server = self.raw(self.answer(), tls=made)
+        server = self.raw(self.reply(), tls=made)
         return self.api(server.url, verify=str(self.folder / "ca.pem"))
 
 
