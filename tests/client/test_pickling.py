@@ -637,7 +637,7 @@ class TestForks:
             api.get("x")
             (pool,) = api.get_adapter(server.url).poolmanager.pools._container.values()
             locks = (
-                api._budget._lock, api._host_throttle._lock, api._pace._lock, pickling._lock,
+                api._budget._lock, api._host_throttle._lock, api._rate_limiter._lock, pickling._lock,
                 api.cookies._cookies_lock, redaction._lock._lock, pool.pool.mutex,
                 api.get_adapter(server.url).poolmanager.pools.lock,
             )  # fmt: skip
@@ -699,11 +699,11 @@ class TestForks:
 def test_a_rate_that_another_thread_was_keeping_does_not_stop_a_child(sandbox):
     with httpkit.Session(sandbox.url, rate_limit="100/s") as api:
         api.get("posts/1")
-        (lane,) = api._pace._buckets.values()
+        (bucket,) = api._rate_limiter._buckets.values()
         held, done = threading.Event(), threading.Event()
 
         def keep_the_rate():
-            with api._pace._lock, lane.bucket._lock:  # as `Pace.wait` holds both
+            with api._rate_limiter._lock, bucket.bucket._lock:  # as `RateLimiter.wait` holds both
                 held.set()
                 done.wait(10)
 

@@ -323,9 +323,9 @@ def test_the_template_itself_is_sent_as_it_is_written(sandbox, api):
         pytest.param("users/{id}", None, r"needs path=\{'id': \.\.\.\}", id="no path"),
         pytest.param("users/{id}", {}, r"needs path=\{'id'", id="empty path"),
         pytest.param("{kind}/{id}", {"id": 1}, r"needs path=\{'kind'", id="one missing"),
-        pytest.param("users/{id}", {"id": 1, "of": 2}, "no place for of", id="one too many"),
-        pytest.param("users", {"id": 1}, "no place for id", id="no placeholder"),
-        pytest.param("users?id={id}", {"id": 1}, "no place for id", id="in the query"),
+        pytest.param("users/{id}", {"id": 1, "of": 2}, "no placeholder for of", id="one too many"),
+        pytest.param("users", {"id": 1}, "no placeholder for id", id="no placeholder"),
+        pytest.param("users?id={id}", {"id": 1}, "no placeholder for id", id="in the query"),
     ],
 )
 def test_placeholders_and_values_must_match(sandbox, api, url, path, message):

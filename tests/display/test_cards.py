@@ -286,21 +286,21 @@ def test_a_pickled_response_shows_the_same_body(sandbox):
 
 HOSTILE = "</td></div><script>alert(1)</script><img src=x onerror=alert(1)>\"'"
 PLACES = {
-    "the body": {"body": HOSTILE.encode(), "kind": "text/html"},
-    "a text without a type": {"body": HOSTILE.encode(), "kind": ""},
+    "the body": {"body": HOSTILE.encode(), "content_type": "text/html"},
+    "a text without a type": {"body": HOSTILE.encode(), "content_type": ""},
     "a key": {"body": json.dumps({HOSTILE: 1}).encode()},
     "a value": {"body": json.dumps({"a": HOSTILE}).encode()},
     "a column": {"body": json.dumps([{HOSTILE: HOSTILE}]).encode()},
     "deep within": {"body": json.dumps([{"a": [{"b": {HOSTILE: [HOSTILE]}}]}]).encode()},
     "the reason": {"status": f"200 {HOSTILE}"},
-    "the type": {"body": b"x", "kind": HOSTILE},
+    "the type": {"body": b"x", "content_type": HOSTILE},
     "a field": {"X-Field": HOSTILE},
     "the request id": {"X-Request-Id": HOSTILE},
-    "the picture": {"body": HOSTILE.encode(), "kind": "image/png"},
-    "the length": {"body": b"x", "kind": "text/plain", "X-Content-Length": HOSTILE},
+    "the picture": {"body": HOSTILE.encode(), "content_type": "image/png"},
+    "the length": {"body": b"x", "content_type": "text/plain", "X-Content-Length": HOSTILE},
     "a drawing": {
         "body": b"<svg onload=alert(1)><script>1</script></svg>",
-        "kind": "image/svg+xml",
+        "content_type": "image/svg+xml",
     },
 }
 
@@ -317,7 +317,7 @@ def test_hostile_text_is_escaped(shown, case):
 
 @pytest.mark.parametrize("case", PLACES.values(), ids=PLACES)
 def test_hostile_text_of_an_error_is_escaped(raw_server, case):
-    case = {"body": b"{}", "kind": "application/json", **case}
+    case = {"body": b"{}", "content_type": "application/json", **case}
     case["status"] = case.get("status", "500 x").replace("200", "500")
     server = raw_server(formatted(**case))
     with httpkit.Session(server.url, retry=None) as api:
@@ -361,9 +361,12 @@ def test_a_response_of_another_origin_says_why_credentials_were_withheld(sandbox
         {"body": json.dumps([{"id": 1, "api_key": CANARY}]).encode()},
         {"body": json.dumps({"next": f"https://h/?access_token={CANARY}"}).encode()},
         {"body": json.dumps({"said": json.dumps({"password": CANARY})}).encode()},
-        {"body": f"grant=x&code={CANARY}".encode(), "kind": "application/x-www-form-urlencoded"},
-        {"body": f"code={CANARY}".encode(), "kind": "application/x-www-form-urlencoded"},
-        {"body": f"password={CANARY}".encode(), "kind": "text/plain"},
+        {
+            "body": f"grant=x&code={CANARY}".encode(),
+            "content_type": "application/x-www-form-urlencoded",
+        },
+        {"body": f"code={CANARY}".encode(), "content_type": "application/x-www-form-urlencoded"},
+        {"body": f"password={CANARY}".encode(), "content_type": "text/plain"},
         {"body": f'{{"password": "{CANARY}", '.encode()},
         {"Set-Cookie": f"sid={CANARY}"},
         {"X-Api-Key": CANARY},

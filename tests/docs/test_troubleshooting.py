@@ -1388,7 +1388,9 @@ def spelled(node: ast.expr) -> str | None:
 
 def messages():
     """Return the messages with which the house makes its errors, by where they stand."""
-    makers = {"decode_error", "_refusal", "_wrong", "_useless"} | vars(requests.exceptions).keys()
+    makers = {"decode_error", "_redirect_error", "_token_error", "_wrong", "_useless"} | vars(
+        requests.exceptions
+    ).keys()
     for path in sorted(Path(httpkit.__file__).parent.rglob("*.py")):
         if path.parent.name == "sandbox":
             continue

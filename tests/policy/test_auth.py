@@ -40,11 +40,11 @@ class Stamp(AuthBase):
     """A foreign strategy that counts how often it was asked."""
 
     def __init__(self):
-        self.asked = 0
+        self.calls = 0
 
     def __call__(self, r):
-        self.asked += 1
-        r.headers["X-Stamp"] = f"stamp-{self.asked}"
+        self.calls += 1
+        r.headers["X-Stamp"] = f"stamp-{self.calls}"
         return r
 
 
@@ -53,11 +53,11 @@ class Tokens:
 
     def __init__(self, *tokens):
         self.tokens = list(tokens)
-        self.asked = 0
+        self.calls = 0
 
     def __call__(self):
-        self.asked += 1
-        return self.tokens[min(self.asked, len(self.tokens)) - 1]
+        self.calls += 1
+        return self.tokens[min(self.calls, len(self.tokens)) - 1]
 
 
 # What is sent
@@ -372,7 +372,7 @@ def test_a_callable_secret_is_called_for_every_attempt(sandbox, strategy):
         api.get("flaky/a?fail=2")
 
     observed = [signature(attempt) for attempt in sandbox.attempts("a")]
-    assert tokens.asked == 3
+    assert tokens.calls == 3
     assert len({str(one) for one in observed}) == 3
 
 

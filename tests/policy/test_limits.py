@@ -155,9 +155,9 @@ def test_a_longer_host_pause_extends_a_shorter_one_only():
     paused.extend("h", 0, 10)
     paused.extend("h", 2, 3)
 
-    assert paused.left("h", 4) == 6
-    assert paused.left("other", 4) == 0
-    assert paused.left("h", 10) == 0
+    assert paused.remaining("h", 4) == 6
+    assert paused.remaining("other", 4) == 0
+    assert paused.remaining("h", 10) == 0
 
 
 def test_a_host_pause_longer_than_the_deadline_raises_at_once(sandbox, api, waits):
@@ -383,8 +383,8 @@ def test_a_rate_pickles_as_it_was_given():
 
     twin = pickle.loads(pickle.dumps(api))
 
-    assert twin._pace.rate_limit == "10/s"
-    assert twin._pace is not api._pace
+    assert twin._rate_limiter.rate_limit == "10/s"
+    assert twin._rate_limiter is not api._rate_limiter
 
 
 def test_hosts_without_requests_are_dropped(monkeypatch):

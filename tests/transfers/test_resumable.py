@@ -68,7 +68,7 @@ class ScriptedUpload:
     def __init__(self, raw_server, protocol, script=None):
         self.protocol, self.script = protocol, dict(script or {})
         self.content, self.total, self.created = b"", None, 0
-        self.place = "/place/{}"
+        self.upload_path = "/place/{}"
         self._raw = raw_server(self._reply)
         self.url = self._raw.url
 
@@ -99,10 +99,10 @@ class ScriptedUpload:
             field = "upload-length" if is_tus else "x-upload-content-length"
             self.content, self.total = b"", int(seen.fields[field])
             self.created += 1
-            location = self.place.format(self.created)
+            location = self.upload_path.format(self.created)
             connection.sendall(spell("201 Created" if is_tus else "200 OK", location=location))
             return
-        if seen.target != self.place.format(self.created) and self.place[0] == "/":
+        if seen.target != self.upload_path.format(self.created) and self.upload_path[0] == "/":
             connection.sendall(spell("404 Not Found"))
             return
         if not self._keep(seen, kept):
@@ -401,7 +401,7 @@ def test_with_no_patience_the_first_cut_is_the_last(api, raw_server, path):
 
 def test_a_relative_address_is_resolved(api, raw_server, path):
     server = ScriptedUpload(raw_server, "tus")
-    server.place = "place/{}"
+    server.upload_path = "place/{}"
 
     api.upload(f"{server.url}/v1/files", path, resumable="tus")
 
@@ -479,7 +479,7 @@ def test_credentials_go_to_no_address_of_another_origin(
 ):
     elsewhere, server = ScriptedUpload(raw_server, "tus"), ScriptedUpload(raw_server, "tus")
     elsewhere.created, elsewhere.total = 1, len(BODY)
-    server.place = f"{elsewhere.url}/place/{{}}"
+    server.upload_path = f"{elsewhere.url}/place/{{}}"
 
     base = server.url if has_base else None
     with httpkit.Session(base, timeout=5, strict=strict, **of_session) as api:
@@ -493,7 +493,7 @@ def test_credentials_go_to_no_address_of_another_origin(
 def test_a_trusted_origin_may_have_the_upload(raw_server, path):
     elsewhere, server = ScriptedUpload(raw_server, "tus"), ScriptedUpload(raw_server, "tus")
     elsewhere.created, elsewhere.total = 1, len(BODY)
-    server.place = f"{elsewhere.url}/place/{{}}"
+    server.upload_path = f"{elsewhere.url}/place/{{}}"
 
     with httpkit.Session(server.url, timeout=5, trusted_origins=[elsewhere.url]) as api:
         api.upload("files", path, resumable="tus")
@@ -571,7 +571,7 @@ def test_the_next_call_goes_on(api, raw_server, path, state, protocol):
 
 def test_the_state_file_does_not_contain_the_endpoint(api, raw_server, path, state):
     server = ScriptedUpload(raw_server, "tus", {2: 1000})
-    server.place = "/place/{}"
+    server.upload_path = "/place/{}"
 
     with pytest.raises(IncompleteError):
         api.upload(
@@ -646,7 +646,7 @@ def test_a_source_that_changed_is_uploaded_from_its_beginning(
     [
         lambda state: state.write_text("{"),
         lambda state: state.write_bytes(b"\xff\xfe"),
-        lambda state: edit(state, place="javascript:alert(1)"),
+        lambda state: edit(state, upload_url="javascript:alert(1)"),
     ],
     ids=["cut", "no text", "javascript"],
 )  # fmt: skip
@@ -670,7 +670,7 @@ def test_a_state_cannot_send_the_upload_elsewhere(raw_server, path, state, proto
     server = ScriptedUpload(raw_server, protocol, {2: 300_000})
     with httpkit.Session(server.url, timeout=5, auth=httpkit.BearerAuth(TOKEN)) as api:
         interrupt(api, server, path, protocol, state)
-        edit(state, place=f"{elsewhere.url}/place/1")
+        edit(state, upload_url=f"{elsewhere.url}/place/1")
 
         api.upload(server.url, path, resumable=protocol, state=state)
 

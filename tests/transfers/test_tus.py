@@ -142,7 +142,7 @@ class Line:
 
     def __init__(self, url, cuts=()):
         host, port = re.fullmatch(r"http://([^:/]+):(\d+)/files", url).groups()
-        self._place = (host, int(port))
+        self._address = (host, int(port))
         self.cuts, self.heads, self.broken = list(cuts), [], threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/files"
@@ -169,7 +169,7 @@ class Line:
                 self._start(self._carry, near, self.cuts.pop(0) if self.cuts else None)
 
     def _carry(self, near, left):
-        with near, socket.create_connection(self._place) as far:
+        with near, socket.create_connection(self._address) as far:
             self._start(self._pump_back, far, near)
             with suppress(OSError):
                 is_first = True

@@ -1032,14 +1032,14 @@ class Proxy(Acceptor):
     """Answers CONNECT with given bytes, or as told, and then passes bytes both ways."""
 
     def __init__(self, reply: bytes | Callable) -> None:
-        self.asked: list[bytes] = []
+        self.requested: list[bytes] = []
         self._reply = reply
         super().__init__(self._lead)
         self.url = f"http://127.0.0.1:{self.port}"
 
     def _lead(self, client: socket.socket) -> None:
         head = client.recv(65536)
-        self.asked.append(head)
+        self.requested.append(head)
         if callable(self._reply):
             self._reply(client)
             return
@@ -1071,8 +1071,8 @@ def test_a_tunnel_leads_to_our_connections(secured, bundle, proxy, interim):
             assert first.content == b"hi"
         second = api.get("x")
 
-    assert (second.content, len(through.asked)) == (b"hi", 1)
-    assert through.asked[0].startswith(b"CONNECT 127.0.0.1:")
+    assert (second.content, len(through.requested)) == (b"hi", 1)
+    assert through.requested[0].startswith(b"CONNECT 127.0.0.1:")
 
 
 @pytest.mark.parametrize("status", ["201 Created", "204 No Content", "299 Odd"])

@@ -96,11 +96,11 @@ class Tap(Acceptor):
 
     def __init__(self, port: int) -> None:
         self.sent = b""
-        self._place = ("127.0.0.1", port)
+        self._address = ("127.0.0.1", port)
         super().__init__(self._carry)
 
     def _carry(self, client: socket.socket) -> None:
-        with socket.create_connection(self._place) as server:
+        with socket.create_connection(self._address) as server:
             relay(client, server, self._note)
 
     def _note(self, block: bytes) -> None:

@@ -129,13 +129,13 @@ class Child:
             )
             listener.settimeout(ENDLESS)
             self.control, _ = listener.accept()
-        self.said: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self.lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
 
     def read(self) -> None:
         for line in self.process.stdout:
-            self.said.put(line.strip().decode())
+            self.lines.put(line.strip().decode())
 
     def begin(self, call: str, url: str, token_url: str) -> None:
         self.process.stdin.write(f"{call} {url} {token_url}\n".encode())
@@ -152,14 +152,14 @@ class Child:
             else:
                 self.process.send_signal(signal.SIGINT)
             with suppress(queue.Empty):
-                said = self.said.get(timeout=3 * AT_ONCE)
+                said = self.lines.get(timeout=3 * AT_ONCE)
                 break
         self.check(said, "interrupted")
         return time.monotonic() - started
 
     def expect(self, word: str) -> None:
         try:
-            said = self.said.get(timeout=ENDLESS)
+            said = self.lines.get(timeout=ENDLESS)
         except queue.Empty:
             said = "nothing"
         self.check(said, word)

@@ -34,11 +34,11 @@ class Socks(Acceptor):
     """
 
     def __init__(self, leads_to: int, play: Callable | None, *, login: bool = False) -> None:
-        self.asked: list[tuple[bytes, int]] = []
+        self.targets: list[tuple[bytes, int]] = []
         self.logins: list[tuple[bytes, bytes]] = []
         self._leads_to, self._login = leads_to, login
         super().__init__(play or self._lead)
-        self.place = f"127.0.0.1:{self.port}"
+        self.address = f"127.0.0.1:{self.port}"
 
     def _lead(self, client: socket.socket) -> None:
         with client.makefile("rb") as stream, suppress(IndexError):  # it may end anywhere
@@ -55,14 +55,14 @@ class Socks(Acceptor):
             client.sendall(b"\x01\x00" if self.logins[-1][1] == PASSWORD.encode() else b"\x01\x01")
         scheme = stream.read(4)[3]
         host = stream.read(4) if scheme == 1 else stream.read(stream.read(1)[0])
-        self.asked.append((host, int.from_bytes(stream.read(2))))
+        self.targets.append((host, int.from_bytes(stream.read(2))))
         client.sendall(b"\x05\x00\x00\x01" + bytes(6))
 
     def _greet_4(self, client: socket.socket, stream) -> None:
         stream.read(1)
         port, host = int.from_bytes(stream.read(2)), stream.read(4)
         until_zero(stream)
-        self.asked.append((until_zero(stream) if host[:3] == bytes(3) else host, port))
+        self.targets.append((until_zero(stream) if host[:3] == bytes(3) else host, port))
         client.sendall(b"\x00\x5a" + bytes(6))
 
 
@@ -79,7 +79,7 @@ def proxy() -> Iterator[Callable]:
 
 
 def through(proxy, scheme="socks5h", **options) -> httpkit.Session:
-    address = f"{scheme}://{proxy.place}"
+    address = f"{scheme}://{proxy.address}"
     options = {"retry": None, "timeout": LONG} | options
     return httpkit.Session(
         "http://api.test", proxies={"http": address, "https": address}, **options
@@ -109,7 +109,7 @@ def test_a_socks_proxy_leads_there_and_its_connection_is_kept(
         for _ in range(2):
             assert api.get(url).content == b"hi"
 
-    assert leading.asked == [target]
+    assert leading.targets == [target]
     assert len(server.requests) == 2
 
 
@@ -130,13 +130,13 @@ def test_tls_within_socks_is_verified(raw_server, make_response, proxy, authorit
 def test_a_password_is_for_the_proxy_and_no_error_shows_it(raw_server, make_response, proxy):
     server = raw_server(answers(make_response), b"HTTP/1.1 200 OK\r\n bad\r\n\r\n")
     leading = proxy(server, login=True)
-    leading.place = f"me:{PASSWORD}@{leading.place}"
+    leading.address = f"me:{PASSWORD}@{leading.address}"
 
     with through(leading) as api:
         api.get("x")
         with pytest.raises(requests.ConnectionError) as broken:
             api.get("x")
-        leading.place = leading.place.replace(PASSWORD, f"{PASSWORD}-2")
+        leading.address = leading.address.replace(PASSWORD, f"{PASSWORD}-2")
         with through(leading) as other, pytest.raises(requests.ConnectionError) as refused:
             other.get("x")
 
