@@ -182,8 +182,8 @@ def test_a_link_is_http_without_userinfo_or_refused(here, link):
 @given(texts)
 def test_reading_a_url_never_fails_in_another_way(url):
     for read in (
-        urls.origin, urls.check_base, urls.encode_stray_percent, urls.query_of, validators.source_hash,
-        filenames.from_url, urls.redacted, redaction.redact_url,
+        urls.origin, urls.check_base, urls.encode_stray_percent, urls.query_of,
+        validators.source_hash, filenames.from_url, urls.redacted, redaction.redact_url,
     ):  # fmt: skip
         attempt(lambda read=read: read(url))
 

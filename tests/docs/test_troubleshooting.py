@@ -1387,7 +1387,7 @@ def spelled(node: ast.expr) -> str | None:
 
 
 def messages():
-    """Return the messages with which the house makes its errors, by where they stand."""
+    """Return the messages with which the package makes its errors, by where they stand."""
     makers = {"decode_error", "_redirect_error", "_token_error", "_wrong", "_useless"} | vars(
         requests.exceptions
     ).keys()

@@ -49,6 +49,12 @@ def sent(files):
 """
 
 
+@pytest.fixture
+def api(sandbox):
+    with httpkit.Session(sandbox.url) as session:
+        yield session
+
+
 # ---- names that a server gives
 
 

@@ -48,6 +48,12 @@ BUSY = OK.replace(b"200 OK", b"503 Service Unavailable")
 
 
 @pytest.fixture
+def api(sandbox):
+    with httpkit.Session(sandbox.url) as session:
+        yield session
+
+
+@pytest.fixture
 def path(tmp_path):
     """A file that holds LARGE."""
     file = tmp_path / "film.mp4"
