@@ -65,6 +65,7 @@ html_theme = "furo"
 html_title = f"httpkit {release}"
 html_static_path = ["_static"]
 html_css_files = ["httpkit.css"]
+pygments_dark_style = "github-dark"  # furo's default underlines names, as if they were links
 html_copy_source = False
 html_show_sourcelink = False
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
