@@ -298,7 +298,10 @@ def as_jar(cookies: Any) -> CookieJar:
     jar = None
     if is_mapping(cookies):
         with suppress(TypeError, AttributeError, ValueError):
-            jar = cookiejar_from_dict(dict(cookies))
+            values = dict(cookies)
+            # requests before 2.34 fails on others when the Cookie field is written.
+            if all(value is None or isinstance(value, str) for value in values.values()):
+                jar = cookiejar_from_dict(values)
     if jar is None:  # not raised from that error: it may hold a cookie
         raise ConfigurationError("cookies= must map names to texts, or be a jar")
     return jar
