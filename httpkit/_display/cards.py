@@ -253,7 +253,7 @@ def _facts_of_error(error: requests.RequestException) -> Iterator[tuple[str, obj
         if value:
             yield label, render(value)
     if (cause := error.__cause__) is not None:
-        yield "because of", f"{type(cause).__name__}: {cause}"
+        yield "caused by", f"{type(cause).__name__}: {cause}"
 
 
 def _documents_of(error: requests.RequestException) -> Iterator[Html]:
@@ -268,7 +268,7 @@ def _response_of(error: requests.RequestException) -> Html:
     response = error.response
     if response is None or not _content(response) or getattr(error, "problem", None):
         return Html("")
-    return Writer().folded(f"the answer: {_state_of_body(response)}", _body_of(response))
+    return Writer().folded(f"the response: {_state_of_body(response)}", _body_of(response))
 
 
 # ---- sessions

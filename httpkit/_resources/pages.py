@@ -195,7 +195,7 @@ class Pages(Generic[T]):
         query = self._query
         yield "list", first_url(query)
         model: object = query.model
-        yield "items", getattr(model, "__name__", repr(model))
+        yield "items", "dict" if model is None else getattr(model, "__name__", repr(model))
         if query.items_at:
             yield "found at", query.items_at
         yield "next page", repr(query.pager)
@@ -203,7 +203,7 @@ class Pages(Generic[T]):
             yield "begins at", redaction.redact_url(self._start)
         if self._limit is not None:
             yield "at most", f"{self._limit} items"
-        yield "fetched", "nothing yet: each loop asks anew; .first(5) asks for the first items"
+        yield "fetched", "nothing yet: each loop requests the pages; .first(5) returns a list"
 
 
 def _flat(row: Mapping[str, Any], before: str = "") -> dict[str, Any]:

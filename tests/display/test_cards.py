@@ -127,7 +127,7 @@ def test_a_card_of_each_type_shows_its_facts(sandbox, raw_server, tmp_path):
             "is required",
         ],
         "an overload": ["503", "try again later", "attempts 2", "not sent again"],
-        "a mismatch": ["DecodeError", "because of MismatchError", "the answer: 210 bytes"],
+        "a mismatch": ["DecodeError", "caused by MismatchError", "the response: 210 bytes"],
         "a GraphQL error": ["GraphQLError", "error 1 (at query) (and 1 more)", "error 2"],
         "a mistake": ["ConfigurationError", "attempts=0"],
         "a resource": [
@@ -137,7 +137,7 @@ def test_a_card_of_each_type_shows_its_facts(sandbox, raw_server, tmp_path):
         ],
         "a nest": [f"{sandbox.url}/users/1/posts", "GET users/1/posts/{id}"],
         "an unbound resource": ["none: reach it through an instance"],
-        "pages": [f"{sandbox.url}/posts?q=x", "LinkPages", "7 items", "nothing yet"],
+        "pages": [f"{sandbox.url}/posts?q=x", "LinkPages", "7 items", "items Post", "nothing yet"],
         "a policy": ["0.25 to 0.5 s, 0.5 to 1 s", "…", "408, 425, 429", "on_retry print"],
         "a download": ["3.0 kB", "a second", "verified yes", str(tmp_path / "a")],
         "a download that was there": ["nothing: it existed already"],
@@ -147,6 +147,13 @@ def test_a_card_of_each_type_shows_its_facts(sandbox, raw_server, tmp_path):
         for name, facts in reported.items()
     }
     assert {name: facts for name, facts in missing.items() if facts} == {}
+
+
+def test_pages_without_a_model_have_dicts_as_items(sandbox):
+    with httpkit.Session(sandbox.url) as api:
+        card = text_of(api.paginate("posts")._repr_html_())
+
+    assert "items dict" in card
 
 
 def test_nothing_is_sent_for_a_card(sandbox, raw_server, tmp_path):
