@@ -91,10 +91,10 @@ class ApiMethods(Verbs):
         params: types.Params = None,
         **options: Unpack[keywords.ListOptions],
     ) -> httpkit.Pages[Any]:
-        """Return the items of a list that comes in pages, lazily: each loop starts anew.
+        """Return the items of a paginated list, lazily; each loop fetches the pages again.
 
-        A next page at another origin is asked for without the session's and the call's
-        credentials; one that leads from https to http, or to no http(s) URL, is an error.
+        A next page at another origin is requested without the credentials of the session and the
+        call. A next URL that leads from https to http, or is not http(s), raises.
 
         Args:
             url: As for `request`.
@@ -341,7 +341,7 @@ class ApiMethods(Verbs):
         asked again.
 
         Args:
-            operation: The response that began it; or its URL, in another process too.
+            operation: The response that started it; or its URL, also in another process.
             status_at: The path of its status ("job.state"), or a callable on the response that
                 returns it; None: the usual paths.
             done: The statuses that mean success, compared without case, spaces and signs; None:
@@ -357,9 +357,9 @@ class ApiMethods(Verbs):
             that was made or changed; else the operation's document. None for what was deleted.
 
         Raises:
-            OperationFailedError: It failed, with the server's words.
-            DeadlineExceededError: It is not done in time; `.url` is where to go on.
-            StatusError: The server refuses, or does not know the operation any more.
+            OperationFailedError: It failed; the message is the server's.
+            DeadlineExceededError: It was not done in time; pass `.url` to continue.
+            StatusError: The server responds with an error status.
             DecodeError: The result is not of the model.
         """
         from httpkit._resources import operations
@@ -411,13 +411,12 @@ class ApiMethods(Verbs):
         errors: parallel.Errors = "raise",
         progress: progress.ProgressLike = None,
     ) -> Generator[Any, None, None]:
-        """Apply a function to many items at once, and give the results as they come.
+        """Call a function with each item in parallel, and yield the results.
 
-        Nothing is pulled from the items, and nothing is called, before the first result is
-        asked for. Then items are pulled, in the reader's own thread, at most `4 * workers`
-        ahead of the results that were taken: both may go on for ever. Leaving early, by an
-        error, `close()` or Ctrl-C, cancels the calls that have not begun and does not wait
-        for those that have.
+        Nothing is read from the items, and nothing is called, before you iterate. Then items are
+        read in the thread that iterates, at most `4 * workers` ahead of the results, so both may be
+        infinite. Leaving early, by an error, `close()` or Ctrl-C, cancels the calls that have not
+        begun and does not wait for those that have.
 
         Args:
             fn: Called with one item; a method of this session or of its resources mostly.
@@ -439,7 +438,7 @@ class ApiMethods(Verbs):
 
         Raises:
             Exception: While looping: whatever `fn` raises, or the items.
-            ConfigurationError: At once: an argument cannot work.
+            ConfigurationError: At once: an argument is invalid.
         """
         from httpkit._resources import parallel
 

@@ -333,7 +333,7 @@ class ConfiguredSession(modes.Boundary):
         return cast("RequestsCookieJar", preparation.as_jar(cookies))
 
     def close(self) -> None:
-        """Close the connections; a clone made by `with_options` leaves them to its origin."""
+        """Close the connections; a clone made by `with_options` leaves them to its original."""
         if not self._shares_pool and self.adapters is not None:  # pyright: ignore[reportUnnecessaryComparison]  # a caller may take them away
             super().close()
 

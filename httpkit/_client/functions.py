@@ -29,7 +29,7 @@ def request(method: str, url: str | bytes, **options: Unpack[keywords.RequestOpt
     Raises:
         StatusError: The status is an error, and `raise_for_status=False` is not given.
         RequestException: There is no response, or none that can be read.
-        ValueError: An argument cannot be used; nothing was sent.
+        ValueError: An argument is invalid; nothing was sent.
     """
     with Session() as session:
         return session.request(method, url, **options)

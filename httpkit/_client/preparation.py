@@ -96,7 +96,7 @@ def prepare(owner: Owner, request: requests.Request, given_call: Call) -> Prepar
         given_call: What the call asked for; the result's call knows of the credentials, too.
 
     Raises:
-        InvalidURL: The URL is relative without a base, or climbs out of the base.
+        InvalidURL: The URL is relative without a base, or leads outside it.
         ConfigurationError: The auth is none, or a secret cannot be sent.
         TokenError: The authorization server gives no token.
     """

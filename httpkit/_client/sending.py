@@ -221,7 +221,7 @@ class SendingSession(ConfiguredSession):
         yield_requests: bool = False,
         **adapter_kwargs: Any,
     ) -> Generator[Any, None, None]:
-        """Follow redirects by hand, with the care that `send` takes; requests' own signature."""
+        """Follow redirects by hand, by the rules of `send`; with the signature of requests."""
         if _is_in_attempt(req):  # requests' own send looks for `.next`: it is found later
             return
         options: dict[str, Any] = {
@@ -239,10 +239,10 @@ class SendingSession(ConfiguredSession):
     def rebuild_proxies(
         self, prepared_request: requests.PreparedRequest, proxies: dict[str, str] | None
     ) -> dict[str, str]:
-        """Return the proxies for a redirected request: said here, else by the environment.
+        """Return the proxies for a redirected request: those given, else those of the environment.
 
-        Each hop is judged by itself: the environment may have a proxy for one host, and
-        none for the next.
+        They are chosen for each redirect: the environment may have a proxy for one host, and none
+        for the next.
         """
         return self._mode.rebuild_proxies(self, prepared_request, proxies)
 

@@ -45,45 +45,45 @@ T = TypeVar("T")
 class Session(ApiMethods, TransferMethods, SendingSession):
     """A requests.Session with base URL, credentials, safe retries and typed errors built in.
 
-    Every keyword can also be set in the class statement (`class Blog(Session, headers=…)`),
-    and those below `cert` as class attributes (`timeout = 10`). A call's own keyword beats
-    the instance's, which beats the class's. Containers are copied.
+    Every keyword can also be set in the class statement (`class Blog(Session, headers=…)`), and
+    those below `cert` as class attributes (`timeout = 10`). Keywords of a call take precedence over
+    those of the instance, and these over the class. Containers are copied.
 
     Args:
-        base_url: Where relative URLs are appended, and the origin that credentials are bound
-            to. None: every URL is absolute, and credentials go where each is pointed.
+        base_url: Relative URLs are appended to it, and credentials are bound to its origin. None:
+            every URL must be absolute, and credentials are sent to its origin.
         auth: A strategy, a (user, password) tuple, any `AuthBase` or callable; None for none.
         headers: Sent with every request to the session's origin, over requests' defaults.
         params: Query parameters sent with every request to the session's origin.
-        cookies: A dict or a jar to begin with.
-        proxies: Scheme to proxy URL; beats the environment.
-        verify: False or the path of a CA bundle, which beat the environment; True, the default,
-            trusts the bundle of REQUESTS_CA_BUNDLE where it is set.
+        cookies: A dict or a jar of initial cookies.
+        proxies: A mapping of schemes to proxy URLs; takes precedence over the environment.
+        verify: False, the path of a CA bundle or an SSLContext, which take precedence over the
+            environment; True, the default, uses the bundle of REQUESTS_CA_BUNDLE if it is set.
         cert: Path of a client certificate, or (certificate, key).
         timeout: Seconds to connect and between bytes, or (connect, read), above 0; None off.
         deadline: Seconds for a whole call with all its attempts, redirects and its body,
             above 0; None off. A streamed body is not counted.
         retry: A RetryPolicy, or a number of attempts; None is off.
-        on_status: A table or StatusDispatch asked after the call's own; it may only raise or
-            return a Response. None is off.
+        on_status: A mapping or StatusDispatch, used after that of the call; its handlers may only
+            raise or return a Response. None is off.
         raise_for_status: Whether an error status without a handler raises a StatusError.
         max_body: The most bytes of a body read into memory, above 0; None off. Streams are
             not limited, but each line and each event of one is.
-        rate_limit: The most requests to each host: "10/s", "100/min", a number a second, or
-            a limiter of pyrate-limiter; every attempt waits for its turn. None is off.
+        rate_limit: The most requests to each host: "10/s", "100/min", a number a second, or a
+            limiter of pyrate-limiter; it applies to every attempt. None is off.
         trusted_origins: URLs of further origins that may see the session's credentials.
-        allow_http_auth: Whether credentials may travel unencrypted beyond loopback.
+        allow_http_auth: Whether credentials may be sent unencrypted beyond loopback.
         redirect_body: Whether a request body may follow a redirect to another origin.
         secret_headers: Names of further headers, parameters and fields to mask.
         shown: Names of further headers and parameters to show in messages, logs and reprs.
-        error_reason: Called with an error response; returns what it says, for `.detail` and the
-            message, or None to look for it as usual. What it raises becomes a note.
+        error_reason: Called with an error response; returns its message, for `.detail` and the
+            error, or None to search for it as usual. An exception of it becomes a note.
         strict: False gives requests' own defaults: no timeout, deadline, retry, limits or
             raising, and its rules for redirects, netrc and credentials.
 
     Raises:
         ConfigurationError: A setting is out of its bounds.
-        InvalidURL: base_url is no absolute URL, or has a query.
+        InvalidURL: base_url is not an absolute URL, or has a query.
 
     A session may be shared among threads once it is set up: requests, retries and cookies
     are safe; changing `headers`, `auth` or adapters while requests run is not.
@@ -150,7 +150,7 @@ class Session(ApiMethods, TransferMethods, SendingSession):
             url: Relative to base_url, to which it is appended; or absolute.
             params: Query parameters, after the session's; a value of None leaves one out.
             data: A mapping or pairs (sent as a form), bytes, text, a file or an iterable.
-            headers: Over the session's; a value of None takes one away.
+            headers: Take precedence over the session's; a value of None removes one.
             cookies: Sent on this call only.
             files: Files for a multipart form.
             auth: Instead of the session's; None is the session's, NO_AUTH signs nothing.
@@ -161,25 +161,25 @@ class Session(ApiMethods, TransferMethods, SendingSession):
             stream: Whether to leave the body unread: use the response in a `with`.
             verify: False, True, or the path of a CA bundle; None is the session's.
             cert: A client certificate, or (certificate, key); None is the session's.
-            json: What JSON can say, or a dataclass, attrs, msgspec or pydantic object.
-            on_status: A table or StatusDispatch asked before the session's; None asks no
-                table at all.
+            json: A JSON value, or a dataclass, attrs, msgspec or pydantic object.
+            on_status: A mapping or StatusDispatch, used before that of the session; None uses
+                neither.
             path: Values for the `{name}` placeholders of the URL, percent-encoded.
             raise_for_status: Whether an error status without a handler raises.
             retry: A RetryPolicy or a number of attempts; None is off.
             deadline: Seconds for the whole call; None is off.
             max_body: The most bytes of the body read into memory; None is off.
-            idempotency_key: True makes a key, a str is one; the server sees the same for all
-                attempts, so that any method may be repeated. None and False send none.
-            idempotent: True lets a request of any method be retried as a GET is, False forbids
-                to retry it. None decides by the method and the idempotency key.
+            idempotency_key: True creates a key, a str is the key; all attempts send the same one,
+                so any method may be repeated. None and False send none.
+            idempotent: True retries a request of any method like a GET, False never retries it.
+                None decides by the method and the idempotency key.
             redirect_body: Whether the body may follow a redirect to another origin.
             allow_http_auth: Whether credentials may be sent unencrypted.
 
         Raises:
-            StatusError: The status is an error that nothing handles.
+            StatusError: The status is an error status without a handler.
             RequestException: There is no response, or none that can be read.
-            ValueError: An argument cannot work; nothing was sent.
+            ValueError: An argument is invalid; nothing was sent.
         """
         tables = self._tables(on_status)
         call_settings = (retry, deadline, max_body, redirect_body, allow_http_auth)
@@ -259,11 +259,11 @@ class Session(ApiMethods, TransferMethods, SendingSession):
     def prepare_request(self, request: requests.Request) -> PreparedRequest:
         """Merge a request with the session's settings and sign it.
 
-        To an origin that is not the session's, only what the request itself holds is sent,
-        with the harmless ones of the session's headers.
+        To another origin than the session's, only the request's own headers and parameters are
+        sent, and the harmless headers of the session.
 
         Raises:
-            InvalidURL: The URL is relative without a base, or climbs out of the base.
+            InvalidURL: The URL is relative without a base, or leads outside it.
         """
         call = request.__dict__.get("call") or Call(self._call_options())
         return self._mode.prepare(self, request, call)
@@ -278,9 +278,9 @@ class Session(ApiMethods, TransferMethods, SendingSession):
     ) -> dict[str, Any]:
         """Complete a call's settings from the session and the environment.
 
-        What the call or the session says beats the environment; in requests the environment
-        beats the session. `verify=True` says nothing that the environment could contradict: its
-        bundle is used, as in requests.
+        Settings of the call and the session take precedence over the environment; in requests, the
+        environment takes precedence over the session. With `verify=True`, the bundle of the
+        environment is used, as in requests.
         """
         return self._mode.environment(self, url, proxies, stream, verify, cert)
 

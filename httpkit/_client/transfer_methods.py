@@ -57,21 +57,21 @@ class TransferMethods(Verbs):
         fsync: bool = False,
         **options: Unpack[keywords.FetchOptions],
     ) -> downloads.Download:
-        """Fetch a URL into a file: resumed, verified, and under its name only when whole.
+        """Download a URL to a file: resumed, verified, and renamed when complete.
 
-        The bytes go into `<name>.part` beside the file. A call that is cut short, by the
-        network or by the end of the process, leaves them there, and the next call with the
-        same destination resumes, if the server still has the same version.
+        The bytes go into `<name>.part` beside the file. If the call is interrupted, by the network
+        or the end of the process, they stay there, and the next call with the same destination
+        resumes, if the server still has the same version.
 
         Args:
-            url: As for `request`, or a callable that returns it, which is asked at every
-                attempt: for signatures that expire.
+            url: As for `request`, or a callable that returns it, called before every attempt, for
+                signatures that expire.
             dest: A path, an existing folder (the server names the file), a file object, or
                 None for the current folder.
             if_exists: "replace", "error", "skip" (without a request), "rename" ("name (1).txt") or
                 "update" (only what changed since the file's time, which `mtime` makes the
-                server's). None: replace a file that the caller named, refuse one that the
-                server named.
+                server's). None: replace a file that the caller named, raise for one that the server
+                named.
             resume: Whether to resume from a part file of the same version. "force" resumes
                 also without a validator, trusting the size and the bytes that overlap.
             checksum: "sha256:<hex>", or another algorithm of hashlib; None checks none.
@@ -89,8 +89,8 @@ class TransferMethods(Verbs):
             min_segment: Bytes that each range has at least.
             max_stalls: Attempts in a row without a new byte before giving up, 0 or more.
             min_speed: Bytes a second, averaged over 30 seconds: a slower attempt is ended and
-                counts as one without a new byte. None or 0: any speed will do.
-            max_rate: Bytes a second at most; None: as fast as they come.
+                counts as one without a new byte. None or 0: no limit.
+            max_rate: The most bytes a second; None: no limit.
             progress: True shows a bar, a callable is given a Progress at most ten times a
                 second, a tqdm-like bar is updated; None shows nothing.
             mtime: Whether the file gets the time of Last-Modified.
@@ -101,13 +101,13 @@ class TransferMethods(Verbs):
             The result, which works as a path.
 
         Raises:
-            IncompleteError: It stopped early; what arrived is kept, and the message says how
+            IncompleteError: It stopped early; the received bytes are kept, and the message says how
                 to resume.
-            ChecksumError: What arrived, twice, is not what was promised; it was discarded.
+            ChecksumError: The file did not match its checksum, twice; it was discarded.
             TransferError: The file exists, cannot be written, or is not what was expected.
             BodyTooLargeError: It is larger than `max_size`.
-            StatusError: The server refuses.
-            ValueError: An argument cannot work; nothing was sent.
+            StatusError: The server responds with an error status.
+            ValueError: An argument is invalid; nothing was sent.
         """
         from httpkit._transfers import fetch
         from httpkit._transfers.download import DownloadOptions
@@ -153,15 +153,15 @@ class TransferMethods(Verbs):
     def events(
         self, url: str | bytes, *, max_stalls: int = 5, **options: Unpack[keywords.FetchOptions]
     ) -> event_streams.EventStream:
-        """Receive server-sent events, over as many connections as it takes.
+        """Receive server-sent events, and reconnect when a connection is lost.
 
-        After a lost or quiet connection it waits as long as the server said (3 seconds unless it
-        did) and reconnects with Last-Event-ID; a 204 ends the stream (WHATWG HTML, section 9.2).
+        After a lost or silent connection it waits as long as the server asked (by default 3
+        seconds) and reconnects with Last-Event-ID; a 204 ends the stream (WHATWG HTML, section
+        9.2).
 
         Args:
             url: As for `request`.
-            max_stalls: Connections in a row that are lost without an event before giving up,
-                0 or more.
+            max_stalls: The most consecutive connections that are lost without an event, 0 or more.
             **options: Keywords of `request`: headers (a Last-Event-ID resumes an earlier
                 stream), params, path, auth, timeout, ...; a connection is quiet after the read
                 timeout.
@@ -170,11 +170,11 @@ class TransferMethods(Verbs):
             An iterator over events. `close()`, or the end of its `with` block, ends it.
 
         Raises:
-            StatusError: While iterating: the server refuses.
+            StatusError: While iterating: the server responds with an error status.
             TransferError: While iterating: the response is not an event stream.
             RequestException: While iterating: the server cannot be reached, or goes on losing
                 connections.
-            ValueError: An argument cannot work; nothing was sent.
+            ValueError: An argument is invalid; nothing was sent.
         """
         from httpkit._diagnostics.checks import check_count
         from httpkit._transfers.event_stream import EventStream
@@ -214,16 +214,16 @@ class TransferMethods(Verbs):
         max_rate: float | None = None,
         **options: Unpack[keywords.UploadOptions],
     ) -> Response:
-        """Send a file of any size, in flat memory; every attempt sends the same bytes.
+        """Send a file of any size, in constant memory; every attempt sends the same bytes.
 
-        It goes out as the body itself (PUT), or with `field` as a file in a form (POST). What
-        can be read only once is sent once, and an error says so; a file that changes while it
-        is sent is an error, and the server does not get the end of it.
+        It is sent as the body (PUT), or with `field` as a file in a form (POST). A one-shot body is
+        not sent again, and the error says so. A file that changes while it is sent raises, and the
+        server does not receive its end.
 
         Args:
             url: As for `request`.
-            source: A path, bytes, a file object (sent from where it stands), an iterable of
-                bytes, or a callable that returns a fresh one for every attempt.
+            source: A path, bytes, a file object (sent from its current position), an iterable of
+                bytes, or a callable that returns one of them for every attempt.
             method: None: PUT, and POST for a form. With `resumable`, of the first request.
             field: The name of the file's field, for a multipart form (RFC 7578); None: no form.
             data: The form's other fields. With `resumable`, what is known of the file: JSON
@@ -232,21 +232,21 @@ class TransferMethods(Verbs):
             content_type: The file's; None guesses by the name.
             size: Bytes of the source, where it cannot say; of a file, how many of it to send.
                 None: all. An iterable without a size is sent in chunks.
-            checksum: "sha256:<hex>" of the source, or another algorithm of hashlib: the last
-                bytes are sent only if it is right, and the server gets it (Content-Digest, RFC
-                9530). None checks none.
+            checksum: "sha256:<hex>" of the source, or another algorithm of hashlib: the last bytes
+                are sent only if it matches, and the server receives it (Content-Digest, RFC 9530).
+                None checks none.
             progress: As for `download`.
             resumable: Send so that the upload resumes where it was interrupted: "content-range"
                 (Google, YouTube, OneDrive), "tus" (1.0) or "ietf" (the draft of Resumable
                 Uploads for HTTP, interop version 8). None: in one request.
-            state: A small file that lets another process resume, with `resumable`; it holds
-                the upload's address, which is a credential. It is removed at the end. None:
-                within this call only.
+            state: A small file that lets another process resume, with `resumable`; it contains the
+                URL of the upload, which is a credential. It is removed at the end. None: within
+                this call only.
             chunk_size: Bytes per request of a resumable upload; for "content-range" a multiple
                 of 256 KiB. None: all that is left in one.
             max_stalls: Requests of a resumable upload in a row that bring nothing new before
                 giving up, 0 or more.
-            max_rate: Bytes a second at most; None: as fast as they can be sent.
+            max_rate: The most bytes a second; None: no limit.
             **options: Keywords of `request`: headers, params, path, auth, timeout, ...;
                 `deadline` is off unless it is given.
 
@@ -254,13 +254,13 @@ class TransferMethods(Verbs):
             The response to the last request.
 
         Raises:
-            TransferError: The source cannot be read, or is not what it was; or the server does
-                not keep to the protocol.
-            ChecksumError: The source is not what `checksum` was made of.
+            TransferError: The source cannot be read, or has changed; or the server violates the
+                protocol.
+            ChecksumError: The source does not match `checksum`.
             IncompleteError: A resumable upload stopped early; the message says how to resume.
-            StatusError: The server refuses.
+            StatusError: The server responds with an error status.
             RequestException: There is no response.
-            ValueError: An argument cannot work; nothing was sent.
+            ValueError: An argument is invalid; nothing was sent.
         """
         from httpkit._transfers import upload
         from httpkit._transfers.resumable import upload_in_steps

@@ -47,7 +47,7 @@ class Verbs(ConfiguredSession):
         **options: Unpack[keywords.GetOptions],
     ) -> Response | T: ...
     def get(self, url: str | bytes, params: types.Params = None, **options: Any) -> Any:
-        """Ask for a resource (RFC 9110 section 9.3.1).
+        """Send a GET (RFC 9110 section 9.3.1).
 
         The keywords, results and errors are those of `request`.
         """
@@ -70,7 +70,7 @@ class Verbs(ConfiguredSession):
         **options: Unpack[keywords.RequestOptions],
     ) -> Response | T: ...
     def options(self, url: str | bytes, **options: Any) -> Any:
-        """Ask what a resource supports (RFC 9110 section 9.3.7).
+        """Send an OPTIONS (RFC 9110 section 9.3.7).
 
         The keywords, results and errors are those of `request`.
         """
@@ -93,7 +93,7 @@ class Verbs(ConfiguredSession):
         **options: Unpack[keywords.RequestOptions],
     ) -> Response | T: ...
     def head(self, url: str | bytes, **options: Any) -> Any:
-        """Ask for the header fields alone (RFC 9110 section 9.3.2); follow no redirects.
+        """Send a HEAD (RFC 9110 section 9.3.2), and follow no redirects.
 
         The keywords, results and errors are those of `request`.
         """
@@ -123,7 +123,7 @@ class Verbs(ConfiguredSession):
     def post(
         self, url: str | bytes, data: types.Data = None, json: types.Json = None, **options: Any
     ) -> Any:
-        """Let a resource process a body (RFC 9110 section 9.3.3).
+        """Send a POST (RFC 9110 section 9.3.3).
 
         The keywords, results and errors are those of `request`.
         """
@@ -148,7 +148,7 @@ class Verbs(ConfiguredSession):
         **options: Unpack[keywords.DataOptions],
     ) -> Response | T: ...
     def put(self, url: str | bytes, data: types.Data = None, **options: Any) -> Any:
-        """Replace a resource (RFC 9110 section 9.3.4).
+        """Send a PUT (RFC 9110 section 9.3.4).
 
         The keywords, results and errors are those of `request`.
         """
@@ -173,7 +173,7 @@ class Verbs(ConfiguredSession):
         **options: Unpack[keywords.DataOptions],
     ) -> Response | T: ...
     def patch(self, url: str | bytes, data: types.Data = None, **options: Any) -> Any:
-        """Change a resource in part (RFC 5789).
+        """Send a PATCH (RFC 5789).
 
         The keywords, results and errors are those of `request`.
         """
@@ -196,7 +196,7 @@ class Verbs(ConfiguredSession):
         **options: Unpack[keywords.RequestOptions],
     ) -> Response | T: ...
     def delete(self, url: str | bytes, **options: Any) -> Any:
-        """Remove a resource (RFC 9110 section 9.3.5).
+        """Send a DELETE (RFC 9110 section 9.3.5).
 
         The keywords, results and errors are those of `request`.
         """

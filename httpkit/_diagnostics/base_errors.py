@@ -21,7 +21,7 @@ class HTTPKitError(requests.RequestException):
     """The base of httpkit's own errors.
 
     Attributes:
-        attempts: How often the request was sent, 1 or more; 0 when it was not sent.
+        attempts: Number of times the request was sent; 0 if it was not sent.
         stop_reason: Why it was not retried, in words; None where it does not apply.
         next_url: The page of a list to go on with, for `Pages.resume`; None when it was not
             about a page.
@@ -51,7 +51,7 @@ class HTTPKitError(requests.RequestException):
 
 @public
 class ConfigurationError(HTTPKitError, ValueError):
-    """A setting or an argument cannot work; nothing was sent."""
+    """A setting or an argument is invalid; nothing was sent."""
 
 
 class ProxyURLError(ConfigurationError, requests.exceptions.InvalidProxyURL):

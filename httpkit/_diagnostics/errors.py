@@ -63,7 +63,7 @@ class StatusError(HTTPKitError, HTTPError):
 
     Attributes:
         status_code: The status, 400 or more.
-        detail: The server's own words, redacted and capped; None when it said nothing.
+        detail: The server's error message, shortened and masked; None if there is none.
         problem: The members of an RFC 9457 problem document; None when it was none.
         request_id: The server's name for this request, for its support; None when not sent.
         retry_after: Seconds the server asks to wait, by Retry-After or, with a 403 or 429, until
@@ -88,11 +88,11 @@ class StatusError(HTTPKitError, HTTPError):
 
 
 class ClientError(StatusError):
-    """4xx: the request is at fault."""
+    """4xx: the server rejected the request."""
 
 
 class BadRequestError(ClientError):
-    """400: the server cannot read the request."""
+    """400: the server cannot process the request."""
 
 
 class UnauthorizedError(ClientError):
@@ -108,7 +108,7 @@ class NotFoundError(ClientError):
 
 
 class MethodNotAllowedError(ClientError):
-    """405: the resource does not know this method."""
+    """405: the resource does not support this method."""
 
 
 class RequestTimeoutError(ClientError):
@@ -116,7 +116,7 @@ class RequestTimeoutError(ClientError):
 
 
 class ConflictError(ClientError):
-    """409: the request clashes with the state of the resource."""
+    """409: the request conflicts with the state of the resource."""
 
 
 class GoneError(ClientError):
@@ -124,27 +124,27 @@ class GoneError(ClientError):
 
 
 class PreconditionFailedError(ClientError):
-    """412: the resource is not the one that If-Match named."""
+    """412: the resource is not the version that If-Match named."""
 
 
 class ContentTooLargeError(ClientError):
-    """413: the server takes no body of this size."""
+    """413: the body is too large for the server."""
 
 
 class UnsupportedMediaTypeError(ClientError):
-    """415: the server takes no body of this type."""
+    """415: the server does not accept this media type."""
 
 
 class UnprocessableContentError(ClientError):
-    """422: the body is well formed but its values are refused."""
+    """422: the body is well formed, but contains invalid values."""
 
 
 class TooManyRequestsError(ClientError):
-    """429: the caller is over its rate; see `retry_after`."""
+    """429: the rate limit is exceeded; see `retry_after`."""
 
 
 class ServerError(StatusError):
-    """5xx: the server is at fault."""
+    """5xx: the server failed."""
 
 
 class InternalServerError(ServerError):
@@ -185,7 +185,7 @@ STATUS_ERRORS: Mapping[int, type[StatusError]] = {
 
 
 class DecodeError(HTTPKitError, JSONDecodeError):
-    """The body is not the JSON, or not the model, that it was taken for.
+    """The body is not JSON, or does not match the model.
 
     Attributes:
         msg: The message.
@@ -235,7 +235,7 @@ class BodyTooLargeError(HTTPKitError):
 
 
 class RedirectError(HTTPKitError):
-    """A redirect leads where this request must not go; `.response` is the redirect."""
+    """The target of a redirect is not allowed; `.response` is the redirect."""
 
 
 class TransferError(HTTPKitError):
@@ -243,19 +243,19 @@ class TransferError(HTTPKitError):
 
 
 class IncompleteError(TransferError):
-    """The transfer stopped early; what arrived is kept, and the next call continues."""
+    """The transfer stopped early; the received bytes are kept, and the next call resumes."""
 
 
 class ChecksumError(TransferError):
-    """What arrived is not what was promised; it was discarded."""
+    """The file does not match its checksum; it was discarded."""
 
 
 class PaginationError(HTTPKitError):
-    """The pages of a list do not lead to an end, or lead to where they must not."""
+    """The pages of a list form a loop, or a page or the link to it is invalid."""
 
 
 class OperationPendingError(HTTPKitError):
-    """The server accepted a request and is not done with it (202, or an operation of Google's).
+    """The server accepted a request, but has not completed it (202, or an operation of Google's).
 
     Attributes:
         url: Where `Session.poll` asks for its state; "" where the server does not say.
@@ -268,7 +268,7 @@ class OperationFailedError(HTTPKitError):
     """A long-running operation failed.
 
     Attributes:
-        detail: The server's own words, redacted and capped; None when it said nothing.
+        detail: The server's error message, shortened and masked; None if there is none.
         url: Where its state is.
     """
 
@@ -299,12 +299,12 @@ class GraphQLError(HTTPKitError):
 
 
 class TokenError(HTTPKitError):
-    """The authorization server gave no token; the request was not sent, or stays unauthorized.
+    """The authorization server returned no token; the request was not sent, or got a 401.
 
     Attributes:
         error: The server's code (RFC 6749 section 5.2), such as "invalid_client" or, for a
             refresh token that is used up, "invalid_grant"; None when it gave none.
-        error_description: The server's own words, redacted and capped; None without.
+        error_description: The server's description, shortened and masked; None if there is none.
         status_code: The status of its response.
         retry_after: Seconds it asks to wait; None when it does not.
     """

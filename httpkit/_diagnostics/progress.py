@@ -30,11 +30,11 @@ _SHORTEST_INTERVAL = 0.1
 @public
 @dataclass(slots=True)
 class Progress:
-    """How far a transfer is, in bytes, or a mapping, in items.
+    """The progress of a transfer in bytes, or of `map` in items.
 
     Attributes:
         done: Bytes that are there, with those of earlier runs; or results.
-        total: Bytes there will be, or items; None when nobody says.
+        total: Bytes or items in total; None if unknown.
         elapsed: Seconds since this run began.
         resumed_from: Bytes that were there when this run began; 0 for items.
     """

@@ -65,10 +65,10 @@ _MOST_DRAIN_BLOCKS = 16
 
 @public
 class Response(requests.Response):
-    """A requests.Response that says how it came about and decodes into models.
+    """A requests.Response with its number of attempts, and with decoding into models.
 
     Attributes:
-        attempts: How often the request was sent for this response, 1 or more.
+        attempts: Number of times the request was sent for this response, 1 or more.
         stop_reason: Why it was not sent again, in words; None after a plain success.
         elapsed_total: Seconds from the start of the call to here: all attempts, waits and
             redirects, and the body where it was read into memory.
@@ -190,7 +190,7 @@ class Response(requests.Response):
         return chunks if upstream.is_consumed(self) else self._guarded(chunks)
 
     def close(self) -> None:
-        """Free the connection; what was not read by now can no longer be."""
+        """Free the connection; the rest of the body can no longer be read."""
         if isinstance(self.raw, urllib3.BaseHTTPResponse) and not upstream.is_consumed(self):
             self._was_closed = True
             self._is_abandoned = self._is_abandoned or not self.raw.closed
@@ -228,7 +228,7 @@ class Response(requests.Response):
 
     @property
     def text(self) -> str:
-        """Return the body as text; bytes that its charset does not know become U+FFFD."""
+        """Return the body as text; undecodable bytes become U+FFFD."""
         try:
             return super().text
         except (UnicodeError, ValueError):  # a charset that is no text encoding
@@ -243,7 +243,7 @@ class Response(requests.Response):
         """Raise the StatusError for a status of 400 or more.
 
         Raises:
-            StatusError: Its most specific subclass, with the server's own words.
+            StatusError: Its most specific subclass, with the server's error message.
         """
         if self.status_code >= 400:
             if upstream.content_of(self) is False:  # streamed: its words are wanted now
@@ -330,8 +330,8 @@ class Response(requests.Response):
     def lines(self) -> Iterator[str]:
         """Return the lines of a text as they arrive, without their ends: LF, CR LF or CR.
 
-        Text is decoded by the charset of the response, UTF-8 without one; bytes that it does
-        not know become U+FFFD.
+        Text is decoded by the charset of the response, UTF-8 without one; undecodable bytes become
+        U+FFFD.
 
         Raises:
             BodyTooLargeError: A line is larger than `max_body`.

@@ -271,7 +271,7 @@ class _ResponseHook:
 @public
 @dataclass(frozen=True, repr=False)
 class ClientCredentialsAuth(_GrantAuth):
-    """A service's own access to an API (RFC 6749 section 4.4), as a bearer token.
+    """A bearer token from OAuth 2.0 client credentials (RFC 6749 section 4.4).
 
     The first request fetches the token, in one thread while others wait, and all that share this
     object use it. It is replaced `min(leeway, expires_in / 2)` seconds before its
@@ -280,11 +280,10 @@ class ClientCredentialsAuth(_GrantAuth):
     Args:
         token_url: The token endpoint: https, or http on this machine.
         client_id: As registered with the authorization server.
-        client_secret: A text, or a callable asked for every token.
-        scope: What the token shall permit, separated by spaces or in a sequence; None leaves
-            it to the server.
-        audience: Whom the token is for, where the server wants it so; None names none.
-        resource: The URI, or URIs, of the API (RFC 8707); None names none.
+        client_secret: A str, or a callable that is called for every token.
+        scope: The requested scope, separated by spaces or in a sequence; None sends none.
+        audience: The API that the token is for, if the server requires it; None sends none.
+        resource: The URI, or URIs, of the API (RFC 8707); None sends none.
         leeway: Seconds before its end at which a token is replaced, 0 or more.
         client_auth: How the client identifies itself: "basic" in a header, "post" in the form.
         grant_type: Another grant that needs no more than form fields, such as Zoom's
@@ -334,21 +333,22 @@ class ClientCredentialsAuth(_GrantAuth):
 @public
 @dataclass(frozen=True, repr=False)
 class RefreshTokenAuth(_GrantAuth):
-    """A user's permission that was given before (RFC 6749 section 6), as a bearer token.
+    """A bearer token from an OAuth 2.0 refresh token (RFC 6749 section 6).
 
-    Tokens are fetched and replaced as by `ClientCredentialsAuth`. Where the server replaces
-    the refresh token with each use, this object goes on with the new one, and `on_refresh`
-    can store it for the next process. Two objects must not share such a refresh token.
+    Tokens are fetched and replaced as by `ClientCredentialsAuth`. Where the server replaces the
+    refresh token with each use, this object uses the new one, and `on_refresh` can store it for the
+    next process. Two objects must not share such a refresh token.
 
     Args:
         token_url: The token endpoint: https, or http on this machine.
         client_id: As registered with the authorization server.
-        refresh_token: A text, or a callable asked for every token, such as one that reads
+        refresh_token: A str, or a callable that is called for every token, such as one that reads
             what `on_refresh` stored.
-        client_secret: A text, or a callable asked for every token; None for a public client.
-        scope: Less than was permitted, separated by spaces or in a sequence; None is all.
-        audience: Whom the token is for, where the server wants it so; None names none.
-        resource: The URI, or URIs, of the API (RFC 8707); None names none.
+        client_secret: A str, or a callable that is called for every token; None for a public
+            client.
+        scope: A part of the granted scope, separated by spaces or in a sequence; None is all.
+        audience: The API that the token is for, if the server requires it; None sends none.
+        resource: The URI, or URIs, of the API (RFC 8707); None sends none.
         leeway: Seconds before its end at which a token is replaced, 0 or more.
         client_auth: How the client identifies itself: "basic" in a header, "post" in the form.
         extra: Further fields of the form; a callable is called for every token. They are compared,

@@ -95,8 +95,8 @@ def add_secret(value: str) -> None:
     """Mask a value in every message, log record, repr, card, curl command and pickled error.
 
     For a credential that no name reveals, such as the token in the path of a webhook's URL. It is
-    masked in every session of the process, in its usual encodings, until the process ends; it does
-    not travel with a pickled session.
+    masked in every session of the process, in its usual encodings, until the process ends; it is
+    not part of a pickled session.
 
     Args:
         value: 4 characters or more.
@@ -136,7 +136,7 @@ def describe_secret(secret: Secret) -> str:
 
 @public
 class Strategy(AuthBase):
-    """The base of httpkit's strategies.
+    """The base class of auth strategies.
 
     A subclass defines `__call__(request)`, which signs the request in place and returns it,
     and must give the same request when called twice.
@@ -260,9 +260,9 @@ class BasicAuth(Frozen, Strategy):
     """User and password (RFC 7617), in UTF-8.
 
     Args:
-        user: It cannot hold a colon. APIs that take a key as the user name want it here. A text,
-            or a callable asked for every attempt.
-        password: A text, possibly empty, or a callable asked for every attempt.
+        user: It cannot hold a colon. APIs that take a key as the user name want it here. A str, or
+            a callable that is called before every attempt.
+        password: A str, possibly empty, or a callable that is called before every attempt.
 
     Raises:
         ConfigurationError: Both are empty, or one holds what cannot be sent.
@@ -294,7 +294,7 @@ class BasicAuth(Frozen, Strategy):
 
     @property
     def can_change(self) -> bool:
-        """Whether user or password is asked for anew each time."""
+        """Whether user or password comes from a callable."""
         return callable(self.user) or callable(self.password)
 
     def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -336,7 +336,7 @@ class BearerAuth(Frozen, Strategy):
     """A bearer token in the Authorization header (RFC 6750).
 
     Args:
-        token: A text, or a callable asked for every attempt (a vendor's SDK, a keyring).
+        token: A str, or a callable that is called before every attempt (a vendor's SDK, a keyring).
             White space around it is dropped.
 
     Raises:
@@ -354,7 +354,7 @@ class BearerAuth(Frozen, Strategy):
 
     @classmethod
     def from_env(cls, variable: str) -> Self:
-        """Read the token from an environment variable, now and for every attempt.
+        """Read the token from an environment variable, now and before every attempt.
 
         Raises:
             ConfigurationError: The variable is not set or empty.
@@ -363,7 +363,7 @@ class BearerAuth(Frozen, Strategy):
 
     @property
     def can_change(self) -> bool:
-        """Whether the token is asked for anew each time."""
+        """Whether the token comes from a callable."""
         return callable(self.token)
 
     def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -389,7 +389,7 @@ class APIKeyAuth(Frozen, Strategy):
     """An API key in a header, in the query or in a cookie.
 
     Args:
-        key: A text, or a callable asked for every attempt.
+        key: A str, or a callable that is called before every attempt.
         name: The header's, parameter's or cookie's name.
         where: "header", "query" or "cookie".
 
@@ -417,7 +417,7 @@ class APIKeyAuth(Frozen, Strategy):
 
     @classmethod
     def from_env(cls, variable: str, *, name: str = "X-API-Key", where: Where = "header") -> Self:
-        """Read the key from an environment variable, now and for every attempt.
+        """Read the key from an environment variable, now and before every attempt.
 
         Raises:
             ConfigurationError: The variable is not set or empty.
@@ -426,7 +426,7 @@ class APIKeyAuth(Frozen, Strategy):
 
     @property
     def can_change(self) -> bool:
-        """Whether the key is asked for anew each time."""
+        """Whether the key comes from a callable."""
         return callable(self.key)
 
     def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -30,7 +30,7 @@ class _Rule(NamedTuple):
 
 @public
 class StatusDispatch(Generic[T]):
-    """A table from status to what is done with the response.
+    """A mapping of statuses to handlers of the response.
 
     Keys are a status (404, `HTTPStatus.NOT_FOUND`), a range (`range(500, 505)`), a class
     ("4xx"), or "default" for any error status that nothing else matches; a success needs a

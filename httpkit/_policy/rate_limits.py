@@ -22,12 +22,12 @@ from httpkit._policy.limits import MOST_HOSTS, SAME_WAIT, ForkSafe
 @public
 @runtime_checkable
 class Limiter(Protocol):
-    """What a limiter of pyrate-limiter's kind has, one that processes share for instance."""
+    """The interface of pyrate-limiter's limiters, such as one that several processes share."""
 
     def try_acquire(
         self, name: str = ..., weight: int = ..., blocking: bool = ..., timeout: float = ...
     ) -> bool | Awaitable[bool]:
-        """Wait for a place at most so many seconds, -1 for ever; say whether there is one."""
+        """Wait at most that many seconds, -1 for ever; return whether the request may be sent."""
         ...
 
 

@@ -63,7 +63,7 @@ _OVERLOAD_BACKOFF = 1.0
 
 @public
 class RetryEvent(Frozen):
-    """What `on_retry` is told before each wait.
+    """A retry, as `on_retry` receives it before each wait.
 
     Attributes:
         attempt: The number of the attempt that failed; 1 after the first failure.
@@ -99,13 +99,13 @@ class RetryEvent(Frozen):
 
 @public
 class RetryPolicy(Frozen):
-    """When a request is retried, and after how long.
+    """Which requests are retried, how often, and after which wait.
 
-    The n-th wait is `min(max_backoff, backoff * 2**(n-1))` seconds times a random factor
-    between 0.5 and 1; after 429 and 503 it starts at 1 second. A Retry-After is a floor.
+    The n-th wait is `min(max_backoff, backoff * 2**(n-1))` seconds times a random factor between
+    0.5 and 1; after 429 and 503 it starts at 1 second. A Retry-After is the minimum.
 
     Args:
-        attempts: How often a request is sent at most, 1 or more.
+        attempts: The most times a request is sent, 1 or more.
         backoff: Seconds before the second attempt, 0 or more; 0 waits only for Retry-After.
         max_backoff: The longest wait in seconds that the client chooses itself, 0 or more.
         max_retry_after: The longest Retry-After, in seconds, that is waited for, 0 or more; a

@@ -56,12 +56,12 @@ _SINGLE = (Mapping, str, bytes, bytearray, memoryview)
 @public
 @dataclass(frozen=True, slots=True)
 class ItemResult(Generic[T]):
-    """What became of one item of a request for many.
+    """The result of one item of a bulk request.
 
     Attributes:
         status: Its status; 0 where the server gives none.
         item: The item, decoded; None where it failed, or the server sends none back.
-        error: Why it failed, in the server's words; None where it did not.
+        error: The server's error message; None if it did not fail.
         document: Its row of the response, parsed.
     """
 
@@ -297,7 +297,7 @@ class BulkMethods(Endpoint[T]):
         Raises:
             ConfigurationError: It is one item, or text; nothing was sent.
             PartialFailureError: Some items failed (207); its `results` has each of them.
-            StatusError: The server refuses.
+            StatusError: The server responds with an error status.
             DecodeError: The response is not a list of the model.
         """
         body, response = self._send_many("POST", "", items, params, options)
@@ -330,7 +330,7 @@ class BulkMethods(Endpoint[T]):
 
         Raises:
             ConfigurationError: It is one item, or text; nothing was sent.
-            StatusError: The server refuses the request as a whole.
+            StatusError: The server rejects the whole request.
             DecodeError: The response has no results, or an item is not of the model.
         """
         body, response = self._send_many(method, url, items, params, options)

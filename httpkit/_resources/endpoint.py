@@ -93,7 +93,7 @@ class _CallOptions(_SendOptions, total=False):
 @public
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Fetched(Generic[T]):
-    """An item with the response that it came in.
+    """An item with its response.
 
     Attributes:
         item: The item, decoded.
@@ -108,7 +108,7 @@ class Fetched(Generic[T]):
         """The version of the item (RFC 9110 section 8.8.3), for `if_match=`.
 
         Raises:
-            AttributeError: The server named none: a change on condition of it is not possible.
+            AttributeError: The server sent none, so a conditional change is not possible.
         """
         tag = self.response.headers.get("etag")
         if not tag:

@@ -23,7 +23,7 @@ HEADER: Final = "header:"
 @public
 @dataclass(frozen=True, slots=True)
 class PageLink:
-    """A link to the next page of which the URL is not all (STAC): what a pager may return.
+    """A link to the next page with a method and a JSON body (STAC), as a pager may return it.
 
     Attributes:
         url: Relative to the page's own URL, or absolute.

@@ -40,10 +40,10 @@ _AT_ITS_END = "the list is at its end: its last page has no next_url"
 
 @public
 class Pages(Generic[T]):
-    """The items of a list, page by page, fetched when they are asked for.
+    """The items of a list, fetched lazily, page by page.
 
-    Every `for` loop begins anew: nothing is kept between two of them, and loops that run at
-    the same time do not meet. There is no `len`, because it would have to fetch everything.
+    Every `for` loop fetches the pages again, and loops that run at the same time are independent.
+    `len` is not supported, because it would have to fetch all pages.
     """
 
     def __init__(
@@ -58,15 +58,15 @@ class Pages(Generic[T]):
             yield from page.items
 
     def pages(self) -> Iterator[Page[T]]:
-        """Return the pages, each asked for when the loop gets there.
+        """Return the pages; each is fetched when the loop reaches it.
 
-        A page is given whole or not at all. When one fails, the error's note names it, and
-        `resume(error)` goes on with it; when only the next page's URL is wrong, the page is
-        given first.
+        A page is yielded completely or not at all. If it fails, a note of the error names it, and
+        `resume(error)` continues with it; if only the URL of the next page is invalid, the page is
+        yielded first.
 
         Raises:
             PaginationError: There is a pagination loop, or the next page must not be followed.
-            StatusError: The server refuses.
+            StatusError: The server responds with an error status.
             DecodeError: A page has no list at `items_at`, or an item is not of the model; the
                 message says which item.
         """
@@ -86,7 +86,7 @@ class Pages(Generic[T]):
                 return
 
     def first(self, count: int) -> list[T]:
-        """Return the first items, and ask for no page beyond them.
+        """Return the first items, and fetch no page beyond them.
 
         Args:
             count: At most so many, 0 or more.
@@ -110,7 +110,7 @@ class Pages(Generic[T]):
         return Pages(self._query, start=self._start, limit=limit)
 
     def resume(self, at: str | BaseException) -> "Pages[T]":
-        """Return the same list from a page on; a limit counts anew.
+        """Return the same list, starting at a page; a limit counts from there.
 
         Args:
             at: The error that ended a loop, for the page that failed; or what

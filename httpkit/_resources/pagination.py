@@ -22,13 +22,13 @@ _INTO = ("query", "json", "header")
 @public
 @runtime_checkable
 class Pager(Protocol):
-    """What a pager has; one of your own needs no base class.
+    """The interface of a pager; a custom pager needs no base class.
 
-    It may have more: `into` ("query", "json" or "header": where its parameters go),
-    `keep_params` (whether filters are added to a URL that it returns), `is_counting` (a page
-    equal to the one before means that the server ignores the parameters), `end_status` (an
-    error status that means "no such page", and so the end), and `from_within()`, which returns
-    the pager for a list that does not begin with what `begin({})` returns.
+    Optional attributes: `into` ("query", "json" or "header": where its parameters go),
+    `keep_params` (whether filters are added to a URL that it returns), `is_counting` (a page equal
+    to the one before means that the server ignores the parameters), `end_status` (an error status
+    that means "no such page", and so the end), and `from_within()`, which returns the pager for a
+    list that does not begin with what `begin({})` returns.
     """
 
     @property
@@ -61,7 +61,7 @@ class Pager(Protocol):
 @public
 @dataclass(frozen=True, slots=True)
 class CursorPages:
-    """Each page holds a cursor that the request for the next one sends back.
+    """Each page contains a cursor, which the request for the next page sends back.
 
     Args:
         cursor: The path of the cursor: "meta.next", "data.-1.id" (the last item's), or

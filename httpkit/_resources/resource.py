@@ -169,7 +169,7 @@ class Resource(BulkMethods[T]):
 
         Raises:
             TypeError: There is no such keyword, as with any function.
-            StatusError: While looping: the server refuses.
+            StatusError: While looping: the server responds with an error status.
             DecodeError: While looping: an item is not of the model.
             PaginationError: While looping: the pages do not lead to an end.
         """
@@ -222,7 +222,7 @@ class Resource(BulkMethods[T]):
 
         Raises:
             NotFoundError: There is no such item, and no default.
-            StatusError: The server refuses.
+            StatusError: The server responds with an error status.
             DecodeError: The item is not of the model.
             ConfigurationError: The id is of another type.
             InvalidURL: The id is empty, "." or "..".
@@ -248,7 +248,7 @@ class Resource(BulkMethods[T]):
         self, id: object, *, params: Params = None, model: Callable[..., Any] | None = None,
         **options: Unpack[ItemOptions],
     ) -> Fetched[Any]:  # fmt: skip
-        """Return one item with the response that it came in, which knows its version.
+        """Return one item with its response, which contains its version.
 
         `posts.replace(1, item, if_match=posts.fetch(1).etag)` changes only that version.
 
@@ -274,7 +274,7 @@ class Resource(BulkMethods[T]):
 
         Raises:
             OperationPendingError: It was accepted (202); `poll(error.url)` waits for it.
-            StatusError: The server refuses.
+            StatusError: The server responds with an error status.
             DecodeError: The response is not of the model.
         """
         self._check_model()
@@ -303,7 +303,7 @@ class Resource(BulkMethods[T]):
         Raises:
             PreconditionFailedError: The item has another version than `if_match` says.
             OperationPendingError: It was accepted (202); `poll(error.url)` waits for it.
-            StatusError: The server refuses.
+            StatusError: The server responds with an error status.
             DecodeError: The response is not of the model.
         """
         self._check_model()
@@ -359,13 +359,13 @@ class Resource(BulkMethods[T]):
             NotFoundError: There is no such item.
             PreconditionFailedError: The item has another version than `if_match` says.
             OperationPendingError: It is being deleted (202); `poll(error.url)` waits for it.
-            StatusError: The server refuses.
+            StatusError: The server responds with an error status.
         """
         sent = on_condition(options, if_match)
         self._delete(self._item(), id, {**sent, "params": params}, missing_ok=missing_ok)
 
     def exists(self, id: object, *, params: Params = None, **options: Unpack[ItemOptions]) -> bool:
-        """Say whether an item exists (HEAD, or GET where the server knows no HEAD).
+        """Say whether an item exists (HEAD, or GET if the server does not support HEAD).
 
         Raises:
             StatusError: The status is neither success nor 404 or 410.
@@ -383,7 +383,7 @@ class Resource(BulkMethods[T]):
         data: object = None,
         **options: Unpack[ItemOptions],
     ) -> Response:
-        """Send any request below the collection: what an action is made of.
+        """Send any request below the collection, for actions.
 
         `self.request("POST", "{id}/publish", id=1)` goes to the item, as does
         "{id}:publish", and `self.request("GET", "search", params=...)` to the collection.
@@ -399,9 +399,9 @@ class Resource(BulkMethods[T]):
             **options: Keywords of `Session.request`.
 
         Raises:
-            StatusError: The server refuses.
+            StatusError: The server responds with an error status.
             ConfigurationError: "{id}" has no id, or the id no "{id}"; or there are two bodies.
-            InvalidURL: The id is empty, or the URL climbs.
+            InvalidURL: The id is empty, or the URL leads outside base_url.
         """
         is_of_item = _ITEM_METHODS.match(url) is not None
         if is_of_item != (id is not NOT_GIVEN):

@@ -23,7 +23,7 @@ M = TypeVar("M")
 
 @public
 class Singleton(Endpoint[T]):
-    """A single thing, as a class attribute of a Session or nested in a resource.
+    """A resource with one item and no ids: a class attribute of a Session, or nested.
 
     `github.user.get()` is `GET user`; as an attribute of a Resource subclass it belongs to an
     item: `repos("octocat/hello-world").settings.update({...})`.
@@ -92,14 +92,14 @@ class Singleton(Endpoint[T]):
             **options: Keywords of `Session.request`.
 
         Raises:
-            StatusError: The server refuses.
+            StatusError: The server responds with an error status.
             DecodeError: It is not of the model.
         """
         self._check_model(model)
         return self._decode(self._call("GET", self._path(), params=params, **options), model)
 
     def fetch(self, *, params: Params = None, **options: Unpack[ItemOptions]) -> Fetched[T]:
-        """Return it with its response, which knows its version; see `Resource.fetch`."""
+        """Return it with its response, which contains its version; see `Resource.fetch`."""
         self._check_model()
         response: Response = self._call("GET", self._path(), params=params, **options)
         return Fetched(self._decode(response), response)
@@ -150,5 +150,5 @@ class Singleton(Endpoint[T]):
         self._delete(self._path(), NOT_GIVEN, {**sent, "params": params}, missing_ok=missing_ok)
 
     def exists(self, *, params: Params = None, **options: Unpack[ItemOptions]) -> bool:
-        """Say whether it exists (HEAD, or GET where the server knows no HEAD)."""
+        """Say whether it exists (HEAD, or GET if the server does not support HEAD)."""
         return self._exists(self._path(), NOT_GIVEN, {**options, "params": params})

@@ -63,10 +63,10 @@ def fetch(
 
     Raises:
         IncompleteError: The transfer stopped early; what arrived is kept for the next call.
-        ChecksumError: What arrived is not what was promised; it was discarded.
+        ChecksumError: The file does not match its checksum; it was discarded.
         TransferError: The file exists, cannot be written, or is not what was expected.
         BodyTooLargeError: It is larger than `max_size`.
-        StatusError: The server refuses.
+        StatusError: The server responds with an error status.
         ConfigurationError: The destination is invalid.
     """
     target = Target(dest, url, options)

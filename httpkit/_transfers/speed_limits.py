@@ -49,7 +49,7 @@ class RateLimiter:
     """Spreads bytes over time.
 
     Args:
-        rate: Bytes a second at most; None: as fast as they come.
+        rate: The most bytes a second; None: no limit.
     """
 
     def __init__(self, rate: float | None) -> None:
@@ -78,7 +78,7 @@ class SpeedCheck:
     """Notices a connection that is too slow.
 
     Args:
-        min_speed: Bytes a second, averaged over the window; None or 0: any speed will do.
+        min_speed: Bytes a second, averaged over the window; None or 0: no limit.
     """
 
     def __init__(self, min_speed: float | None) -> None:

@@ -58,7 +58,7 @@ _NONE_KNOWN: Mapping[Any, ref[Any]] = {}
 
 
 class Adapter(HTTPAdapter):
-    """requests' adapter over our connections; its arguments and its pickle are requests' own."""
+    """The HTTPAdapter of requests, with the same arguments, over httpkit's connections."""
 
     # A manager, its container of pools, its settings, and weak references to its pools by origin
     # and certificates. One tuple, so that no thread adds pools of earlier settings.

@@ -26,9 +26,9 @@ __all__ = [
 
 
 class FakeClock:
-    """A clock that runs as usual, and skips every wait.
+    """A clock that skips every wait.
 
-    While it is entered, waits pass at once, and everything that depends on the time uses it, in
+    Inside its `with` block, waits take no time, and everything that depends on the time uses it, in
     all threads of the process: deadlines, retries, Retry-After, rate limits, and the expiry of
     tokens. The random factor of a wait is 1. Timeouts of real sockets, and the clocks of servers
     and of other libraries, do not change.

@@ -80,7 +80,7 @@ _COLLECTIONS: Mapping[str, Iterable[Mapping[str, object]]] = {"posts": _POSTS, "
 
 
 class Sandbox:
-    """A server on two loopback ports that starts in milliseconds and leaves nothing behind.
+    """A server on two loopback ports that starts in milliseconds and writes nothing to disk.
 
     A POST stores an object, or each of a list; with an Idempotency-Key it stores once, and its
     repeats get the first response again. A query parameter of a collection filters, except `_page`
