@@ -5,6 +5,7 @@ Rule: an iteration gives the same bytes as the one before it, or an error; never
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -153,9 +154,8 @@ class PathSource:
             # Not buffered: blocks are larger than any buffer.
             file = io.FileIO(self._path, "rb", opener=_open_nonblocking)
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            what = printable(self._path)
-            raise TransferError(f"{what} cannot be read: {printable(reason)}") from error
+            what, reason = printable(self._path), printable(_reason(self._path, error))
+            raise TransferError(f"{what} cannot be read: {reason}") from error
         with file:
             yield file
 
@@ -169,6 +169,15 @@ class PathSource:
                 f"{printable(self._path)} changed while it was sent"
                 f" ({self._stat.st_size} bytes at first, {now.st_size} now)"
             )
+
+
+def _reason(path: pathlib.Path, error: OSError | ValueError) -> object:
+    """Return why a file cannot be opened, in the system's words."""
+    if os.name == "nt" and isinstance(error, PermissionError):
+        # Windows' only word for a folder, a file that somebody else holds, and missing rights.
+        folder, held = os.strerror(errno.EISDIR), "another program may have it open"
+        return folder if path.is_dir() else f"{error.strerror}; {held}"
+    return getattr(error, "strerror", None) or error
 
 
 def _open_nonblocking(path: str, flags: int) -> int:

@@ -4,9 +4,11 @@ Windows neither replaces nor removes a file that somebody opened without sharing
 does; other systems do both.
 """
 
+import ctypes
 import os
 import stat
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -187,6 +189,40 @@ def test_a_folder_that_takes_no_file_is_refused_before_anything_is_sent(api, ser
         api.download(server.url, SEALED / "file.bin", if_exists=if_exists)
 
     assert server.requests == []
+
+
+def test_a_folder_is_not_sent_and_is_named_as_one(api, tmp_path, server):
+    with pytest.raises(httpkit.TransferError, match="cannot be read: Is a directory"):
+        api.upload(server.url, tmp_path)
+
+    assert server.requests == []
+
+
+@contextmanager
+def kept_to_itself(path):
+    """Open a file as a program of Windows that shares it with nobody."""
+    kernel = ctypes.windll.kernel32
+    kernel.CreateFileW.restype = ctypes.c_void_p
+    read, exists = 0x80000000, 3
+    handle = ctypes.c_void_p(kernel.CreateFileW(str(path), read, 0, None, exists, 0, None))
+    try:
+        yield
+    finally:
+        kernel.CloseHandle(handle)
+
+
+@only_on_windows
+def test_a_file_that_a_program_keeps_to_itself_is_neither_sent_nor_replaced(api, dest, server):
+    dest.write_bytes(NEW)
+
+    with kept_to_itself(dest):
+        with pytest.raises(httpkit.TransferError, match=f"cannot be read: .*{HELD}"):
+            api.upload(server.url, dest)
+        with pytest.raises(httpkit.TransferError, match=f"cannot be written: .*{HELD}"):
+            api.download(server.url, dest)
+
+    assert server.requests == []
+    assert dest.read_bytes() == NEW
 
 
 @pytest.mark.parametrize("file_type", ["folder", "file"])
