@@ -117,7 +117,6 @@ class Windows:
             "WINEDLLOVERRIDES": "mscoree,mshtml,winedbg.exe=",
             "DISPLAY": "",
             "LC_ALL": "C.UTF-8",
-            "PYTHONDONTWRITEBYTECODE": "1",
             "HTTPKIT_WINE": "1",
         }
 
