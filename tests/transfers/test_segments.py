@@ -115,6 +115,26 @@ def test_a_file_in_segments_is_the_file(api, dest, range_server):
     assert conditions == {None, '"v1"'}
 
 
+def test_progress_ends_at_the_total_however_threads_take_turns(api, sandbox, tmp_path):
+    """A block that arrived while an attempt began was counted twice or not at all."""
+    ends = []
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for number in range(40):
+            heard = []
+            api.download(
+                f"{sandbox.url}/bytes/400000", tmp_path / str(number),
+                segments=4, min_segment=1000, progress=lambda p, heard=heard: heard.append(p.done),
+            )  # fmt: skip
+            ends.append(heard[-1])
+    finally:
+        sys.setswitchinterval(interval)
+
+    assert set(ends) == {400_000}
+
+
 def test_segments_are_fetched_at_the_same_time(api, dest, range_server):
     together = threading.Barrier(3)
 
