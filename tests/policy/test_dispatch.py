@@ -592,7 +592,7 @@ def test_the_deadline_bounds_the_body_of_a_streamed_error(raw_server):
 
     def drip(connection):
         connection.sendall(b"HTTP/1.1 500 Oops\r\ncontent-length: 1000\r\n\r\n")
-        for _ in range(15):
+        for _ in range(100):
             going.wait(0.1)
             connection.sendall(b"x")
 
@@ -605,4 +605,4 @@ def test_the_deadline_bounds_the_body_of_a_streamed_error(raw_server):
     ):
         api.get("", stream=True, deadline=0.2)
 
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 5

@@ -1107,7 +1107,7 @@ def test_an_exception_in_on_retry_frees_the_connection(raw_server):
         with pytest.raises(KeyboardInterrupt) as caught:
             api.get("x", stream=True)
 
-        assert is_free.wait(1), caught  # holding the traceback, as a notebook does
+        assert is_free.wait(10), caught  # holding the traceback, as a notebook does
 
 
 @pytest.mark.parametrize("status", [200, 404])
@@ -1251,7 +1251,7 @@ def test_an_exception_from_a_hook_frees_the_connection(raw_server, stream):
         with pytest.raises(KeyboardInterrupt) as caught:
             api.get("x", stream=stream, hooks={"response": interrupt})
 
-        assert is_free.wait(1), caught  # holding the traceback, as a notebook does
+        assert is_free.wait(10), caught  # holding the traceback, as a notebook does
 
 
 class Interrupted:

@@ -47,7 +47,7 @@ def hang_up(one: socket.socket) -> None:
 
 
 def drip(
-    start: bytes, piece: bytes = b"x", *, every: float = 0.02, seconds: float = 2.0
+    start: bytes, piece: bytes = b"x", *, every: float = 0.02, seconds: float = 20.0
 ) -> Callable[[socket.socket], None]:
     """Send something, then pieces until the client hangs up.
 

@@ -51,7 +51,7 @@ from tests.support.file_responses import (
     rest,
     whole,
 )
-from tests.support.platforms import ON_WINDOWS, not_on_windows
+from tests.support.platforms import ON_WINDOWS, PATIENCE, not_on_windows
 
 
 @pytest.fixture
@@ -1296,7 +1296,7 @@ def test_control_c_keeps_the_part_and_the_next_call_goes_on(api, dest, interrupt
 CHILD = """
 import sys, httpkit
 url, dest = sys.argv[1:3]
-with httpkit.Session(timeout=20) as api:
+with httpkit.Session(timeout=60) as api:
     {before}
     print(api.download(url, dest).resumed_from, flush=True)
 """
@@ -1316,7 +1316,7 @@ def test_another_process_goes_on_after_a_kill(api, dest, raw_server):
     body = noise(5, 4 << 20)
     server = raw_server(hanging(whole(body, 3 << 20, **STRONG)), rest(body, 0, **STRONG))
     process = child(server.url, dest)
-    until, tick = time.monotonic() + 20, threading.Event()
+    until, tick = time.monotonic() + PATIENCE, threading.Event()
     while time.monotonic() < until and not (
         part_of(dest).exists() and part_of(dest).stat().st_size >= 1 << 20
     ):
@@ -1338,7 +1338,7 @@ def test_a_file_size_limit_keeps_the_part_and_is_not_retried(dest, raw_server):
     server = honest(raw_server, OLD)
     before = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))"
 
-    _, told = child(server.url, dest, before).communicate(timeout=20)
+    _, told = child(server.url, dest, before).communicate(timeout=PATIENCE)
 
     assert b"TransferError" in told
     assert b"cannot be written" in told
@@ -1352,13 +1352,13 @@ def test_two_processes_with_one_destination_end_with_a_whole_file(dest, raw_serv
 
     def reply(connection):
         connection.sendall(whole(OLD, HALF, **STRONG))
-        both.wait(20)
+        both.wait(PATIENCE)
         connection.sendall(OLD[HALF:])
 
     server = raw_server(reply)
 
     processes = [child(server.url, dest) for _ in range(2)]
-    told = [process.communicate(timeout=20) for process in processes]
+    told = [process.communicate(timeout=PATIENCE) for process in processes]
 
     assert [process.returncode for process in processes] == [0, 0], told
     assert dest.read_bytes() == OLD

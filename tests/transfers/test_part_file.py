@@ -39,6 +39,7 @@ from tests.support.file_responses import (
     rest,
     whole,
 )
+from tests.support.platforms import PATIENCE
 
 ZIP = {"content_type": "application/zip"}
 LOGIN = b"<html>Please log in"
@@ -218,7 +219,7 @@ def test_a_part_of_another_url_is_replaced_only_by_a_whole_file(api, dest, inter
 
 CHILD = """
 import sys, httpkit
-with httpkit.Session(timeout=20) as api:
+with httpkit.Session(timeout=60) as api:
     api.download(sys.argv[1], sys.argv[2])
 """
 
@@ -229,7 +230,7 @@ def test_a_kill_during_the_replacement_leaves_the_part_alone(api, dest, interrup
 
     def hang(connection):
         connection.sendall(whole(NEW, HALF, etag='"v2"', **ZIP))
-        arrived.wait(20)
+        arrived.wait(PATIENCE)
 
     server = raw_server(hang, rest(NEW, 0, etag='"v2"'))
     path = str(Path(httpkit.__file__).parents[1])
@@ -237,7 +238,7 @@ def test_a_kill_during_the_replacement_leaves_the_part_alone(api, dest, interrup
         [sys.executable, "-c", CHILD, server.url, str(dest)], env={**os.environ, "PYTHONPATH": path}
     )
     replacement = dest.with_name("file.bin.part.new")
-    until = time.monotonic() + 20
+    until = time.monotonic() + PATIENCE
     while time.monotonic() < until and not (
         replacement.exists() and replacement.stat().st_size == HALF
     ):

@@ -18,7 +18,7 @@ import requests
 
 import httpkit
 from httpkit._diagnostics.errors import ChecksumError, IncompleteError, RedirectError, TransferError
-from tests.support.platforms import ON_WINDOWS, only_on_windows
+from tests.support.platforms import ON_WINDOWS, PATIENCE, only_on_windows
 
 GRAIN = 256 << 10
 TOKEN = "t0ken-of-the-session"
@@ -750,7 +750,7 @@ def test_another_endpoint_does_not_go_on(api, raw_server, path, state):
 CHILD = """
 import sys, httpkit
 url, path, protocol, state = sys.argv[1:]
-with httpkit.Session(timeout=20) as api:
+with httpkit.Session(timeout=60) as api:
     api.upload(url, path, resumable=protocol, state=state)
 """
 
@@ -762,7 +762,7 @@ def test_another_process_goes_on_after_a_kill(api, raw_server, path, state, prot
     def hang(seen):
         server.content += seen.body[:300_000]
         is_reached.set()
-        is_over.wait(20)
+        is_over.wait(PATIENCE)
         return CUT
 
     server = ScriptedUpload(raw_server, protocol, {2: hang})
@@ -774,7 +774,7 @@ def test_another_process_goes_on_after_a_kill(api, raw_server, path, state, prot
     while not is_reached.wait(0.05) and process.poll() is None:
         pass
     process.kill()
-    _, steps = process.communicate(timeout=20)
+    _, steps = process.communicate(timeout=PATIENCE)
     is_over.set()
 
     api.upload(server.url, path, resumable=protocol, state=state)

@@ -28,6 +28,7 @@ from tests.support.file_responses import (
     respond,
     whole,
 )
+from tests.support.platforms import PATIENCE
 from tests.support.sockets import Acceptor, read_request
 
 BODY, OTHER = noise(5, 4_000_000), noise(6, 4_000_000)
@@ -242,7 +243,7 @@ def test_a_file_that_cannot_or_need_not_be_split_is_fetched_at_once(
 
 CHILD = """
 import sys, httpkit
-with httpkit.Session(timeout=20) as api:
+with httpkit.Session(timeout=60) as api:
     api.download(sys.argv[1], sys.argv[2], segments=4, min_segment=100_000)
 """
 
@@ -259,14 +260,14 @@ def test_segments_are_resumed_after_a_kill(api, dest, range_server, segments):
         head = part_response(BODY, *span) if span else whole(BODY, **STRONG)
         connection.sendall(head[: len(head) - (len(BODY) - first if not span else 10**6)])
         connection.sendall(BODY[first : first + 500_000])
-        is_open.wait(20)
+        is_open.wait(PATIENCE)
 
     server = range_server(reply=reply)
     path = str(Path(httpkit.__file__).parents[1])
     process = subprocess.Popen(
         [sys.executable, "-c", CHILD, server.url, str(dest)], env={**os.environ, "PYTHONPATH": path}
     )
-    until = time.monotonic() + 20
+    until = time.monotonic() + PATIENCE
     while (
         time.monotonic() < until
         and sum(path.stat().st_size for path in dest.parent.glob("*.part*[0-9t]")) < 1_500_000

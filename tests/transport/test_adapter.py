@@ -31,12 +31,8 @@ from httpkit._transport.framing import Framing
 from httpkit._transport.head import Head, MalformedError
 from httpkit._transport.http1 import Message
 from httpkit._transport.socket_reader import UNLIMITED, SocketReader
+from tests.support.platforms import ENDLESS, LATE, SHORT
 from tests.support.sockets import Acceptor, drip, hang_up, relay
-
-# Seconds. A limit of SHORT is seen by LATE on a busy machine; what is not, takes ENDLESS.
-SHORT = 0.1
-LATE = 4.0
-ENDLESS = 10.0
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n"
@@ -816,26 +812,26 @@ def test_a_body_may_take_its_time_as_long_as_it_moves(raw_server, start):
     def serve(connection):
         connection.sendall(start)
         for _ in range(6):
-            time.sleep(SHORT / 2)
+            time.sleep(SHORT)
             connection.sendall(b"x")
         connection.sendall(b"\r\n0\r\n\r\n")
 
     server = raw_server(serve)
 
-    with httpkit.Session(server.url, timeout=(5, SHORT), retry=None) as api:
+    with httpkit.Session(server.url, timeout=(5, 5 * SHORT), retry=None) as api:
         assert api.get("x").content == b"xxxxxx"
 
 
 def test_an_interim_response_starts_the_read_timeout_anew(raw_server):
     def serve(connection):
-        for _ in range(4):
-            time.sleep(SHORT / 2)
+        for _ in range(6):
+            time.sleep(SHORT)
             connection.sendall(fields(status=b"HTTP/1.1 102 Processing"))
         connection.sendall(ANSWER)
 
     server = raw_server(serve)
 
-    with httpkit.Session(server.url, timeout=(5, SHORT), retry=None) as api:
+    with httpkit.Session(server.url, timeout=(5, 5 * SHORT), retry=None) as api:
         assert api.get("x").content == b"hi"
 
 
@@ -850,7 +846,7 @@ def test_a_wait_that_began_late_ends_with_the_deadline(raw_server):
     server = raw_server(serve)
 
     with (
-        limited(5.5 * SHORT),  # clipped once, at the start, it would take 8
+        limited(6.5 * SHORT),  # clipped once, at the start, it would take 7
         httpkit.Session(server.url, deadline=4 * SHORT, retry=None) as api,
         pytest.raises(httpkit.DeadlineExceededError),
     ):

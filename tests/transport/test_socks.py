@@ -171,7 +171,7 @@ def test_the_deadline_holds_behind_a_socks_proxy(raw_server, proxy):
     ):
         api.get("x")
 
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < LONG
 
 
 def hesitate(client: socket.socket) -> None:
@@ -190,7 +190,7 @@ def test_the_deadline_holds_in_a_handshake_behind_a_socks_proxy(proxy):
     with through(proxy(play=hesitate), deadline=1) as api, pytest.raises(requests.Timeout):
         api.get("https://api.test/x")
 
-    assert time.monotonic() - started < 1.6
+    assert time.monotonic() - started < 1.9  # a second for each step would end there
 
 
 def close(client: socket.socket) -> None:
