@@ -173,11 +173,12 @@ class PathSource:
 
 def _reason(path: pathlib.Path, error: OSError | ValueError) -> object:
     """Return why a file cannot be opened, in the system's words."""
-    if os.name == "nt" and isinstance(error, PermissionError):
+    reason = getattr(error, "strerror", None) or error
+    if isinstance(error, PermissionError) and os.name == "nt":
         # Windows' only word for a folder, a file that somebody else holds, and missing rights.
         folder, held = os.strerror(errno.EISDIR), "another program may have it open"
-        return folder if path.is_dir() else f"{error.strerror}; {held}"
-    return getattr(error, "strerror", None) or error
+        return folder if path.is_dir() else f"{reason}; {held}"
+    return reason
 
 
 def _open_nonblocking(path: str, flags: int) -> int:
