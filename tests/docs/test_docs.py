@@ -14,7 +14,7 @@ import requests
 from fake_github import FakeGitHub
 from fake_payments import FakePayments
 from fake_proxy import FakeProxy
-from fake_services import FakeLogin, FakeReceiver, FakeShop
+from fake_services import FakeJobs, FakeLogin, FakeReceiver, FakeShop
 
 from httpkit.testing import Sandbox
 from tests.support.interop import require
@@ -33,6 +33,7 @@ FAKES = {
     "https://shop.example.com": FakeShop,
     "https://login.example.com": FakeLogin,
     "https://hooks.example.com": FakeReceiver,
+    "https://jobs.example.com": FakeJobs,
     "@proxy.example.com:3128": FakeProxy,
 }
 

@@ -1,4 +1,6 @@
-"""What the recipes talk to: a site with a login, an authorization server, a webhook's receiver."""
+"""What the pages talk to: a site with a login, an authorization server, a webhook's receiver,
+and an API whose work takes longer than a call.
+"""
 
 import base64
 import hashlib
@@ -156,3 +158,27 @@ class FakeReceiver(FakeServer):
             return Response(500, {})
         self.received.setdefault(name, json.loads(request.body))
         return Response(204)
+
+
+RUNNING = {
+    "/v1/jobs/7": Response(202, {}, {"Retry-After": "0"}),
+    "/v1/jobs/8": Response(200, {"status": "running"}),
+    "/v1/builds/7": Response(200, {"build": {"phase": "testing"}}, {"Retry-After": "0"}),
+    "/v1/builds/7/steps": Response(200, [{"ok": True}, {"ok": None}], {"Retry-After": "0"}),
+}
+DONE = {
+    "/v1/jobs/7": Response(200, {"rows": 3}),
+    "/v1/builds/7": Response(200, {"build": {"phase": "SHIPPED"}}),
+    "/v1/builds/7/steps": Response(200, [{"ok": True}, {"ok": True}]),
+}
+
+
+class FakeJobs(FakeServer):
+    """An API with long-running operations: each is running at first, and done when asked again."""
+
+    def respond(self, request):
+        if (request.method, request.path) == ("POST", "/v1/exports"):
+            return Response(202, {}, {"Location": "/v1/jobs/7"})
+        times = sum(seen.path == request.path for seen in self.requests)
+        found = RUNNING if times == 1 else DONE
+        return found.get(request.path, Response(404, {}))
