@@ -1,6 +1,6 @@
 """A session on copies of its dependencies in which one private name is another.
 
-    python session_on_renamed.py URL_OF_A_SANDBOX FOLDER [stock]
+    session_on_renamed.py URL_OF_A_SANDBOX FOLDER [stock]
 
 The copies come first on the path. Prints one line for each step that failed; "stock" takes the
 same steps with requests alone, as far as it has them.

@@ -4,11 +4,10 @@ Each case has copies of the libraries in which one name is another, in a process
 """
 
 import ast
+import compileall
 import os
 import re
 import shutil
-import subprocess
-import sys
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from http import client
@@ -21,6 +20,7 @@ import urllib3
 import httpkit
 from httpkit._transport import _upstream
 from httpkit.testing import Sandbox
+from tests.support import fresh_processes
 
 PROGRAM = Path(__file__).parents[1] / "support" / "session_on_renamed.py"
 PACKAGES = {
@@ -66,26 +66,35 @@ def copy_without(name, package, folder):
     return target
 
 
-def run(url, first, folder, *arguments):
-    path = os.pathsep.join([str(first), str(Path(httpkit.__file__).parents[1])])
-    done = subprocess.run(
-        [sys.executable, "-W", "error", PROGRAM, url, folder, *arguments],
-        env={**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    return done.stdout + done.stderr
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Return a function that runs the program with a copy of a library, or without one.
+
+    httpkit is a copy too, compiled once: its source may be where no bytecode is written, and to
+    compile it takes longer than all else.
+    """
+    compiled = tmp_path_factory.mktemp("compiled")
+    shutil.copytree(Path(httpkit.__file__).parent, compiled / "httpkit", copy_function=link)
+    compileall.compile_dir(compiled, quiet=1)
+
+    def call(url, copies, folder, *arguments):
+        output = folder.with_name("-".join([folder.name, "output", *arguments]))
+        folders = [*copies, compiled]
+        return fresh_processes.run(PROGRAM, [url, str(folder), *arguments], folders, output)
+
+    return call
 
 
-def failures_without(name, package, folder, url):
+def failures_without(name, package, folder, url, run):
     """Return what a session cannot do on such a copy, unless requests alone cannot either."""
     name = re.sub("^_[A-Z][A-Za-z]+__", "__", name)  # as it is written in its class
     first = copy_without(name, package, folder)
     scratch = folder / f"{package}-{name}-files"
     scratch.mkdir()
-    output = run(url, first, scratch)
+    output = run(url, [first], scratch)
     if output.startswith("records: "):
         return "", output
-    stock = run(url, first, scratch, "stock")
+    stock = run(url, [first], scratch, "stock")
     return ("" if not stock.startswith("records: ") else output), ""
 
 
@@ -96,28 +105,28 @@ def server():
 
 
 @pytest.mark.parametrize(("owner", "names"), CASES, ids=[f"{o} {n[0]}" for o, n in CASES])
-def test_a_session_works_without_any_one_private_name(server, tmp_path, owner, names):
+def test_a_session_works_without_any_one_private_name(server, run, tmp_path, owner, names):
     package = re.match(r"\w+", owner)[0]
 
     with ThreadPoolExecutor(2) as pool:
         results = list(
-            pool.map(lambda name: failures_without(name, package, tmp_path, server), names)
+            pool.map(lambda name: failures_without(name, package, tmp_path, server, run), names)
         )
 
     assert {n: failed for n, (failed, _) in zip(names, results, strict=True) if failed} == {}
 
 
-def test_a_session_says_once_which_names_are_missing(server, tmp_path):
-    _, output = failures_without("_put_conn", "urllib3", tmp_path, server)
+def test_a_session_says_once_which_names_are_missing(server, run, tmp_path):
+    _, output = failures_without("_put_conn", "urllib3", tmp_path, server, run)
 
     assert output.count("sessions use urllib3's own connections") == 1
     assert "urllib3.connectionpool.HTTPConnectionPool._put_conn" in output
 
 
-def test_nothing_is_missing_in_the_installed_versions(server, tmp_path):
+def test_nothing_is_missing_in_the_installed_versions(server, run, tmp_path):
     assert _upstream.MISSING == []
     assert [row.missing() for row in _upstream.TABLE] == [[] for _ in _upstream.TABLE]
-    assert run(server, tmp_path, tmp_path) == "records: []\n"
+    assert run(server, [], tmp_path) == "records: []\n"
 
 
 def defined(node):
