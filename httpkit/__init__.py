@@ -168,7 +168,7 @@ __all__ = [
     "request",
 ]
 
-# Imported when one of their names is asked for: who needs no downloads never loads them. They take
+# Imported when one of their names is used: who needs no downloads never loads them. They take
 # no name from a module that tests patch (requests, urllib3, socket, time, ...), nor do they derive
 # a class from one of its: a mock that is open at the first use would stay in them for good. What
 # does so is imported above.

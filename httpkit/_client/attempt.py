@@ -219,7 +219,7 @@ class _DigestHook:
             raise self._invalid(response, repr(error)) from error
 
     def _reset(self) -> None:
-        """Forget the challenge, with which the next request of this thread would fail, too."""
+        """Drop the challenge, with which the next request of this thread would fail, too."""
         signer: HTTPDigestAuth = self.hook.__self__  # type: ignore[attr-defined]
         upstream.forget_challenge(signer)
 

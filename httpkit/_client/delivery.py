@@ -77,14 +77,14 @@ class Delivery:
     Attributes:
         session: Whose request it is.
         read: Reads a body into memory, within its bounds.
-        keeps_third_party: Whether errors of mocks and foreign adapters keep their words.
+        keeps_third_party: Whether errors of mocks and third-party adapters keep their messages.
         transmit: Sends once, and leaves the request as it is.
         request: What is sent.
         call: Of the request; its deadline has started.
         options: timeout, stream, verify, cert and proxies.
         follows_redirects: Whether a redirect will be followed, here or by whom this is a hop of.
         budget: The session's tokens for retries.
-        host_throttle: Which hosts asked to be left alone for now.
+        host_throttle: Hosts that asked to wait, and until when.
         rate_limiter: The session's own rate; None is off.
     """
 
@@ -116,7 +116,7 @@ class Delivery:
         self.rate_limiter = rate_limiter
 
     def send(self, _: requests.PreparedRequest, /, *, follows: bool) -> requests.Response:
-        """Send the request, and what its redirects ask for. Raises: as `follow`."""
+        """Send the request, and its redirects. Raises: as `follow`."""
         if follows:
             return self.follow()
         response = self.send_with_retries()
@@ -139,7 +139,7 @@ class Delivery:
         return [first, *self.iter_redirects(first)][-1]
 
     def iter_redirects(self, response: requests.Response) -> Generator[requests.Response]:
-        """Send what the redirects ask for, one after the other; give each response.
+        """Send the redirects, one after the other; give each response.
 
         Raises: as `follow`.
         """
@@ -161,7 +161,7 @@ class Delivery:
             yield response
 
     def next_request(self, response: requests.Response) -> PreparedRequest | None:
-        """Return the request that a redirect asks for, unsent; None for any other response."""
+        """Return the request that follows a redirect, unsent; None for any other response."""
         location = self.session.get_redirect_target(response)
         if not location:
             return None

@@ -78,7 +78,7 @@ def proxies_for(url: str, explicit: Mapping[str, Any], *, trust_env: bool) -> di
     Args:
         url: Where the request goes.
         explicit: The session's proxies with the call's over them; None switches one off.
-        trust_env: Whether the environment is asked.
+        trust_env: Whether the environment is read.
     """
     proxies = _ambient_proxies(url, explicit.get("no_proxy")) if trust_env else {}
     if explicit:

@@ -76,9 +76,9 @@ class Mode(_Rules):
         mounts_adapters: Whether our adapters replace those of requests.
         pickles_everything: Whether a pickle carries attributes that neither httpkit nor
             `__attrs__` names.
-        keeps_third_party: Whether the words of errors that mocks and foreign adapters raise stay as
+        keeps_third_party: Whether the words of errors that mocks and others raise stay as
             they are.
-        validates_cookies: Whether the cookies of a response are judged by RFC 6265bis.
+        validates_cookies: Whether the cookies of a response are validated by RFC 6265bis.
         follows_redirects: Whether a delivery follows redirects; otherwise requests does, hop by
             hop through `send`.
         user_agent: Returns the User-Agent of a session.
@@ -88,8 +88,8 @@ class Mode(_Rules):
         environment: Completes a call's settings from the session and the environment.
         complete_trust: Adds whom to trust, where the caller of `send` did not.
         check_trust: Checks `verify` and `cert`, and writes paths as str.
-        sends_plainly: Says whether requests' own `send` does all that is asked for; None: never.
-        send: Sends a request, and what its redirects ask for.
+        sends_plainly: Says whether requests' own `send` does all that is requested; None: never.
+        send: Sends a request, and its redirects.
         read: Reads a body into memory, within its bounds.
         resolve_redirects: Follows redirects for a caller who does it by hand.
         rebuild_proxies: Returns the proxies for a redirected request.
@@ -188,7 +188,7 @@ def _resolve_redirects(
 def _rebuild_proxies(
     session: Host, request: Prepared, proxies: dict[str, str] | None
 ) -> dict[str, str]:
-    """Judge each hop by itself."""
+    """Decide for each hop."""
     call = call_of(request)
     explicit = proxies or {} if call.proxies is None else call.proxies
     # The adapter adds it for the proxy in use; a copied one might meet another proxy.
@@ -269,7 +269,7 @@ def _check_nothing(_: Options) -> None:
 
 
 def _sends_plainly(session: Host, request: PreparedRequest) -> bool:
-    """Say whether nothing of ours is asked for."""
+    """Say whether no feature of httpkit is used."""
     call = call_of(request)
     limits = call.options.retry, call.options.deadline, call.options.max_body
     is_plain = limits == (None, None, None) and session.rate_limit is None

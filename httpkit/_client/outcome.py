@@ -19,7 +19,7 @@ else:
     errors = ImportedLater("httpkit._diagnostics.errors")
 
 Tables: TypeAlias = "tuple[dispatch.StatusDispatch[Any] | None, ...]"
-"""The tables to ask, the session's last."""
+"""The status tables, the session's last."""
 
 
 def outcome_of(
@@ -29,7 +29,7 @@ def outcome_of(
 
     Args:
         response: Its body may be unread.
-        tables: Those to ask.
+        tables: The status tables.
         raises: Whether an error status that no table knows is raised.
         limit: The most bytes of an error's body.
         base_url: The session's, for a note on a URL that repeats its path.

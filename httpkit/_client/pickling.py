@@ -90,7 +90,7 @@ def _unpicklable_reasons(
 
 
 def restore(cls: type[PicklableSession], name: str, *_: object) -> PicklableSession:
-    """Return the session that this process made of the same pickle before, else a hollow one.
+    """Return the session that this process made of the same pickle before, else an unfilled one.
 
     Threads that load the same pickle at once get the same one, and one of them fills it.
     """
@@ -126,7 +126,7 @@ def _token(session: PicklableSession) -> str:
 def _fingerprint(session: PicklableSession, state: Mapping[str, Any]) -> tuple[str, list[str]]:
     """Tell states apart, so that a session that was changed is not taken for its former self.
 
-    The sessions that it holds are spelled after it, each once: they may hold it in turn.
+    The sessions that it holds are written after it, each once: they may hold it in turn.
 
     Returns:
         The fingerprint, and the session's attributes that hold a function without a module.

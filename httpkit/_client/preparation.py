@@ -74,7 +74,7 @@ def draft(call: Call, *, method: Any, headers: Any, **parts: Any) -> requests.Re
 def with_key(
     headers: types.HeadersLike, key: bool | str, options: CallOptions
 ) -> types.HeadersLike:
-    """Add an idempotency key to a call's headers, if one is asked for."""
+    """Add an idempotency key to a call's headers, if one is requested."""
     if key is False:
         return headers
     if not key:
@@ -93,7 +93,7 @@ def prepare(owner: Owner, request: requests.Request, given_call: Call) -> Prepar
     Args:
         owner: The session.
         request: From a call, or from a caller's hand.
-        given_call: What the call asked for; the result's call knows of the credentials, too.
+        given_call: What the call sets; the result's call knows of the credentials, too.
 
     Raises:
         InvalidURL: The URL is relative without a base, or leads outside it.
@@ -215,7 +215,7 @@ def _signer(
     scope: forwarding.Scope,
     headers: header_fields.RequestHeaders,
 ) -> tuple[Signer, bool]:
-    """Return what signs the request, and whether netrc was asked for it.
+    """Return what signs the request, and whether netrc has to be read for it.
 
     NO_AUTH stands for nothing: for None requests would look around.
 
@@ -398,7 +398,7 @@ def merge_headers(
     """Put the call's headers over the session's; None in the call removes one."""
     if isinstance(session, header_fields.RequestHeaders):
         if session.unchecked:
-            with suppress(InvalidHeader):  # the call may take it away; it is told of what is left
+            with suppress(InvalidHeader):  # the call may take it away; it gets what is left
                 session.check(check_headers)
         merged = session.copy()
     else:

@@ -2,7 +2,7 @@
 
     request -> prepare_request -> merge_environment_settings -> send -> outcome_of
 
-`request` knows what the call asked for, `preparation` decides what is sent where, `sending` sends
+`request` knows what the call sets, `preparation` decides what is sent where, `sending` sends
 a prepared request, and `outcome` lets a handler have the response. `configuration` holds the
 settings, `modes` what differs under `strict=False`, `delivery` redirects, retries and attempts.
 """
@@ -230,7 +230,7 @@ class Session(ApiMethods, TransferMethods, SendingSession):
         return outcome_of(response, tables, raises=raises, limit=limit, base_url=base)
 
     def _tables(self, on_status: Any) -> Tables:
-        """Return the tables to ask, the session's last; None turns them off."""
+        """Return the status tables, the session's last; None turns them off."""
         if on_status is None or (on_status is NOT_GIVEN and self.on_status is None):
             return ()
         session_table = dispatch.as_dispatch(self.on_status)

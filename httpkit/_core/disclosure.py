@@ -100,7 +100,7 @@ _ENDS_HARMLESS = pattern(
     r".*(?:monkey|turkey|hockey|whiskey|donkey|jockey|compass|bypass|surpass|keypass)",
     re.IGNORECASE,
 )
-# About tokens, and no token; a number of tokens is judged with its value.
+# About tokens, and no token; a number of tokens is decided by its value.
 _HARMLESS = frozenset({
     "token_count", "token_endpoint", "token_limit", "token_type", "token_type_hint", "token_uri",
     "token_url", "tokentype", "secret_name", "password_policy", "key_type", "signature_version",
@@ -228,7 +228,7 @@ def _is_secret_parameter(name: str) -> bool:
 
 
 def _words(name: str) -> list[str]:
-    """Return the words of a name: "X-Auth-Key", "userPassword", "user[password]"."""
+    """Split a name into words: "X-Auth-Key", "userPassword", "user[password]"."""
     return [word.lower() for word in _WORD.findall(name[:200])]
 
 

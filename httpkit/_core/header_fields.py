@@ -97,7 +97,7 @@ class Headers(CaseInsensitiveDict[Any]):
         return default if field is None else field[1]
 
     def __contains__(self, name: Any) -> bool:
-        # The standard library's way to an answer is an exception: saves 1 to 3 us a call.
+        # The standard library's way to say no is an exception: saves 1 to 3 us a call.
         return name.lower() in self.by_name
 
     def __repr__(self) -> str:
@@ -235,7 +235,7 @@ class Jar(RequestsCookieJar):
     """Cookies whose repr shows names, not values; otherwise requests' own class.
 
     Attributes:
-        is_strict: Whether the cookies of a response are judged by RFC 6265bis; requests takes
+        is_strict: Whether the cookies of a response are validated by RFC 6265bis; requests takes
             what it can read.
     """
 
@@ -269,7 +269,7 @@ class Jar(RequestsCookieJar):
         return cookies
 
     def _evict(self) -> None:
-        """Forget the first cookies of a domain that has too many."""
+        """Drop the first cookies of a domain that has too many."""
         with self._cookies_lock:
             cookies = [*iter(self)]
             counts = Counter(cookie.domain for cookie in cookies)

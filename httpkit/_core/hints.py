@@ -111,4 +111,4 @@ def _of_proxy(found: list[BaseException]) -> str | None:
 
 
 TUNNEL_FAILED = "Tunnel connection failed: "
-"""How http.client begins to say that a proxy did not answer CONNECT with 200."""
+"""How http.client begins to say that a proxy did not respond to CONNECT with 200."""

@@ -85,7 +85,7 @@ def decode(body: bytes, model: Callable[..., T]) -> T:
 
 
 def check(model: object) -> None:
-    """Judge a model before anything is sent.
+    """Check a model before anything is sent.
 
     Raises:
         UnresolvedModelError: A name in it is not defined yet.

@@ -1,6 +1,6 @@
 """Masks credentials in everything that people read: URLs, headers, bodies, messages, errors.
 
-Rule: text in, text out. Names are judged first (see `disclosure`) and known values are masked
+Rule: text in, text out. Names are checked first (see `disclosure`) and known values are masked
 last, both in the original text: a masked value never hides the name by which another secret is
 recognised. Every output goes through `_mask`.
 
@@ -127,12 +127,12 @@ def _forms(value: str) -> list[str]:
 
 
 def _needle(form: str) -> str:
-    """Return the longest part that no spelling changes; to look for it is fast."""
+    """Return the longest part that no encoding changes; to look for it is fast."""
     return max(_UNCHANGED.findall(form), key=len, default="")
 
 
 def _encodings(form: str) -> str:
-    """Return a regular expression for all ways to spell a text, which may be mixed."""
+    """Return a regular expression for all encodings of a text, which may be mixed."""
     return "".join(map(_encodings_of, form))
 
 

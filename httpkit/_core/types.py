@@ -110,11 +110,11 @@ class Refreshable(Protocol):
     """What a delivery tells the auth whose next signature may be another one."""
 
     def reject(self, request: RequestsRequest) -> None:
-        """Note that the server answered 401 to a request, before it is signed again."""
+        """Note that the server responded 401 to a request, before it is signed again."""
         ...
 
     def accept(self, request: RequestsRequest) -> None:
-        """Note that a request that was signed again was not answered 401."""
+        """Note that a request that was signed again did not get a 401."""
         ...
 
 

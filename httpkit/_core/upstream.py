@@ -250,7 +250,7 @@ def copy_jar(request: LateJarRequest, clone: LateJarRequest) -> None:
 
 
 def forget_challenge(signer: HTTPDigestAuth) -> None:
-    """Forget the challenge that a digest signer keeps for this thread."""
+    """Drop the challenge that a digest signer keeps for this thread."""
     kept = getattr(signer, "_thread_local", None)
     if kept is not None:
         kept.__dict__.clear()
@@ -273,12 +273,12 @@ def remaining_length(raw: object) -> int | None:
 
 
 def next_of(response: requests.Response) -> requests.PreparedRequest | None:
-    """Return the request that a redirect asks for; None if there is none."""
+    """Return the request that follows a redirect; None if there is none."""
     return response.__dict__.get("_next")
 
 
 def set_next(response: requests.Response, request: requests.PreparedRequest | None) -> None:
-    """Set the request that a redirect asks for, which `.next` returns."""
+    """Set the request that follows a redirect, which `.next` returns."""
     response.__dict__["_next"] = request
 
 

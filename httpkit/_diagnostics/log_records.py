@@ -2,7 +2,7 @@
 
     httpkit             has a NullHandler: it prints nothing by default
       httpkit.requests  DEBUG    each call, each redirect
-      httpkit.retries   INFO     each retry, each wait that a server asked for
+      httpkit.retries   INFO     each retry, each wait that a server requested
                         WARNING  those longer than `max_backoff`
                         DEBUG    waits for `rate_limit=`; retries whose wait is logged already
       httpkit.auth      INFO     each fetched token, each renewal after a 401
@@ -201,8 +201,8 @@ def retry(
         attempt: The number of that one, from 1.
         wait: Seconds until the next one.
         longest: Seconds beyond which a wait is a warning.
-        announced: Whether this is the first record of a wait that the server asked for; False if
-            another thread has logged it, None if the server asked for none.
+        announced: Whether this is the first record of a wait that the server requested; False if
+            another thread has logged it, None if the server requested none.
     """
     level = logging.WARNING if wait > longest else logging.INFO
     is_detail = announced is None and level == logging.INFO

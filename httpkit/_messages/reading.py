@@ -9,7 +9,7 @@ import urllib3
 # 1.2 to 1.7 s: its blocks have one size, so that memory is used again, and over TLS `read1`
 # gives 16 KiB at a time (medians of five rounds, 2026-11-21).
 _LARGE = 1 << 20
-# Bytes. So many are asked for at a time while it is not known how fast the body comes,
+# Bytes. So many are requested at a time while it is not known how fast the body comes,
 _SMALL = 1 << 16
 # and that is so for this many of them: at the beginning, and after a large block that was slow.
 _CAREFUL_START = 1 << 20

@@ -218,7 +218,7 @@ class Response(requests.Response):
 
     @property
     def next(self) -> requests.PreparedRequest | None:
-        """The request that a redirect asks for, unsent; None for other responses."""
+        """The request that follows a redirect, unsent; None for other responses."""
         return upstream.next_of(self)
 
     @property
@@ -605,7 +605,7 @@ def receive(
         response: Its body may have been read already, by a hook.
         limit: The most bytes of decoded body; None for no limit. An error's body is cut at
             1 MiB instead of refused, because its status is worth more than its body; for the
-            same reason one that cannot be decoded fails only when it is asked for.
+            same reason one that cannot be decoded fails only when it is requested.
         check: Called between blocks; raises when the time is up.
 
     Raises:

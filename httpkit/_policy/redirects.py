@@ -55,14 +55,14 @@ def follow(
     location: str,
     session: Rebuilder,
 ) -> PreparedRequest:
-    """Return the request that a redirect asks for.
+    """Return the request that follows a redirect.
 
     Args:
         response: The redirect.
         request: The request that was redirected.
         call: What the call allows, and which origins may see its credentials.
         location: The Location, as text.
-        session: Its cookies are sent where they belong, and its hooks are asked.
+        session: Its cookies are sent where they belong, and its hooks are called.
 
     Raises:
         RedirectError: The target is no http(s) URL or holds userinfo, or the body may not or
@@ -158,7 +158,7 @@ def _redirect_error(response: requests.Response, why: str) -> errors.RedirectErr
 
 
 def method_after(status: int, method: str) -> str:
-    """Return the method of the request that a redirect asks for.
+    """Return the method of the request that follows a redirect.
 
     Args:
         status: Of the redirect.
@@ -194,7 +194,7 @@ def _rebuild_body(
 def _rebuild_auth(
     request: PreparedRequest, response: requests.Response, session: Rebuilder, *, is_allowed: bool
 ) -> bool:
-    """Ask the session's hooks what becomes of its auth; say whether it may be signed there.
+    """Call the session's hooks for its auth; say whether it may be signed there.
 
     A subclass that keeps Authorization for a host, or says that it is not to be stripped, has
     thought of it.
@@ -210,7 +210,7 @@ def _rebuild_auth(
 
 
 def _sign_digest(request: PreparedRequest) -> None:
-    """Answer a known Digest challenge for the URL of a redirected request.
+    """Respond to a known Digest challenge for the URL of a redirected request.
 
     It covers the method and the URI (RFC 7616 section 3.4): the one before is for another
     request. Without a challenge the hook of the auth waits for one.
@@ -242,7 +242,7 @@ def _keep_body(
 def _strip(request: PreparedRequest, call: Call, *, keeps_hooks: bool) -> bool:
     """Take away what must not leave the allowed origins; say whether there was any.
 
-    Authorization was judged before.
+    Authorization was decided on before.
     """
     before, allowed = len(request.headers), call.credentials.allowed_origins
     authorization = request.headers.get("Authorization")

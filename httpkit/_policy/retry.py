@@ -115,7 +115,7 @@ class RetryPolicy(Frozen):
         methods: The methods that may be repeated although the server may have acted (RFC
             9110 section 9.2.2); any is, with an idempotency key.
         budget: Tokens that a session has for retries of each host, 1 or more: a status costs
-            5, a lost connection 14, a wait that the server asked for nothing. A success gives
+            5, a lost connection 14, a wait that the server requested 0. A success gives
             back 1, and all that the retries of its call cost. None is no limit.
         on_retry: Called with a RetryEvent before each wait; None calls nothing.
         retry_if: Called with a response that is not retried anyway, its body read; true retries
@@ -226,7 +226,7 @@ class RetryPolicy(Frozen):
 
 
 def _formatted(value: object) -> str:
-    """Spell a set in order, so that equal policies look equal."""
+    """Format a set in order, so that equal policies look equal."""
     if isinstance(value, frozenset):
         return f"{{{', '.join(sorted(map(repr, cast('frozenset[object]', value))))}}}"
     return repr(value)
@@ -320,10 +320,10 @@ class RetryState:
         deadline: Of the call.
         spend: Takes the price of a retry from the host's budget and returns it, in tokens; None
             when the budget is spent.
-        keeps_third_party: Whether errors of mocks and foreign adapters keep their words.
+        keeps_third_party: Whether errors of mocks and third-party adapters keep their messages.
         started: When the first attempt began, on the monotonic clock.
-        checks_retry_if: Whether `retry_if` of the policy is asked: not for streams.
-        should_log: Says whether a wait that the server asked for is to be logged: no other thread
+        checks_retry_if: Whether `retry_if` of the policy is called: not for streams.
+        should_log: Says whether a wait that the server requested is to be logged: no other thread
             has done so. It takes the seconds to wait, and those since the request was sent.
         attempts: How often it was sent.
         tokens_spent: What its retries cost of the host's budget.

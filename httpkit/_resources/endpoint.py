@@ -155,7 +155,7 @@ class Endpoint(Generic[T]):
         self._id: object = NOT_GIVEN
 
     def _check_model(self, model: object = None) -> None:
-        """Judge the models of a call, before anything is sent.
+        """Check the models of a call, before anything is sent.
 
         Raises:
             ConfigurationError: Nothing can be decoded into one.

@@ -1,4 +1,4 @@
-"""A list as it is asked for: session, URL, pager, model and parameters."""
+"""A list as it is requested: session, URL, pager, model and parameters."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -50,7 +50,7 @@ def policy_for_reading(policy: RetryPolicy | int | None, method: str) -> RetryPo
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False, kw_only=True)
 class ListQuery(Generic[T]):
-    """What is asked for; it does not change while pages are iterated over.
+    """What is requested; it does not change while pages are iterated over.
 
     Attributes:
         session: Sends the requests.

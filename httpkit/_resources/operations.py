@@ -62,7 +62,7 @@ _GRACE = 60.0
 # The server, or a gateway before it, is busy; the operation continues.
 _BUSY = frozenset({429, 502, 503, 504})
 _GONE = frozenset({404, 410})
-# Their URL is the resource's, which can be asked for its state.
+# Their URL is the resource's, which shows its state.
 _RESOURCE_LINKS = frozenset({"GET", "PUT", "PATCH", "DELETE"})
 
 
@@ -78,7 +78,7 @@ def operation_url(response: requests.Response) -> str | None:
 
 
 def resolved(response: requests.Response, link: str, name: str) -> str:
-    """Return where a link of a response leads.
+    """Return where a link of a response points to.
 
     Raises:
         InvalidURL: It is not an http(s) URL.
@@ -367,11 +367,11 @@ class Operation:
 
 
 def check_model(model: object, *, may_be_unresolved: bool = False) -> bool:
-    """Judge a model before anything is sent.
+    """Check a model before anything is sent.
 
     Args:
         model: None for no model.
-        may_be_unresolved: Whether it is judged again before the first request, so that a name
+        may_be_unresolved: Whether it is checked again before the first request, so that a name
             in it need not be defined yet.
 
     Returns:

@@ -28,7 +28,7 @@ class PageLink:
     Attributes:
         url: Relative to the page's own URL, or absolute.
         method: "GET" or "POST"; None: the list's method, or POST for a link with a document.
-        json: The document to ask with; None: for a POST the document of this page's request.
+        json: The document to send; None: for a POST the document of this page's request.
         merge: Whether the members of `json` are added to the document of this page's request,
             in place of those of the same names.
 

@@ -68,7 +68,7 @@ class PageRequest:
         url: Relative or absolute.
         params: The pager's parameters.
         method: None: the list's.
-        document: What a next link asks with; NOT_GIVEN: the list's document.
+        document: The document that a next link sends; NOT_GIVEN: the list's document.
     """
 
     url: str
@@ -82,7 +82,7 @@ class PageIterator(Generic[T]):
     """One iteration over the pages of a list.
 
     Attributes:
-        query: What is asked for.
+        query: What is requested.
         pager: The query's, or what that says for a list that does not begin at its first page.
         first_url: The URL that the caller gave, without the pager's own parameters.
         allowed_origins: The origins that may see the credentials; none once a page came from
@@ -219,7 +219,7 @@ class PageIterator(Generic[T]):
         return ours
 
     def _note_origin(self, url: str) -> None:
-        """Note where a page is: after one at another origin, none is asked for with credentials."""
+        """Note where a page is: after one at another origin, none is requested with credentials."""
         if not forwarding.is_allowed(url, self.allowed_origins):
             self.allowed_origins = frozenset()
 
@@ -439,7 +439,7 @@ class PageIterator(Generic[T]):
 
 
 def first_url(query: ListQuery[Any]) -> str:
-    """Return the URL that a list is first asked for at, credentials masked."""
+    """Return the URL that a list is first requested at, credentials masked."""
     try:
         return redaction.redact_url(PageIterator(query).first_url_sent())
     except (requests.RequestException, ValueError):  # the first request says what is wrong

@@ -72,7 +72,7 @@ class CursorPages:
         more: The path of a flag that is true before the last page; False there ends the list,
             whatever the cursor. None: the cursor alone says.
         last: The path of a flag that is true on the last page.
-        into: "query", "json" (the document of a list that is asked for by POST) or "header".
+        into: "query", "json" (the document of a list that is requested by POST) or "header".
             None: the document if there is one, else the query.
         extra: Further parameters that the next request takes, by name, with the paths of their
             values: `{"version-id-marker": "NextVersionIdMarker"}`. One whose value is missing
@@ -153,7 +153,7 @@ class NumberedPages:
 
     Without `total`, `total_items`, `more` or `last`, or where the server leaves them out, an
     empty page ends the list: a page that is merely short may come from a server that gives
-    fewer items than asked.
+    fewer items than requested.
 
     Begun elsewhere than at its first page, by `params={"page": 5}` or `Pages.resume`, a list
     cannot be compared with `total_items`: what came before is not known. It ends at an empty
@@ -232,11 +232,11 @@ _FIRST_NUMBER = re.compile(r"\d{1,18}", re.ASCII)
 class OffsetPages:
     """Each request says how many items to skip, and how many to return.
 
-    The offset grows by what was received, so that a server that gives fewer items than asked
+    The offset grows by what was received, so that a server that gives fewer items than requested
     loses none. Without `total`, `more` or `last`, or where the server leaves them out, an empty
     page ends the list.
 
-    With `param="Range", into="header"` a page is asked for as a range ("0-99"), and the total
+    With `param="Range", into="header"` a page is requested as a range ("0-99"), and the total
     is read from Content-Range.
 
     Args:

@@ -63,7 +63,7 @@ class Plan:
     def run(
         self, fn: Callable[[I_], R], items: Iterable[I_]
     ) -> Generator[R | Exception, None, None]:
-        """Return the results, lazily: nothing is pulled or called before the first is asked for.
+        """Return the results, lazily: nothing is pulled or called before the first is requested.
 
         Raises:
             ConfigurationError: There is nothing to call, or nothing to call it with.

@@ -326,7 +326,7 @@ class Resource(BulkMethods[T]):
             **options: Keywords of `Session.request`.
 
         Returns:
-            The server's item; when the server sends no body back it is asked for (GET, with the
+            The server's item; when the server sends no body back it is requested (GET, with the
             same parameters).
 
         Raises: as `replace`.

@@ -8,10 +8,10 @@
     200                 the same validator         whole; refused when the size differs
     200, no validator   a strong validator         whole; refused when the size differs
     200, empty          a size above 0             refused, unless it has another validator
-    200 with a part     anything                   restart: the whole file is asked for
+    200 with a part     anything                   restart: the whole file is requested
     206                 nothing, starts at 0       whole, or its first bytes
     206                 starts within the bytes    rest: compared, then appended
-    206                 a gap, another version,    restart: the whole file is asked for
+    206                 a gap, another version,    restart: the whole file is requested
                         no valid Content-Range
     416                 a Range was sent           restart
 
@@ -25,7 +25,7 @@ from httpkit._diagnostics.errors import TransferError
 
 
 class Restart(Exception):  # noqa: N818  # it is caught where it is raised for: no error to users
-    """What is there does not fit what the server has: the whole file is asked for."""
+    """What is there does not fit what the server has: the whole file is requested."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Existing:
         version: What is known of the file; None when nothing is.
         size: Bytes that are there.
         oldest: The offset of the first of them that can be compared.
-        start: The offset that was asked for; None when the whole file was.
+        start: The offset that was requested; None when the whole file was.
     """
 
     version: FileVersion | None = None

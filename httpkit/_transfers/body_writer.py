@@ -35,7 +35,7 @@ class BodyWriter:
     Args:
         sink: Where the bytes go.
         options: Those of the download.
-        reporter: Is told of the progress.
+        reporter: Is given the progress.
         send_get: Sends the GET with some fields added, from any thread.
 
     Attributes:
@@ -280,7 +280,7 @@ class BodyWriter:
         return self._hashers.hexdigests()
 
     def reset(self) -> None:
-        """Forget the digests: other bytes are hashed from now on."""
+        """Drop the digests: other bytes are hashed from now on."""
         if self._hashers is not None:
             self._hashers.close()
         self._hashers = None
@@ -300,7 +300,7 @@ class BodyWriter:
         return {expected.algorithm for expected in (*self._given, *self._announced)}
 
     def _hash(self) -> None:
-        """Hash what is there, with every algorithm that is asked for by now."""
+        """Hash what is there, with every algorithm that is requested by now."""
         wanted = self._algorithms
         if self._hashers is not None and wanted <= self._hashers.algorithms:
             return

@@ -117,7 +117,7 @@ def check_replaceable(path: pathlib.Path) -> None:
 
 
 def resolved(path: pathlib.Path) -> pathlib.Path:
-    """Return where a path leads: a link is written through, not replaced.
+    """Return where a path points to: a link is written through, not replaced.
 
     Raises:
         TransferError: The links lead in a circle.

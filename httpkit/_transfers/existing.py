@@ -9,7 +9,7 @@ from httpkit._transfers.download import Download, DownloadOptions
 
 
 def check(path: pathlib.Path, options: DownloadOptions, attempts: int = 0) -> Download:
-    """Return a file that is there already, after the checks that the caller asked for.
+    """Return a file that is there already, after the checks that the caller requested.
 
     Raises:
         ChecksumError: It has another checksum.

@@ -209,7 +209,7 @@ class Fetch:
         """Refuse a response without a file.
 
         Raises:
-            Restart: There is no such range, and the whole file was not asked for.
+            Restart: There is no such range, and the whole file was not requested.
         """
         status = response.status_code
         if status == 416 and step.is_range:

@@ -112,7 +112,7 @@ def close_locked(descriptor: int, path: pathlib.Path, *, is_removed: bool) -> No
 
 
 def is_same_file(descriptor: int, path: pathlib.Path) -> bool:
-    """Return whether a path leads to an open file."""
+    """Return whether a path is that of an open file."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except OSError:

@@ -13,7 +13,7 @@ class Plan:
     """The next request of a download.
 
     Attributes:
-        start: The offset of the first byte that is asked for.
+        start: The offset of the first byte that is requested.
         fields: The header fields that ask for it.
     """
 
@@ -22,7 +22,7 @@ class Plan:
 
     @property
     def is_range(self) -> bool:
-        """Whether a part of the file is asked for."""
+        """Whether a part of the file is requested."""
         return "Range" in self.fields
 
 

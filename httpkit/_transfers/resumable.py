@@ -46,7 +46,7 @@ _GONE = frozenset({404, 410})
 
 
 class OutOfSync(Exception):  # noqa: N818  # it never reaches a caller
-    """The server must be asked how much arrived."""
+    """The server must be queried for the offset."""
 
     def __init__(self, response: Response) -> None:
         what = errors.describe(response.request, response.url)
@@ -125,7 +125,7 @@ class _Tally:
         offset: Bytes that the server has.
         best: The most it ever had of this upload.
         sent: The end of what was sent to it.
-        requests: How many requests sent bytes or asked how much arrived.
+        requests: How many requests sent bytes or queried the offset.
         stalls: How many in a row brought nothing new.
         restarts: How often the server had no such upload any more.
     """
@@ -138,7 +138,7 @@ class _Tally:
     restarts: int = 0
 
     def count(self, received: Offset | None, *, is_free: bool) -> None:
-        """Count a request; one that only asked, and got a response, is free."""
+        """Count a request; one that only queried, and got a response, is free."""
         if received:
             self.offset = received.size
         self.stalls = 0 if self.offset > self.best else self.stalls + (not is_free)

@@ -54,7 +54,7 @@ class Target:
 
     @property
     def modified(self) -> float | None:
-        """The time of the file whose update is asked for; None when there is no such file."""
+        """The time of the file whose update is requested; None when there is no such file."""
         path = self.path
         is_update = self._options.if_exists == "update"
         if not is_update or path is None or not destination.is_there(path):

@@ -59,7 +59,7 @@ class UploadProtocol(Protocol):
         ...
 
     def query(self, url: str) -> Response:
-        """Ask how much arrived."""
+        """Query how much arrived."""
         ...
 
     def read(self, response: Response) -> Offset | None:

@@ -3,7 +3,7 @@
     send -> _is_plain, _is_stock -> _serialize -> _check_out -> _exchange -> _whole_body
 
 requests and urllib3 make two thousand function calls between `Session.send` and the socket, most
-of them to find out that nothing special is asked for. This module alone decides whether that is
+of them to find out that nothing special is requested. This module alone decides whether that is
 so. Other requests take requests' own path.
 
 Rule: whatever is bypassed here must be unpatched. A mock, a tracer or a patch of any method takes

@@ -104,7 +104,7 @@ def read_status(buffered: io.BufferedReader) -> tuple[str, int, str]:
     reader: Any = buffered.raw
     for _ in range(_MOST_INTERIM + 1):
         version, status, reason = _read_status_line(buffered)
-        # RFC 9110 section 7.8: only to what the client asked for.
+        # RFC 9110 section 7.8: only to what the client requested.
         if status == SWITCHING and not reader.exchange.upgrades:
             raise MalformedError("unexpected status 101: no protocol upgrade was requested")
         if status >= 200 or status == SWITCHING:
