@@ -106,7 +106,7 @@ class ApiMethods(Verbs):
             model: As for `Resource`; None: what JSON says, mostly dicts.
             params: Query parameters of every page; a next URL is followed as it is, without
                 them. A pager's own parameter here is where it begins.
-            **options: `method` and `json`, for a list that is asked for with a document (POST,
+            **options: `method` and `json`, for a list that is requested with a document (POST,
                 if `json` is given; retried, since it only reads); `decode`, a callable on the
                 response that returns the page's document, for other formats than JSON; and
                 keywords of `request`, for each page: headers, path, auth, timeout, ...

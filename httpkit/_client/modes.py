@@ -76,7 +76,7 @@ class Mode(_Rules):
         mounts_adapters: Whether our adapters replace those of requests.
         pickles_everything: Whether a pickle carries attributes that neither httpkit nor
             `__attrs__` names.
-        keeps_third_party: Whether the words of errors that mocks and others raise stay as
+        keeps_third_party: Whether the messages of errors that mocks and others raise stay as
             they are.
         validates_cookies: Whether the cookies of a response are validated by RFC 6265bis.
         follows_redirects: Whether a delivery follows redirects; otherwise requests does, hop by

@@ -96,7 +96,7 @@ class SendingSession(ConfiguredSession):
         )
 
     def _send_plainly(self, request: requests.PreparedRequest, options: dict[str, Any]) -> Any:
-        """Send as requests does: nothing of ours is asked for."""
+        """Send as requests does: no feature of httpkit is used."""
         options.setdefault("timeout", self.timeout)
         send: Any = self._transmit().send
         with raising_source_errors():
@@ -264,7 +264,7 @@ class SendingSession(ConfiguredSession):
     ) -> None:
         """Take Authorization from a redirected request that leaves the session's origins.
 
-        What a subclass leaves there, or puts there, is sent; netrc is not asked again.
+        What a subclass leaves there, or puts there, is sent; netrc is not read again.
         """
         self._mode.rebuild_auth(self, prepared_request, response)
 

@@ -224,7 +224,7 @@ def _success_flag(row: Document, *, is_multi_status: bool) -> bool | None:
 
 
 def _reason(row: Document) -> str | None:
-    """Return the words of a row that failed."""
+    """Return the message of a row that failed."""
     members = documents.members_of(row) or {}
     texts = [documents.parsed(members[name]) for name in _WORD_NAMES if name in members]
     return next((word for word in texts if isinstance(word, str) and word), None)

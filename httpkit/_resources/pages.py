@@ -1,4 +1,4 @@
-"""A list that comes in pages: its items, fetched when they are asked for."""
+"""A list that comes in pages: its items, fetched when they are requested."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -228,7 +228,7 @@ def build_query(
     params: Params,
     options: Mapping[str, Any],
 ) -> ListQuery[T]:
-    """Return what is asked for, checked.
+    """Return what is requested, checked.
 
     Args:
         session: Sends the requests.
