@@ -29,12 +29,13 @@ from httpkit._transport.adapter import Adapter
 
 if TYPE_CHECKING:
     from httpkit._core import disclosure, redaction, types
-    from httpkit._policy import keywords, rate_limits
+    from httpkit._policy import keywords, rate_limits, trust
 else:
     disclosure = ImportedLater("httpkit._core.disclosure")
     types = ImportedLater("httpkit._core.types")
     redaction = ImportedLater("httpkit._core.redaction")
     rate_limits = ImportedLater("httpkit._policy.rate_limits")
+    trust = ImportedLater("httpkit._policy.trust")
     keywords = ImportedLater("httpkit._policy.keywords")
 
 # Connections to a host that are kept open: requests' 10 make the other 22 of 32 threads connect
@@ -249,6 +250,8 @@ class ConfiguredSession(modes.Boundary):
         for name, value in given.items():
             if name in {"cookies", "headers", "params", "proxies"}:
                 self._add(name, value)
+            elif name == "cert" and self.strict:
+                setattr(self, name, trust.as_cert(value))  # its password hides itself
             else:
                 setattr(self, name, value)
 
@@ -342,8 +345,9 @@ class ConfiguredSession(modes.Boundary):
         retries = _own_retries(adapter)
         if retries and self._stored("retry") is not None:
             warnings.warn(
-                f"the adapter for {prefix} retries up to {retries} times for each of httpkit's"
-                " own attempts: pass retry=None or an adapter without max_retries",
+                f"the adapter for {redaction.redact_url(prefix)} retries up to {retries} times"
+                " for each of httpkit's own attempts: pass retry=None or an adapter without"
+                " max_retries",
                 stacklevel=2,
             )
         # Longest prefix first, in a new dict: readers never see one that changes.

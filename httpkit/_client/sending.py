@@ -69,10 +69,11 @@ class SendingSession(ConfiguredSession):
             if log_records.REQUESTS.isEnabledFor(logging.DEBUG):
                 deliver = log_records.logging_call(deliver)
             response = deliver(request, kwargs)
-        except requests.RequestException as error:
+        except (requests.RequestException, UnicodeError) as error:
             redaction.scrub(error, keeps_third_party=self._mode.keeps_third_party)
-            if isinstance(error.response, RequestsResponse):
-                adopt(error.response)  # ours hides credentials, also in a pickle
+            failed = getattr(error, "response", None)
+            if isinstance(failed, RequestsResponse):
+                adopt(failed)  # ours hides credentials, also in a pickle
             raise
         is_ours = type(response) is Response
         if is_ours or is_response(response):  # else it is a mock's

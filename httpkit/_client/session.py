@@ -242,8 +242,8 @@ class Session(ApiMethods, TransferMethods, SendingSession):
         """Prepare a request of `request`, whatever class overrides `prepare_request`."""
         try:
             prepared: requests.PreparedRequest = self.prepare_request(drafted)
-        except requests.RequestException as error:
-            # requests puts the whole URL into its messages.
+        except (requests.RequestException, UnicodeError) as error:
+            # requests puts the whole URL, or a header's value, into its messages.
             redaction.scrub(error, keeps_third_party=self._mode.keeps_third_party)
             raise
         adopted = prepared if type(prepared) is PreparedRequest else self._adopted(prepared)

@@ -13,13 +13,20 @@ import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import requests
 
 from httpkit._core import converters, upstream
 from httpkit._core.given import is_mapping, is_tuple
+from httpkit._core.later import ImportedLater
 from httpkit._core.patterns import pattern
+
+if TYPE_CHECKING:
+    from httpkit._core import disclosure, redaction
+else:
+    disclosure = ImportedLater("httpkit._core.disclosure")
+    redaction = ImportedLater("httpkit._core.redaction")
 
 T = TypeVar("T")
 
@@ -272,7 +279,43 @@ def _call(model: Callable[[Any], T], value: Any) -> T:
     try:
         return model(value)
     except _VALIDATION_ERRORS as error:  # pydantic's ValidationError is a ValueError
-        raise MismatchError(f"{type(error).__name__}: {error}") from error
+        words = _words_of(error)
+        if not _quotes_secret(error):
+            raise MismatchError(words) from error
+    raise MismatchError(words)  # not from that error: its text cannot be changed
+
+
+def _words_of(error: Exception) -> str:
+    """Return what is wrong: of pydantic's errors the fields, without what was given for them."""
+    entries = _entries_of(error)
+    if not entries:
+        return f"{type(error).__name__}: {error}"
+    shown = [f"{_path_of(entry)}{entry['msg']}" for entry in entries[:_MOST_NAMES]]
+    more = len(entries) - len(shown)
+    return "; ".join(shown) + (f" (and {more} more)" if more else "")
+
+
+def _entries_of(error: Exception) -> Sequence[Mapping[str, Any]]:
+    if type(error).__module__ != "pydantic_core._pydantic_core":
+        return ()
+    refused: Any = error
+    entries: Sequence[Mapping[str, Any]] = refused.errors(
+        include_url=False, include_input=False, include_context=False
+    )
+    return entries
+
+
+def _path_of(entry: Mapping[str, Any]) -> str:
+    path = ".".join(map(str, entry["loc"]))
+    return f"{path}: " if path else ""
+
+
+def _quotes_secret(error: Exception) -> bool:
+    """Say whether pydantic's text of an error, which cannot be changed, quotes a credential."""
+    entries = _entries_of(error)
+    places = [str(name) for entry in entries for name in entry["loc"]]
+    is_named = any(map(disclosure.is_secret, places))
+    return is_named or (bool(entries) and redaction.redact_text(str(error)) != str(error))
 
 
 def _validate(cls: Any, value: Any) -> Any:

@@ -23,6 +23,7 @@ import urllib3
 
 from httpkit._core import forks
 from httpkit._core.disclosure import (
+    could_be_credential,
     is_about_tokens,
     is_count_of_tokens,
     is_secret,
@@ -44,6 +45,8 @@ _LARGEST_BODY = 1 << 16
 _SHORTEST_VALUE = 6
 # Of a value that the end of a text cuts: fewer characters tell little, and may be a word.
 _SHORTEST_CUT = 8
+# Characters of one: "%25E2%2582%25AC", percent-encoded twice.
+_LONGEST_ENCODING = 20
 # A process that rotates tokens for months must not grow.
 _MOST_VALUES = 1024
 # Each with its forms, and what to look for to find one.
@@ -57,8 +60,9 @@ _VOCABULARY = pattern(
     accept | access[-_]?token | account | answer | apikey | (?:x[-_])?api[-_]?key | application
     | (?:application|audio|image|multipart|text|video)/[a-z.+-]+ | attempts?
     | auth | authentication | authorization | bad[ ]request | basic | bearer | body | bytes
-    | chunked | client[-_]?id | connection | content[-_](?:encoding|length|type) | cookie
-    | credentials? | deadline | default | delete | detail | digest | encoding | error | expired
+    | chunked | client[-_]?(?:assertion|id|secret) | code[-_]?verifier | connection
+    | content[-_](?:encoding|length|type) | cookie | credentials? | deadline | default | delete
+    | detail | device[-_]?code | digest | encoding | error | expired
     | forbidden | headers? | https?(?:/[0-9.]+)? | id[-_]?token | identity | invalid | json
     | keep-alive | length | limit | localhost | location | message | method | missing | negotiate
     | not[ ]found | null | number | oauth2? | offset | options | origin | page | params? | passwd
@@ -97,12 +101,14 @@ def add(value: str) -> None:
 def remember(*values: str) -> None:
     """Hide these values from now on wherever they appear, in any of their usual spellings.
 
-    Those are percent-encoded, as in JSON, in HTML, and in Base64, alone or among other bytes. A
-    value shorter than 6 characters, or one of the words of HTTP such as "password" or
-    "application/json", is hidden only where a name says what it is.
+    Those are percent-encoded, as in JSON, in HTML, and in Base64, alone or among other bytes; of a
+    percent-encoded value, what it stands for, too. A value shorter than 6 characters, or one of
+    the words of HTTP such as "password" or "application/json", is hidden only where a name says
+    what it is.
     """
+    decoded = [unquote_plus(value) for value in values if "%" in value]
     with _lock:
-        for value in values:
+        for value in (*values, *decoded):
             if len(value) < _SHORTEST_VALUE:
                 continue
             if value not in _values:
@@ -145,9 +151,11 @@ def _encodings_of(character: str) -> str:
 
     literal = {character, html.escape(character), json.dumps(character)[1:-1]}
     literal |= {"\\/"} if character == "/" else {"+"} if character == " " else set()
-    ways = sorted(map(re.escape, literal))
-    ways.append("".join(f"%(?i:{octet:02x})" for octet in octets))
+    # A URL within a URL, and so on, is percent-encoded again. Longer ways come first: "%" is a part
+    # of "%25".
+    ways = ["".join(f"%(?:25)*(?i:{octet:02x})" for octet in octets)]
     ways.append(rf"\\u(?i:{ord(character):04x})")
+    ways += sorted(map(re.escape, literal), key=len, reverse=True)
     return f"(?:{'|'.join(ways)})"
 
 
@@ -372,9 +380,11 @@ def _redact_value(value: str | bytes) -> str | bytes:
     return redact_text(value.decode("latin-1")).encode("latin-1")
 
 
-_USERINFO = pattern(r"(?<=://)[^/\s'\"?#]+@")
+_USERINFO = pattern(r"(?<=://)(?P<value>[^/\s'\"?#]+@)")
 # A password whose "#", "/" or "?" is not percent-encoded; "h:8080/@me" is none.
-_RAW_USERINFO = pattern(r"(?<=://)[^\s/?#'\"@:]{1,200}:(?![0-9]{1,5}[/?#])[^\s'\"@]{1,500}@")
+_RAW_USERINFO = pattern(
+    r"(?<=://)(?P<value>[^\s/?#'\"@:]{1,200}:(?![0-9]{1,5}[/?#])[^\s'\"@]{1,500}@)"
+)
 _SCHEME_CREDENTIALS = pattern(
     r"\b(?:bearer|basic|digest|token|negotiate)\s+(?=[^\s,;]*[\d=])(?P<value>[\w.~+/=-]{8,})",
     re.IGNORECASE,
@@ -396,12 +406,33 @@ _ASSIGNED = pattern(
 _QUOTED = pattern(rf"{_NAME}['\"]\s*:\s*(?P<value>{_STRING}|\[[^\]]*\]?|[-\d.]+)", re.IGNORECASE)
 # In prose ("password: must be longer") only what looks like a value is masked.
 _PROSE = pattern(rf"{_NAME}\s*:\s*(?=\S*\d)(?P<value>[^\s,;'\"<>]{{6,}})", re.IGNORECASE)
+_ELEMENT = pattern(
+    r"<(?:[\w.-]{1,80}:)?(?P<name>[\w.-]{1,80})(?:\s[^<>]{0,1000})?(?<!/)>(?P<value>[^<>]+)</"
+)
+_INPUT = pattern(
+    r"\bname=['\"](?P<name>[\w.-]{1,80})['\"][^<>]{0,200}?\bvalue=['\"](?P<value>[^'\"<>]+)",
+    re.IGNORECASE,
+)
+# Tokens that are known by their shape: JSON web tokens (RFC 7519), and those of vendors that
+# publish theirs so that scanners find them.
+_SHAPED = pattern(
+    r"\b(?P<value>eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|gh[opsur]_\w{30,}|github_pat_\w{30,}"
+    r"|glpat-[\w-]{20,}|xox[a-z]-[\w-]{20,}|[rs]k_(?:live|test)_\w{16,}|AIza[\w-]{35})"
+)
+# As msgspec quotes what it refuses.
+_REFUSED = pattern(r"(?P<value>'[^']*') - at `\$(?:[^`]*\.)?(?P<name>[\w-]+)(?:\[[^`\]]*\])*`")
 _PARAMETER = pattern(r"(?<=[?&;])(?P<name>[^=&;\s?]{1,80})=(?P<value>[^&\s\"<>]+)")
 
 
 def redact_text(text: str) -> str:
     """Mask what looks like a credential in free text: URLs, headers, JSON, known values."""
     return _mask(text, _secrets_in_text(text))
+
+
+def shown(value: object) -> str:
+    """Return the repr of a wrong argument; masked where it could be a credential, misplaced."""
+    is_hidden = isinstance(value, str) and could_be_credential(value)
+    return MASK if is_hidden else redact_text(repr(value))
 
 
 def redact_start(text: str, longest: int) -> str:
@@ -413,47 +444,79 @@ def redact_start(text: str, longest: int) -> str:
 def _without_cut_value(start: str) -> str:
     with _lock:
         known_values = [*_values.values(), *_added.values()]
+    cuts: list[int] = []
     for form in {form for known in known_values for _, form in known}:
-        index = start.find(form[:_SHORTEST_CUT], max(0, len(start) - len(form)))
-        while index >= 0:
-            if form.startswith(start[index:]):
-                return start[:index] + MASK
-            index = start.find(form[:_SHORTEST_CUT], index + 1)
-    return start
+        beginning = form[:_SHORTEST_CUT]
+        # The end of it that can hold the value in its longest spelling.
+        searched = max(0, len(start) - _LONGEST_ENCODING * len(form))
+        if start.find(_needle(beginning), searched) < 0:
+            continue
+        found_at = re.compile(_encodings(beginning)).finditer(start, searched)
+        cuts += [found.start() for found in found_at if _is_cut(start, found.end(), form)]
+    return start[: min(cuts)] + MASK if cuts else start
+
+
+def _is_cut(text: str, index: int, form: str) -> bool:
+    """Say whether the rest of a text goes on as a form does, until the text ends."""
+    for character in form[_SHORTEST_CUT:]:
+        found = re.compile(_encodings_of(character)).match(text, index)
+        if index == len(text):
+            return True
+        if found is None:  # the end may be a part of a spelling, such as "%2" of "%2F"
+            rest = text[index - 3 :]
+            return len(rest) < _LONGEST_ENCODING and not {"%", "\\", "&"}.isdisjoint(rest)
+        index = found.end()
+    return index == len(text)
+
+
+def named_values(text: str) -> Iterator[str]:
+    """Yield what names in free text say is a credential, without its quotes."""
+    for start, end, shown in _secrets_in_text(text):
+        if shown:  # else it is dropped, not masked: the user of a URL is no secret
+            yield text[start:end].strip("'\"")
 
 
 def _secrets_in_text(text: str) -> Iterator[Slice]:
     """Yield what names, or words such as Bearer, say is a credential."""
-    for expression in (_USERINFO, _RAW_USERINFO):
+    for expression, shown_as, is_credential in _EXPRESSIONS:
         for found in expression.finditer(text):
-            yield *found.span(), ""
-    for found in _PARAMETER.finditer(text):
-        if not shows_parameter(unquote_plus(found["name"]), unquote_plus(found["value"])):
-            yield *found.span("value"), MASK
-    for expression, replacement in _EXPRESSIONS:
-        for found in expression.finditer(text):
-            if not _is_harmless(text, found):
-                yield *found.span("value"), replacement
+            if is_credential(text, found):
+                yield *found.span("value"), shown_as
+
+
+def _is_always(_: str, __: re.Match[str]) -> bool:
+    return True
+
+
+def _is_of_parameter(_: str, found: re.Match[str]) -> bool:
+    return not shows_parameter(unquote_plus(found["name"]), unquote_plus(found["value"]))
+
+
+def _is_of_secret_name(_: str, found: re.Match[str]) -> bool:
+    return is_secret(found["name"]) and not is_about_tokens(found["name"], found["value"])
+
+
+def _is_no_count(text: str, found: re.Match[str]) -> bool:
+    """Say whether what was found is a credential, unlike "max_tokens: 50"."""
+    before = _NAME_BEFORE.search(text, max(0, found.start() - 80), found.start())
+    name = f"{before[0] if before else ''}{found['name']}"
+    return not is_about_tokens(name, found["value"])
 
 
 _EXPRESSIONS = (
-    (_HEADER_LINE, MASK),
-    (_SCHEME_CREDENTIALS, MASK),
-    (_ASSIGNED, MASK),
-    (_PROSE, MASK),
-    (_QUOTED, f'"{MASK}"'),
+    (_USERINFO, "", _is_always),
+    (_RAW_USERINFO, "", _is_always),
+    (_PARAMETER, MASK, _is_of_parameter),
+    (_ELEMENT, MASK, _is_of_secret_name),
+    (_INPUT, MASK, _is_of_secret_name),
+    (_REFUSED, MASK, _is_of_secret_name),
+    (_HEADER_LINE, MASK, _is_always),
+    (_SCHEME_CREDENTIALS, MASK, _is_always),
+    (_SHAPED, MASK, _is_always),
+    (_ASSIGNED, MASK, _is_no_count),
+    (_PROSE, MASK, _is_no_count),
+    (_QUOTED, f'"{MASK}"', _is_no_count),
 )
-
-
-def _is_harmless(text: str, found: re.Match[str]) -> bool:
-    """Say whether what was found is no credential, as in "max_tokens: 50"."""
-    if "name" not in found.re.groupindex:
-        return False
-    before = _NAME_BEFORE.search(text, max(0, found.start() - 80), found.start())
-    name = f"{before[0] if before else ''}{found['name']}"
-    return is_about_tokens(name, found["value"])
-
-
 _NAME_BEFORE = pattern(r"[\w-]*$")
 
 
@@ -491,7 +554,10 @@ def scrub(
     """
     if keeps_third_party and _is_third_party(error):
         for cause in causes(error):
-            cause.args = tuple(map(_without_values, cause.args))
+            if isinstance(cause, UnicodeError):
+                _blank(cause)
+            else:
+                cause.args = tuple(map(_without_values, cause.args))
         return
     for cause in causes(error):
         _scrub_one(cause, urls or {})
@@ -514,7 +580,14 @@ def _without_values(argument: Any) -> Any:
 
 
 def _scrub_one(error: BaseException, urls: Mapping[str, str]) -> None:
+    if isinstance(error, UnicodeError):
+        _blank(error)
+        return
     error.args = tuple(_scrub_argument(argument, urls) for argument in error.args)
+    if type(error).__module__.partition(".")[0] in _QUOTING_PACKAGES:
+        for name, held in vars(error).items():
+            if isinstance(held, str) and name != "url":
+                vars(error)[name] = _scrub_argument(redact_start(held, _LARGEST_BODY), urls)
     if isinstance(url := error.__dict__.get("url"), str):
         error.__dict__["url"] = redact_url(url)
     if type(error).__module__.startswith("urllib3"):
@@ -523,6 +596,27 @@ def _scrub_one(error: BaseException, urls: Mapping[str, str]) -> None:
 
 
 _LIVE = frozenset({"response", "conn", "pool"})
+# Those whose errors keep a text as an attribute, too: MaxRetryError its message, a JSONDecodeError
+# its document, BadStatusLine the line.
+_QUOTING_PACKAGES = frozenset({"http", "json", "requests", "simplejson", "urllib3"})
+
+
+def _blank(error: UnicodeError) -> None:
+    """Take the text from an error about it, which may be a secret, but for a single character."""
+    if not isinstance(error, (UnicodeEncodeError, UnicodeDecodeError)):
+        return
+    held: Any = error.object
+    blank: Any = b"*" if isinstance(held, bytes) else "*"
+    start, end = error.start, error.end
+    kept = held[start:end] if end == start + 1 else blank * (end - start)
+    error.object = blank * start + kept + blank * (len(held) - end)
+    error.args = (error.encoding, error.object, start, end, error.reason)
+
+
+# requests quotes the header value, or part of it, that cannot be sent.
+_QUOTED_FIELD = pattern(
+    r"(?<=in header value: ).*|(?<=^Header part )\(.*\)(?= must be of type )", re.DOTALL
+)
 _HARMLESS = (BaseException, bytes, int, float, tuple)
 
 
@@ -532,7 +626,7 @@ def _scrub_argument(argument: Any, urls: Mapping[str, str]) -> Any:
     if isinstance(argument, str):
         for url, replacement in urls.items():
             argument = argument.replace(url, replacement)
-        return redact_text(argument)
+        return redact_text(_QUOTED_FIELD.sub(MASK, argument))
     if argument is None or issubclass(type(argument), _HARMLESS):
         return argument
     if is_mapping(argument) or is_list(argument):

@@ -206,7 +206,7 @@ def fill(template: str, path: Mapping[str, object] | None) -> str:
             raise InvalidURL(f"the URL {redacted(template)} needs {_path_hint(names)}")
         return template
     if not isinstance(path, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
-        raise InvalidURL(f"path={path!r} must map placeholders to values")
+        raise InvalidURL(f"path={type(path).__name__} must map placeholders to values")
     if missing := names - set(path):
         raise InvalidURL(f"the URL {redacted(template)} needs {_path_hint(missing)}")
     if unused := set(path) - names:
@@ -236,25 +236,36 @@ def _segments(name: str, value: object) -> str:
     try:
         return "/".join(_segment(name, part) for part in parts)
     except InvalidURL as error:
-        raise InvalidURL(f"the path value {name}={value!r} cannot be segments of a URL") from error
+        shown = _shown_value(name, value)
+        raise InvalidURL(f"the path value {shown} cannot be segments of a URL") from error
 
 
 def _segment(name: str, value: object) -> str:
+    text, encoded = "", None
     try:
         if value is not None and type(value) not in {str, int}:
             value = values.format_id(value)
         text = value.decode("utf-8") if isinstance(value, bytes) else str(value)
         encoded = quote(text, safe="")
-    except UnicodeError as error:
-        raise InvalidURL(f"the path value {name}={value!r} is not text") from error
+    except UnicodeError:
+        pass
     except TypeError as error:  # its repr may be a secret
         raise InvalidURL(f"the path value {name} {error}") from error
+    if encoded is None:  # not raised above: a UnicodeError holds the text, secrets included
+        raise InvalidURL(f"the path value {_shown_value(name, value)} is not text")
     # Encoding does not protect a dot segment: "%2E%2E" is ".." (RFC 3986 section 6.2.2.2).
     if value is None or not text or text in _DOT_SEGMENTS:
-        raise InvalidURL(f"the path value {name}={value!r} cannot be a segment of a URL")
+        shown = _shown_value(name, value)
+        raise InvalidURL(f"the path value {shown} cannot be a segment of a URL")
     if disclosure.is_secret_value(name, text):
         redaction.remember(text)  # no name stands beside it in the URL
     return encoded
+
+
+def _shown_value(name: str, value: object) -> str:
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    is_secret = disclosure.is_secret_value(name, text) and text not in _DOT_SEGMENTS
+    return f"{name}={redaction.MASK if text and is_secret else repr(value)}"
 
 
 def resolve(here: str, reference: str) -> str:

@@ -21,7 +21,7 @@ from urllib.parse import parse_qsl
 
 import requests
 
-from httpkit._core import redaction, upstream, xml_documents
+from httpkit._core import credentials, redaction, upstream, xml_documents
 from httpkit._core.given import as_text, is_mapping
 from httpkit._core.patterns import pattern
 from httpkit._diagnostics.error_documents import LONGEST_EXAMINED, normal, reason_in
@@ -52,6 +52,7 @@ def read_problem(response: requests.Response) -> Problem | None:
 
 def read(response: requests.Response) -> tuple[str | None, Problem | None]:
     """Return what the server says about an error, on one line, and its problem document."""
+    credentials.remember(response)
     problem = read_problem(response)
     body = _head(response)
     document = problem if problem is not None else _document(response, body)
@@ -64,6 +65,7 @@ def read(response: requests.Response) -> tuple[str | None, Problem | None]:
 
 def read_document(response: requests.Response) -> str:
     """Return what a document says on one line; "" where none is JSON, XML or a form."""
+    credentials.remember(response)
     message = reason_in(_document(response, _head(response)), _status_texts(response))
     return one_line(message, _LONGEST_DETAIL)
 

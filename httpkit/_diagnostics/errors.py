@@ -18,12 +18,10 @@ Rule: constructors store what they are given and never raise, so that every erro
 
 from __future__ import annotations
 
-import base64
 import re
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import requests
@@ -31,17 +29,16 @@ import requests
 from httpkit._core.clock import CLOCK
 from httpkit._core.given import as_text, is_list, is_mapping
 from httpkit._core.later import ImportedLater
-from httpkit._core.patterns import pattern
 from httpkit._core.public import public
 from httpkit._diagnostics import base_errors
 from httpkit._diagnostics.base_errors import HTTPError, JSONDecodeError, Timeout
 
 if TYPE_CHECKING:
-    from httpkit._core import curl, disclosure, header_fields, hints, rate_limit_fields, redaction
+    from httpkit._core import credentials, curl, header_fields, hints, rate_limit_fields, redaction
     from httpkit._diagnostics import error_reasons
 else:
     curl = ImportedLater("httpkit._core.curl")
-    disclosure = ImportedLater("httpkit._core.disclosure")
+    credentials = ImportedLater("httpkit._core.credentials")
     header_fields = ImportedLater("httpkit._core.header_fields")
     hints = ImportedLater("httpkit._core.hints")
     rate_limit_fields = ImportedLater("httpkit._core.rate_limit_fields")
@@ -338,7 +335,6 @@ def class_for(status: int) -> type[StatusError]:
 
 def from_response(response: requests.Response, cls: type[E_]) -> E_:
     """Describe an error response as an error of this kind; it is not raised here."""
-    remember_credentials(response.request)
     detail, problem = error_reasons.read(response)
     custom, failure = error_reasons.call_error_reason(response)
     detail = custom or detail
@@ -363,7 +359,7 @@ def from_graphql(
     response: requests.Response, reported: Sequence[Mapping[str, Any]], data: Any
 ) -> GraphQLError:
     """Describe the errors in a GraphQL response; the error is not raised here."""
-    remember_credentials(response.request)
+    credentials.remember(response)
     first = reported[0]
     message = error_reasons.one_line(str(first["message"]), _LONGEST_DETAIL)
     path = first.get("path")
@@ -398,31 +394,6 @@ def build(cls: type[X_], message: str, response: requests.Response) -> X_ | None
         error.response = error.response or response
         error.request = error.request or response.request
     return error
-
-
-def remember_credentials(request: requests.PreparedRequest | None) -> None:
-    """Hide what a request carried in secret headers, should the server repeat it."""
-    headers: Mapping[str, object] = getattr(request, "headers", None) or {}
-    # Cookies last, and bounded: the server may send so many that they displace other values.
-    names = sorted(filter(disclosure.is_secret, headers), key=lambda name: name.lower() == "cookie")
-    values = [as_text(headers[name]) for name in names]
-    found = (part for value in values for part in _CREDENTIAL.findall(value))
-    parts = list(islice(found, _MOST_CREDENTIALS))
-    parts += [value.partition(" ")[2] for value in values]  # after the scheme, words too
-    passwords = [_password(value) for value in values if value[:6].lower() == "basic "]
-    redaction.remember(*parts, *passwords)
-
-
-def _password(field: str) -> str:
-    try:
-        return base64.b64decode(field[6:]).decode("utf-8").partition(":")[2]
-    except ValueError:
-        return ""
-
-
-# The tokens of a field such as "Bearer abc123…" or "sid=abc123…": words have no digits.
-_MOST_CREDENTIALS = 100
-_CREDENTIAL = pattern(r"(?=[^\s;,=\"]*\d)[^\s;,=\"]{8,}")
 
 
 def _sentence(response: requests.Response, detail: str | None, request_id: str | None) -> str:
@@ -475,7 +446,7 @@ def annotate(
     keeps_third_party: bool = False,
 ) -> None:
     """Fill in what a transport error lacks: the request, the attempts, and why it stopped."""
-    remember_credentials(request)
+    credentials.remember_sent(request)
     url = request.url or ""
     redacted = {text: redaction.redact_url(text) for text in (url, _path_of(url)) if text}
     redaction.scrub(error, redacted, keeps_third_party=keeps_third_party)

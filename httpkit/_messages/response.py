@@ -35,12 +35,21 @@ from httpkit._core.upstream import RequestsResponse
 from httpkit._messages.call import call_of
 
 if TYPE_CHECKING:
-    from httpkit._core import curl, documents, interrupts, models, redaction, server_sent_events
+    from httpkit._core import (
+        credentials,
+        curl,
+        documents,
+        interrupts,
+        models,
+        redaction,
+        server_sent_events,
+    )
     from httpkit._diagnostics import error_reasons, errors
 else:
     errors = ImportedLater("httpkit._diagnostics.errors")
     interrupts = ImportedLater("httpkit._core.interrupts")
     redaction = ImportedLater("httpkit._core.redaction")
+    credentials = ImportedLater("httpkit._core.credentials")
     curl = ImportedLater("httpkit._core.curl")
     documents = ImportedLater("httpkit._core.documents")
     models = ImportedLater("httpkit._core.models")
@@ -109,7 +118,7 @@ class Response(requests.Response):
         from httpkit._display import cards
 
         def make() -> str:
-            errors.remember_credentials(self.request)  # a server may repeat what it was sent
+            credentials.remember(self)  # a server may repeat what it was sent
             return cards.of_response(self)
 
         return cards.make_card(self, make)
@@ -270,8 +279,10 @@ class Response(requests.Response):
                     return super().json()  # more leniently, or with requests' own error
             return super().json(**kwargs)
         except JSONDecodeError as error:
+            _mask(self, error)
             raise self._not_json(error.msg, error.doc, error.pos) from error
         except (RecursionError, ValueError) as error:  # too deep, no text, too many digits
+            _mask(self, error)
             raise self._not_json(type(error).__name__) from error
 
     def _is_plain_json(self, body: bytes) -> bool:
@@ -383,7 +394,7 @@ class Response(requests.Response):
                 yield models.decode(line, wanted)
             except models.MismatchError as error:
                 self.close()  # the error holds this generator, and the rest may never end
-                redaction.scrub(error)
+                _mask(self, error)
                 what = errors.describe(self.request, self.url)
                 raise self.decode_error(
                     f"line {number} of the response to {what} cannot be decoded: {error}",
@@ -762,6 +773,12 @@ def revealing(read: Callable[[], T]) -> T:
         raise
 
 
+def _mask(response: Response, error: Exception) -> None:
+    """Mask credentials in an error about a body, which may repeat those of the request."""
+    credentials.remember(response)
+    redaction.scrub(error)
+
+
 @contextmanager
 def decoding(
     response: Response,
@@ -781,7 +798,7 @@ def decoding(
     try:
         yield
     except models.MismatchError as error:
-        redaction.scrub(error)  # validators quote what they refuse
+        _mask(response, error)  # validators quote what they refuse
         raise response.mismatch(model, where(error)) from error
     except models.UnsupportedModelError as error:
         raise errors.ConfigurationError(str(error), response=response) from error

@@ -539,13 +539,14 @@ def _check_secret(secret: Secret, what: str) -> None:
 
 def _matching(pattern: re.Pattern[str], value: object, what: str) -> str:
     if not isinstance(value, str) or not pattern.fullmatch(value):
-        raise ConfigurationError(f"{what}={value!r} cannot be sent")
+        raise ConfigurationError(f"{what}={redaction.shown(value)} cannot be sent")
     return value
 
 
 def _each(value: object, what: str) -> list[Any]:
     if isinstance(value, (bytes, bytearray)) or not isinstance(value, Sequence) or not value:
-        raise ConfigurationError(f"{what}={value!r} must be a str or several, or None")
+        shown = redaction.shown(cast("object", value))
+        raise ConfigurationError(f"{what}={shown} must be a str or several, or None")
     return list(cast("Sequence[Any]", value))
 
 

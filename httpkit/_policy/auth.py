@@ -184,7 +184,7 @@ def _basic(user: object, password: object) -> Signer:
         raise ConfigurationError("auth=(user, password) must be two texts")
     name, word = (as_text(part) for part in (user, password))
     if not _is_encodable(name + word, "latin-1"):
-        raise ConfigurationError("requests sends pairs in Latin-1: use BasicAuth for others")
+        return BasicAuth(name, word)  # requests would fail: it sends Latin-1
     redaction.remember(word, _in_base64(name, word), _in_base64(name, word, encoding="latin-1"))
     return HTTPBasicAuth(name, word)
 
@@ -411,7 +411,7 @@ class APIKeyAuth(Frozen, Strategy):
             )
         name = text_of(self.name, "the name", is_secret=False)
         if self.where != "query":
-            _matching(_FIELD_NAME, name, f"the name {name!r}")
+            _matching(_FIELD_NAME, name, f"the name {redaction.shown(name)}")
         if not callable(self.key):
             self._value()
 

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Generic, NamedTuple, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, TypeVar, cast
 
 from httpkit._core.frozen import Frozen
+from httpkit._core.later import ImportedLater
 from httpkit._core.patterns import pattern
 from httpkit._core.public import public
 from httpkit._diagnostics import errors
 from httpkit._diagnostics.errors import ConfigurationError
 from httpkit._messages.response import Response
+
+if TYPE_CHECKING:
+    from httpkit._core import redaction
+else:
+    redaction = ImportedLater("httpkit._core.redaction")
 
 T = TypeVar("T")
 
@@ -110,7 +116,9 @@ def _rank(key: object, statuses: frozenset[int]) -> tuple[int, int]:
 
 def _handler(key: object, value: object) -> Callable[[Response], Any]:
     if not callable(value):
-        raise ConfigurationError(f"the value for {key!r} cannot be called: {value!r}")
+        raise ConfigurationError(
+            f"the value for {key!r} cannot be called: {redaction.shown(value)}"
+        )
     handler = cast("Callable[[Response], Any]", value)
     is_error = isinstance(value, type) and issubclass(value, BaseException)
     return raising(handler) if is_error else handler

@@ -62,7 +62,8 @@ def as_cert(cert: Any) -> Certificate:
         password = cert[2] if len(cert) == 3 else ""
         if certificate is not None and key is not None and isinstance(password, str):
             redaction.remember(password)
-            return (certificate, key, password) if len(cert) == 3 else (certificate, key)
+            secret = redaction.Hidden(password)
+            return (certificate, key, secret) if len(cert) == 3 else (certificate, key)
     raise ConfigurationError(
         "cert must be a path, (certificate, key) or (certificate, key, password)"
     )

@@ -422,7 +422,8 @@ def checked_id(id: object) -> object:
         if not isinstance(plain, bool):
             return operator.index(cast("Any", plain))
     raise ConfigurationError(
-        f"id={id!r} must be a str, an integer, a UUID or a date, not {type(id).__name__}"
+        f"id={redaction.shown(id)} must be a str, an integer, a UUID or a date,"
+        f" not {type(id).__name__}"
     )
 
 

@@ -18,9 +18,11 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote, quote_plus
 
+import msgspec
+import pydantic
 import pytest
 import requests
 import vcr
@@ -668,3 +670,164 @@ def test_a_long_credential_is_not_shown_by_its_beginning(
     shown = [*map(str, [refused.value, undecoded.value]), undecoded.value.doc]
     shown += [refused.value.detail or "", response._repr_html_(), repr(refused.value)]
     assert not [text for text in shown if token[:12] in text]
+
+
+# What a server repeats of a request in its own words, where no name stands beside it
+
+
+CARRIED: dict[str, Callable[[httpkit.Session, str], object]] = {
+    "query": lambda api, secret: api.get("x", params={"apikey": secret}),
+    "signed URL": lambda api, secret: api.get(f"x?X-Amz-Signature={quote(secret, safe='')}"),
+    "unknown header": lambda api, secret: api.get("x", headers={"CB-ACCESS-SIGN": secret}),
+    "form": lambda api, secret: api.post("x", data={"a": "b", "password": secret}),
+    "JSON": lambda api, secret: api.post("x", json={"user": [{"password": secret}]}),
+    "JSON list": lambda api, secret: api.post("x", json={"tokens": [secret]}),
+    "XML": lambda api, secret: api.post("x", data=f"<a><s:Password>{secret}</s:Password></a>"),
+    "variable": lambda api, secret: api.graphql("{ x }", {"password": secret}, url="x"),
+    "cookie of the server": lambda api, _: api.get("x"),
+    "one of many calls": lambda api, secret: list(
+        api.map(lambda key: api.get("x", params={"key": key}), [secret])
+    ),
+    "streamed": lambda api, secret: api.get("x", params={"sig": secret}, stream=True),
+    "operation": lambda api, secret: api.poll(f"{api.base_url}/x?sig={quote(secret, safe='')}"),
+}
+
+
+@pytest.mark.parametrize("call", CARRIED.values(), ids=CARRIED)
+@pytest.mark.parametrize("status", ["400 Bad", "200 OK"])
+def test_what_a_request_carried_is_hidden_in_the_words_of_the_server(
+    raw_server, make_response, canaries, logs, call, status
+):
+    secret = canaries["secret"]
+    said = {"status": "failed", "errors": [{"message": f"'{secret}' is not a good one"}]}
+    cookie = f"sid={quote(secret, safe='')}; Path=/"
+    body = json.dumps(said).encode()
+    server = raw_server(
+        make_response(status, body, content_type="application/json", set_cookie=cookie)
+    )
+    with httpkit.Session(server.url, retry=None) as api:
+        try:
+            result: Any = call(api, secret)
+            result.decode(list)
+        except (requests.RequestException, AttributeError) as error:
+            result = error
+            if isinstance(error, AttributeError):
+                return  # a list: there is no error to look at
+
+    response = result.response
+    assert "good one" in response.text
+    assert canaries.leaks(printed(result), shown_of(response), logs()) == []
+    assert canaries.leaks(result._repr_html_(), response._repr_html_()) == []
+
+
+def chain_of(error: BaseException) -> list[BaseException]:
+    """Return an error, and all that it came from or holds."""
+    found: list[BaseException] = []
+    pending: list[object] = [error]
+    while pending:
+        one = pending.pop()
+        if isinstance(one, BaseException) and one not in found:
+            found.append(one)
+            pending += [one.__cause__, one.__context__, *one.args, *vars(one).values()]
+    return found
+
+
+def below(error: BaseException) -> str:
+    """Return all that the errors of a chain hold."""
+    chain = chain_of(error)
+    held = "".join(f"{vars(one)!r}{one.__reduce__()[1]!r}" for one in chain)
+    texts = "".join(repr(one.object) for one in chain if isinstance(one, UnicodeError))
+    return held + texts + "".join(map(printed, chain))
+
+
+def a_password(secret: str, place: str) -> str:
+    return f"http://user:{secret}@{place.partition('//')[2]}"
+
+
+# Of requests' own ways: what cannot be encoded is quoted, or held, by the error.
+UNSENDABLE: dict[str, Callable[[str, str], object]] = {
+    "header": lambda bad, url: lenient().get(url, headers={"X-Key": f"{bad}€"}),
+    "header with a line": lambda bad, url: lenient().get(url, headers={"X-Key": f"{bad}\r\nA: b"}),
+    "header of a list": lambda bad, url: lenient().get(url, headers={"X-Key": [bad]}),
+    "pair": lambda bad, url: lenient().get(url, auth=("u", f"{bad}€")),
+    "userinfo": lambda bad, url: lenient().get(a_password(f"{quote(bad)}€€", url)),
+    "proxy": lambda bad, url: lenient().get(
+        "http://a.invalid", proxies={"http": a_password(f"{quote(bad)}€€", url)}
+    ),
+    "tunnel": lambda bad, url: lenient().get(
+        "https://a.invalid", proxies={"https": a_password(f"{quote(bad)}€€", url)}
+    ),
+    "parameter": lambda bad, url: lenient().get(url, params={"token": f"{bad}\ud800"}),
+    "form": lambda bad, url: lenient().post(url, data={"password": f"{bad}\ud800"}),
+    "path": lambda bad, url: httpkit.Session(url).get("{token}", path={"token": f"{bad}\ud800"}),
+    "id": lambda bad, url: httpkit.Session(url).resource("x").get({"token": bad}),
+}
+
+
+def lenient() -> httpkit.Session:
+    return httpkit.Session(strict=False)
+
+
+@pytest.mark.parametrize("send", UNSENDABLE.values(), ids=UNSENDABLE)
+def test_an_error_about_what_cannot_be_encoded_does_not_hold_it(nobody, canaries, logs, send):
+    with pytest.raises((requests.RequestException, UnicodeError)) as caught:
+        send(canaries["secret"], nobody)
+
+    assert canaries.leaks(below(caught.value), logs(), pickle.dumps(caught.value)) == []
+
+
+def test_the_errors_below_an_error_hold_no_secret(raw_server, nobody, canaries):
+    secret = canaries["secret"]
+    httpkit.add_secret(canaries["added"])
+    server = raw_server(f"{secret} is no status line\r\n\r\n".encode())
+    auth = httpkit.BearerAuth(secret)
+    errors = [
+        raised_by(lambda: httpkit.Session(strict=False, auth=auth).get(server.url)),
+        raised_by(lambda: httpkit.Session(nobody, retry=None).get("x", params={"sig": secret})),
+        raised_by(lambda: httpkit.Session(nobody, retry=None).get(quote(canaries["added"]))),
+    ]
+
+    assert len(errors) == 3
+    assert canaries.leaks(*map(below, errors), *map(pickle.dumps, errors)) == []
+
+
+class Grant(pydantic.BaseModel):
+    access_token: int
+
+
+class Kind(msgspec.Struct):
+    access_token: Literal["a"]
+
+
+@pytest.mark.parametrize("model", [Grant, Kind, list[Grant], dict[str, int]])
+@pytest.mark.parametrize("end", ["", "x", "\udcff"], ids=["whole", "text after it", "no UTF-8"])
+def test_a_document_that_is_not_of_a_model_is_not_quoted_with_its_secrets(
+    raw_server, make_response, canaries, model, end
+):
+    body = f'{{"access_token": "{canaries["granted"]}"}}{end}'.encode(errors="surrogateescape")
+    server = raw_server(make_response(body=body, content_type="application/json"))
+    with httpkit.Session(server.url) as api:
+        response = api.get("x")
+    errors = [raised_by(lambda: response.decode(model))]
+    errors += [raised_by(response.json)] if end else []
+
+    assert canaries.leaks(*map(below, errors), *(e._repr_html_() for e in errors)) == []
+
+
+def test_a_body_of_xml_is_shown_without_its_secrets(raw_server, make_response, canaries):
+    body = "<a><Password>{}</Password><s:apiKey a='1'>{}</s:apiKey><keyId>shown</keyId></a>"
+    filled = body.format(canaries["element"], canaries["with a namespace"]).encode()
+    server = raw_server(make_response("400 Bad", filled, content_type="text/xml"))
+    with httpkit.Session(server.url) as api:
+        error = raised_by(lambda: api.post("x", data=filled, headers={"Content-Type": "text/xml"}))
+
+    assert "shown" in error.to_curl()
+    assert canaries.leaks(error.to_curl(), error._repr_html_(), error.response._repr_html_()) == []
+
+
+def test_the_password_of_a_clients_key_is_not_shown(canaries):
+    with httpkit.Session("https://a.example", cert=("c", "k", canaries["key password"])) as api:
+        shown = [repr(api.cert), repr(vars(api)), pprint.pformat(vars(api))]
+
+    assert api.cert[2] == canaries["key password"]
+    assert canaries.leaks(*shown) == []

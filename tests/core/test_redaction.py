@@ -1263,3 +1263,65 @@ def test_an_excerpt_that_cuts_no_value_stays_as_it_is():
 
     assert redaction.redact_start("unrelated words and so on", 15) == "unrelated words"
     assert redaction.redact_start("ends in unrelated-s", 100) == "ends in unrelated-s"
+
+
+# ---- values that a text cuts, or spells twice
+
+HARD_VALUE = 'Pä"ßw\\ö9€rd-a+b/c=d&e<f>g%h#i?j'
+SPELLINGS = {
+    "plain": HARD_VALUE,
+    "percent-encoded": quote(HARD_VALUE, safe=""),
+    "percent-encoded twice": quote(quote(HARD_VALUE, safe=""), safe=""),
+    "JSON": json.dumps(HARD_VALUE)[1:-1],
+    "HTML": html.escape(HARD_VALUE),
+    "Base64": base64.b64encode(f"me:{HARD_VALUE}".encode()).decode(),
+}
+
+
+@pytest.mark.parametrize("spelled", SPELLINGS.values(), ids=SPELLINGS)
+def test_a_value_is_hidden_however_it_is_spelled_and_wherever_it_is_cut(spelled):
+    redaction.remember(HARD_VALUE)
+
+    whole = redaction.redact_text(f"bad {spelled}!")
+    cuts = [redaction.redact_start(f"bad {spelled}!", 4 + n) for n in range(60, len(spelled) + 1)]
+
+    # In Base64, what stands before the value among the same bytes is shown.
+    assert re.fullmatch(r"bad [\w+/]{0,4}\*\*\*[\w+/=]{0,2}!", whole)
+    assert [
+        cut for cut in cuts if not re.fullmatch(r"bad [\w+/]{0,4}\*\*\*[\w+/=]{0,2}", cut)
+    ] == []
+
+
+@pytest.mark.parametrize("name", ["client_secret", "client-id", "code_verifier", "device_code"])
+def test_a_value_that_is_a_word_of_oauth_does_not_hide_the_word(name):
+    httpkit.APIKeyAuth(name)
+
+    assert redaction.redact_text(f"invalid {name} given") == f"invalid {name} given"
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0TH",
+        "ghp_16C7e42F292c6912E7710c838347Ae178B4a",
+        "xoxb-123456789012-1234567890123-abcdefghijklmnop",
+        "sk_test_4eC39HqLyjWDarjtT1zdp7dc",
+        "glpat-ABCDEFGHIJKLMNOPQRST",
+    ],
+)
+def test_a_token_of_a_known_shape_is_hidden_without_a_name(token):
+    assert redaction.redact_text(f"the key {token} has expired") == "the key *** has expired"
+
+
+def test_words_that_look_like_the_beginning_of_a_token_are_shown():
+    text = "eyJ is how a token begins; gh_pages, xox-files and risk_live_events are names"
+
+    assert redaction.redact_text(text) == text
+
+
+def test_an_input_field_of_a_page_hides_its_value():
+    page = '<input type="hidden" name="csrf_token" value="aB3dE5"> <input name="q" value="shoes">'
+
+    shown = redaction.redact_text(page)
+
+    assert shown == page.replace("aB3dE5", "***")
