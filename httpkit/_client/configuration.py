@@ -8,6 +8,7 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from contextlib import suppress
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
 import requests
@@ -17,7 +18,7 @@ from requests.structures import CaseInsensitiveDict
 from urllib3.util import Retry
 
 from httpkit._client import modes, pickling, preparation, settings
-from httpkit._core import header_fields, upstream, urls
+from httpkit._core import forks, header_fields, upstream, urls
 from httpkit._core.given import NOT_GIVEN, NotGiven
 from httpkit._core.later import ImportedLater
 from httpkit._diagnostics.base_errors import ConfigurationError
@@ -51,13 +52,25 @@ class _LateMode:
 
     def __init__(self, set_up: Callable[[Any], None]) -> None:
         self._set_up = set_up
+        self._lock = forks.SafeLock()
 
     def __get__(self, session: Any, _: type) -> modes.Mode:
         if session is None:
             return modes.STRICT
-        if "headers" in session.__dict__:  # requests' constructor was called
-            self._set_up(session)
+        held = session.__dict__
+        # "headers": requests' constructor was called. Setting up asks for the mode, too.
+        if "headers" in held and held.get(_SET_UP_BY) != get_ident():
+            with self._lock:
+                if "_mode" not in held:
+                    held[_SET_UP_BY] = get_ident()
+                    try:
+                        self._set_up(session)
+                    finally:
+                        del held[_SET_UP_BY]
         return modes.mode_of(session)
+
+
+_SET_UP_BY = "_set_up_by"
 
 
 class ConfiguredSession(modes.Boundary):
@@ -152,6 +165,7 @@ class ConfiguredSession(modes.Boundary):
             "strict": strict,
         }
         self._configure({n: value for n, value in given.items() if value is not NOT_GIVEN})
+        self.__dict__["_mode"] = modes.mode_of(self)
         self._set_up()
         ours = {
             "auth": auth,
@@ -201,6 +215,7 @@ class ConfiguredSession(modes.Boundary):
         self._take(given)
         self.__dict__.update({name: None for name, value in current.items() if value is None})
         pickling.watch(self)
+        self.__dict__["_mode"] = modes.mode_of(self)  # last: other threads wait for it
 
     _mode = _LateMode(_set_up_late)
 
@@ -218,7 +233,6 @@ class ConfiguredSession(modes.Boundary):
         """
         self.__dict__.update({n: settings.copied(n, value) for n, value in given.items()})
         mode = modes.mode_of(self)
-        self.__dict__["_mode"] = mode
         for name, value in mode.defaults.items():
             if self._is_default(name):
                 self.__dict__[name] = value
@@ -317,6 +331,7 @@ class ConfiguredSession(modes.Boundary):
             settings.check({"auth": theirs["auth"]})
             clone.auth = theirs.pop("auth")  # None takes the session's auth away
         clone._configure(changes)
+        clone.__dict__["_mode"] = modes.mode_of(clone)
         clone._take(theirs)
         pickling.watch(clone)
         return clone

@@ -9,6 +9,7 @@ import os
 import re
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -102,7 +103,7 @@ def check_proxies(name: str, proxies: Any) -> None:
     Raises:
         ConfigurationError: One of them cannot be used; the message shows no password.
     """
-    if proxies is None:
+    if not proxies:  # as in requests, also [] and "" are none
         return
     is_known = is_mapping(proxies) and all(isinstance(scheme, str) for scheme in proxies)
     if not is_known or not all(url is None or isinstance(url, str) for url in proxies.values()):
@@ -165,16 +166,26 @@ def _passwords(userinfo: str) -> tuple[str, ...]:
 def is_excepted(url: str, no_proxy: str | None) -> bool:
     """Say whether `no_proxy` names a URL's host in a way that requests does not read.
 
-    Those are a host with its port, "*.example.com", an address of IPv6 and a network of IPv4 or
-    IPv6 (CIDR).
+    Those are a host with its port, "*.example.com", an address of IPv6, a network of IPv4 or IPv6
+    (CIDR), a name that ends in a dot or is not ASCII, and names that a space separates.
     """
-    if not no_proxy or not any(mark in no_proxy for mark in ":/*"):
+    if not no_proxy:
         return False
     parts = urlsplit(url)
-    host = (parts.hostname or "").lower()
+    host = _as_ascii((parts.hostname or "").lower())
     port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
-    entries = (entry.strip().lower() for entry in no_proxy.split(","))
+    entries = map(_as_ascii, re.split(r"[,\s]+", no_proxy.lower()))
     return any(_names(entry, host, port) for entry in entries if entry)
+
+
+def _as_ascii(host: str) -> str:
+    """Return a name as DNS has it: "b\u00fccher.example." is "xn--bcher-kva.example"."""
+    host = host.removesuffix(".")
+    if host.isascii():
+        return host
+    with suppress(UnicodeError):
+        return ".".join(label and label.encode("idna").decode() for label in host.split("."))
+    return host
 
 
 def _names(entry: str, host: str, port: int) -> bool:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import traceback
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
 from unittest import mock
 from urllib.parse import urljoin
@@ -1834,3 +1835,27 @@ def test_a_cookie_that_is_a_number_is_refused(sandbox):
         api.get("status/200", cookies={"a": 7})
 
     assert sandbox.requests == []
+
+
+class ConstructedByRequests(httpkit.Session):
+    """As a class of another library does, whose constructor knows that of requests alone."""
+
+    def __init__(self):
+        requests.Session.__init__(self)
+
+
+def test_threads_that_meet_a_session_first_wait_until_it_is_set_up():
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            for _ in range(50):
+                session = ConstructedByRequests()
+                parts = threads.map(
+                    lambda _, s=session: [s._mode, s._budget, s.headers, s.adapters], range(4)
+                )
+                found = {tuple(map(id, held)) for held in parts}
+
+                assert len(found) == 1
+    finally:
+        sys.setswitchinterval(interval)

@@ -589,6 +589,10 @@ DOWNLOADS = {
     "verify='require', but neither checksum= nor the server has one": (
         lambda w: of_type(w, verify="require")
     ),
+    "verify='require', but … is there already and checksum= is not given:"
+    " if_exists='replace' downloads it again": lambda w: w.api().download(
+        "bytes/9", __file__, if_exists="skip", verify="require"
+    ),
     "… bytes are missing, but … has … free": lambda w: w.api(
         w.raw(OK + f"content-length: {10**14}\r\n\r\n".encode()).url
     ).download("", "file"),

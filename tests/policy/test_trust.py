@@ -218,6 +218,13 @@ def test_an_at_sign_in_a_path_is_no_password(text):
         ("*.corp.test", "https://xcorp.test/x", False),
         ("corp.test:8443", "https://mycorp.test:8443/x", False),
         ("://,::::,[,a:b:c", "https://api.test/x", False),
+        ("api.test.", "https://api.test/x", True),
+        ("api.test", "https://api.test./x", True),
+        ("b\u00fccher.test", "https://xn--bcher-kva.test/x", True),
+        ("xn--bcher-kva.test", "https://b\u00fccher.test/x", True),
+        (".B\u00dcCHER.test:443", "https://a.xn--bcher-kva.test/x", True),
+        ("a.test api.test", "https://api.test/x", True),
+        ("b\u00fccher..test", "https://api.test/x", False),
     ],
 )
 def test_no_proxy_names_addresses_networks_and_ports(monkeypatch, no_proxy, url, is_excepted):
@@ -229,6 +236,16 @@ def test_no_proxy_names_addresses_networks_and_ports(monkeypatch, no_proxy, url,
         settings = api.merge_environment_settings(url, {}, None, None, None)
 
     assert (settings["proxies"].get(url.partition(":")[0]) is None) == is_excepted
+
+
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize("nothing", [None, {}, [], (), ""], ids=repr)
+def test_empty_proxies_are_none_whatever_their_type(sandbox, nothing, strict):
+    """As in requests."""
+    with httpkit.Session(sandbox.url, strict=strict) as api:
+        api.proxies = nothing
+
+        assert api.get("echo", proxies=nothing).ok
 
 
 # netrc

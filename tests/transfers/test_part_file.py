@@ -648,3 +648,19 @@ def test_large_replacements_are_hashed_from_their_first_byte(api, dest, raw_serv
 
     assert dest.read_bytes() == new
     assert done.digests == {"sha256": hashlib.sha256(new).hexdigest()}
+
+
+@pytest.mark.parametrize("if_exists", ["skip", "update"])
+def test_a_file_that_is_there_is_not_taken_for_verified(api, dest, raw_server, if_exists):
+    dest.write_bytes(OLD)
+    server = raw_server(respond("304 Not Modified", b""))
+
+    with pytest.raises(TransferError, match="verify='require'"):
+        api.download(server.url, dest, if_exists=if_exists, verify="require")
+
+    assert dest.read_bytes() == OLD
+    digest = hashlib.sha256(OLD).hexdigest()
+    done = api.download(
+        server.url, dest, if_exists=if_exists, verify="require", checksum=f"sha256:{digest}"
+    )
+    assert done.verified
