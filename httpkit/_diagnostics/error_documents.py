@@ -28,10 +28,11 @@ _REASONS = (
     "faultstring", "detail", "errordescription", "hydradescription", "longmessage",
     "exceptionmessage", "message", "errormessage", "defaultmessage", "errorsummary",
     "exceptiontext", "diagnostics", "msg", "errmsg", "explanation", "reason", "description",
+    "localizedmessage", "usermessage", "developermessage", "failuremessage", "info",
     "error", "odataerror", "fault", "errors", "errormessages", "title", "text", "messages", "value",
 )  # fmt: skip
 # Texts that say more than the reason beside them.
-_FURTHER = ("detail", "details", "description", "errorusermsg", "hint", "data")
+_FURTHER = ("detail", "details", "description", "errorusermsg", "hint", "data", "developermessage")
 # Names for machines, where there are no words.
 _CODES = ("code", "errorcode", "errcode", "exceptioncode", "type")
 _CODE = pattern(r"[A-Z][A-Z0-9_]+|\w+_\w+|\S*(?:[Ee]rror|[Ee]xception)")
@@ -41,16 +42,19 @@ _DETAILS = (
     "validationerrors", "invalidparams", "invalidparameters", "errordetails", "oerrordetails",
     "errorcauses", "causes", "rootcause", "errorchain", "issue", "issues", "elements", "fields",
     "embedded", "failures", "innererror", "modelstate", "messageextendedinfo",
-    "additionaldetails", "constraints",
+    "additionaldetails", "constraints", "validationerror", "validationfailures",
+    "validationresults", "errorwrappers",
 )  # fmt: skip
 # Where they name what an entry is about.
 _PATHS = (
     "field", "loc", "path", "pointer", "propertypath", "param", "parameter", "expression",
     "target", "location", "locator", "property", "attribute", "attr", "header", "fieldname",
-    "instancepath", "datapath", "oerrorpath",
+    "instancepath", "datapath", "oerrorpath", "violationpath",
 )  # fmt: skip
 # The entries of these are about what they call `name` (RFC 7807 section 3).
-_PARAMETERS = frozenset({"invalidparams", "invalidparameters", "params", "parameters"})
+_PARAMETERS = frozenset({
+    "invalidparams", "invalidparameters", "params", "parameters", "validationresults",
+})  # fmt: skip
 # Members that wrap an error: they are looked into where nothing else says anything.
 _WRAPPERS = ("error", "fault", "response", "exception", "report")
 _ENVELOPES = ("body", "envelope", "data", "result", "response", "meta", "status")
@@ -140,6 +144,8 @@ class _Reader:
     def _summary(self, entry: Mapping[str, Any], depth: int) -> tuple[str, str]:
         """Return the most telling member, and its name: a text counts before what has parts."""
         found = "", ""
+        if "type" in entry:  # then the value is not a text but encoded, as in gRPC's details
+            entry = {name: value for name, value in entry.items() if name != "value"}
         for name in _REASONS:
             message = _text(entry.get(name)) or self._texts(entry.get(name))
             if self._adds_detail(message):

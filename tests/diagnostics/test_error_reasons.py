@@ -334,6 +334,52 @@ JSON = {
             {"errorType": "validation", "fieldName": "date", "message": "Invalid date: 2026-13"}]},
         "date: Invalid date: 2026-13",
     ),
+    "Autodesk": (
+        {"developerMessage": "The bucket is missing.", "userMessage": "", "errorCode": "ERR-002"},
+        "The bucket is missing.",
+    ),
+    "UltraCart": (
+        {"error": {"developer_message": "order_id is malformed", "error_code": "400",
+                   "user_message": "Please check the order"}},
+        "Please check the order: order_id is malformed",
+    ),
+    "IBM": (
+        {"status": 400, "code": 400, "message": "AccountCreateError",
+         "developerMessage": "the name is taken by another account"},
+        "AccountCreateError: the name is taken by another account",
+    ),
+    "IBM, localized": (
+        {"details": {}, "localizedMessage": "no such location", "url": "/a"}, "no such location",
+    ),
+    "VMware": (
+        {"apiErrorCode": 4, "httpStatusCode": 422, "message": "Invalid input format.",
+         "validationFailures": [
+             {"failureMessage": "must not be null", "violationPath": "resource.name"}]},
+        "Invalid input format: resource.name: must not be null",
+    ),
+    "HubSpot": (
+        {"status": "error", "message": "Property values were not valid", "validationResults": [
+            {"isValid": False, "message": "x is no address", "name": "email"}]},
+        "Property values were not valid: email: x is no address",
+    ),
+    "MediaWiki": (
+        {"error": {"code": "badtoken", "info": "Invalid CSRF token.", "*": "See https://a/b"}},
+        "Invalid CSRF token.",
+    ),
+    "VIES": (
+        {"actionSucceed": False, "errorWrappers": [
+            {"error": "MS_MAX_CONCURRENT_REQ", "message": "too many requests"}]},
+        "too many requests",
+    ),
+    "Flask-Pydantic": (
+        {"validation_error": {"body_params": [{"loc": ["age"], "msg": "not an integer"}]}},
+        "body_params: age: not an integer",
+    ),
+    "Connect": (
+        {"code": "invalid_argument", "message": "the sentence is empty",
+         "details": [{"type": "acme.v1.Detail", "value": "CgIIPA", "debug": {}}]},
+        "the sentence is empty",
+    ),
     "a field that is called password": (
         {"errors": {"password": ["is too short (minimum is 8 characters)"]}},
         "password: is too short (minimum is 8 characters)",
