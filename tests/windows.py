@@ -63,8 +63,8 @@ CORE = (
     "tests/transfers/test_part_file.py", "tests/transfers/test_other_programs.py",
     "tests/client/test_pickling.py",
     "tests/client/test_environment.py", "tests/diagnostics/test_progress.py",
-    "tests/resources/test_parallel.py", "tests/transport/test_connections.py",
-    "tests/transport/test_interrupts.py",
+    "tests/resources/test_parallel.py", "tests/transport/test_interrupts.py",
+    "tests/transport/test_pools.py", "tests/transport/test_windows_errors.py",
     # As a new user: the example of the README as pasted, and the quickstart.
     "tests/docs/test_docs.py::test_the_example_of_the_readme_prints_what_the_readme_shows",
     "tests/docs/test_docs.py::test_the_quickstart_runs_on_its_own_server",

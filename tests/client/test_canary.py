@@ -31,6 +31,7 @@ from requests_cache import CacheMixin
 import httpkit
 from httpkit._policy import auth as auth_module
 from httpkit.testing import Sandbox
+from tests.support.platforms import ON_WINDOWS
 
 _NUMBERS = itertools.count(1)
 HOUSE = str(Path(httpkit.__file__).parent)
@@ -442,7 +443,7 @@ def test_the_address_of_an_upload_is_in_its_state_alone(
     assert canaries.leaks(printed(error), logs(), pickle.dumps(error)) == []
     # What it must hold to go on is for its owner alone, and nothing else is in it.
     assert canaries.leaks(state.read_bytes()) == ["upload address"]
-    assert stat.S_IMODE(state.stat().st_mode) == 0o600
+    assert ON_WINDOWS or stat.S_IMODE(state.stat().st_mode) == 0o600
 
 
 def test_resources_and_pages_show_no_secret(sandbox, canaries, logs):
