@@ -97,13 +97,13 @@ TABLE = (
         "_request_url", "_sock_shutdown", "_decoded_buffer", "_retries",
     )),
     Names("urllib3.response.GzipDecoder", find("urllib3.response.GzipDecoder"), (
-        "_obj", "_state",
+        "_obj", "_state", "has_unconsumed_tail",
     )),
     Names("urllib3.response.MultiDecoder", lambda: find("urllib3.response.MultiDecoder")("gzip"), (
         "_decoders",
     )),
     Names("urllib3.response.GzipDecoderState",
-        lambda: find("urllib3.response.GzipDecoderState"), ("SWALLOW_DATA",)),
+        lambda: find("urllib3.response.GzipDecoderState"), ("OTHER_MEMBERS", "SWALLOW_DATA")),
     Names("urllib3.util.connection", lambda: find("urllib3.util.connection"), (
         "create_connection", "allowed_gai_family",
     )),
@@ -156,6 +156,7 @@ SUPPORTED = not MISSING
 
 # Looked up here, so that nothing is imported by a name that may not be there.
 SSL_TRANSPORT: Any = find("urllib3.util.ssltransport.SSLTransport")
+OTHER_MEMBERS: Any = getattr(find("urllib3.response.GzipDecoderState"), "OTHER_MEMBERS", None)
 SWALLOW_DATA: Any = getattr(find("urllib3.response.GzipDecoderState"), "SWALLOW_DATA", None)
 POOL_CLASSES: Any = getattr(poolmanager, "pool_classes_by_scheme", None)
 get_encoding_from_headers: Callable[[Any], str | None] = find(

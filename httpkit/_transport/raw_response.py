@@ -32,6 +32,7 @@ else:
 # Codings that urllib3 decodes with another package, and the extra that installs it.
 _DECODERS = {"br": "brotli", "zstd": "zstd"}
 _MultiDecoder: Any = _upstream.find("urllib3.response.MultiDecoder")
+_GzipDecoder: Any = _upstream.find("urllib3.response.GzipDecoder")
 _NOT_WHOLE = "the compressed body is truncated, or followed by other data"
 
 
@@ -254,6 +255,8 @@ class HTTPResponse(urllib3.HTTPResponse):
         if data and decode_content and not self._is_decodable:
             _require_decoders(self.headers.get("content-encoding", ""))
             self._is_decodable = True
+        if self._decoder is not None:
+            _begin_next_member(self._decoder)
         return super()._decode(data, decode_content, flush_decoder, max_length)
 
     def _flush_decoder(self) -> bytes:
@@ -282,6 +285,19 @@ def _require_decoders(content_encoding: str) -> None:
         extra = _DECODERS.get(coding)
         if extra and coding not in urllib3.HTTPResponse.CONTENT_DECODERS:
             raise DecodeError(f"the body is encoded as {coding}: pip install 'urllib3[{extra}]'")
+
+
+def _begin_next_member(decoder: Any) -> None:
+    """Begin the next member of gzip, if the last read ended exactly where a member ends.
+
+    urllib3 2.8.0 gives the rest to the decompressor that has ended. Python 3.13.18 and 3.14.10
+    append it to the rest that is there already: the member would be decoded again and again.
+    """
+    for part in getattr(decoder, "_decoders", ()):
+        _begin_next_member(part)
+    if type(decoder) is _GzipDecoder and decoder.has_unconsumed_tail and decoder._obj.eof:  # noqa: SLF001
+        decoder._state = _upstream.OTHER_MEMBERS  # noqa: SLF001
+        decoder._obj = zlib.decompressobj(16 + zlib.MAX_WBITS)  # noqa: SLF001  # as urllib3 has it
 
 
 def _is_whole(decoder: Any) -> bool:

@@ -3,6 +3,7 @@
 import base64
 import gzip
 import io
+import itertools
 import pickle
 import re
 import socket
@@ -616,6 +617,25 @@ def test_members_of_gzip_are_one_body(raw_server, is_chunked, read):
 
     with httpkit.Session(server.url, retry=None) as api:
         assert read(api) == b"one two"
+
+
+@framing
+@pytest.mark.parametrize("encoding", ["gzip", "gzip, gzip"])
+def test_a_member_of_gzip_that_ends_with_a_read_is_decoded_once(raw_server, is_chunked, encoding):
+    body = gzip.compress(b"one ") + gzip.compress(b"two ") + gzip.compress(b"six")
+    if "," in encoding:
+        body = gzip.compress(body)
+    server = raw_server(framed(body, encoding, is_chunked=is_chunked))
+
+    with (
+        httpkit.Session(server.url, retry=None) as api,
+        api.get("x", stream=True) as response,
+    ):
+        blocks = list(
+            itertools.islice(iter(lambda: response.raw.read1(4, decode_content=True), b""), 9)
+        )
+
+    assert b"".join(blocks) == b"one two six"
 
 
 @however_read
