@@ -50,7 +50,7 @@ def test_a_post_whose_pool_is_closed_meanwhile_is_sent_once(keeping, warm):
 def test_a_pool_that_is_closed_again_and_again_is_an_error_and_no_circle(keeping):
     with httpkit.Session(keeping.url, retry=None) as api:
         api.mount("http://", adapter := ClosedMeanwhile())
-        adapter.times = 100
+        adapter.times = 1000
 
         with pytest.raises(requests.ConnectionError, match="closed"):
             api.get("x")
