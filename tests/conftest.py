@@ -76,7 +76,8 @@ def _no_ambient_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory) -> N
 def _no_secrets_of_other_tests() -> Iterator[None]:
     """Values that a test redacts are redacted for that test alone."""
     kept: tuple[Any, ...] = (
-        redaction._values, redaction._added, disclosure._secret_names, disclosure._shown_names,
+        redaction._values, redaction._passing, redaction._added, disclosure._secret_names,
+        disclosure._shown_names,
     )  # fmt: skip
     before = [held.copy() for held in kept]
     yield

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator, Mapping
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -37,22 +37,21 @@ def remember(response: requests.Response) -> None:
     brought = [*filter(disclosure.could_be_credential, cookies)]
     fields = {n: v for n, v in (response.headers or {}).items() if n.lower() != "set-cookie"}
     brought += _in_fields(fields, disclosure.is_secret)
-    _remember(iter(brought))
+    redaction.remember_passing(brought[:_MOST_CREDENTIALS])
     remember_sent(response.request)
 
 
 def remember_sent(request: requests.PreparedRequest | None) -> None:
     """Hide what a request carried under secret names."""
     headers: Mapping[str, object] = getattr(request, "headers", None) or {}
-    _remember(_in_fields(headers, disclosure.is_secret))
-    _remember(_in_hidden_fields(headers))
-    _remember(_in_query(_query_of(getattr(request, "url", None) or "")))
+    redaction.remember(*islice(_in_fields(headers, disclosure.is_secret), _MOST_CREDENTIALS))
     media_type = as_text(headers.get("Content-Type") or "").lower()
-    _remember(_in_body(getattr(request, "body", None), media_type))
-
-
-def _remember(found: Iterator[str]) -> None:
-    redaction.remember(*islice(found, _MOST_CREDENTIALS))
+    found = chain(
+        _in_hidden_fields(headers),
+        _in_query(_query_of(getattr(request, "url", None) or "")),
+        _in_body(getattr(request, "body", None), media_type),
+    )
+    redaction.remember_passing(islice(found, _MOST_CREDENTIALS))
 
 
 def _in_fields(headers: Mapping[str, object], is_secret: Any) -> Iterator[str]:

@@ -51,6 +51,10 @@ _LONGEST_ENCODING = 20
 _MOST_VALUES = 1024
 # Each with its forms, and what to look for to find one.
 _values: OrderedDict[str, tuple[tuple[str, str], ...]] = OrderedDict()
+# Those of single requests and responses, which would displace the others: each call of a long job
+# may have another signature. To look for one takes a microsecond of each error (2026-12).
+_MOST_PASSING_VALUES = 128
+_passing: OrderedDict[str, tuple[tuple[str, str], ...]] = OrderedDict()
 # Those that `add` was given, which are never dropped.
 _added: dict[str, tuple[tuple[str, str], ...]] = {}
 # The vocabulary of HTTP and of our own messages. A value that is one of these is not masked: it
@@ -106,18 +110,31 @@ def remember(*values: str) -> None:
     the words of HTTP such as "password" or "application/json", is hidden only where a name says
     what it is.
     """
-    decoded = [unquote_plus(value) for value in values if "%" in value]
     with _lock:
-        for value in (*values, *decoded):
-            if len(value) < _SHORTEST_VALUE:
-                continue
+        for value in _worth_hiding(values):
             if value not in _values:
-                if _VOCABULARY.fullmatch(value):
-                    continue
                 _values[value] = tuple((_needle(form), form) for form in _forms(value))
             _values.move_to_end(value)
         while len(_values) > _MOST_VALUES:
             _values.popitem(last=False)
+
+
+def remember_passing(values: Iterable[str]) -> None:
+    """Hide what one request carried, until many others were sent; not in Base64."""
+    with _lock:
+        for value in _worth_hiding(values):
+            if value not in _values:
+                _passing[value] = ((_needle(value), value),)
+                _passing.move_to_end(value)
+        while len(_passing) > _MOST_PASSING_VALUES:
+            _passing.popitem(last=False)
+
+
+def _worth_hiding(values: Iterable[str]) -> Iterator[str]:
+    for value in values:
+        for spelled in [value, unquote_plus(value)] if "%" in value else [value]:
+            if len(spelled) >= _SHORTEST_VALUE and not _VOCABULARY.fullmatch(spelled):
+                yield spelled
 
 
 def _forms(value: str) -> list[str]:
@@ -167,7 +184,7 @@ def redact_values(text: str) -> str:
 def redact_bytes(body: bytes) -> bytes:
     """Mask every remembered value in a body, and what belongs to a name that is masked so."""
     with _lock:
-        known_values = [*_values.items(), *_added.items()]
+        known_values = [*_values.items(), *_passing.items(), *_added.items()]
     found = [known for known, forms in known_values if _is_in(body, forms)]
     if not found:
         return body
@@ -221,7 +238,7 @@ def _merged(spans: list[Slice]) -> list[Slice]:
 def _values_in(text: str) -> Iterator[Slice]:
     """Give the remembered values in a text, also those that overlap."""
     with _lock:
-        known_values = [*_values.values(), *_added.values()]
+        known_values = [*_values.values(), *_passing.values(), *_added.values()]
     forms = {form for known in known_values for needle, form in known if needle in text}
     if not forms:
         return
@@ -416,7 +433,7 @@ _INPUT = pattern(
 # Tokens that are known by their shape: JSON web tokens (RFC 7519), and those of vendors that
 # publish theirs so that scanners find them.
 _SHAPED = pattern(
-    r"\b(?P<value>eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|gh[opsur]_\w{30,}|github_pat_\w{30,}"
+    r"(?<![\w-])(?P<value>eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|gh[opsur]_\w{30,}|github_pat_\w{30,}"
     r"|glpat-[\w-]{20,}|xox[a-z]-[\w-]{20,}|[rs]k_(?:live|test)_\w{16,}|AIza[\w-]{35})"
 )
 # As msgspec quotes what it refuses.
@@ -443,7 +460,7 @@ def redact_start(text: str, longest: int) -> str:
 
 def _without_cut_value(start: str) -> str:
     with _lock:
-        known_values = [*_values.values(), *_added.values()]
+        known_values = [*_values.values(), *_passing.values(), *_added.values()]
     cuts: list[int] = []
     for form in {form for known in known_values for _, form in known}:
         beginning = form[:_SHORTEST_CUT]

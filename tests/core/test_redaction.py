@@ -1325,3 +1325,13 @@ def test_an_input_field_of_a_page_hides_its_value():
     shown = redaction.redact_text(page)
 
     assert shown == page.replace("aB3dE5", "***")
+
+
+def test_values_of_single_requests_displace_no_credential_of_a_session():
+    redaction.remember("s3cret-of-the-session")
+    for number in range(3000):
+        redaction.remember_passing([f"signature-{number}-of-a-url"])
+
+    text = "s3cret-of-the-session signature-7-of-a-url signature-2999-of-a-url"
+    assert redaction.redact_text(text) == "*** signature-7-of-a-url ***"
+    assert len(redaction._passing) <= 128
