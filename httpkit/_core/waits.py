@@ -76,11 +76,24 @@ def thread(ending: threading.Thread) -> None:
 
 
 def result(future: "futures.Future[T]") -> BaseException | None:
-    """Wait for a future; return its exception, None when it has a result."""
-    if _needs_slices():
-        # Not `future.exception(_SLICE)`: a signal handler may raise a TimeoutError, too.
-        wait(lambda seconds: bool(futures.wait((future,), seconds).done), None)
-    return future.exception()
+    """Wait for a future; return its exception, None when it has a result.
+
+    Its own method waits, not `futures.wait`: a future may run its call when it is asked.
+    """
+    if not _needs_slices():
+        return future.exception()
+    found: list[BaseException | None] = []
+
+    def ask(seconds: float | None) -> bool:
+        try:
+            found.append(future.exception(seconds))
+        except TimeoutError as error:
+            if interrupts.is_from_handler(error):
+                raise
+        return bool(found)
+
+    wait(ask, None)
+    return found[0]
 
 
 def item(get: Callable[..., T], seconds: float | None = None) -> T:

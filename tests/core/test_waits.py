@@ -213,6 +213,27 @@ def test_a_lost_connection_is_not_waited_for_again():
     assert len(calls) == 1
 
 
+def test_a_future_that_runs_its_call_when_it_is_asked_has_a_result():
+    asked = []
+
+    class Lazy(futures.Future):
+        def exception(self, timeout=None):
+            asked.append(timeout)
+            self.set_result("made")
+
+    lazy = Lazy()
+
+    assert waits.result(lazy) is None
+    assert (lazy.result(), len(asked)) == ("made", 1)
+
+
+def test_a_result_that_comes_after_slices_is_waited_for():
+    future = futures.Future()
+    threading.Timer(0.6, future.set_exception, [error := ValueError()]).start()
+
+    assert waits.result(future) is error
+
+
 def test_a_timeout_error_of_a_signal_handler_ends_the_wait_for_a_result(monkeypatch):
     def alarm(*_: object) -> None:
         raise TimeoutError("the soft limit")
