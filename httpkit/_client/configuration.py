@@ -360,7 +360,7 @@ class ConfiguredSession(modes.Boundary):
         retries = _own_retries(adapter)
         if retries and self._stored("retry") is not None:
             warnings.warn(
-                f"the adapter for {redaction.redact_url(prefix)} retries up to {retries} times"
+                f"the adapter for {redaction.redact_text(prefix)} retries up to {retries} times"
                 " for each of httpkit's own attempts: pass retry=None or an adapter without"
                 " max_retries",
                 stacklevel=2,
