@@ -259,11 +259,11 @@ def test_tab_offers_what_is_there(kernel, run, sandbox, typed, offered):
 
 
 DOCSTRINGS = {
-    "blog.download": "Fetch a URL into a file",
+    "blog.download": "Download a URL to a file",
     "blog.posts.create": "Add an item (POST)",
     "blog.newest": "Return the newest post.",
     "response.json_lines": "newline-delimited JSON",
-    "httpkit.RetryPolicy": "How often a request is sent at most",
+    "httpkit.RetryPolicy": "The most times a request is sent",
     "blog.posts": "A collection",
 }
 
