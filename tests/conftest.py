@@ -11,7 +11,7 @@ import trustme
 
 import httpkit
 from httpkit._core import disclosure, redaction
-from httpkit.testing import Sandbox, recorded_waits
+from httpkit.testing import Sandbox, SeenRequest, recorded_waits
 from tests.support.raw_server import RawServer, make_response
 from tests.support.raw_server import Response as RawResponse
 
@@ -53,6 +53,18 @@ def api(sandbox: Sandbox) -> Iterator[httpkit.Session]:
     """A session of the Sandbox, with the defaults of `Session`."""
     with httpkit.Session(sandbox.url) as session:
         yield session
+
+
+@pytest.fixture
+def sent(sandbox: Sandbox) -> Callable[..., SeenRequest]:
+    """Return a function that sends a request and returns what the Sandbox received."""
+
+    def send(method: str, url: str = "echo", **options: Any) -> SeenRequest:
+        with httpkit.Session(sandbox.url) as api:
+            api.request(method, url, raise_for_status=False, **options)
+        return sandbox.requests[-1]
+
+    return send
 
 
 @pytest.fixture(autouse=True)

@@ -226,7 +226,7 @@ class _DigestHook:
     @staticmethod
     def _invalid(response: requests.Response, why: str) -> InvalidHeader:
         return InvalidHeader(
-            f"the Digest challenge in WWW-Authenticate cannot be answered: {why}",
+            f"the Digest challenge in WWW-Authenticate cannot be met: {why}",
             request=response.request,
             response=response,
         )

@@ -70,7 +70,7 @@ def of_facts(subject: object, facts: Callable[[], Facts]) -> str:
 
 
 def of_response(response: requests.Response) -> str:
-    """Return the card of an answer; a body that nobody has read yet is not read for it."""
+    """Return the card of a response; a body that nobody has read yet is not read for it."""
     writer = Writer()
     status = f"{response.status_code} {_reason(response)}"
     tone = _GREEN if 200 <= response.status_code < 300 else _GREY
@@ -92,7 +92,7 @@ def _target(writer: Writer, response: requests.Response) -> Html:
 
 
 def line(response: requests.Response) -> str:
-    """Return an answer on one line of plain text."""
+    """Return a response on one line of plain text."""
     try:
         return _line(response)
     except Exception:  # noqa: BLE001  # as above

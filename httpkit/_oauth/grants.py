@@ -5,14 +5,10 @@
     RefreshTokenAuth       a user's permission that was given before
 
 Rule: a client's secret and a refresh token go to `token_url`, and nowhere else.
-
-The token request is a call of our own Session, with its retries, limits and errors. It shares
-the adapters, proxies and certificates of the session whose request is signed, and nothing else.
 """
 
 import re
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, Field, dataclass, field, fields, replace
 from functools import partial
 from typing import Any, Literal, Self, TypeAlias, TypedDict, Unpack, cast
@@ -26,36 +22,21 @@ from httpkit._core.clock import CLOCK
 from httpkit._core.deadline import Deadline
 from httpkit._core.given import is_mapping, is_tuple
 from httpkit._core.public import public
-from httpkit._core.redaction import causes
 from httpkit._core.types import TokenTransport
-from httpkit._diagnostics import log_records
 from httpkit._diagnostics.checks import check_seconds
-from httpkit._diagnostics.errors import (
-    BodyTooLargeError,
-    ConfigurationError,
-    DeadlineExceededError,
-    TokenError,
-)
+from httpkit._diagnostics.errors import ConfigurationError
 from httpkit._messages.call import call_of
 from httpkit._messages.request import PreparedRequest
 from httpkit._oauth import token_cache
 from httpkit._oauth.token_cache import TokenCache, TokenSet
+from httpkit._oauth.token_request import LARGEST_RESPONSE, Form, request_token, session_for_tokens
 from httpkit._policy import auth, forwarding
 from httpkit._policy.auth import NO_AUTH, BasicAuth, Secret, Strategy
-from httpkit._policy.retry import RetryPolicy
 
 ClientAuth: TypeAlias = Literal["basic", "post"]
-Form: TypeAlias = list[tuple[str, str]]
 Fields: TypeAlias = tuple[tuple[str, Secret], ...]
 
 _SECRET, _REFRESH = "client_secret", "refresh_token"
-
-# More is no token response, and must not fill the memory.
-_LARGEST_RESPONSE = 1 << 20
-# A token that was granted and got lost on the way does no harm, and another is not asked for in
-# vain. That holds for a refresh token too: if the server has replaced it, the new one is lost,
-# and asking again is the only chance that it repeats its answer (RFC 9700 section 4.14.2).
-_RETRY = RetryPolicy(methods={"POST"})
 
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 section 3.3
 _CLIENT_ID = re.compile(r"[^\x00-\x1f\x7f]+")
@@ -190,7 +171,7 @@ class TokenAuth(_CachedTokenAuth):
         self, token_transport: TokenTransport | None, within: float
     ) -> tuple[TokenSet, float]:
         began = CLOCK.monotonic()
-        with _session_for_tokens(token_transport, deadline=within) as session:
+        with session_for_tokens(token_transport, deadline=within) as session:
             granted = token_cache.check(self.fetch(session, self._cache.latest))
         return granted, CLOCK.monotonic() - began
 
@@ -244,10 +225,10 @@ class _GrantAuth(_CachedTokenAuth):
         else:
             form.append(("client_id", self.client_id))
             form += [] if secret is None else [("client_secret", secret)]
-        with _session_for_tokens(
-            token_transport, max_body=_LARGEST_RESPONSE, allow_http_auth=self.allow_http
+        with session_for_tokens(
+            token_transport, max_body=LARGEST_RESPONSE, allow_http_auth=self.allow_http
         ) as session:
-            return _request_token(session, self.token_url, form, signer, within)
+            return request_token(session, self.token_url, form, signer, within)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -428,73 +409,6 @@ def _token_of(request: requests.PreparedRequest) -> str:
 
 def _hidden(secret: Secret, what: str) -> redaction.Hidden:
     return redaction.Hidden(auth.text_of(secret, what))
-
-
-class _TokenSession(Session):
-    """Sends by the adapters, proxies and certificates of another session; signs nothing."""
-
-    token_transport: TokenTransport | None = None
-
-    def merge_environment_settings(
-        self, url: Any, proxies: Any, stream: bool | None, verify: Any, cert: Any
-    ) -> dict[str, Any]:
-        """Return the settings that the other session has for a URL."""
-        other: Any = self.token_transport or super()
-        settings: dict[str, Any] = other.merge_environment_settings(
-            url, proxies, stream, verify, cert
-        )
-        return settings
-
-
-@contextmanager
-def _session_for_tokens(
-    token_transport: TokenTransport | None, **settings: Any
-) -> Generator[Session]:
-    session = _TokenSession(auth=NO_AUTH, retry=_RETRY, **settings)
-    if token_transport is None:
-        with session:
-            yield session
-    else:  # the connections are those of the other session, and stay open
-        session.token_transport = token_transport
-        session.adapters = token_transport.adapters
-        yield session
-
-
-def _request_token(
-    session: Session, url: str, form: Form, signer: Strategy, within: float
-) -> tuple[TokenSet, float]:
-    """Send a token request; return what it grants, and the seconds since it was sent."""
-    redacted = redaction.redact_url(url)
-    if within <= 0:
-        raise DeadlineExceededError(f"the deadline passed before POST {redacted}")
-    try:
-        response = session.post(
-            url,
-            data=form,
-            auth=signer,
-            headers={"Accept": "application/json"},
-            allow_redirects=False,
-            raise_for_status=False,
-            deadline=within,
-        )
-    except BodyTooLargeError:
-        what = f"POST {redacted} answered with more than {_LARGEST_RESPONSE} bytes"
-    except requests.RequestException as error:
-        _drop_requests(error)
-        raise
-    else:
-        granted = TokenSet.from_response(response)
-        log_records.token(response.request, expires_in=granted.expires_in)
-        return granted, response.elapsed.total_seconds()
-    raise TokenError(f"no token: {what}")  # outside the handler: its error holds the response
-
-
-def _drop_requests(error: BaseException) -> None:
-    """Take requests and responses off an error and what it came from: they hold the secret."""
-    for cause in causes(error):
-        if isinstance(cause, requests.RequestException):
-            cause.request = cause.response = None
-            cause.__dict__["attempts"] = 0  # of the caller's request
 
 
 def _check_callback(callback: object) -> None:

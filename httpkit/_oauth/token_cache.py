@@ -197,7 +197,7 @@ def _useless(response: Response, what: str) -> TokenError:
 
 def _error(response: Response, rest: str) -> TokenError:
     where = errors.describe(response.request, response.url)
-    error = TokenError(f"no token: {where} answered {response.status_code}{rest}")
+    error = TokenError(f"no token: {where} responded {response.status_code}{rest}")
     error.status_code = response.status_code
     error.retry_after = rate_limit_fields.retry_after(response.headers, CLOCK.wall())
     error.stop_reason = response.stop_reason

@@ -116,9 +116,9 @@ def test_a_path_with_dots_stays_as_it_was_sent(raw_server, make_response, tmp_pa
     server = raw_server(make_response())
     prepared = requests.Request("GET", f"{server.url}/a/%2e%2e/b").prepare()
     with httpkit.Session() as api:
-        answered = api.send(prepared)
+        response = api.send(prepared)
 
-    run(answered.to_curl(), tmp_path)
+    run(response.to_curl(), tmp_path)
 
     ours, curls = (request.split(b" ")[1] for request in server.requests)
     assert ours == curls == b"/a/../b"

@@ -79,18 +79,6 @@ TEXTS = {
 SPELLED = pytest.mark.parametrize(("value", "text"), TEXTS.values(), ids=TEXTS)
 
 
-@pytest.fixture
-def sent(sandbox):
-    """Call with a request; return what the server saw of it."""
-
-    def send(method, url="echo", **options):
-        with httpkit.Session(sandbox.url) as api:
-            api.request(method, url, raise_for_status=False, **options)
-        return sandbox.requests[-1]
-
-    return send
-
-
 @SPELLED
 def test_a_parameter_has_the_text_of_a_value(sent, value, text):
     assert sent("GET", params={"v": value}).query == {"v": [text]}

@@ -148,7 +148,7 @@ STATUSES = {
     "the environment variable … is not set or empty": (
         lambda _: httpkit.BearerAuth.from_env("NO_SUCH_TOKEN")
     ),
-    "no token: … answered …": lambda w: token(w, f"{w.url}/token"),
+    "no token: … responded …": lambda w: token(w, f"{w.url}/token"),
     "…, no JSON object": lambda w: token(w, f"{w.url}/html"),
     "a redirect, and a client's secret does not follow one": (
         lambda w: token(w, f"{w.url}/redirect?to=/token&status=307")
@@ -380,7 +380,7 @@ RULES = {
     "unexpected status 101: no protocol upgrade was requested": (
         lambda w: w.head(b"HTTP/1.1 101 Switching\r\n\r\n")
     ),
-    "the Digest challenge in WWW-Authenticate cannot be answered: …": lambda w: w.api(
+    "the Digest challenge in WWW-Authenticate cannot be met: …": lambda w: w.api(
         w.raw(w.reply("401 No", www_authenticate="Digest")).url
     ).get("", auth=requests.auth.HTTPDigestAuth("me", "s3cret-of-mine")),
 }
@@ -879,14 +879,14 @@ class Holder:
     opaque: Opaque
 
 
-def answered(w, status, body=b"", **fields):
+def replying(w, status, body=b"", **fields):
     return w.api(w.raw(w.reply(status, body, **fields)).url, retry=None)
 
 
 RESOURCES = {
     "… cannot be decoded: …": lambda _: httpkit.Resource("things", Holder),
     "… of … items failed for …: …": lambda w: (
-        answered(w, "207 Multi-Status", b'[{"status": 422, "error": "no title"}]')
+        replying(w, "207 Multi-Status", b'[{"status": 422, "error": "no title"}]')
         .resource("posts")
         .create_many([{}])
     ),
@@ -894,27 +894,27 @@ RESOURCES = {
         w.api().resource("posts").get(True)
     ),
     "… was accepted (…) and is not done yet: …": lambda w: (
-        answered(w, "202 Accepted", location="/jobs/1").resource("posts").create({})
+        replying(w, "202 Accepted", location="/jobs/1").resource("posts").create({})
     ),
     "the response to … has … results for … items": lambda w: (
-        answered(w, "207 Multi-Status", b"[]").resource("posts").create_many([{}])
+        replying(w, "207 Multi-Status", b"[]").resource("posts").create_many([{}])
     ),
-    "the operation failed (…): …: …": lambda w: answered(
+    "the operation failed (…): …: …": lambda w: replying(
         w, "200 OK", b'{"status": "failed", "error": {"message": "no room"}}'
     ).poll("jobs/1"),
     "poll() takes a response or a URL, not …": lambda w: w.api().poll(7),
     "the response names no URL to poll: pass the URL of the operation": lambda w: (
-        api := answered(w, "202 Accepted")
+        api := replying(w, "202 Accepted")
     ).poll(api.post("jobs")),
     "the response to … has no status: …": lambda w: w.api().poll("html", status_at="state"),
     "the operation is done without a result: …": lambda w: w.body(
         b'{"name": "operations/1", "done": true}'
     ).poll("operations/1", model=dict),
     "the … of …: it …": lambda w: (
-        api := answered(w, "202 Accepted", location="ftp://a.test/jobs/1")
+        api := replying(w, "202 Accepted", location="ftp://a.test/jobs/1")
     ).poll(api.post("jobs")),
     "the operation is not done after … seconds…: poll(error.url) goes on waiting for it": (
-        lambda w: answered(w, "200 OK", b'{"status": "running"}').poll(
+        lambda w: replying(w, "200 OK", b'{"status": "running"}').poll(
             "jobs/1", interval=5, deadline=1
         )
     ),
@@ -1355,7 +1355,7 @@ COMPOSED = {
     "…: … arrived in … attempts… (…)": "…: … bytes arrived in … attempts…",
     "… of … bytes arrived": "…: … bytes arrived in … attempts…",
     "…, and …": "the file it is written to cannot be rewound",
-    "no token: …": "no token: … answered …",
+    "no token: …": "no token: … responded …",
     "at … …": "at … there is no single value",
     "dest=… cannot be used: the path is too long for Windows, which takes … characters, those that"
     " name an unfinished file among them": "… holds a character that a path cannot contain",

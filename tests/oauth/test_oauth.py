@@ -635,42 +635,42 @@ NO_TOKEN = {
         "400 Bad Request",
         b'{"error": "invalid_scope", "error_description": "no such scope"}',
         "application/json",
-        "answered 400 invalid_scope: no such scope$",
+        "responded 400 invalid_scope: no such scope$",
         ("invalid_scope", "no such scope"),
     ),
     "an error without words": (
         "401 Unauthorized",
         b'{"error": "invalid_client"}',
         "application/json",
-        "answered 401 invalid_client$",
+        "responded 401 invalid_client$",
         ("invalid_client", None),
     ),
     "200 with an error": (
         "200 OK",
         b'{"ok": false, "error": "invalid_auth"}',
         "application/json",
-        "answered 200 invalid_auth$",
+        "responded 200 invalid_auth$",
         ("invalid_auth", None),
     ),
     "an error of another kind": (
         "403 Forbidden",
         b'{"error": {"message": "blocked"}}',
         "application/json",
-        "answered 403: blocked$",
+        "responded 403: blocked$",
         (None, None),
     ),
     "a page of an error": (
         "403 Forbidden",
         b"<html><title>Access denied</title></html>",
         "text/html",
-        "answered 403: Access denied$",
+        "responded 403: Access denied$",
         (None, None),
     ),
     "a page": (
         "200 OK",
         b"<html><title>Log in</title></html>",
         "text/html",
-        "answered 200 with text/html, no JSON object$",
+        "responded 200 with text/html, no JSON object$",
         (None, None),
     ),
     "nothing": ("200 OK", b"", "application/json", "no JSON object$", (None, None)),
@@ -686,7 +686,7 @@ NO_TOKEN = {
         "200 OK",
         b"error=bad_code&error_description=The+code+has+expired",
         "application/x-www-form-urlencoded",
-        "answered 200 bad_code: The code has expired$",
+        "responded 200 bad_code: The code has expired$",
         ("bad_code", "The code has expired"),
     ),
     "a form in a page": (
@@ -734,19 +734,19 @@ NO_TOKEN = {
         "no JSON object$",
         (None, None),
     ),
-    "a redirect": ("302 Found", b"", "text/plain", "answered 302 with a redirect", (None, None)),
+    "a redirect": ("302 Found", b"", "text/plain", "responded 302 with a redirect", (None, None)),
     "too much": (
         "200 OK",
         b'{"access_token": "' + b"x" * (1 << 20) + b'"}',
         "application/json",
-        "answered with more than 1048576 bytes$",
+        "has more than 1048576 bytes$",
         (None, None),
     ),
     "too much of an error": (
         "400 Bad Request",
         b'{"error": "' + b"x" * (1 << 21) + b'"}',
         "application/json",
-        "answered 400",
+        "responded 400",
         (None, None),
     ),
 }
@@ -831,9 +831,9 @@ def test_the_token_request_is_repeated_after_a_passing_failure(
     server = raw_server(make_response())
     auth = ClientCredentialsAuth(tokens.url, "client", SECRET)
     with httpkit.Session(server.url, auth=auth, retry=None) as api:
-        answered = api.get("x")
+        response = api.get("x")
 
-    assert (answered.attempts, len(tokens.requests), len(waits)) == (1, 3, 2)
+    assert (response.attempts, len(tokens.requests), len(waits)) == (1, 3, 2)
 
 
 def test_a_token_request_that_breaks_is_not_multiplied_either(raw_server, make_response):

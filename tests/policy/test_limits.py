@@ -23,7 +23,7 @@ def in_a_thread(fn, *arguments, **options):
 
 
 def be_told_to_wait(api, *, status=429, seconds=5, **options):
-    """Have one attempt be answered with Retry-After, and the next with success."""
+    """Have one attempt get a Retry-After, and the next with success."""
     query = {"fail": 1, "status": status, "retry_after": seconds}
     return api.get("flaky/told", params=query, **options)
 

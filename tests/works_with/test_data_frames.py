@@ -23,18 +23,6 @@ FRAME = pd.DataFrame(
 TEXTS = {"id": "7", "share": "0.5", "is_new": "true", "at": "2026-11-30T12:00:00Z", "took": "PT90S"}
 
 
-@pytest.fixture
-def sent(sandbox):
-    """Call with a request; return what the server saw of it."""
-
-    def send(method, url="echo", **options):
-        with httpkit.Session(sandbox.url) as api:
-            api.request(method, url, raise_for_status=False, **options)
-        return sandbox.requests[-1]
-
-    return send
-
-
 @pytest.mark.parametrize(("column", "text"), TEXTS.items(), ids=TEXTS)
 def test_a_cell_is_sent_as_the_value_that_it_is(sent, column, text):
     value = FRAME.loc[0, column]
