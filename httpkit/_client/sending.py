@@ -33,11 +33,11 @@ from httpkit._messages.response import Response, adopt, is_response
 from httpkit._policy import forwarding
 
 if TYPE_CHECKING:
-    from httpkit._core import redaction
+    from httpkit._core import error_redaction
     from httpkit._policy import trust
 else:
     trust = ImportedLater("httpkit._policy.trust")
-    redaction = ImportedLater("httpkit._core.redaction")
+    error_redaction = ImportedLater("httpkit._core.error_redaction")
 
 _GOOD_TIMEOUT = ConfiguredSession.timeout
 # The keywords of `send` that a session has settings for, beside `proxies`.
@@ -70,7 +70,7 @@ class SendingSession(ConfiguredSession):
                 deliver = log_records.logging_call(deliver)
             response = deliver(request, kwargs)
         except (requests.RequestException, UnicodeError) as error:
-            redaction.scrub(error, keeps_third_party=self._mode.keeps_third_party)
+            error_redaction.scrub(error, keeps_third_party=self._mode.keeps_third_party)
             failed = getattr(error, "response", None)
             if isinstance(failed, RequestsResponse):
                 adopt(failed)  # ours hides credentials, also in a pickle

@@ -30,11 +30,11 @@ from httpkit._messages.response import Response, adopt, is_response
 from httpkit._policy.retry import RetryPolicy
 
 if TYPE_CHECKING:
-    from httpkit._core import redaction, types
+    from httpkit._core import error_redaction, types
     from httpkit._policy import dispatch, keywords
 else:
     dispatch = ImportedLater("httpkit._policy.dispatch")
-    redaction = ImportedLater("httpkit._core.redaction")
+    error_redaction = ImportedLater("httpkit._core.error_redaction")
     keywords = ImportedLater("httpkit._policy.keywords")
     types = ImportedLater("httpkit._core.types")
 
@@ -244,7 +244,7 @@ class Session(ApiMethods, TransferMethods, SendingSession):
             prepared: requests.PreparedRequest = self.prepare_request(drafted)
         except (requests.RequestException, UnicodeError) as error:
             # requests puts the whole URL, or a header's value, into its messages.
-            redaction.scrub(error, keeps_third_party=self._mode.keeps_third_party)
+            error_redaction.scrub(error, keeps_third_party=self._mode.keeps_third_party)
             raise
         adopted = prepared if type(prepared) is PreparedRequest else self._adopted(prepared)
         prepared_call = adopted.call or call

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import requests
 import urllib3
 
-from httpkit._core.redaction import causes
+from httpkit._core.error_redaction import causes
 
 _CLOCK = "unless this machine's clock is wrong"
 _AUTHORITY = (

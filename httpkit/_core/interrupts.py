@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 from httpkit._core.later import ImportedLater
 
 if TYPE_CHECKING:
-    from httpkit._core import redaction
+    from httpkit._core import error_redaction
 else:
-    redaction = ImportedLater("httpkit._core.redaction")
+    error_redaction = ImportedLater("httpkit._core.error_redaction")
 
 
 class HiddenError(Exception):
@@ -55,7 +55,7 @@ def is_from_handler(error: BaseException) -> bool:
 def _from_handler(error: Exception, caller: FrameType) -> BaseException | None:
     if not _is_in_main_thread():
         return None
-    for cause in redaction.causes(error):
+    for cause in error_redaction.causes(error):
         if isinstance(cause, HiddenError):
             hidden: BaseException = cause.args[0]
             return hidden

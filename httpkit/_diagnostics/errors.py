@@ -34,7 +34,15 @@ from httpkit._diagnostics import base_errors
 from httpkit._diagnostics.base_errors import HTTPError, JSONDecodeError, Timeout
 
 if TYPE_CHECKING:
-    from httpkit._core import credentials, curl, header_fields, hints, rate_limit_fields, redaction
+    from httpkit._core import (
+        credentials,
+        curl,
+        error_redaction,
+        header_fields,
+        hints,
+        rate_limit_fields,
+        redaction,
+    )
     from httpkit._diagnostics import error_reasons
 else:
     curl = ImportedLater("httpkit._core.curl")
@@ -42,6 +50,7 @@ else:
     header_fields = ImportedLater("httpkit._core.header_fields")
     hints = ImportedLater("httpkit._core.hints")
     rate_limit_fields = ImportedLater("httpkit._core.rate_limit_fields")
+    error_redaction = ImportedLater("httpkit._core.error_redaction")
     redaction = ImportedLater("httpkit._core.redaction")
     error_reasons = ImportedLater("httpkit._diagnostics.error_reasons")
 
@@ -449,7 +458,7 @@ def annotate(
     credentials.remember_sent(request)
     url = request.url or ""
     redacted = {text: redaction.redact_url(text) for text in (url, _path_of(url)) if text}
-    redaction.scrub(error, redacted, keeps_third_party=keeps_third_party)
+    error_redaction.scrub(error, redacted, keeps_third_party=keeps_third_party)
     error.request = error.request or request
     error.attempts = attempts  # type: ignore[attr-defined]  # requests' own classes lack it
     error.stop_reason = stop_reason  # type: ignore[attr-defined]  # likewise

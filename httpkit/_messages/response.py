@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         credentials,
         curl,
         documents,
+        error_redaction,
         interrupts,
         models,
         redaction,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 else:
     errors = ImportedLater("httpkit._diagnostics.errors")
     interrupts = ImportedLater("httpkit._core.interrupts")
+    error_redaction = ImportedLater("httpkit._core.error_redaction")
     redaction = ImportedLater("httpkit._core.redaction")
     credentials = ImportedLater("httpkit._core.credentials")
     curl = ImportedLater("httpkit._core.curl")
@@ -776,7 +778,7 @@ def revealing(read: Callable[[], T]) -> T:
 def _mask(response: Response, error: Exception) -> None:
     """Mask credentials in an error about a body, which may repeat those of the request."""
     credentials.remember(response)
-    redaction.scrub(error)
+    error_redaction.scrub(error)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import requests
 
 from httpkit._client.session import Session
 from httpkit._core import redaction
-from httpkit._core.redaction import causes
+from httpkit._core.error_redaction import causes
 from httpkit._core.types import TokenTransport
 from httpkit._diagnostics import log_records
 from httpkit._diagnostics.errors import BodyTooLargeError, DeadlineExceededError, TokenError

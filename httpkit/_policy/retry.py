@@ -41,11 +41,12 @@ from httpkit._messages.response import Response, adopt
 if TYPE_CHECKING:
     import tenacity
 
-    from httpkit._core import interrupts, rate_limit_fields, redaction
+    from httpkit._core import error_redaction, interrupts, rate_limit_fields, redaction
     from httpkit._diagnostics import errors
 else:
     errors = ImportedLater("httpkit._diagnostics.errors")
     interrupts = ImportedLater("httpkit._core.interrupts")
+    error_redaction = ImportedLater("httpkit._core.error_redaction")
     redaction = ImportedLater("httpkit._core.redaction")
     rate_limit_fields = ImportedLater("httpkit._core.rate_limit_fields")
     tenacity = ImportedLater("tenacity")
@@ -286,7 +287,7 @@ def _is_of_caller(error: BaseException) -> bool:
 
 
 def _classify_tls(error: BaseException) -> Failure:
-    found = list(redaction.causes(error))
+    found = list(error_redaction.causes(error))
     if not any(isinstance(cause, _BROKEN_TLS) for cause in found):
         return "final"
     is_unsent = any(getattr(cause, "is_unsent", False) for cause in found)
@@ -494,7 +495,7 @@ class RetryState:
         """Log the coming wait, tell `on_retry` of it, and return its seconds."""
         outcome = as_outcome(outcome)
         if isinstance(outcome, Exception):
-            redaction.scrub(outcome, keeps_third_party=self.keeps_third_party)
+            error_redaction.scrub(outcome, keeps_third_party=self.keeps_third_party)
         longest = self.policy.max_backoff if self.policy else 0.0
         log_records.retry(
             self.request,
