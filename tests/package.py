@@ -41,7 +41,7 @@ WANTED_IN_SDIST = (
     "tests/typing/sessions.py",
 )  # fmt: skip
 # What would change which package is tested, or what the tests see.
-FOREIGN_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "PYTEST_ADDOPTS", "VIRTUAL_ENV")
+UNWANTED_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "PYTEST_ADDOPTS", "VIRTUAL_ENV")
 
 STEP_LIMIT = 1800.0
 """Seconds for one step: the suite takes 400 (2026-11, 2 cores), so this is a hang."""
@@ -127,7 +127,7 @@ class Bench:
 
 def make_environment() -> dict[str, str]:
     """Return the variables of this process without those that would change the result."""
-    kept = {name: value for name, value in os.environ.items() if name not in FOREIGN_VARIABLES}
+    kept = {name: value for name, value in os.environ.items() if name not in UNWANTED_VARIABLES}
     # Otherwise pyright looks on the web for a newer version of itself.
     return kept | {"PYRIGHT_PYTHON_IGNORE_WARNINGS": "1", "NO_COLOR": "1"}
 

@@ -86,7 +86,7 @@ def read_body(reader: Reader, fields: dict[bytes, bytes]) -> int:
     return total
 
 
-def answer_all(connection: socket.socket, context: ssl.SSLContext | None) -> None:
+def respond_to_all(connection: socket.socket, context: ssl.SSLContext | None) -> None:
     """Answer the requests of one connection."""
     with suppress(OSError, EOFError), connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -105,7 +105,7 @@ def serve(listener: socket.socket, context: ssl.SSLContext | None) -> None:
     """Answer each connection in a thread of its own."""
     while True:
         connection, _ = listener.accept()
-        threading.Thread(target=answer_all, args=(connection, context), daemon=True).start()
+        threading.Thread(target=respond_to_all, args=(connection, context), daemon=True).start()
 
 
 def main() -> None:

@@ -30,7 +30,7 @@ PYTEST_OPTIONS = (
     "-q -ra",
 )
 # Certificates and options of the machine would change what the suite tests.
-FOREIGN_VARIABLES = ("CURL_CA_BUNDLE", "PYTEST_ADDOPTS", "PYTHONPATH", "REQUESTS_CA_BUNDLE")
+UNWANTED_VARIABLES = ("CURL_CA_BUNDLE", "PYTEST_ADDOPTS", "PYTHONPATH", "REQUESTS_CA_BUNDLE")
 
 STEP_LIMIT = 900.0
 """Seconds for one step: a run of requests' suite takes 80 (2026-11, 2 cores): a hang."""
@@ -311,7 +311,7 @@ def run_suite(bench: Bench, name: str, *, expression: str | None, swap: Sequence
 
 def make_environment() -> dict[str, str]:
     """Make the variables of a run: those of this process, and the way to the plugin."""
-    kept = {name: value for name, value in os.environ.items() if name not in FOREIGN_VARIABLES}
+    kept = {name: value for name, value in os.environ.items() if name not in UNWANTED_VARIABLES}
     return kept | {"PYTHONPATH": str(PLUGINS)}
 
 

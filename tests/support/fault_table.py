@@ -241,7 +241,7 @@ def save(api, at):
     return path.read_bytes()
 
 
-def save_as_told(api, at):
+def save_as_named(api, at):
     """Download under the name that the server gives."""
     saved = api.download("x", at.folder).path
     assert saved.parent == at.folder
@@ -315,7 +315,7 @@ def post_nowhere(api, at):
 OURS = frozenset(
     {
         post_with_a_key, decode, read_lines, read_json_lines, read_events, read_status,
-        save_as_told, save_checked, save_small, page, page_by_cursor, page_by_url,
+        save_as_named, save_checked, save_small, page, page_by_cursor, page_by_url,
         page_by_number, client_credentials,
     }
 )  # fmt: skip
@@ -857,7 +857,7 @@ def named(disposition: str) -> bytes:
 
 
 FILENAMES = [
-    fault(f"a file named {name[:40]!r}", named(name), save_as_told, wanted)
+    fault(f"a file named {name[:40]!r}", named(name), save_as_named, wanted)
     for name, wanted in {
         'attachment; filename="report.pdf"': "report.pdf",
         'attachment; filename="../../etc/passwd"': "passwd",
@@ -881,7 +881,7 @@ FILENAMES = [
     }.items()
 ] + [
     fault("a file named far too long", named(f'attachment; filename="{"a" * 5000}.txt"'),
-          save_as_told, "a" * 236 + ".txt"),
+          save_as_named, "a" * 236 + ".txt"),
 ]  # fmt: skip
 
 NEXT = f'Link: <{OTHER_URL}/x?page=2>; rel="next"'

@@ -32,7 +32,7 @@ def payments_are_typed(api: Payments) -> None:
     assert_type(api.intents.request("POST", "{id}/cancel", id="a", data={"a": "b"}), Response)
 
 
-def an_error_has_an_answer(error: httpkit.StatusError, mine: CardError) -> None:
+def an_error_has_a_response(error: httpkit.StatusError, mine: CardError) -> None:
     """So that nobody must ask whether there is one."""
     assert_type(error.response, requests.Response)
     assert_type(error.response.status_code, int)

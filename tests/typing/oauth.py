@@ -60,7 +60,7 @@ def they_sign_like_any_auth(api: httpkit.Session, client: ClientCredentialsAuth)
     requests.get("https://api.example.com", auth=client, timeout=5)
 
 
-def a_refusal_says_why(api: httpkit.Session) -> None:
+def an_error_says_why(api: httpkit.Session) -> None:
     try:
         api.get("x")
     except TokenError as refusal:

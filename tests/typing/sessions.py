@@ -155,7 +155,7 @@ def auth_of_many_kinds(api: httpkit.Session) -> None:
     assert_type(BearerAuth.from_env("TOKEN"), BearerAuth)
 
 
-def retries_are_told_of() -> RetryPolicy:
+def retries_are_reported() -> RetryPolicy:
     def tell(event: RetryEvent) -> None:
         assert_type(event.attempt, int)
         assert_type(event.wait, float)
