@@ -18,6 +18,7 @@ from fake_services import FakeJobs, FakeLogin, FakeReceiver, FakeShop
 
 from httpkit.testing import Sandbox
 from tests.support.interop import require
+from tests.support.platforms import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
@@ -84,7 +85,7 @@ def test_the_example_of_the_readme_prints_what_the_readme_shows(tmp_path):
     ran = subprocess.run(
         [sys.executable, "-W", "error", "-c", block],
         cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT), "NO_PROXY": "*"},
-        capture_output=True, text=True, encoding="utf-8", timeout=30, check=False,
+        capture_output=True, text=True, encoding="utf-8", timeout=PATIENCE, check=False,
     )  # fmt: skip
 
     assert ran.stderr == ""
@@ -208,7 +209,7 @@ def test_the_quickstart_runs_on_the_server_it_is_given(sandbox):
         env={**os.environ, "BLOG_TOKEN": sandbox.token, "NO_PROXY": "*"},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE,
         check=False,
     )
 
