@@ -425,7 +425,7 @@ class ConfiguredSession(modes.Boundary):
         last = self._last_options
         # The very same objects were found good: saves 7 us.
         if last is None or any(map(operator.is_not, last[0], effective)):
-            options: dict[str, Any] = dict(zip(CallOptions._fields, effective, strict=True))
+            options: dict[str, Any] = dict(zip(CallOptions.__slots__, effective, strict=True))
             settings.check(options)
             options["retry"] = as_policy(options["retry"])
             last = effective, CallOptions(**options)
@@ -457,7 +457,7 @@ def _own_retries(adapter: Any) -> int:
     return int(max([count or 0 for count in counts]))
 
 
-_read_call_options = operator.attrgetter(*CallOptions._fields)
+_read_call_options = operator.attrgetter(*CallOptions.__slots__)
 _SETTINGS = (
     "retry", "deadline", "max_body", "redirect_body", "allow_http_auth", "base_url", "timeout",
     "on_status", "raise_for_status", "rate_limit", "trusted_origins", "secret_headers",

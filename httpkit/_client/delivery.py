@@ -170,7 +170,7 @@ class Delivery:
         except errors.RedirectError:
             return None
         # It is sent whenever the caller likes: its deadline starts then.
-        following.call = call_of(following)._replace(deadline=None, is_hop=False)
+        following.call = call_of(following).replace(deadline=None, is_hop=False)
         return following
 
     # ---- Retries
@@ -233,7 +233,7 @@ class Delivery:
         if self.host_throttle.ends or self.rate_limiter is not None:
             self._wait_for_rate_limit()
         request, credentials = self.request, self.call.credentials
-        if credentials.sign and not (credentials.is_signed and state.attempts == 0):
+        if credentials.sign and not (request.is_signed and state.attempts == 0):
             request = self._sign(state)
         state.attempts += 1
         response = attempt(self.transmit, self._read, request, self.options)

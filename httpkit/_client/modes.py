@@ -239,15 +239,15 @@ def _stock_prepare(session: Host, request: requests.Request, call: Call) -> Prep
     if is_ours:
         joined.auth = NO_AUTH
     prepared = PreparedRequest.adopt(_stock(session).prepare_request(joined), masks=False)
-    prepared.call = call._replace(
+    prepared.call = call.replace(
         credentials=Credentials(
             allowed_origins=frozenset({urls.origin(prepared.url or "")}),
             sign=resigner(signer),
-            is_signed=True,
             refreshable=refreshable(signer),
             token_transport=session,
         )
     )
+    prepared.is_signed = True
     if is_ours:  # last: it may have to ask for a token, and the call says how
         prepared.prepare_auth(signer)
     return prepared
@@ -312,7 +312,7 @@ def _stock_resolve_redirects(
 ) -> Responses:
     if isinstance(request, PreparedRequest) and not yield_requests:
         request = request.copy()  # requests sends copies of it
-        request.call = call_of(request)._replace(is_hop=True)
+        request.call = call_of(request).replace(is_hop=True)
     yield from _stock(session).resolve_redirects(
         response, request, yield_requests=yield_requests, **options
     )

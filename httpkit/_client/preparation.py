@@ -38,7 +38,7 @@ else:
 
 if TYPE_CHECKING:
 
-    class Owner(types.TokenTransport, forwarding.CredentialHolder, Protocol):
+    class Owner(types.TokenTransport, types.CredentialHolder, Protocol):
         """What preparing a request needs of a session."""
 
         auth: types.Auth
@@ -124,7 +124,6 @@ def prepare(owner: Owner, request: requests.Request, given_call: Call) -> Prepar
             uses_session=scope.uses_session,
             cookies=_call_cookies(request) if request.cookies else None,
             sign=None if signer is NO_AUTH else resigner(signer),
-            is_signed=True,
             refreshable=None if signer is NO_AUTH else refreshable(signer),
             token_transport=owner,
             netrc=_netrc if uses_netrc else None,
@@ -133,10 +132,10 @@ def prepare(owner: Owner, request: requests.Request, given_call: Call) -> Prepar
             else _withheld_reason(owner, fields, sent, url),
         ),
         as_hooks(hooks.get("response")) if hooks else (),
-        given_call.idempotent,
+        idempotent=given_call.idempotent,
     )
     prepared = PreparedRequest.unprepared()
-    prepared.call = call
+    prepared.call, prepared.is_signed = call, True
     prepared.method = method if method in _UPPER_METHODS else _as_method(method)
     params = owner.params if scope.uses_session else None
     if params or request.params:

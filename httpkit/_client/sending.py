@@ -120,10 +120,10 @@ class SendingSession(ConfiguredSession):
             return prepared
         # The signature made at prepare serves the first attempt only: it may have expired
         # by the time the same request is resent.
-        request.call = request.call._replace(credentials=credentials._replace(is_signed=False))
+        request.is_signed = False
         # requests' own redirects, or a caller's hand, may have led it to another origin.
         if not forwarding.is_allowed(prepared.url or "", credentials.allowed_origins):
-            prepared.call = request.call._replace(credentials=credentials._replace(sign=None))
+            prepared.call = request.call.replace(credentials=credentials.replace(sign=None))
         return prepared
 
     def _adopted(self, request: requests.PreparedRequest) -> PreparedRequest:
@@ -166,7 +166,7 @@ class SendingSession(ConfiguredSession):
             request.hooks = {"response": []}  # a caller may take them away
         call = request.call or NO_CALL
         if call.deadline is None:
-            call = call._replace(deadline=Deadline.start(call.options.deadline))
+            call = call.replace(deadline=Deadline.start(call.options.deadline))
             request.call = call
         mode, rate_limit = self._mode, self.rate_limit
         return Delivery(

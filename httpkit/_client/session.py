@@ -248,8 +248,10 @@ class Session(ApiMethods, TransferMethods, SendingSession):
             raise
         adopted = prepared if type(prepared) is PreparedRequest else self._adopted(prepared)
         prepared_call = adopted.call or call
-        if prepared_call[:3] != call[:3]:  # another prepare_request lost it
-            adopted.call = call._replace(
+        is_same = prepared_call.options is call.options and prepared_call.proxies is call.proxies
+        # Another prepare_request may have lost it.
+        if not is_same or prepared_call.deadline is not call.deadline:
+            adopted.call = call.replace(
                 credentials=prepared_call.credentials, hooks=prepared_call.hooks
             )
         return adopted
@@ -287,4 +289,4 @@ class Session(ApiMethods, TransferMethods, SendingSession):
 
 log_records.redact_logs()
 
-_NOTHING_GIVEN = (NOT_GIVEN,) * len(CallOptions._fields)
+_NOTHING_GIVEN = (NOT_GIVEN,) * len(CallOptions.__slots__)

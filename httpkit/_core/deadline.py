@@ -2,7 +2,7 @@
 
 import math
 import sys
-from typing import Any, NamedTuple
+from typing import Any, Final
 
 from httpkit._core.clock import CLOCK
 from httpkit._core.given import is_tuple
@@ -12,7 +12,7 @@ from httpkit._core.given import is_tuple
 CLOCK_STEP = 0.016 if sys.platform == "win32" else 0.0
 
 
-class Deadline(NamedTuple):  # frozen, and made in a third of a frozen dataclass's time
+class Deadline:  # made in a third of a frozen dataclass's time
     """When a call must be over.
 
     Attributes:
@@ -20,8 +20,11 @@ class Deadline(NamedTuple):  # frozen, and made in a third of a frozen dataclass
         ends_at: When it must be over, on the monotonic clock; infinity is no limit.
     """
 
-    seconds: float | None = None
-    ends_at: float = math.inf
+    __slots__ = ("ends_at", "seconds")
+
+    def __init__(self, seconds: float | None = None, ends_at: float = math.inf) -> None:
+        self.seconds: Final = seconds
+        self.ends_at: Final = ends_at
 
     @classmethod
     def start(cls, seconds: float | None) -> "Deadline":

@@ -8,10 +8,11 @@ from __future__ import annotations
 import http.cookiejar
 import os
 import ssl
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypedDict, TypeVar
 
 from httpkit._core.upstream import AuthBase, BaseAdapter, RequestsRequest, RequestsResponse
+from httpkit._core.urls import Origin
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -103,6 +104,26 @@ class TokenTransport(Protocol):
         self, url: Any, proxies: Any, stream: bool | None, verify: Any, cert: Any
     ) -> dict[str, Any]:
         """Return the proxies and certificates for a URL."""
+        ...
+
+
+class CredentialHolder(Protocol):
+    """A session, whose credentials are bound to origins."""
+
+    _bound_origins: frozenset[Origin] | None
+
+    @property
+    def base_url(self) -> str | None:
+        """What relative URLs are appended to."""
+        ...
+
+    @property
+    def trusted_origins(self) -> Sequence[str]:
+        """Further origins that may see the session's credentials."""
+        ...
+
+    def with_options(self, *, strict: bool) -> Any:
+        """Return a clone with other settings."""
         ...
 
 

@@ -1,24 +1,23 @@
 """What one call asked for, and where its credentials may go; it stays with the request."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import requests
-from requests.cookies import RequestsCookieJar
-
-from httpkit._core.deadline import Deadline
-from httpkit._core.later import ImportedLater
-from httpkit._core.urls import Origin
+from typing import TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
+    import requests
+    from requests.cookies import RequestsCookieJar
+
     from httpkit._core import types
-else:
-    types = ImportedLater("httpkit._core.types")
+    from httpkit._core.deadline import Deadline
+    from httpkit._core.urls import Origin
 
-# NamedTuples: a frozen dataclass takes four times as long to make and to change.
+# Classes with slots: a NamedTuple takes three times as long to make, and its class ten times as
+# long to import. That their fields do not change, type checkers see.
 
 
-class CallOptions(NamedTuple):
+class CallOptions:
     """The settings of a call: its own, or else those of its session.
 
     Attributes:
@@ -29,14 +28,40 @@ class CallOptions(NamedTuple):
         allow_http_auth: Whether credentials may be sent unencrypted.
     """
 
-    retry: Any = None
-    deadline: float | None = None
-    max_body: int | None = None
-    redirect_body: bool = False
-    allow_http_auth: bool = False
+    __slots__ = ("retry", "deadline", "max_body", "redirect_body", "allow_http_auth")  # noqa: RUF023  # as given
+
+    def __init__(
+        self,
+        retry: Any = None,
+        deadline: float | None = None,
+        max_body: int | None = None,
+        redirect_body: bool = False,
+        allow_http_auth: bool = False,
+    ) -> None:
+        self.retry: Final = retry
+        self.deadline: Final = deadline
+        self.max_body: Final = max_body
+        self.redirect_body: Final = redirect_body
+        self.allow_http_auth: Final = allow_http_auth
 
 
-class Credentials(NamedTuple):
+class _Changeable:
+    """A value of which a copy with other fields can be made."""
+
+    __slots__ = ()
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with other fields."""
+        twin = object.__new__(type(self))
+        names: tuple[str, ...] = self.__slots__
+        for name in names:
+            setattr(twin, name, getattr(self, name))
+        for name, value in changes.items():
+            setattr(twin, name, value)
+        return twin
+
+
+class Credentials(_Changeable):
     """What authenticates a request, and which origins may see it.
 
     Attributes:
@@ -44,7 +69,6 @@ class Credentials(NamedTuple):
         uses_session: Whether the session's own credentials and cookies are among them.
         cookies: The call's own, over the session's; None when it has none.
         sign: Signs a request again; None when no strategy of ours is in use.
-        is_signed: Whether the request still carries the signature made at prepare.
         refreshable: The strategy to be notified of a 401 before it signs again; None when
             another signature would be the same.
         token_transport: The session whose adapters, proxies and certificates a strategy's own
@@ -55,15 +79,31 @@ class Credentials(NamedTuple):
             were.
     """
 
-    allowed_origins: frozenset[Origin] = frozenset()
-    uses_session: bool = False
-    cookies: RequestsCookieJar | None = None
-    sign: Callable[[requests.PreparedRequest], requests.PreparedRequest] | None = None
-    is_signed: bool = False
-    refreshable: "types.Refreshable | None" = None
-    token_transport: "types.TokenTransport | None" = None
-    netrc: Callable[[str], tuple[str, str] | None] | None = None
-    withheld_reason: str | None = None
+    __slots__ = (
+        "allowed_origins", "cookies", "netrc", "refreshable", "sign", "token_transport",
+        "uses_session", "withheld_reason",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        allowed_origins: frozenset[Origin] = frozenset(),
+        uses_session: bool = False,
+        cookies: RequestsCookieJar | None = None,
+        sign: Callable[[requests.PreparedRequest], requests.PreparedRequest] | None = None,
+        refreshable: types.Refreshable | None = None,
+        token_transport: types.TokenTransport | None = None,
+        netrc: Callable[[str], tuple[str, str] | None] | None = None,
+        withheld_reason: str | None = None,
+    ) -> None:
+        self.allowed_origins: Final = allowed_origins
+        self.uses_session: Final = uses_session
+        self.cookies: Final = cookies
+        self.sign: Final = sign
+        self.refreshable: Final = refreshable
+        self.token_transport: Final = token_transport
+        self.netrc: Final = netrc
+        self.withheld_reason: Final = withheld_reason
 
     def __repr__(self) -> str:
         # The others hold secrets.
@@ -71,7 +111,11 @@ class Credentials(NamedTuple):
         return f"Credentials(allowed_origins={origins!r}, withheld_reason={reason!r})"
 
 
-class Call(NamedTuple):
+_NO_OPTIONS = CallOptions()
+_NO_CREDENTIALS = Credentials()
+
+
+class Call(_Changeable):
     """One call, from its first request to the response of its last redirect.
 
     Attributes:
@@ -86,13 +130,28 @@ class Call(NamedTuple):
         is_hop: Whether a redirect led here: whoever sent the first request follows the next one.
     """
 
-    options: CallOptions = CallOptions()
-    deadline: Deadline | None = None
-    proxies: Mapping[str, Any] | None = None
-    credentials: Credentials = Credentials()
-    hooks: "tuple[types.Hook, ...]" = ()
-    idempotent: bool | None = None
-    is_hop: bool = False
+    __slots__ = (
+        "credentials", "deadline", "hooks", "idempotent", "is_hop", "options", "proxies",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        options: CallOptions = _NO_OPTIONS,
+        deadline: Deadline | None = None,
+        proxies: Mapping[str, Any] | None = None,
+        credentials: Credentials = _NO_CREDENTIALS,
+        hooks: tuple[types.Hook, ...] = (),
+        *,
+        idempotent: bool | None = None,
+        is_hop: bool = False,
+    ) -> None:
+        self.options: Final = options
+        self.deadline: Final = deadline
+        self.proxies: Final = proxies
+        self.credentials: Final = credentials
+        self.hooks: Final = hooks
+        self.idempotent: Final = idempotent
+        self.is_hop: Final = is_hop
 
     def __repr__(self) -> str:
         # Proxies may hold a password.

@@ -154,6 +154,8 @@ class PreparedRequest(upstream.LateJarRequest):
     url: str | None
     call: Call | None = None
     body_start: Body = Body()
+    # Whether it still carries the signature made at prepare.
+    is_signed: bool = False
     # Whether it is being sent right now: requests must not look where its response leads.
     is_attempt: bool = False
 

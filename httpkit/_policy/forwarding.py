@@ -6,9 +6,11 @@ items and the steps of an upload, whose URLs a server gave.
 Rule: an origin that is not allowed gets the harmless header fields, and no credential.
 """
 
-from collections.abc import Mapping, Sequence
+from __future__ import annotations
+
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
 from httpkit._core import urls
@@ -19,8 +21,13 @@ from httpkit._messages.call import NO_CALL
 from httpkit._messages.request import PreparedRequest
 
 if TYPE_CHECKING:
-    from httpkit._core import disclosure
+    from typing import TypeVar
+
+    from httpkit._core import disclosure, types
+
+    S = TypeVar("S", bound=types.CredentialHolder)
 else:
+    types = ImportedLater("httpkit._core.types")
     disclosure = ImportedLater("httpkit._core.disclosure")
 
 # The keywords of a call that are credentials, or are known to one server alone.
@@ -29,30 +36,7 @@ _CREDENTIALS = frozenset({"auth", "cookies", "cert", "idempotency_key"})
 _MOST_KEPT = 256
 
 
-class CredentialHolder(Protocol):
-    """A session, whose credentials are bound to origins."""
-
-    _bound_origins: frozenset[Origin] | None
-
-    @property
-    def base_url(self) -> str | None:
-        """What relative URLs are appended to."""
-        ...
-
-    @property
-    def trusted_origins(self) -> Sequence[str]:
-        """Further origins that may see the session's credentials."""
-        ...
-
-    def with_options(self, *, strict: bool) -> Any:
-        """Return a clone with other settings."""
-        ...
-
-
-S = TypeVar("S", bound=CredentialHolder)
-
-
-class Scope(NamedTuple):
+class Scope:
     """Where a request goes, and who may see what it carries.
 
     Attributes:
@@ -64,13 +48,23 @@ class Scope(NamedTuple):
         is_private: Whether nobody on the way can read what is sent.
     """
 
-    origin: Origin
-    allowed_origins: frozenset[Origin]
-    uses_session: bool
-    is_private: bool
+    __slots__ = ("allowed_origins", "is_private", "origin", "uses_session")
+
+    def __init__(
+        self,
+        origin: Origin,
+        allowed_origins: frozenset[Origin],
+        *,
+        uses_session: bool,
+        is_private: bool,
+    ) -> None:
+        self.origin: Final = origin
+        self.allowed_origins: Final = allowed_origins
+        self.uses_session: Final = uses_session
+        self.is_private: Final = is_private
 
 
-def scope_of(session: CredentialHolder, url: str) -> Scope:
+def scope_of(session: types.CredentialHolder, url: str) -> Scope:
     """Return where a call goes, and who may see what it carries.
 
     Args:
@@ -97,12 +91,11 @@ def _scope(
     if allowed is None:
         allowed = frozenset(map(urls.origin, (url if base is None else base, *trusted)))
     uses_session = origin in allowed
-    return Scope(
-        origin, allowed if uses_session else frozenset({origin}), uses_session, is_private(url)
-    )
+    visible_to = allowed if uses_session else frozenset({origin})
+    return Scope(origin, visible_to, uses_session=uses_session, is_private=is_private(url))
 
 
-def allowed_origins(session: CredentialHolder, url: str) -> frozenset[Origin]:
+def allowed_origins(session: types.CredentialHolder, url: str) -> frozenset[Origin]:
     """Return the origins that may see what a call to a URL carries."""
     return scope_of(session, url).allowed_origins
 

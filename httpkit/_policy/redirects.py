@@ -82,14 +82,12 @@ def follow(
             _withhold_credentials(following, call, may_sign=may_sign), following, response
         )
     elif not may_sign:
-        call = call._replace(credentials=call.credentials._replace(sign=None))
+        call = call.replace(credentials=call.credentials.replace(sign=None))
     _sign_digest(following)
     jar = _cookies(following, response, call, session.cookies)
     following.headers.pop("Cookie", None)
     following.prepare_cookies(jar)
-    following.call = call._replace(
-        credentials=call.credentials._replace(is_signed=False), is_hop=True
-    )
+    following.call, following.is_signed = call.replace(is_hop=True), False
     return following
 
 
@@ -106,15 +104,15 @@ def _withhold_credentials(request: PreparedRequest, call: Call, *, may_sign: boo
     credentials = call.credentials
     if not may_sign:
         dropped = dropped or credentials.sign is not None
-        credentials = credentials._replace(sign=None)
-    credentials = credentials._replace(
+        credentials = credentials.replace(sign=None)
+    credentials = credentials.replace(
         allowed_origins=frozenset({urls.origin(target)} if may_sign else ()),
         uses_session=False,
         cookies=None,
         withheld_reason=credentials.withheld_reason
         or (_withheld_reason(target) if dropped else None),
     )
-    return call._replace(credentials=credentials)
+    return call.replace(credentials=credentials)
 
 
 def _with_netrc(call: Call, request: PreparedRequest, response: requests.Response) -> Call:
@@ -127,8 +125,8 @@ def _with_netrc(call: Call, request: PreparedRequest, response: requests.Respons
     if (login := credentials.netrc(target)) is None:
         return call
     request.prepare_auth(as_signer(login))
-    return call._replace(
-        credentials=credentials._replace(allowed_origins=frozenset({urls.origin(target)}))
+    return call.replace(
+        credentials=credentials.replace(allowed_origins=frozenset({urls.origin(target)}))
     )
 
 

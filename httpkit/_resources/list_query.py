@@ -5,12 +5,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import urlencode
 
-from httpkit._core import redaction, urls
+from httpkit._core import redaction, types, urls
 from httpkit._core.documents import Document, RawJSON
 from httpkit._core.given import is_mapping
 from httpkit._diagnostics.errors import ConfigurationError
 from httpkit._messages.response import Response
-from httpkit._policy import forwarding
 from httpkit._policy.retry import RetryPolicy, as_policy
 from httpkit._resources import query_params
 from httpkit._resources.pagination import Pager
@@ -18,7 +17,7 @@ from httpkit._resources.pagination import Pager
 T = TypeVar("T")
 
 
-class PageClient(forwarding.CredentialHolder, Protocol):
+class PageClient(types.CredentialHolder, Protocol):
     """What resources and pages need of a session."""
 
     @property

@@ -16,7 +16,7 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 
-from httpkit._core import header_fields, urls
+from httpkit._core import header_fields, types, urls
 from httpkit._core.given import is_mapping
 from httpkit._core.urls import Origin
 from httpkit._diagnostics import errors
@@ -67,7 +67,7 @@ class UploadProtocol(Protocol):
         ...
 
 
-class UploadClient(forwarding.CredentialHolder, Protocol):
+class UploadClient(types.CredentialHolder, Protocol):
     """What a resumable upload needs of a session."""
 
     @property

@@ -116,18 +116,18 @@ def make_response(
         elapsed: From the request to the head.
         **body: `raw`, urllib3's response; or `_make_raw` and the body that was read.
     """
-    _, status, reason, _, by_name = head
+    by_name = head.by_name
     response = Response.__new__(Response)
     response.__dict__ = {
         "_content": False,
         "_content_consumed": False,
         "_next": None,
-        "status_code": status,
+        "status_code": head.status,
         "headers": header_fields.Headers.from_lowercase(by_name),
         "url": request.url,
         "encoding": _encoding(by_name.get("content-type")),
         "history": [],
-        "reason": reason,
+        "reason": head.reason,
         "elapsed": elapsed,
         "request": request,
         "connection": adapter,

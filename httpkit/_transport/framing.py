@@ -1,6 +1,6 @@
 """Where the body of a response ends, and whether another response may follow it."""
 
-from typing import NamedTuple
+from typing import Final
 
 from httpkit._core.patterns import pattern
 from httpkit._transport.head import SWITCHING, Head, MalformedError
@@ -9,7 +9,7 @@ _LENGTH = pattern(r"[0-9]{1,18}")  # an exabyte has 19 digits
 _BODILESS = frozenset({204, 304})
 
 
-class Framing(NamedTuple):
+class Framing:
     """How a body is framed.
 
     Attributes:
@@ -18,9 +18,12 @@ class Framing(NamedTuple):
         will_close: Whether the connection ends after it.
     """
 
-    length: int | None
-    chunked: bool
-    will_close: bool
+    __slots__ = ("chunked", "length", "will_close")
+
+    def __init__(self, length: int | None, *, chunked: bool, will_close: bool) -> None:
+        self.length: Final = length
+        self.chunked: Final = chunked
+        self.will_close: Final = will_close
 
 
 def frame(head: Head, method: str, *, closes: bool) -> Framing:
@@ -49,7 +52,7 @@ def frame(head: Head, method: str, *, closes: bool) -> Framing:
         # Section 6.1: in a response of HTTP/1.0 it is faulty; nothing after it is trusted.
         return Framing(None, chunked=True, will_close=will_close or head.version == 10)
     # Item 8: without a length until the connection closes.
-    return Framing(length, False, will_close or length is None)  # noqa: FBT003  # by name 0.3 us more
+    return Framing(length, chunked=False, will_close=will_close or length is None)
 
 
 def _is_last(head: Head) -> bool:

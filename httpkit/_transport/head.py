@@ -6,7 +6,7 @@ it, and take part of one response for the next (response splitting). Malformed i
 
 import io
 from http.client import HTTPException, RemoteDisconnected
-from typing import Any, NamedTuple
+from typing import Any, Final
 
 from httpkit._core.patterns import pattern
 
@@ -34,7 +34,7 @@ class MalformedError(HTTPException):
     """A response that is not valid HTTP/1.1; the message never quotes received bytes."""
 
 
-class Head(NamedTuple):
+class Head:
     """The head of a response.
 
     Attributes:
@@ -45,11 +45,21 @@ class Head(NamedTuple):
         by_name: The same by name in lower case; values of the same name are joined.
     """
 
-    version: int
-    status: int
-    reason: str
-    fields: list[Field]
-    by_name: dict[str, Field]
+    __slots__ = ("by_name", "fields", "reason", "status", "version")
+
+    def __init__(
+        self,
+        version: int,
+        status: int,
+        reason: str,
+        fields: list[Field],
+        by_name: dict[str, Field],
+    ) -> None:
+        self.version: Final = version
+        self.status: Final = status
+        self.reason: Final = reason
+        self.fields: Final = fields
+        self.by_name: Final = by_name
 
 
 def read_head(buffered: io.BufferedReader) -> Head:

@@ -95,9 +95,10 @@ class Message(HTTPResponse):
 
     def start(self, head: Head, framing: Framing) -> None:
         """Take a head that was read; what follows is the body."""
-        self.version, self.status, self.reason, self.fields, self.by_name = head
-        (self.length, self.chunked, self.will_close), self.chunk_left = framing, None
-        self.code = head.status
+        self.version, self.status, self.reason = head.version, head.status, head.reason
+        self.fields, self.by_name, self.code = head.fields, head.by_name, head.status
+        self.length, self.chunked, self.chunk_left = framing.length, framing.chunked, None
+        self.will_close = framing.will_close
         self._has_begun = True
         self.reader.expect(whole=False)
         if head.status == SWITCHING:
