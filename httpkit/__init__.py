@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from httpkit._client.session import Session
 from httpkit._core import requests_annotations as requests_annotations
 from httpkit._diagnostics.base_errors import ConfigurationError, HTTPKitError
-from httpkit._diagnostics.log_records import RequestLog, log_requests
 from httpkit._messages.response import Response
 from httpkit._policy.auth import (
     NO_AUTH,
@@ -24,7 +23,7 @@ from httpkit._policy.auth import (
     Strategy,
     add_secret,
 )
-from httpkit._policy.retry import RetryEvent, RetryPolicy
+from httpkit._policy.retry import RetryPolicy
 from httpkit._transport.adapter import Adapter
 from httpkit._version import __version__
 
@@ -66,11 +65,13 @@ if TYPE_CHECKING:
         UnprocessableContentError,
         UnsupportedMediaTypeError,
     )
+    from httpkit._diagnostics.log_records import RequestLog, log_requests
     from httpkit._diagnostics.progress import Progress
     from httpkit._oauth.grants import ClientCredentialsAuth, RefreshTokenAuth, TokenAuth
     from httpkit._oauth.token_cache import TokenSet
     from httpkit._policy.dispatch import StatusDispatch, raising
     from httpkit._policy.rate_limits import Limiter
+    from httpkit._policy.retry_loop import RetryEvent
     from httpkit._resources.bulk import ItemResult
     from httpkit._resources.endpoint import Fetched
     from httpkit._resources.linked_pages import LinkPages, NextURLPages
@@ -221,6 +222,7 @@ _MODULES = {
     "_core.server_sent_events": ("Event",),
     "_policy.dispatch": ("StatusDispatch", "raising"),
     "_policy.rate_limits": ("Limiter",),
+    "_policy.retry_loop": ("RetryEvent",),
     "_transfers.download": ("Download",),
     "_transfers.event_stream": ("EventStream",),
     "_oauth.grants": ("ClientCredentialsAuth", "RefreshTokenAuth", "TokenAuth"),
@@ -228,6 +230,7 @@ _MODULES = {
     "_resources.linked_pages": ("LinkPages", "NextURLPages"),
     "_resources.page_context": ("PageContext", "PageLink"),
     "_resources.pagination": ("CursorPages", "NumberedPages", "OffsetPages", "Pager"),
+    "_diagnostics.log_records": ("RequestLog", "log_requests"),
     "_diagnostics.progress": ("Progress",),
     "_resources.resource": ("Resource",),
     "_resources.endpoint": ("Fetched",),

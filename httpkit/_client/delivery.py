@@ -21,7 +21,6 @@ from httpkit._core.clock import CLOCK
 from httpkit._core.deadline import NO_DEADLINE, Deadline
 from httpkit._core.later import ImportedLater
 from httpkit._core.upstream import RequestsResponse
-from httpkit._diagnostics import log_records
 from httpkit._messages.call import Call, call_of
 from httpkit._messages.request import PreparedRequest
 from httpkit._messages.response import drain, is_handed_over
@@ -30,12 +29,14 @@ from httpkit._transport import raw_response
 
 if TYPE_CHECKING:
     from httpkit._client.attempt import AdapterHolder
-    from httpkit._diagnostics import errors
-    from httpkit._policy import rate_limits, redirects
+    from httpkit._diagnostics import errors, log_records
+    from httpkit._policy import rate_limits, redirects, retry_loop
 else:
+    log_records = ImportedLater("httpkit._diagnostics.log_records")
     rate_limits = ImportedLater("httpkit._policy.rate_limits")
     errors = ImportedLater("httpkit._diagnostics.errors")
     redirects = ImportedLater("httpkit._policy.redirects")
+    retry_loop = ImportedLater("httpkit._policy.retry_loop")
 
 # Statuses after which there may be more to do than the policy says: another signature, or a
 # pause for all threads.
@@ -217,16 +218,20 @@ class Delivery:
         return response
 
     def _send(self, state: retry.RetryState) -> requests.Response:
+        policy = state.policy
         first: requests.Response | requests.RequestException
         try:
             first = self._attempt(state)
         except requests.RequestException as error:
-            if state.policy is None:
+            if policy is None:
                 raise
             first = error
-        if isinstance(first, RequestsResponse) and state.is_final(first):
-            return first
-        return retry.retry_from(first, self._attempt, state, self._release)
+        else:
+            is_response = isinstance(first, RequestsResponse)  # pyright: ignore[reportUnnecessaryIsInstance]  # or a mock
+            if policy is None or (is_response and state.is_final(first)):
+                return first
+        loop = retry_loop.RetryLoop(state, policy)
+        return retry_loop.retry_from(first, self._attempt, loop, self._release)
 
     def _attempt(self, state: retry.RetryState) -> requests.Response:
         """Make one attempt, signed; replace a rejected signature once."""
@@ -317,7 +322,7 @@ class Delivery:
         return urlsplit(self.request.url or "").netloc.rpartition("@")[2]
 
     def _spend(self, outcome: requests.Response | BaseException, capacity: int) -> int | None:
-        if retry.requested_wait(outcome):  # the server paces its clients by itself
+        if retry_loop.requested_wait(outcome):  # the server paces its clients by itself
             return 0
         is_status = isinstance(outcome, RequestsResponse)
         cost = limits.STATUS_COST if is_status else limits.TRANSPORT_COST
@@ -326,7 +331,7 @@ class Delivery:
     def _record_retry_after(self, response: requests.Response) -> None:
         """Note that a host wants to be left alone, for all threads of the session."""
         policy = self.call.options.retry
-        if policy is not None and (pause := retry.pause_for_all(policy, response)):
+        if policy is not None and (pause := retry_loop.pause_for_all(policy, response)):
             self.host_throttle.extend(self._host, CLOCK.monotonic(), pause)
 
     def _wait_for_rate_limit(self) -> None:

@@ -26,7 +26,7 @@ from httpkit._core.clock import CLOCK
 from httpkit._core.deadline import Deadline
 from httpkit._core.later import ImportedLater
 from httpkit._core.upstream import RequestsResponse
-from httpkit._diagnostics import log_records
+from httpkit._diagnostics import loggers
 from httpkit._messages.call import NO_CALL, Call, Credentials
 from httpkit._messages.request import PreparedRequest
 from httpkit._messages.response import Response, adopt, is_response
@@ -34,8 +34,10 @@ from httpkit._policy import forwarding
 
 if TYPE_CHECKING:
     from httpkit._core import error_redaction
+    from httpkit._diagnostics import log_records
     from httpkit._policy import trust
 else:
+    log_records = ImportedLater("httpkit._diagnostics.log_records")
     trust = ImportedLater("httpkit._policy.trust")
     error_redaction = ImportedLater("httpkit._core.error_redaction")
 
@@ -66,7 +68,7 @@ class SendingSession(ConfiguredSession):
         response: Any
         try:
             deliver: Callable[..., Any] = self._deliver
-            if log_records.REQUESTS.isEnabledFor(logging.DEBUG):
+            if loggers.REQUESTS.isEnabledFor(logging.DEBUG):
                 deliver = log_records.logging_call(deliver)
             response = deliver(request, kwargs)
         except (requests.RequestException, UnicodeError) as error:

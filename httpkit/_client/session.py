@@ -23,7 +23,6 @@ from httpkit._core.deadline import Deadline
 from httpkit._core.given import NOT_GIVEN, NotGiven
 from httpkit._core.later import ImportedLater
 from httpkit._core.public import public
-from httpkit._diagnostics import log_records
 from httpkit._messages.call import Call, CallOptions
 from httpkit._messages.request import PreparedRequest
 from httpkit._messages.response import Response, adopt, is_response
@@ -286,7 +285,5 @@ class Session(ApiMethods, TransferMethods, SendingSession):
         """
         return self._mode.environment(self, url, proxies, stream, verify, cert)
 
-
-log_records.redact_logs()
 
 _NOTHING_GIVEN = (NOT_GIVEN,) * len(CallOptions.__slots__)

@@ -11,8 +11,13 @@ from httpkit._core.public import public
 
 # Bases of classes that are made when the first of them is needed: a test may have put others in
 # their place then.
+ChunkedEncodingError = requests.exceptions.ChunkedEncodingError
+ConnectTimeout = requests.ConnectTimeout
 HTTPError = requests.HTTPError
 JSONDecodeError = requests.exceptions.JSONDecodeError
+ProxyError = requests.exceptions.ProxyError
+ReadTimeout = requests.ReadTimeout
+SSLError = requests.exceptions.SSLError
 Timeout = requests.Timeout
 
 

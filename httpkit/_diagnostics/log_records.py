@@ -22,31 +22,18 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from threading import Lock
-from typing import TYPE_CHECKING, Any, Self, TextIO
+from typing import Any, Self, TextIO
 
 import requests
 
-from httpkit._core import upstream
+from httpkit._core import filenames, redaction, upstream
 from httpkit._core.clock import CLOCK
+from httpkit._core.forks import SafeLock
 from httpkit._core.given import NOT_GIVEN, NotGiven
-from httpkit._core.later import ImportedLater
 from httpkit._core.public import public
 from httpkit._core.upstream import RequestsResponse
 from httpkit._diagnostics.base_errors import ConfigurationError, HTTPKitError
-
-if TYPE_CHECKING:
-    from httpkit._core import filenames, redaction
-else:
-    redaction = ImportedLater("httpkit._core.redaction")
-    filenames = ImportedLater("httpkit._core.filenames")
-
-ROOT = logging.getLogger("httpkit")
-REQUESTS = logging.getLogger("httpkit.requests")
-RETRIES = logging.getLogger("httpkit.retries")
-AUTH = logging.getLogger("httpkit.auth")
-TRANSFERS = logging.getLogger("httpkit.transfers")
-ROOT.addHandler(logging.NullHandler())
+from httpkit._diagnostics.loggers import AUTH, REQUESTS, RETRIES, ROOT, TRANSFERS, Handler
 
 # The attributes of every record, None where they do not apply: so a formatter can name them all.
 # The prefix keeps clear of LogRecord's own, and of those that a factory of the caller's adds.
@@ -274,7 +261,7 @@ def resume(what: str, url: str, *, done: int, wait: float, cause: BaseException 
 
 
 @public
-class RequestLog(logging.Handler):
+class RequestLog(Handler):
     """What `log_requests` returns: in a `with`, it applies until the end of the block."""
 
     def __init__(
@@ -319,7 +306,7 @@ class RequestLog(logging.Handler):
 
 
 _OFF = logging.CRITICAL + 1
-_lock = Lock()
+_lock = SafeLock()
 _active: list[RequestLog] = []
 
 
@@ -378,24 +365,3 @@ def _is_printed_by_root(record: logging.LogRecord, stream: TextIO) -> bool:
         getattr(handler, "stream", None) is stream and handler.level <= record.levelno
         for handler in logging.getLogger().handlers
     )
-
-
-class LogFilter(logging.Filter):
-    """Masks secrets in the records of a library that logs URLs."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Mask the arguments of a record; every record is kept."""
-        if isinstance(record.args, tuple):
-            record.args = tuple(
-                redaction.redact_text(argument) if isinstance(argument, str) else argument
-                for argument in record.args
-            )
-        return True
-
-
-def redact_logs() -> None:
-    """Mask secrets in urllib3's own records: they hold paths with their queries."""
-    for name in ("urllib3.connectionpool", "urllib3.util.retry"):
-        logger = logging.getLogger(name)
-        if not any(isinstance(present, LogFilter) for present in logger.filters):
-            logger.addFilter(LogFilter())

@@ -24,7 +24,7 @@ from httpkit._diagnostics.errors import (
     describe,
 )
 from httpkit._messages.response import Response, decoding, successful
-from httpkit._policy import forwarding, retry
+from httpkit._policy import forwarding, retry, retry_loop
 from httpkit._policy.keywords import ItemOptions, check_known
 from httpkit._resources import forms
 from httpkit._resources.list_query import PageClient
@@ -394,10 +394,10 @@ class _LostResponses:
             return None
         notify = policy.on_retry
 
-        def on_retry(event: retry.RetryEvent) -> None:
+        def on_retry(event: retry_loop.RetryEvent) -> None:
             error = event.error
             if error is not None and event.status is None:
-                self.any = self.any or retry.classify(error) != "never sent"
+                self.any = self.any or retry_loop.classify(error) != "never sent"
             self.any = self.any or event.status in _LOST
             if notify is not None:
                 notify(event)

@@ -15,7 +15,7 @@ from httpkit._core.server_sent_events import Event, StreamState
 from httpkit._diagnostics import errors, log_records
 from httpkit._diagnostics.errors import TransferError
 from httpkit._messages.response import Response, events_of
-from httpkit._policy import retry
+from httpkit._policy import retry_loop
 
 # Seconds between two connections, unless the server says otherwise: the standard leaves it to us.
 _RETRY = 3.0
@@ -135,7 +135,7 @@ class EventStream(Iterator[Event]):
 
     def _record_loss(self, error: requests.RequestException) -> None:
         """Note that a connection was lost; raise what reconnecting does not mend."""
-        is_over = self._is_closed or retry.classify(error) == "final"
+        is_over = self._is_closed or retry_loop.classify(error) == "final"
         self._stalls += 1
         if is_over or self._stalls > self._max_stalls:
             self.close()

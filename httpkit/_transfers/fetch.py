@@ -19,7 +19,7 @@ from httpkit._diagnostics import errors, log_records
 from httpkit._diagnostics.errors import ChecksumError, IncompleteError, TransferError
 from httpkit._diagnostics.progress import Reporter
 from httpkit._messages import checksums
-from httpkit._policy import retry
+from httpkit._policy import retry, retry_loop
 from httpkit._transfers import codings, destination, plan
 from httpkit._transfers.admission import Admission, Existing, Restart, admit_rest, admit_whole
 from httpkit._transfers.attempts import CappedError, Tally, cause_of
@@ -160,7 +160,7 @@ class Fetch:
             raise
         except requests.RequestException as error:
             has_begun = self._sink is not None and (self._has_response or self._sink.size)
-            if retry.classify(error) == "final" or not has_begun:
+            if retry_loop.classify(error) == "final" or not has_begun:
                 raise  # without a beginning: the session's own retries are spent
             return error
         return None
@@ -316,7 +316,7 @@ class Fetch:
             errors.add_note(error, f"what arrived before is kept in {path}")
 
     def _pause(self, cause: Exception) -> None:
-        seconds = retry.backoff(retry.RetryPolicy(), max(self._tally.stalls, 1), None)
+        seconds = retry_loop.backoff(retry.RetryPolicy(), max(self._tally.stalls, 1), None)
         self._log_resume(seconds, cause)
         CLOCK.sleep(seconds)
 

@@ -23,7 +23,7 @@ from httpkit._diagnostics.progress import Reporter
 from httpkit._messages.body import ReplayableBody
 from httpkit._messages.derived_sources import ChecksummedSource, Slice
 from httpkit._messages.response import Response
-from httpkit._policy import forwarding, retry
+from httpkit._policy import forwarding, retry, retry_loop
 from httpkit._transfers import upload
 from httpkit._transfers.upload import UploadSettings, UploadSource
 from httpkit._transfers.upload_protocols import (
@@ -192,7 +192,7 @@ class ResumableUpload:
             self._is_in_sync = False
             return None, error
         except requests.RequestException as error:
-            if retry.classify(error) == "final" or not self._url:
+            if retry_loop.classify(error) == "final" or not self._url:
                 raise
             self._is_in_sync = False
             return None, error
@@ -268,7 +268,7 @@ class ResumableUpload:
         if requested is not None and requested > policy.max_retry_after:
             raise self._incomplete(cause) from cause
         status = None if response is None else response.status_code
-        wait = max(retry.backoff(policy, max(self._tally.stalls, 1), status), requested or 0)
+        wait = max(retry_loop.backoff(policy, max(self._tally.stalls, 1), status), requested or 0)
         self._log_resume(wait, cause)
         CLOCK.sleep(wait)
 

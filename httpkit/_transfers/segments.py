@@ -20,7 +20,7 @@ from httpkit._core.clock import CLOCK
 from httpkit._core.validators import FileVersion, content_range
 from httpkit._diagnostics.errors import HTTPKitError
 from httpkit._messages.response import available_blocks, translated_all
-from httpkit._policy import retry
+from httpkit._policy import retry, retry_loop
 from httpkit._transfers.bytes_file import FLAGS, BytesFile
 from httpkit._transfers.destination import translated
 from httpkit._transfers.file_locks import remove
@@ -259,10 +259,10 @@ class Segments:
             except TooSlowError:
                 stalls += 1
             except requests.RequestException as error:
-                if retry.classify(error) == "final":
+                if retry_loop.classify(error) == "final":
                     return
                 stalls = stalls + 1 if segment.end == before else 0
-                CLOCK.sleep(retry.backoff(retry.RetryPolicy(), max(stalls, 1), None))
+                CLOCK.sleep(retry_loop.backoff(retry.RetryPolicy(), max(stalls, 1), None))
 
     def _attempt(self, segment: Segment) -> None:
         offset = max(segment.start, segment.end - OVERLAP)

@@ -124,12 +124,15 @@ def taken_at_import(module):
 
 
 # Modules that are imported with the package, and take what later ones derive from.
-EARLY = ("httpkit._core.upstream", "httpkit._diagnostics.base_errors")
+EARLY = (
+    "httpkit._core.upstream", "httpkit._diagnostics.base_errors", "httpkit._diagnostics.loggers",
+)  # fmt: skip
 
 
 def captured(module):
     """Give what a module took when it was imported from a module that tests patch."""
     ours = {*taken_at_import(module)}
+    early = {id(vars(module)[name]) for name in ours}
     for name, value in vars(module).items():
         if name.startswith("__") or inspect.ismodule(value) or name in ours:
             continue
@@ -138,7 +141,8 @@ def captured(module):
         if getattr(value, "__module__", None) != module.__name__:
             continue
         if inspect.isclass(value):
-            yield from (f"{name}({base.__name__})" for base in value.__bases__ if is_patched(base))
+            bases = [base for base in value.__bases__ if id(base) not in early]
+            yield from (f"{name}({base.__name__})" for base in bases if is_patched(base))
             yield from (
                 f"{name}.{part}"
                 for part, held in vars(value).items()
