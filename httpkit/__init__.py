@@ -15,14 +15,7 @@ from httpkit._client.session import Session
 from httpkit._core import requests_annotations as requests_annotations
 from httpkit._diagnostics.base_errors import ConfigurationError, HTTPKitError
 from httpkit._messages.response import Response
-from httpkit._policy.auth import (
-    NO_AUTH,
-    APIKeyAuth,
-    BasicAuth,
-    BearerAuth,
-    Strategy,
-    add_secret,
-)
+from httpkit._policy.auth import NO_AUTH, Strategy
 from httpkit._policy.retry import RetryPolicy
 from httpkit._transport.adapter import Adapter
 from httpkit._version import __version__
@@ -72,6 +65,7 @@ if TYPE_CHECKING:
     from httpkit._policy.dispatch import StatusDispatch, raising
     from httpkit._policy.rate_limits import Limiter
     from httpkit._policy.retry_loop import RetryEvent
+    from httpkit._policy.strategies import APIKeyAuth, BasicAuth, BearerAuth, add_secret
     from httpkit._resources.bulk import ItemResult
     from httpkit._resources.endpoint import Fetched
     from httpkit._resources.linked_pages import LinkPages, NextURLPages
@@ -223,6 +217,7 @@ _MODULES = {
     "_policy.dispatch": ("StatusDispatch", "raising"),
     "_policy.rate_limits": ("Limiter",),
     "_policy.retry_loop": ("RetryEvent",),
+    "_policy.strategies": ("APIKeyAuth", "BasicAuth", "BearerAuth", "add_secret"),
     "_transfers.download": ("Download",),
     "_transfers.event_stream": ("EventStream",),
     "_oauth.grants": ("ClientCredentialsAuth", "RefreshTokenAuth", "TokenAuth"),

@@ -30,8 +30,9 @@ from httpkit._messages.request import PreparedRequest
 from httpkit._oauth import token_cache
 from httpkit._oauth.token_cache import TokenCache, TokenSet
 from httpkit._oauth.token_request import LARGEST_RESPONSE, Form, request_token, session_for_tokens
-from httpkit._policy import auth, forwarding
-from httpkit._policy.auth import NO_AUTH, BasicAuth, Secret, Strategy
+from httpkit._policy import forwarding, strategies
+from httpkit._policy.auth import NO_AUTH, Strategy
+from httpkit._policy.strategies import BasicAuth, Secret
 
 ClientAuth: TypeAlias = Literal["basic", "post"]
 Fields: TypeAlias = tuple[tuple[str, Secret], ...]
@@ -297,11 +298,11 @@ class ClientCredentialsAuth(_GrantAuth):
         Raises:
             ConfigurationError: One of them is not set or empty, or as for the class.
         """
-        client = auth.secret_from_env(client_id)()
-        return cls(token_url, client, auth.secret_from_env(client_secret), **options)
+        client = strategies.secret_from_env(client_id)()
+        return cls(token_url, client, strategies.secret_from_env(client_secret), **options)
 
     def __repr__(self) -> str:
-        secret = auth.describe_secret(self.client_secret)
+        secret = strategies.describe_secret(self.client_secret)
         return f"ClientCredentialsAuth({_redacted_client(self)}, {secret})"
 
     def _fetch(
@@ -373,12 +374,12 @@ class RefreshTokenAuth(_GrantAuth):
         Raises:
             ConfigurationError: One of them is not set or empty, or as for the class.
         """
-        client = auth.secret_from_env(client_id)()
-        secret = None if client_secret is None else auth.secret_from_env(client_secret)
-        return cls(token_url, client, auth.secret_from_env(refresh_token), secret, **options)
+        client = strategies.secret_from_env(client_id)()
+        secret = None if client_secret is None else strategies.secret_from_env(client_secret)
+        return cls(token_url, client, strategies.secret_from_env(refresh_token), secret, **options)
 
     def __repr__(self) -> str:
-        token = auth.describe_secret(self.refresh_token)
+        token = strategies.describe_secret(self.refresh_token)
         return f"RefreshTokenAuth({_redacted_client(self)}, {token})"
 
     def _fetch(
@@ -408,7 +409,7 @@ def _token_of(request: requests.PreparedRequest) -> str:
 
 
 def _hidden(secret: Secret, what: str) -> redaction.Hidden:
-    return redaction.Hidden(auth.text_of(secret, what))
+    return redaction.Hidden(strategies.text_of(secret, what))
 
 
 def _check_callback(callback: object) -> None:
@@ -448,7 +449,7 @@ def _check_token_url(url: object, *, allows_http: bool) -> None:
 
 def _check_secret(secret: Secret, what: str) -> None:
     if not callable(secret):
-        auth.text_of(secret, what)
+        strategies.text_of(secret, what)
 
 
 def _matching(pattern: re.Pattern[str], value: object, what: str) -> str:
