@@ -12,7 +12,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from httpkit._client.session import Session
-from httpkit._core import requests_annotations as requests_annotations
 from httpkit._diagnostics.base_errors import ConfigurationError, HTTPKitError
 from httpkit._messages.response import Response
 from httpkit._policy.auth import NO_AUTH, Strategy

@@ -11,7 +11,7 @@ import requests
 import httpkit
 from httpkit._client import preparation
 from httpkit._client.verbs import Verbs
-from httpkit._core.later import ImportedLater
+from httpkit._core.lazy import ImportedLater
 from httpkit._diagnostics.base_errors import ConfigurationError
 from httpkit._messages.response import adopt
 from httpkit._policy.retry import as_policy

@@ -13,9 +13,8 @@ from requests.exceptions import InvalidHeader
 from urllib3.exceptions import HTTPError
 
 from httpkit._core import header_fields, upstream
-from httpkit._core.clock import CLOCK
-from httpkit._core.deadline import NO_DEADLINE, Deadline
-from httpkit._core.later import ImportedLater
+from httpkit._core.clock import CLOCK, NO_DEADLINE, Deadline
+from httpkit._core.lazy import ImportedLater
 from httpkit._messages.call import call_of
 from httpkit._messages.request import PreparedRequest, is_replayable
 from httpkit._messages.response import receive

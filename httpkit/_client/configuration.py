@@ -20,7 +20,7 @@ from urllib3.util import Retry
 from httpkit._client import modes, pickling, preparation, settings
 from httpkit._core import forks, header_fields, upstream, urls
 from httpkit._core.given import NOT_GIVEN, NotGiven
-from httpkit._core.later import ImportedLater
+from httpkit._core.lazy import ImportedLater
 from httpkit._diagnostics.base_errors import ConfigurationError
 from httpkit._messages.call import CallOptions
 from httpkit._policy.auth import Strategy

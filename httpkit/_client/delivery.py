@@ -17,9 +17,8 @@ from requests.exceptions import TooManyRedirects
 
 from httpkit._client.attempt import Options, attempt, check_deadline
 from httpkit._core import upstream
-from httpkit._core.clock import CLOCK
-from httpkit._core.deadline import NO_DEADLINE, Deadline
-from httpkit._core.later import ImportedLater
+from httpkit._core.clock import CLOCK, NO_DEADLINE, Deadline
+from httpkit._core.lazy import ImportedLater
 from httpkit._core.upstream import RequestsResponse
 from httpkit._messages.call import Call, call_of
 from httpkit._messages.request import PreparedRequest

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from httpkit._client import settings
 from httpkit._core import upstream
-from httpkit._core.later import ImportedLater
+from httpkit._core.lazy import ImportedLater
 
 if TYPE_CHECKING:
     from httpkit._core import netrc_bytes

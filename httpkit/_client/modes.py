@@ -15,7 +15,7 @@ import requests
 from httpkit._client import environment, preparation
 from httpkit._client.delivery import Delivery
 from httpkit._core import upstream, urls
-from httpkit._core.later import ImportedLater
+from httpkit._core.lazy import ImportedLater
 from httpkit._messages.call import Call, Credentials, call_of
 from httpkit._messages.request import PreparedRequest
 from httpkit._messages.response import receive

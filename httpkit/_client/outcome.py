@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from httpkit._client.attempt import receive_error
 from httpkit._core import urls
-from httpkit._core.later import ImportedLater
+from httpkit._core.lazy import ImportedLater
 from httpkit._core.upstream import RequestsResponse
 from httpkit._diagnostics.base_errors import ConfigurationError
 from httpkit._messages.response import Response

@@ -20,7 +20,7 @@ from requests.models import Request
 from httpkit._client import environment, settings
 from httpkit._core import header_fields, upstream, urls
 from httpkit._core.given import is_list, is_mapping, is_tuple
-from httpkit._core.later import ImportedLater
+from httpkit._core.lazy import ImportedLater
 from httpkit._core.urls import Origin
 from httpkit._diagnostics.base_errors import ConfigurationError
 from httpkit._messages.call import Call, CallOptions, Credentials

@@ -22,9 +22,8 @@ from httpkit._client.attempt import Transmit, raising_source_errors
 from httpkit._client.configuration import ConfiguredSession
 from httpkit._client.delivery import Delivery
 from httpkit._core import upstream
-from httpkit._core.clock import CLOCK
-from httpkit._core.deadline import Deadline
-from httpkit._core.later import ImportedLater
+from httpkit._core.clock import CLOCK, Deadline
+from httpkit._core.lazy import ImportedLater
 from httpkit._core.upstream import RequestsResponse
 from httpkit._diagnostics import loggers
 from httpkit._messages.call import NO_CALL, Call, Credentials

@@ -19,10 +19,10 @@ from httpkit._client.api_methods import ApiMethods
 from httpkit._client.outcome import Tables, outcome_of
 from httpkit._client.sending import SendingSession
 from httpkit._client.transfer_methods import TransferMethods
-from httpkit._core.deadline import Deadline
+from httpkit._core.classes import public
+from httpkit._core.clock import Deadline
 from httpkit._core.given import NOT_GIVEN, NotGiven
-from httpkit._core.later import ImportedLater
-from httpkit._core.public import public
+from httpkit._core.lazy import ImportedLater
 from httpkit._messages.call import Call, CallOptions
 from httpkit._messages.request import PreparedRequest
 from httpkit._messages.response import Response, adopt, is_response

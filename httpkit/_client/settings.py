@@ -10,9 +10,8 @@ from requests.structures import CaseInsensitiveDict
 
 from httpkit._core import header_fields, urls
 from httpkit._core.given import is_list, is_mapping, is_tuple
-from httpkit._core.later import ImportedLater
-from httpkit._diagnostics.base_errors import ConfigurationError
-from httpkit._diagnostics.checks import check_count, check_seconds
+from httpkit._core.lazy import ImportedLater
+from httpkit._diagnostics.base_errors import ConfigurationError, check_count, check_seconds
 from httpkit._policy.auth import as_signer
 from httpkit._policy.retry import as_policy
 

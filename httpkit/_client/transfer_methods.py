@@ -12,7 +12,7 @@ import requests
 from httpkit._client import preparation
 from httpkit._client.verbs import Verbs
 from httpkit._core import urls
-from httpkit._core.later import ImportedLater
+from httpkit._core.lazy import ImportedLater
 from httpkit._diagnostics.base_errors import ConfigurationError
 from httpkit._messages.response import Response
 
@@ -176,7 +176,7 @@ class TransferMethods(Verbs):
                 connections.
             ValueError: An argument is invalid; nothing was sent.
         """
-        from httpkit._diagnostics.checks import check_count
+        from httpkit._diagnostics.base_errors import check_count
         from httpkit._transfers.event_stream import EventStream
 
         check_count("max_stalls", max_stalls)

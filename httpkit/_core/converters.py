@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from httpkit._core.given import is_list, is_mapping
-from httpkit._core.patterns import pattern
+from httpkit._core.lazy import pattern
 
 # What turns a value into a type that holds no converter; it raises a ValueError.
 Convert = Callable[[Any, Any], Any]

@@ -18,7 +18,7 @@ import requests
 
 from httpkit._core import disclosure, redaction
 from httpkit._core.given import as_text, is_list, is_mapping
-from httpkit._core.patterns import pattern
+from httpkit._core.lazy import pattern
 
 # Bytes, or characters, of a body that is looked into.
 _LARGEST_BODY = 1 << 16

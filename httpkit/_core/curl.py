@@ -17,7 +17,7 @@ from urllib3.util import SKIP_HEADER
 
 from httpkit._core import redaction
 from httpkit._core.given import as_text
-from httpkit._core.patterns import pattern
+from httpkit._core.lazy import pattern
 
 # Bytes. A shell takes 128 KiB in one argument (Linux: MAX_ARG_STRLEN); of a body in octal digits
 # nobody wants to see a screen full.

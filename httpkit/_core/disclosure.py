@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from itertools import pairwise
 
-from httpkit._core.patterns import pattern
+from httpkit._core.lazy import pattern
 
 # What may follow a request to an origin that the caller did not point it at. An allow-list,
 # because nobody can list the names under which APIs take their keys.

@@ -13,8 +13,8 @@ from typing import Any, Final, TypeAlias
 
 from httpkit._core import models
 from httpkit._core.given import is_list, is_mapping, is_tuple
+from httpkit._core.lazy import pattern
 from httpkit._core.models import MismatchError
-from httpkit._core.patterns import pattern
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Any
 import urllib3
 
 from httpkit._core.given import is_list, is_mapping
-from httpkit._core.patterns import pattern
+from httpkit._core.lazy import pattern
 from httpkit._core.redaction import (
     LARGEST_BODY,
     MASK,

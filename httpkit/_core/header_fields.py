@@ -17,8 +17,7 @@ from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
 
 from httpkit._core import upstream
-from httpkit._core.later import ImportedLater
-from httpkit._core.patterns import pattern
+from httpkit._core.lazy import ImportedLater, pattern
 
 if TYPE_CHECKING:
     from httpkit._core import redaction

@@ -16,7 +16,7 @@ from itertools import pairwise
 from types import CodeType, FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
-from httpkit._core.later import ImportedLater
+from httpkit._core.lazy import ImportedLater
 
 if TYPE_CHECKING:
     from httpkit._core import error_redaction

@@ -19,8 +19,7 @@ import requests
 
 from httpkit._core import converters, upstream
 from httpkit._core.given import is_mapping, is_tuple
-from httpkit._core.later import ImportedLater
-from httpkit._core.patterns import pattern
+from httpkit._core.lazy import ImportedLater, pattern
 
 if TYPE_CHECKING:
     from httpkit._core import disclosure, redaction

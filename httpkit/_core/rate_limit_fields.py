@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from httpkit._core.patterns import pattern
+from httpkit._core.lazy import pattern
 
 # Sent by Azure, OpenAI and Bucket4j beside a rounded field, or instead of one.
 _MILLISECONDS = (

@@ -29,7 +29,7 @@ from httpkit._core.disclosure import (
     shows_parameter,
 )
 from httpkit._core.given import is_list, is_mapping
-from httpkit._core.patterns import pattern
+from httpkit._core.lazy import pattern
 
 MASK = "***"
 Slice: TypeAlias = tuple[int, int, str]

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 from httpkit._core import models
-from httpkit._core.patterns import pattern
-from httpkit._core.public import public
+from httpkit._core.classes import public
+from httpkit._core.lazy import pattern
 
 P = TypeVar("P", bound=Sized)
 CheckSize: TypeAlias = Callable[[int], None]

@@ -16,16 +16,18 @@ from collections.abc import Mapping
 from functools import cached_property
 from http.cookiejar import CookieJar
 from itertools import repeat
-from typing import Any, Self, TypeAlias
+from typing import Any, Self, TypeAlias, Unpack
 from urllib.parse import unquote, urlsplit
 
 import requests
 import requests.adapters
 import requests.auth
 import requests.cookies
+import requests.exceptions
 import requests.models
 import requests.sessions
 import requests.utils
+import urllib3
 from requests.auth import HTTPDigestAuth
 from requests.cookies import RequestsCookieJar
 
@@ -286,3 +288,38 @@ def pools_of(manager: object) -> list[Any]:
     """Return the pools of a manager, without its lock; none where they are kept elsewhere."""
     kept: Any = getattr(getattr(manager, "pools", None), "_container", {})
     return list(kept.values())
+
+
+# ---- Names that requests imports for type checkers only, added to its modules.
+# `typing.get_type_hints` evaluates the annotations of a base class in the module of that class.
+# Without these names it raises NameError for every session, response and error. A name that a
+# module already has stays as it is.
+
+
+class _Aliases:
+    """In place of `requests._types`, whose aliases exist for checkers only: each is Any."""
+
+    def __getattr__(self, name: str) -> Any:
+        return Any
+
+
+_NAMES: dict[str, Any] = {
+    "PreparedRequest": requests.PreparedRequest,
+    "Request": requests.Request,
+    "Response": requests.Response,
+    "CookieJar": CookieJar,
+    "RequestsCookieJar": requests.cookies.RequestsCookieJar,
+    "BaseAdapter": requests.adapters.BaseAdapter,
+    "HTTPAdapter": requests.adapters.HTTPAdapter,
+    "HTTPConnectionPool": urllib3.HTTPConnectionPool,
+    "_PoolManager": urllib3.PoolManager,
+    "Self": Self,
+    "Unpack": Unpack,
+    "_t": _Aliases(),
+}
+
+for _module in (
+    requests.adapters, requests.auth, requests.exceptions, requests.models, requests.sessions
+):  # fmt: skip
+    for _name, _value in _NAMES.items():
+        vars(_module).setdefault(_name, _value)

@@ -25,8 +25,7 @@ from requests.exceptions import InvalidURL, MissingSchema
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
-from httpkit._core.later import ImportedLater
-from httpkit._core.patterns import pattern
+from httpkit._core.lazy import ImportedLater, pattern
 
 if TYPE_CHECKING:
     from httpkit._core import disclosure, redaction, values

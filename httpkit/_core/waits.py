@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from httpkit._core.later import ImportedLater
+from httpkit._core.lazy import ImportedLater
 
 if TYPE_CHECKING:
     from concurrent import futures

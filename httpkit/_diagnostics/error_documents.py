@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from httpkit._core.given import is_list, is_mapping
-from httpkit._core.patterns import pattern
+from httpkit._core.lazy import pattern
 
 # What is examined of a text: masking a megabyte would take too long.
 LONGEST_EXAMINED = 4096

@@ -23,7 +23,7 @@ import requests
 
 from httpkit._core import credentials, redaction, upstream, xml_documents
 from httpkit._core.given import as_text, is_mapping
-from httpkit._core.patterns import pattern
+from httpkit._core.lazy import pattern
 from httpkit._diagnostics.error_documents import LONGEST_EXAMINED, normal, reason_in
 
 # An excerpt is for a line in a log; the whole body is on `.response`.

@@ -26,10 +26,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import requests
 
+from httpkit._core.classes import public
 from httpkit._core.clock import CLOCK
 from httpkit._core.given import as_text, is_list, is_mapping
-from httpkit._core.later import ImportedLater
-from httpkit._core.public import public
+from httpkit._core.lazy import ImportedLater
 from httpkit._diagnostics import base_errors
 from httpkit._diagnostics.base_errors import HTTPError, JSONDecodeError, Timeout
 

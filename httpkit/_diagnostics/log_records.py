@@ -27,10 +27,10 @@ from typing import Any, Self, TextIO
 import requests
 
 from httpkit._core import filenames, redaction, upstream
+from httpkit._core.classes import public
 from httpkit._core.clock import CLOCK
 from httpkit._core.forks import SafeLock
 from httpkit._core.given import NOT_GIVEN, NotGiven
-from httpkit._core.public import public
 from httpkit._core.upstream import RequestsResponse
 from httpkit._diagnostics.base_errors import ConfigurationError, HTTPKitError
 from httpkit._diagnostics.loggers import AUTH, REQUESTS, RETRIES, ROOT, TRANSFERS, Handler

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from httpkit._core.later import ImportedLater
+from httpkit._core.lazy import ImportedLater
 
 if TYPE_CHECKING:
     from httpkit._core import redaction

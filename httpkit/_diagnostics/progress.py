@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
+from httpkit._core.classes import public
 from httpkit._core.filenames import printable
-from httpkit._core.public import public
 from httpkit._diagnostics.errors import ConfigurationError
 
 _within_bar: ContextVar[bool] = ContextVar("httpkit_within_bar", default=False)

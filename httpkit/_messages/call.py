@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from requests.cookies import RequestsCookieJar
 
     from httpkit._core import types
-    from httpkit._core.deadline import Deadline
+    from httpkit._core.clock import Deadline
     from httpkit._core.urls import Origin
 
 # Classes with slots: a NamedTuple takes three times as long to make, and its class ten times as

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
-from httpkit._core.patterns import pattern
+from httpkit._core.lazy import pattern
 from httpkit._diagnostics.errors import ChecksumError, ConfigurationError, TransferError
 
 # Bytes of one read of the file: few enough to stay in a processor's cache while they are hashed.

@@ -14,8 +14,7 @@ from requests.structures import CaseInsensitiveDict
 
 from httpkit._core import header_fields, upstream
 from httpkit._core.given import is_mapping, is_tuple
-from httpkit._core.later import ImportedLater
-from httpkit._core.patterns import pattern
+from httpkit._core.lazy import ImportedLater, pattern
 from httpkit._core.urls import PLAIN_ORIGIN
 from httpkit._diagnostics.base_errors import ConfigurationError
 from httpkit._messages.call import Call, call_of

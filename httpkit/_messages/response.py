@@ -29,8 +29,8 @@ from urllib3.exceptions import ProtocolError, ReadTimeoutError
 from urllib3.exceptions import SSLError as URLLib3SSLError
 
 from httpkit._core import header_fields, upstream, urls
-from httpkit._core.later import ImportedLater
-from httpkit._core.public import public
+from httpkit._core.classes import public
+from httpkit._core.lazy import ImportedLater
 from httpkit._core.upstream import RequestsResponse
 from httpkit._messages.call import call_of
 

@@ -18,12 +18,11 @@ import requests
 
 from httpkit._client.session import Session
 from httpkit._core import redaction, urls
-from httpkit._core.clock import CLOCK
-from httpkit._core.deadline import Deadline
+from httpkit._core.classes import public
+from httpkit._core.clock import CLOCK, Deadline
 from httpkit._core.given import is_mapping, is_tuple
-from httpkit._core.public import public
 from httpkit._core.types import TokenTransport
-from httpkit._diagnostics.checks import check_seconds
+from httpkit._diagnostics.base_errors import check_seconds
 from httpkit._diagnostics.errors import ConfigurationError
 from httpkit._messages.call import call_of
 from httpkit._messages.request import PreparedRequest

@@ -18,10 +18,9 @@ from urllib.parse import parse_qsl
 import requests
 
 from httpkit._core import disclosure, forks, rate_limit_fields, redaction, waits
-from httpkit._core.clock import CLOCK
-from httpkit._core.deadline import Deadline
+from httpkit._core.classes import public
+from httpkit._core.clock import CLOCK, Deadline
 from httpkit._core.given import is_mapping
-from httpkit._core.public import public
 from httpkit._diagnostics import error_reasons, errors
 from httpkit._diagnostics.errors import ConfigurationError, DeadlineExceededError, TokenError
 from httpkit._messages.response import Response

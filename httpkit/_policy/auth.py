@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 import requests
 from requests.auth import AuthBase
 
+from httpkit._core.classes import public
 from httpkit._core.given import is_tuple
-from httpkit._core.later import ImportedLater
-from httpkit._core.public import public
+from httpkit._core.lazy import ImportedLater
 from httpkit._diagnostics.base_errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def resigner(auth: object) -> Signer | None:
     """Return what signs a later attempt; None for auth that is applied once."""
     if not isinstance(auth, Strategy) or auth is NO_AUTH:
         return None
-    return auth._resigner  # noqa: SLF001  # of this module
+    return auth._resigner  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # of this module
 
 
 def refreshable(auth: object) -> Strategy | None:

@@ -6,10 +6,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, TypeVar, cast
 
-from httpkit._core.frozen import Frozen
-from httpkit._core.later import ImportedLater
-from httpkit._core.patterns import pattern
-from httpkit._core.public import public
+from httpkit._core.classes import Frozen, public
+from httpkit._core.lazy import ImportedLater, pattern
 from httpkit._diagnostics import errors
 from httpkit._diagnostics.errors import ConfigurationError
 from httpkit._messages.response import Response

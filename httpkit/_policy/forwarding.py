@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
 from httpkit._core import urls
-from httpkit._core.later import ImportedLater
+from httpkit._core.lazy import ImportedLater
 from httpkit._core.urls import Origin
 from httpkit._diagnostics.base_errors import ConfigurationError
 from httpkit._messages.call import NO_CALL

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from httpkit._core import interrupts
-from httpkit._core.patterns import pattern
-from httpkit._core.public import public
+from httpkit._core.classes import public
+from httpkit._core.lazy import pattern
 from httpkit._diagnostics.errors import ConfigurationError
 from httpkit._policy.limits import MOST_HOSTS, SAME_WAIT, ForkSafe
 

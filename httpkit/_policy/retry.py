@@ -9,18 +9,21 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from httpkit._core import header_fields
-from httpkit._core.frozen import Frozen
-from httpkit._core.later import ImportedLater
-from httpkit._core.public import public
-from httpkit._diagnostics.base_errors import ConfigurationError
-from httpkit._diagnostics.checks import check_count, check_seconds, is_count
+from httpkit._core.classes import Frozen, public
+from httpkit._core.lazy import ImportedLater
+from httpkit._diagnostics.base_errors import (
+    ConfigurationError,
+    check_count,
+    check_seconds,
+    is_count,
+)
 from httpkit._messages.response import Response, adopt
 
 if TYPE_CHECKING:
     import requests
     import tenacity
 
-    from httpkit._core.deadline import Deadline
+    from httpkit._core.clock import Deadline
     from httpkit._policy import retry_loop
 else:
     retry_loop = ImportedLater("httpkit._policy.retry_loop")

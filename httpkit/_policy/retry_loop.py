@@ -20,9 +20,8 @@ import requests
 import urllib3
 
 from httpkit._core import error_redaction, interrupts, rate_limit_fields, redaction
+from httpkit._core.classes import Frozen, public
 from httpkit._core.clock import CLOCK
-from httpkit._core.frozen import Frozen
-from httpkit._core.public import public
 from httpkit._core.upstream import RequestsResponse
 from httpkit._diagnostics import errors, log_records
 from httpkit._diagnostics.base_errors import (
@@ -33,8 +32,8 @@ from httpkit._diagnostics.base_errors import (
     ProxyError,
     ReadTimeout,
     SSLError,
+    check_seconds,
 )
-from httpkit._diagnostics.checks import check_seconds
 from httpkit._messages.call import call_of
 from httpkit._messages.request import may_repeat
 from httpkit._policy.retry import RetryPolicy, RetryState

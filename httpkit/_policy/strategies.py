@@ -16,10 +16,9 @@ import requests
 import requests.auth
 
 from httpkit._core import redaction
-from httpkit._core.frozen import Frozen
+from httpkit._core.classes import Frozen, public
 from httpkit._core.given import as_text
-from httpkit._core.patterns import pattern
-from httpkit._core.public import public
+from httpkit._core.lazy import pattern
 from httpkit._diagnostics.base_errors import ConfigurationError
 from httpkit._policy.auth import Signer, Strategy
 

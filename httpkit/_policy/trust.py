@@ -20,8 +20,7 @@ import urllib3.exceptions
 import urllib3.util
 
 from httpkit._core.given import is_mapping, is_tuple
-from httpkit._core.later import ImportedLater
-from httpkit._core.patterns import pattern
+from httpkit._core.lazy import ImportedLater, pattern
 from httpkit._diagnostics.base_errors import ConfigurationError, ProxyURLError
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, Unpack
 
 from httpkit._core import documents, models, redaction
+from httpkit._core.classes import public
 from httpkit._core.documents import MISSING, Document, RawJSON
 from httpkit._core.given import is_list, is_mapping
-from httpkit._core.public import public
 from httpkit._core.types import Params
 from httpkit._diagnostics.errors import ConfigurationError, PartialFailureError, describe
 from httpkit._messages.response import Response, decoding

@@ -14,8 +14,8 @@ from typing import Any, Generic, Self, TypedDict, TypeVar, Unpack, cast, overloa
 import requests
 
 from httpkit._core import documents, models, redaction, upstream, urls, values
+from httpkit._core.classes import public
 from httpkit._core.given import NOT_GIVEN
-from httpkit._core.public import public
 from httpkit._core.types import Data, Params
 from httpkit._diagnostics.errors import (
     ConfigurationError,

@@ -8,8 +8,8 @@ from typing import Any
 import requests
 
 from httpkit._core import header_fields, redaction, urls
+from httpkit._core.classes import public
 from httpkit._core.given import is_list, is_mapping
-from httpkit._core.public import public
 from httpkit._diagnostics.errors import PaginationError
 from httpkit._resources.page_context import HEADER, PageContext, PageLink
 from httpkit._resources.pagination import check_path, check_paths

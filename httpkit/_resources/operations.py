@@ -16,7 +16,7 @@ from httpkit._core import models, rate_limit_fields, redaction, upstream, urls
 from httpkit._core.clock import CLOCK
 from httpkit._core.documents import MISSING, RawJSON, find, is_null, members_of, parsed, text
 from httpkit._diagnostics import error_reasons
-from httpkit._diagnostics.checks import check_seconds
+from httpkit._diagnostics.base_errors import check_seconds
 from httpkit._diagnostics.errors import (
     ConfigurationError,
     DeadlineExceededError,

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from httpkit._core import documents, header_fields
+from httpkit._core.classes import public
 from httpkit._core.documents import MISSING, Document, RawJSON
 from httpkit._core.given import is_mapping
 from httpkit._core.models import MismatchError
-from httpkit._core.public import public
 from httpkit._diagnostics.errors import ConfigurationError, PaginationError
 from httpkit._messages.response import Response
 

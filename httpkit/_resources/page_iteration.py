@@ -12,9 +12,9 @@ from urllib.parse import urldefrag
 import requests
 
 from httpkit._core import disclosure, documents, models, redaction, upstream, urls
+from httpkit._core.classes import public
 from httpkit._core.documents import MISSING, Document, RawJSON
 from httpkit._core.given import NOT_GIVEN, is_mapping
-from httpkit._core.public import public
 from httpkit._diagnostics.errors import PaginationError, add_note
 from httpkit._messages.response import Response, adopt, decoding, successful
 from httpkit._policy import forwarding

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from urllib.parse import urldefrag
 
 from httpkit._core import models, redaction, urls
+from httpkit._core.classes import public
 from httpkit._core.documents import Document
 from httpkit._core.given import is_mapping
-from httpkit._core.later import ImportedLater
-from httpkit._core.public import public
+from httpkit._core.lazy import ImportedLater
 from httpkit._core.types import Params
-from httpkit._diagnostics.checks import check_count
+from httpkit._diagnostics.base_errors import check_count
 from httpkit._diagnostics.errors import ConfigurationError
 from httpkit._messages.response import Response
 from httpkit._resources.list_query import (

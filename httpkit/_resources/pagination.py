@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
+from httpkit._core.classes import public
 from httpkit._core.given import is_mapping
-from httpkit._core.public import public
-from httpkit._diagnostics.checks import check_count
+from httpkit._diagnostics.base_errors import check_count
 from httpkit._diagnostics.errors import ConfigurationError, PaginationError
 from httpkit._resources.page_context import MOST_DIGITS, PageContext, PageLink
 

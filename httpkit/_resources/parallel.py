@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 from httpkit._core import redaction, waits
-from httpkit._diagnostics.checks import check_count
+from httpkit._diagnostics.base_errors import check_count
 from httpkit._diagnostics.errors import ConfigurationError, add_note
 from httpkit._diagnostics.progress import ProgressLike, Reporter, WithoutBar, check_progress
 

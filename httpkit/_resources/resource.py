@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, Self, TypeVar, Unpack, cast, overload
 
 from httpkit._core import models, urls
+from httpkit._core.classes import public
 from httpkit._core.given import NOT_GIVEN
-from httpkit._core.public import public
 from httpkit._core.types import Params
 from httpkit._diagnostics.errors import ConfigurationError
 from httpkit._messages.response import Response

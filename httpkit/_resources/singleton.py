@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar, Unpack, cast, overload
 
 from httpkit._core import models
+from httpkit._core.classes import public
 from httpkit._core.given import NOT_GIVEN
-from httpkit._core.public import public
 from httpkit._core.types import Params
 from httpkit._messages.response import Response
 from httpkit._policy.keywords import ItemOptions, check_known

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
+from httpkit._core.classes import public
 from httpkit._core.filenames import printable
-from httpkit._core.public import public
-from httpkit._diagnostics.checks import check_count
+from httpkit._diagnostics.base_errors import check_count
 from httpkit._diagnostics.errors import BodyTooLargeError, ConfigurationError, TransferError
 from httpkit._diagnostics.progress import ProgressLike, check_progress
 from httpkit._messages import checksums

@@ -9,8 +9,8 @@ from typing import Self
 
 import requests
 
+from httpkit._core.classes import public
 from httpkit._core.clock import CLOCK
-from httpkit._core.public import public
 from httpkit._core.server_sent_events import Event, StreamState
 from httpkit._diagnostics import errors, log_records
 from httpkit._diagnostics.errors import TransferError

@@ -13,7 +13,7 @@ from httpkit._core import header_fields
 from httpkit._core.filenames import sendable
 from httpkit._core.given import is_mapping
 from httpkit._core.types import SupportsItems, SupportsRead
-from httpkit._diagnostics.checks import check_count
+from httpkit._diagnostics.base_errors import check_count
 from httpkit._diagnostics.errors import ConfigurationError
 from httpkit._diagnostics.progress import ProgressLike, Reporter, check_progress
 from httpkit._messages import checksums, multipart

@@ -26,10 +26,9 @@ from urllib3.exceptions import (
 )
 
 from httpkit._core import upstream
-from httpkit._core.deadline import NO_DEADLINE
+from httpkit._core.clock import NO_DEADLINE
 from httpkit._core.given import is_tuple
-from httpkit._core.later import ImportedLater
-from httpkit._core.patterns import pattern
+from httpkit._core.lazy import ImportedLater, pattern
 from httpkit._core.urls import PLAIN_ORIGIN
 from httpkit._messages.call import call_of
 from httpkit._messages.request import PreparedRequest, is_repeatable

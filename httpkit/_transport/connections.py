@@ -32,9 +32,9 @@ from urllib3.util import connection as connection_util
 
 from httpkit._core import waits
 from httpkit._core.clock import CLOCK
-from httpkit._core.later import ImportedLater
+from httpkit._core.lazy import ImportedLater
 from httpkit._transport import _upstream, raw_response
-from httpkit._transport.framing import parse_options
+from httpkit._transport.head import parse_options
 from httpkit._transport.http1 import Message
 from httpkit._transport.socket_reader import EXCHANGE, Exchange, SocketReader
 

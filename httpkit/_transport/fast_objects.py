@@ -19,8 +19,7 @@ from requests.structures import CaseInsensitiveDict
 from httpkit._core import header_fields, upstream
 from httpkit._messages.response import Response
 from httpkit._transport import _upstream
-from httpkit._transport.framing import Framing
-from httpkit._transport.head import Field, Head
+from httpkit._transport.head import Field, Framing, Head
 from httpkit._transport.http1 import UNREAD, Message
 from httpkit._transport.raw_response import HTTPResponse
 

@@ -39,18 +39,16 @@ from urllib3.exceptions import (
 from urllib3.exceptions import SSLError as URLLib3SSLError
 
 from httpkit._core import header_fields, upstream
-from httpkit._core.deadline import NO_DEADLINE, Deadline
+from httpkit._core.clock import NO_DEADLINE, Deadline
 from httpkit._core.given import is_tuple
-from httpkit._core.later import ImportedLater
-from httpkit._core.patterns import pattern
+from httpkit._core.lazy import ImportedLater, pattern
 from httpkit._core.urls import PLAIN_ORIGIN
 from httpkit._messages.request import PreparedRequest, is_repeatable
 from httpkit._messages.response import Response
 from httpkit._transport import _upstream, connections, pools
 from httpkit._transport.adapter import CERTIFICATES, Adapter, is_as_defined
 from httpkit._transport.fast_objects import make_message, make_raw, make_read_raw, make_response
-from httpkit._transport.framing import Framing, frame
-from httpkit._transport.head import Head, parse_plain_head, read_head
+from httpkit._transport.head import Framing, Head, frame, parse_plain_head, read_head
 from httpkit._transport.raw_response import read_timeout_of
 from httpkit._transport.socket_reader import EXCHANGE, Exchange
 

@@ -13,13 +13,14 @@ from http.client import HTTPException, HTTPMessage, HTTPResponse, IncompleteRead
 from socket import socket
 from typing import Any, TypeVar
 
-from httpkit._core.patterns import pattern
-from httpkit._transport.framing import Framing, frame
+from httpkit._core.lazy import pattern
 from httpkit._transport.head import (
     SWITCHING,
     Field,
+    Framing,
     Head,
     MalformedError,
+    frame,
     read_fields,
     read_head,
     read_status,

@@ -18,7 +18,7 @@ from urllib3.exceptions import (
 )
 
 from httpkit._core.given import is_tuple
-from httpkit._core.later import ImportedLater
+from httpkit._core.lazy import ImportedLater
 from httpkit._messages.response import is_handed_over, revealing
 from httpkit._transport import _upstream
 from httpkit._transport.http1 import Message, without_traceback

@@ -13,8 +13,8 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from httpkit._core import waits
-from httpkit._core.deadline import NO_DEADLINE, Deadline
-from httpkit._core.later import ImportedLater
+from httpkit._core.clock import NO_DEADLINE, Deadline
+from httpkit._core.lazy import ImportedLater
 
 if TYPE_CHECKING:
     from httpkit._core import interrupts

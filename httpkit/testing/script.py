@@ -22,7 +22,7 @@ import urllib3
 from httpkit._core import clock as clock_module
 from httpkit._core import redaction
 from httpkit._core.given import as_text
-from httpkit._core.later import ImportedLater
+from httpkit._core.lazy import ImportedLater
 from httpkit._core.types import Json
 from httpkit._diagnostics.errors import ConfigurationError
 

@@ -11,7 +11,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 import httpkit
-from httpkit._core.deadline import CLOCK_STEP
+from httpkit._core.clock import CLOCK_STEP
 from tests.support.platforms import ENDLESS, LATE, SHORT
 from tests.support.sockets import drip
 

@@ -70,8 +70,7 @@ def ways(output: bytes) -> Iterator[Callable[[], Any]]:
 def on_the_fast_path(output: bytes, size: int) -> Any:
     """Return a message whose head was read as on the fast path, from what is received first."""
     from httpkit._transport.fast_objects import make_message
-    from httpkit._transport.framing import frame
-    from httpkit._transport.head import parse_plain_head, read_head
+    from httpkit._transport.head import frame, parse_plain_head, read_head
     from httpkit._transport.socket_reader import UNLIMITED, SocketReader
 
     reader: Any = SocketReader(Canned(output, size), UNLIMITED, is_persistent=True)

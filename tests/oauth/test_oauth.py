@@ -21,8 +21,7 @@ from requests.adapters import HTTPAdapter
 import httpkit
 from httpkit import ClientCredentialsAuth, RefreshTokenAuth, TokenError, TokenSet
 from httpkit._core import redaction
-from httpkit._core.clock import CLOCK
-from httpkit._core.deadline import NO_DEADLINE
+from httpkit._core.clock import CLOCK, NO_DEADLINE
 
 SECRET = "c4n4ry-client-s3cret"
 REFRESH = "c4n4ry-refresh-t0ken"

@@ -184,7 +184,6 @@ def test_every_public_name_is_found_where_a_checker_finds_it():
         if name.startswith("httpkit.")
     }
 
-    sources.pop("requests_annotations")  # imported for its effect
     assert set(sources) == set(httpkit.__all__) == set(dir(httpkit))
     for name, module in sources.items():
         assert getattr(httpkit, name) is getattr(import_module(module), name)

@@ -28,8 +28,7 @@ from httpkit._transport import adapter as adapter_module
 from httpkit._transport import pools as pools_module
 from httpkit._transport import raw_response
 from httpkit._transport.fast_objects import make_message
-from httpkit._transport.framing import Framing
-from httpkit._transport.head import Head, MalformedError
+from httpkit._transport.head import Framing, Head, MalformedError
 from httpkit._transport.http1 import Message
 from httpkit._transport.socket_reader import UNLIMITED, SocketReader
 from tests.support.platforms import ENDLESS, LATE, SHORT

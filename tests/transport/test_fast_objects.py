@@ -11,8 +11,7 @@ import urllib3
 import httpkit
 from httpkit._transport.connections import HTTPConnection
 from httpkit._transport.fast_objects import make_message, make_raw, make_read_raw, make_response
-from httpkit._transport.framing import frame
-from httpkit._transport.head import Head, read_head
+from httpkit._transport.head import Head, frame, read_head
 from httpkit._transport.http1 import Message
 from httpkit._transport.socket_reader import UNLIMITED, SocketReader
 
