@@ -7,9 +7,10 @@ import errno
 import os
 import pathlib
 import sys
+import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -51,6 +52,10 @@ def try_lock(descriptor: int) -> bool:
     return True
 
 
+# On Windows, threads that open, rename and replace the same file refuse one another.
+_ONE_AT_A_TIME = threading.Lock() if os.name == "nt" else nullcontext()
+
+
 def retry_while_locked(action: Callable[[], T]) -> T:
     """Call a function again for about a second while Windows says that a file is in use.
 
@@ -60,7 +65,8 @@ def retry_while_locked(action: Callable[[], T]) -> T:
     deadline = time.monotonic() + _LONGEST_WAIT
     while True:
         try:
-            return action()
+            with _ONE_AT_A_TIME:
+                return action()
         except OSError as error:
             if not is_locked(error) or time.monotonic() > deadline:
                 raise
@@ -100,15 +106,32 @@ def close_locked(descriptor: int, path: pathlib.Path, *, is_removed: bool) -> No
     """Close a locked file, and remove it.
 
     On POSIX systems it is removed while it is locked: whoever opened it before notices. Windows
-    removes closed files only, and none that another process has opened meanwhile.
+    removes closed files only, and none that somebody has opened meanwhile: it is emptied first,
+    and who could not lock it removes it (`close_unlocked`).
     """
     is_windows = os.name == "nt"
     if is_removed and not is_windows:
         remove(path)
+    if is_removed and is_windows:
+        with suppress(OSError):
+            os.ftruncate(descriptor, 0)
     os.close(descriptor)
     if is_removed and is_windows:
         with suppress(OSError):
             path.unlink()
+
+
+def close_unlocked(descriptor: int, path: pathlib.Path) -> None:
+    """Close a file that somebody else has locked.
+
+    On Windows it is removed if it is empty: whoever had the lock could not remove it while it was
+    open here. A file that is still in use there cannot be removed.
+    """
+    os.close(descriptor)
+    if os.name == "nt":
+        with suppress(OSError):
+            if path.stat().st_size == 0:
+                path.unlink()
 
 
 def is_same_file(descriptor: int, path: pathlib.Path) -> bool:

@@ -27,6 +27,7 @@ from httpkit._transfers.destination import cannot_write, derived, max_stem_lengt
 from httpkit._transfers.file_locks import (
     check_replaceable,
     close_locked,
+    close_unlocked,
     is_same_file,
     open_descriptor,
     remove,
@@ -316,7 +317,7 @@ def _open_locked(path: pathlib.Path) -> int | None:
     while True:
         descriptor = open_descriptor(path, FLAGS, DEFAULT_MODE)
         if not try_lock(descriptor):
-            os.close(descriptor)
+            close_unlocked(descriptor, path)
             return None
         # The process that had it may have removed it between our open and our lock.
         if is_same_file(descriptor, path):
