@@ -26,7 +26,7 @@ from httpkit._diagnostics.base_errors import ConfigurationError
 from httpkit._messages.call import Call, CallOptions, Credentials
 from httpkit._messages.request import PreparedRequest, check_headers
 from httpkit._policy import forwarding
-from httpkit._policy.auth import NO_AUTH, Signer, as_signer, refreshable, resigner
+from httpkit._policy.auth import NO_AUTH, Signer, as_signer, login_signer, refreshable, resigner
 from httpkit._policy.retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -233,10 +233,10 @@ def _signer(
     if is_named or "authorization" in headers.by_name:
         return NO_AUTH, False
     if "@" in url and (user_and_password := upstream.user_and_password(url)):
-        return as_signer(user_and_password), False
+        return login_signer(user_and_password), False
     ambient = environment.password(url) if owner.trust_env and scope.is_private else None
     # Where the session's auth was withheld, netrc has no say in what follows.
-    return as_signer(ambient) if ambient else NO_AUTH, owner.trust_env and not owner.auth
+    return login_signer(ambient) if ambient else NO_AUTH, owner.trust_env and not owner.auth
 
 
 def _netrc(url: str) -> tuple[str, str] | None:

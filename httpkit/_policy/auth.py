@@ -75,6 +75,11 @@ def as_signer(auth: object) -> Signer:
     return cast("Signer", auth)
 
 
+def login_signer(login: tuple[str, str]) -> Signer:
+    """Return what signs with the user and password of a URL or of netrc."""
+    return strategies.basic(*login, is_ambient=True)
+
+
 class _NoAuth(Strategy):
     """Sign nothing, and keep requests from looking into netrc."""
 

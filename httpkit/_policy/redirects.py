@@ -18,7 +18,7 @@ from httpkit._diagnostics import errors
 from httpkit._messages.call import Call, call_of
 from httpkit._messages.request import Body, PreparedRequest
 from httpkit._policy import forwarding
-from httpkit._policy.auth import as_signer
+from httpkit._policy.auth import login_signer
 
 # RFC 9110 sections 15.4.2 to 15.4.4: only POST becomes GET on 301 and 302; 303 asks for GET.
 _TO_GET = {301: frozenset({"POST"}), 302: frozenset({"POST"})}
@@ -124,7 +124,7 @@ def _with_netrc(call: Call, request: PreparedRequest, response: requests.Respons
         return call
     if (login := credentials.netrc(target)) is None:
         return call
-    request.prepare_auth(as_signer(login))
+    request.prepare_auth(login_signer(login))
     return call.replace(
         credentials=credentials.replace(allowed_origins=frozenset({urls.origin(target)}))
     )

@@ -125,13 +125,19 @@ def describe_secret(secret: Secret) -> str:
     return "<callable>" if callable(secret) else redaction.MASK
 
 
-def basic(user: object, password: object) -> Signer:
-    """Return requests' own signer for a pair; it would send None as "None"."""
+def basic(user: object, password: object, *, is_ambient: bool = False) -> Signer:
+    """Return requests' own signer for a pair; it would send None as "None".
+
+    requests sends Latin-1, and fails for other letters. A URL or netrc cannot say how they are
+    to be sent (`is_ambient`): in UTF-8, as by browsers (RFC 7617 section 2.1).
+    """
     if not isinstance(user, (str, bytes)) or not isinstance(password, (str, bytes)):
         raise ConfigurationError("auth=(user, password) must be two texts")
     name, word = (as_text(part) for part in (user, password))
     if not _is_encodable(name + word, "latin-1"):
-        return BasicAuth(name, word)  # requests would fail: it sends Latin-1
+        if is_ambient:
+            return BasicAuth(name, word)
+        raise ConfigurationError("requests sends pairs in Latin-1: use BasicAuth for others")
     redaction.remember(word, _in_base64(name, word), _in_base64(name, word, encoding="latin-1"))
     return requests.auth.HTTPBasicAuth(name, word)
 

@@ -8,8 +8,8 @@ from email.utils import formatdate
 import pytest
 
 import httpkit
-from httpkit._core import deadline
-from httpkit._core.clock import CLOCK, Clock, sleep_in_slices
+from httpkit._core import clock as clock_module
+from httpkit._core.clock import CLOCK, Clock, Deadline, sleep_in_slices
 from httpkit.testing import FakeClock, Reply, Script, no_waiting, recorded_waits
 
 URL = "https://api.example.com"
@@ -239,10 +239,10 @@ def test_tools_that_freeze_dates_are_heard(waits, monkeypatch):
 
 
 def test_a_wait_that_ended_a_clock_step_early_is_a_passed_deadline(monkeypatch):
-    monkeypatch.setattr(deadline, "CLOCK_STEP", 0.016)  # as on Windows
+    monkeypatch.setattr(clock_module, "CLOCK_STEP", 0.016)  # as on Windows
     now = [100.0]
     monkeypatch.setattr(CLOCK, "monotonic", lambda: now[0])
-    limit = deadline.Deadline.start(0.5)
+    limit = Deadline.start(0.5)
     assert limit.clip(60) == 0.5
 
     now[0] += 0.5 - 0.0156

@@ -1139,6 +1139,9 @@ REFUSED = {
         lambda w: w.get("echo", auth=httpkit.BearerAuth("to ken"))
     ),
     "auth cannot be …: pass a strategy": lambda _: httpkit.Session(auth="token"),
+    "requests sends pairs in Latin-1: use BasicAuth for others": (
+        lambda w: w.get("echo", auth=("me", "пароль"))
+    ),
     "auth=(user, password) must be two texts": lambda w: w.get("echo", auth=("me", 5)),
     "a user name cannot contain a colon (RFC 7617 section 2)": (
         lambda w: w.get("echo", auth=httpkit.BasicAuth("a:b", "s3cret-of-mine"))

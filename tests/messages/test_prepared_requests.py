@@ -16,7 +16,7 @@ CASES = {
 }
 COPIES = {"method": PreparedRequest.copy, "shallow": copy.copy, "deep": copy.deepcopy}
 # What ours know beside; the jar of a request without cookies is made when somebody looks for it.
-OURS = {"call", "body_start", "is_attempt"}
+OURS = {"call", "body_start", "is_attempt", "is_signed"}
 
 
 def prepared(**parts):

@@ -946,10 +946,19 @@ def test_a_strategy_of_the_callers_signs_every_attempt_and_goes_with_others(
     assert all(f"X-API-Key: {CANARY}".encode() in head for head in server.requests)
 
 
-def test_a_pair_beyond_latin_1_is_sent_in_utf_8(sandbox):
-    """requests fails to encode it; RFC 7617 has no other encoding for such a pair."""
-    with httpkit.Session(sandbox.url, auth=("me", "пароль")) as api:
-        api.get("echo")
+def test_a_pair_beyond_latin_1_is_refused_without_showing_it(sandbox):
+    with httpkit.Session(sandbox.url) as api, pytest.raises(httpkit.ConfigurationError) as caught:
+        api.get("echo", auth=("ada", f"世{CANARY}"))
+
+    assert sandbox.requests == []
+    assert CANARY not in repr(caught.value)
+
+
+def test_a_login_of_a_url_beyond_latin_1_is_sent_in_utf_8(sandbox):
+    url = sandbox.url.replace("//", "//me:пароль@")
+
+    with httpkit.Session() as api:
+        api.get(f"{url}/echo")
 
     assert sandbox.requests[0].headers["authorization"] == "Basic " + b64encode(
         "me:пароль".encode()
