@@ -121,7 +121,17 @@ def _blank(error: UnicodeError) -> None:
 _QUOTED_FIELD = pattern(
     r"(?<=in header value: ).*|(?<=^Header part )\(.*\)(?= must be of type )", re.DOTALL
 )
+# Of a value that is no text it names the field as well, which is worth keeping.
+_QUOTED_PART = pattern(
+    r"Header part \(.*\) from \((?P<name>'[^']*'|\"[^\"]*\"), .*\)(?= must be of type )", re.DOTALL
+)
 _HARMLESS = (BaseException, bytes, int, float, tuple)
+
+
+def _without_field_value(text: str) -> str:
+    if (found := _QUOTED_PART.match(text)) is not None:
+        return f"Header part ({MASK}) from ({found['name']}, {MASK}){text[found.end() :]}"
+    return _QUOTED_FIELD.sub(MASK, text)
 
 
 def _scrub_argument(argument: Any, urls: Mapping[str, str]) -> Any:
@@ -130,7 +140,7 @@ def _scrub_argument(argument: Any, urls: Mapping[str, str]) -> Any:
     if isinstance(argument, str):
         for url, replacement in urls.items():
             argument = argument.replace(url, replacement)
-        return redact_text(_QUOTED_FIELD.sub(MASK, argument))
+        return redact_text(_without_field_value(argument))
     if argument is None or issubclass(type(argument), _HARMLESS):
         return argument
     if is_mapping(argument) or is_list(argument):

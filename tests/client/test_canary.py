@@ -777,6 +777,16 @@ def test_an_error_about_what_cannot_be_encoded_does_not_hold_it(nobody, canaries
     assert canaries.leaks(below(caught.value), logs(), pickle.dumps(caught.value)) == []
 
 
+@pytest.mark.parametrize("cls", [list, dict.fromkeys], ids=["list", "dict"])
+def test_a_header_of_another_type_is_named_without_its_value(nobody, canaries, cls):
+    value = cls([canaries["secret"]])
+
+    with pytest.raises(requests.exceptions.InvalidHeader, match="from .'X-Tenant', ") as caught:
+        lenient().get(nobody, headers={"X-Tenant": value})
+
+    assert canaries.leaks(below(caught.value)) == []
+
+
 def test_the_errors_below_an_error_hold_no_secret(raw_server, nobody, canaries):
     secret = canaries["secret"]
     httpkit.add_secret(canaries["added"])
