@@ -190,6 +190,9 @@ class ConfiguredSession(modes.Boundary):
             fields["User-Agent"] = mode.user_agent(fields["User-Agent"])
         self.headers: CaseInsensitiveDict[str] = fields
         self.cookies: RequestsCookieJar = header_fields.Jar(is_strict=mode.validates_cookies)
+        for name in ("params", "proxies"):
+            if type(plain := self.__dict__.get(name)) is dict:
+                self.__dict__[name] = header_fields.Parameters(cast("dict[str, Any]", plain))
         self._budget, self._host_throttle = Budget(), HostThrottle()
 
     def _ensure_set_up(self) -> None:

@@ -168,6 +168,13 @@ class RequestHeaders(Headers):
             raise
 
 
+class Parameters(dict[str, Any]):
+    """A session's parameters, or proxies, whose repr shows no credential; otherwise a dict."""
+
+    def __repr__(self) -> str:
+        return redaction.redact_parameters(self)
+
+
 def read_set_cookie(field: str) -> str | None:
     """Return a Set-Cookie field as a jar may read it; None for a cookie that is ignored.
 

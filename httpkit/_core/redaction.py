@@ -25,6 +25,7 @@ from httpkit._core.disclosure import (
     is_about_tokens,
     is_count_of_tokens,
     is_secret,
+    is_secret_value,
     shows_field,
     shows_parameter,
 )
@@ -297,6 +298,19 @@ def _secrets_in_url(url: str) -> Iterator[Slice]:
 def redact_query(query: str) -> str:
     """Mask the secret values of a query, or of a form."""
     return _mask(query, _secrets_in_query(query))
+
+
+def redact_parameters(parameters: Mapping[str, Any]) -> str:
+    """Return a mapping for people: values under secret names, passwords in URLs are masked."""
+    shown = {name: _redacted_parameter(str(name), value) for name, value in parameters.items()}
+    return redact_values(repr(shown))
+
+
+def _redacted_parameter(name: str, value: Any) -> Any:
+    text = str(value)
+    if "://" in text:
+        return redact_url(text)
+    return MASK if is_secret_value(name, text) and not is_about_tokens(name, text) else value
 
 
 def _secrets_in_query(query: str, start: int = 0) -> Iterator[Slice]:

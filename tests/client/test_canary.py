@@ -5,6 +5,7 @@ leak says where it comes from. A secret in Base64 or percent-encoded is a leak, 
 """
 
 import base64
+import copy
 import itertools
 import json
 import logging
@@ -785,6 +786,24 @@ def test_a_header_of_another_type_is_named_without_its_value(nobody, canaries, c
         lenient().get(nobody, headers={"X-Tenant": value})
 
     assert canaries.leaks(below(caught.value)) == []
+
+
+def test_the_containers_of_a_session_show_no_secret(canaries):
+    secret = canaries["secret"]
+    proxy = f"http://me:{quote(secret, safe='')}@p"
+    session = httpkit.Session(
+        params={"api_key": secret, "page": 2}, proxies={"http": f"{proxy}:3128"}
+    )
+    session.params.update(token=secret)
+    session.proxies["https"] = f"{proxy}:3129"
+
+    clones = [session, session.with_options(), copy.copy(session), copy.deepcopy(session)]
+    printed = [repr((each.params, each.proxies)) for each in clones]
+
+    assert canaries.leaks(*printed) == []
+    assert "'page': 2" in printed[0]
+    assert "p:3129" in printed[0]
+    assert session.params == {"api_key": secret, "page": 2, "token": secret}
 
 
 def test_the_errors_below_an_error_hold_no_secret(raw_server, nobody, canaries):
