@@ -117,21 +117,19 @@ def _blank(error: UnicodeError) -> None:
     error.args = (error.encoding, error.object, start, end, error.reason)
 
 
-# requests quotes the header value, or part of it, that cannot be sent.
+# requests quotes the header value, or part of it, that cannot be sent. Of a value that is no text
+# it gives the name as well, which stays: "({value!r}) from ({name!r}, {value!r})".
 _QUOTED_FIELD = pattern(
-    r"(?<=in header value: ).*|(?<=^Header part )\(.*\)(?= must be of type )", re.DOTALL
-)
-# Of a value that is no text it names the field as well, which is worth keeping.
-_QUOTED_PART = pattern(
-    r"Header part \(.*\) from \((?P<name>'[^']*'|\"[^\"]*\"), .*\)(?= must be of type )", re.DOTALL
+    r"(?<=in header value: ).*"
+    r"|(?<=^Header part )(?:\((?P<value>.*)\) from \((?P<name>.*), (?P=value)\)|\(.*\))"
+    r"(?= must be of type )",
+    re.DOTALL,
 )
 _HARMLESS = (BaseException, bytes, int, float, tuple)
 
 
-def _without_field_value(text: str) -> str:
-    if (found := _QUOTED_PART.match(text)) is not None:
-        return f"Header part ({MASK}) from ({found['name']}, {MASK}){text[found.end() :]}"
-    return _QUOTED_FIELD.sub(MASK, text)
+def _without_field_value(found: re.Match[str]) -> str:
+    return MASK if found["name"] is None else f"({MASK}) from ({found['name']}, {MASK})"
 
 
 def _scrub_argument(argument: Any, urls: Mapping[str, str]) -> Any:
@@ -140,7 +138,7 @@ def _scrub_argument(argument: Any, urls: Mapping[str, str]) -> Any:
     if isinstance(argument, str):
         for url, replacement in urls.items():
             argument = argument.replace(url, replacement)
-        return redact_text(_without_field_value(argument))
+        return redact_text(_QUOTED_FIELD.sub(_without_field_value, argument))
     if argument is None or issubclass(type(argument), _HARMLESS):
         return argument
     if is_mapping(argument) or is_list(argument):

@@ -25,7 +25,6 @@ from httpkit._core.disclosure import (
     is_about_tokens,
     is_count_of_tokens,
     is_secret,
-    is_secret_value,
     shows_field,
     shows_parameter,
 )
@@ -301,7 +300,7 @@ def redact_query(query: str) -> str:
 
 
 def redact_parameters(parameters: Mapping[str, Any]) -> str:
-    """Return a mapping for people: values under secret names, passwords in URLs are masked."""
+    """Return the repr of parameters as they are shown in a query, and of URLs without passwords."""
     shown = {name: _redacted_parameter(str(name), value) for name, value in parameters.items()}
     return redact_values(repr(shown))
 
@@ -310,7 +309,7 @@ def _redacted_parameter(name: str, value: Any) -> Any:
     text = str(value)
     if "://" in text:
         return redact_url(text)
-    return MASK if is_secret_value(name, text) and not is_about_tokens(name, text) else value
+    return value if shows_parameter(name, text) else MASK
 
 
 def _secrets_in_query(query: str, start: int = 0) -> Iterator[Slice]:
