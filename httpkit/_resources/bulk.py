@@ -1,7 +1,7 @@
 """Changes of many items in one request: a result for each of them (207 Multi-Status)."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, Unpack
 
@@ -126,13 +126,19 @@ def require_all(response: Response, results: Sequence[ItemResult[T]]) -> list[T]
 
 def _failures(document: Document) -> Sequence[Document]:
     """Return the rows of a list of failures beside the list of results."""
-    members = documents.members_of(document) or {}
-    names = {name.lower(): name for name in members}
-    for known in _FAILED_NAMES:
-        name = names.get(known, "")
-        if name and (rows := documents.entries_of(members[name])):
-            return rows
+    for rows in filter(None, _lists_in(document, _FAILED_NAMES)):
+        return rows
     return []
+
+
+def _lists_in(document: Document, names: Iterable[str]) -> Iterator[Sequence[Document]]:
+    """Yield the lists that an object has under these names, in their order and in any case."""
+    members = documents.members_of(document) or {}
+    by_lower = {name.lower(): value for name, value in members.items()}
+    for name in names:
+        rows = documents.entries_of(by_lower[name]) if name in by_lower else None
+        if rows is not None:
+            yield rows
 
 
 def _rows(document: Document, items_at: str | None, *, may_be_absent: bool) -> Sequence[Document]:
@@ -144,14 +150,11 @@ def _rows(document: Document, items_at: str | None, *, may_be_absent: bool) -> S
             return rows
     if (rows := documents.entries_of(document)) is not None:
         return rows
-    members = documents.members_of(document) or {}
-    names = {name.lower(): name for name in members}
-    for known in _LIST_NAMES:
-        name = names.get(known, "")
-        if name and (rows := documents.entries_of(members[name])) is not None:
-            return rows
+    for rows in _lists_in(document, _LIST_NAMES):
+        return rows
     if may_be_absent:
         return []
+    members = documents.members_of(document) or {}
     raise models.MismatchError(f"there are no results, but {models.list_names(members)}")
 
 

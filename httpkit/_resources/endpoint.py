@@ -30,8 +30,7 @@ from httpkit._resources import forms
 from httpkit._resources.list_query import PageClient
 from httpkit._resources.operations import (
     check_model,
-    google_operation_url,
-    is_done_operation,
+    google_operation,
     operation_url,
     resolved,
     result_of,
@@ -287,22 +286,17 @@ class Endpoint(Generic[T]):
         if missing_ok:
             response: object = self._call("DELETE", url, ABSENCE, id=id, **options)
             if isinstance(response, Response):
-                self._check_deleted(response)
+                self._check_done(response, needs_url=True)
             return
         lost = _LostResponses()
         policy = retry.as_policy(options.get("retry", self._owner().retry))
         options = {**options, "retry": lost.watched(policy)}
         try:
-            self._check_deleted(self._call("DELETE", url, id=id, **options))
+            response = self._call("DELETE", url, id=id, **options)
+            self._check_done(response, needs_url=True)
         except requests.HTTPError as error:
             if not lost.any or getattr(error, "status_code", 0) not in ABSENCE:
                 raise
-
-    def _check_deleted(self, response: Response) -> None:
-        """Raise for what is only being deleted, where the response names the operation."""
-        url = operation_url(response) or google_operation_url(response, self._owner().base_url)
-        if url and not is_done_operation(response):
-            self._check_done(response)
 
     def _exists(self, url: str, id: object, options: _SendOptions) -> bool:
         found = self._call("HEAD", url, EXISTENCE, id=id, **options)
@@ -316,10 +310,8 @@ class Endpoint(Generic[T]):
         Raises:
             OperationPendingError: It is not made yet (202).
         """
-        owner = self._owner()
-        if google_operation_url(response, owner.base_url) and is_done_operation(response):
-            return result_of(owner, response, self._wanted)
-        self._check_done(response)
+        if self._check_done(response):
+            return result_of(self._owner(), response, self._wanted)
         if response.content:
             return self._decode(response)
         location = response.headers.get("location")
@@ -327,14 +319,24 @@ class Endpoint(Generic[T]):
             return self._follow(response, location, options)
         return self._build(response, sent)
 
-    def _check_done(self, response: Response) -> None:
-        """Raise an OperationPendingError for a change that is only accepted."""
-        url = operation_url(response)
+    def _check_done(self, response: Response, *, needs_url: bool = False) -> bool:
+        """Return whether a response is an operation that is done already.
+
+        Args:
+            response: To a change.
+            needs_url: Whether a 202 that names no operation counts as done.
+
+        Raises:
+            OperationPendingError: The change is only accepted.
+        """
+        operation = google_operation(response, self._owner().base_url)
+        if operation is not None and operation.is_done:
+            return True
         is_accepted = response.status_code == requests.codes.accepted
-        is_pending = is_accepted and (url is not None or not response.content)
-        if not is_pending:
-            url = google_operation_url(response, self._owner().base_url)
-            is_pending = url is not None
+        url = operation_url(response) if is_accepted else None
+        if url is None and operation is not None:
+            url = operation.url
+        is_pending = url is not None or (is_accepted and not response.content and not needs_url)
         if is_pending:
             what = describe(response.request, response.url)
             how = "poll(error.url) waits for it" if url else "the response names no URL to poll"
@@ -344,6 +346,7 @@ class Endpoint(Generic[T]):
             )
             pending.url = url or ""
             raise pending
+        return False
 
     def _follow(self, response: Response, location: str, options: ItemOptions) -> T:
         """Fetch the item that was created (RFC 9110 section 15.3.2)."""

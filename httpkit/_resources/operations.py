@@ -410,22 +410,42 @@ def decode_result(response: Response | None, model: Callable[..., Any] | None) -
 
 
 def _started(response: Response, base: str | None) -> str:
-    if url := operation_url(response) or google_operation_url(response, base):
+    if url := operation_url(response):
         return url
+    if operation := google_operation(response, base):
+        return operation.url
     return response.url if response.request.method in _RESOURCE_LINKS else ""
 
 
-def google_operation_url(response: Response, base: str | None) -> str | None:
-    """Return the URL of the operation that a response is; None where it is anything else.
+@dataclass(frozen=True, slots=True)
+class GoogleOperation:
+    """An operation that one of Google's APIs responds with in place of an item.
 
-    Google's APIs respond with one in place of the item, with status 200: google.longrunning
-    names it relative to the service, Compute Engine and Cloud SQL have a URL in `selfLink`.
+    Attributes:
+        url: Where its state is.
+        is_done: Whether it is done already.
+    """
+
+    url: str
+    is_done: bool
+
+
+def google_operation(response: Response, base: str | None) -> GoogleOperation | None:
+    """Return the operation that a response is, of any status; None where it is anything else.
+
+    google.longrunning names it relative to the service, Compute Engine and Cloud SQL have a URL in
+    `selfLink`.
     """
     document = _document(response)
     name, link = _at(document, "name"), _at(document, "selfLink")
     if _is_operation_kind(document) and isinstance(link, str):
-        return resolved(response, link, "selfLink")
-    return urls.join(base, name) if _is_operation_name(name) else None
+        url = resolved(response, link, "selfLink")
+    elif _is_operation_name(name):
+        url = urls.join(base, name)
+    else:
+        return None
+    is_done = _at(document, "done") is True or _text_at(document, "status") == "DONE"
+    return GoogleOperation(url, is_done)
 
 
 def _is_operation_kind(document: Any) -> bool:
@@ -434,12 +454,6 @@ def _is_operation_kind(document: Any) -> bool:
 
 def _is_operation_name(name: object) -> TypeGuard[str]:
     return isinstance(name, str) and _OPERATION_NAME.search(name) is not None
-
-
-def is_done_operation(response: Response) -> bool:
-    """Say whether an operation of Google's, which a response is, is done already."""
-    document = _document(response)
-    return _at(document, "done") is True or _text_at(document, "status") == "DONE"
 
 
 def result_of(session: PageClient, response: Response, model: Callable[..., T]) -> T:

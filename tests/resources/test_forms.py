@@ -97,26 +97,23 @@ def test_a_resource_of_forms_creates_with_a_form(sandbox, shop):
     ]
 
 
-def test_a_resource_of_forms_replaces_with_a_form(sandbox, shop):
-    shop.orders.replace(7, {"meta": {"a": "b"}})
+@pytest.mark.parametrize(
+    ("change", "method", "body"),
+    [
+        (lambda orders: orders.replace(7, {"meta": {"a": "b"}}), "PUT", b"meta%5Ba%5D=b"),
+        (
+            lambda orders: orders.update(7, {"paid": True, "coupon": None}),
+            "POST",  # `update_method=` of the resource
+            b"paid=true&coupon=",
+        ),
+    ],
+    ids=["replace", "update"],
+)
+def test_a_resource_of_forms_changes_an_item_with_a_form(sandbox, shop, change, method, body):
+    change(shop.orders)
 
     received = sandbox.requests[0]
-    assert (received.method, received.path, received.body) == (
-        "PUT",
-        "/echo/orders/7",
-        b"meta%5Ba%5D=b",
-    )
-
-
-def test_an_update_is_sent_by_the_method_that_the_server_wants(sandbox, shop):
-    shop.orders.update(7, {"paid": True, "coupon": None})
-
-    received = sandbox.requests[0]
-    assert (received.method, received.path, received.body) == (
-        "POST",
-        "/echo/orders/7",
-        b"paid=true&coupon=",
-    )
+    assert (received.method, received.path, received.body) == (method, "/echo/orders/7", body)
 
 
 def test_a_resource_by_hand_takes_the_same_keywords(sandbox, shop):
