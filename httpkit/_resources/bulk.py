@@ -133,12 +133,16 @@ def _failures(document: Document) -> Sequence[Document]:
 
 def _lists_in(document: Document, names: Iterable[str]) -> Iterator[Sequence[Document]]:
     """Yield the lists that an object has under these names, in their order and in any case."""
-    members = documents.members_of(document) or {}
-    by_lower = {name.lower(): value for name, value in members.items()}
+    members = _by_lower_name(document)
     for name in names:
-        rows = documents.entries_of(by_lower[name]) if name in by_lower else None
+        rows = documents.entries_of(members[name]) if name in members else None
         if rows is not None:
             yield rows
+
+
+def _by_lower_name(document: Document) -> Mapping[str, Document]:
+    members = documents.members_of(document) or {}
+    return {name.lower(): value for name, value in members.items()}
 
 
 def _rows(document: Document, items_at: str | None, *, may_be_absent: bool) -> Sequence[Document]:
@@ -152,9 +156,10 @@ def _rows(document: Document, items_at: str | None, *, may_be_absent: bool) -> S
         return rows
     for rows in _lists_in(document, _LIST_NAMES):
         return rows
-    if may_be_absent:
-        return []
     members = documents.members_of(document) or {}
+    others = [value for name, value in members.items() if name.lower() not in _FAILED_NAMES]
+    if may_be_absent and not any(map(documents.entries_of, others)):
+        return []
     raise models.MismatchError(f"there are no results, but {models.list_names(members)}")
 
 
@@ -227,10 +232,15 @@ def _success_flag(row: Document, *, is_multi_status: bool) -> bool | None:
 
 
 def _reason(row: Document) -> str | None:
-    """Return the message of a row that failed."""
-    members = documents.members_of(row) or {}
+    """Return the message of a row that failed: its own, or that of what it has for the item."""
+    members = _by_lower_name(row)
     texts = [documents.parsed(members[name]) for name in _WORD_NAMES if name in members]
-    return next((word for word in texts if isinstance(word, str) and word), None)
+    for name in _ITEM_NAMES:
+        item = documents.parsed(members[name]) if name in members else None
+        first = item[0] if is_list(item) and item else item
+        if is_mapping(first):
+            texts += [first.get(name) for name in _WORD_NAMES]
+    return next((text for text in texts if isinstance(text, str) and text), None)
 
 
 def _error(row: Document) -> str | None:

@@ -477,6 +477,32 @@ def test_a_207_with_a_list_of_failures_gives_them_last(serve, reply, document, g
     assert (results[-1].ok, results[-1].error) == (False, "a duplicate")
 
 
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"statusCode": 400, "result": [{"errorCode": "DUPLICATE", "message": "a duplicate"}]},
+        {"code": 409, "body": {"title": "a duplicate"}},
+        {"status": 409, "Code": "Duplicate", "Message": "a duplicate"},
+    ],
+    ids=["in a list", "in the body", "capital letters"],
+)
+def test_the_reason_of_a_failed_row_is_found(serve, reply, bad):
+    api, _ = serve(reply([bad], "207 Multi-Status"))
+
+    (result,) = api.resource("products").bulk("POST", [{}])
+
+    assert result.error == "a duplicate"
+
+
+@pytest.mark.parametrize("status", ["200 OK", "207 Multi-Status"])
+def test_failures_beside_an_unknown_list_lose_no_item(serve, reply, status):
+    document = {"new_members": [{"title": "Hat"}], "errors": [{"error": "a duplicate"}]}
+    api, _ = serve(reply(document, status))
+
+    with pytest.raises(httpkit.DecodeError, match="'new_members'"):
+        api.resource("products", Product).bulk("POST", [{}, {}])
+
+
 def test_an_envelope_names_many_as_lists_do(serve, reply):
     api, server = serve(reply({"tickets": [{"title": "a"}]}))
     tickets = api.resource("tickets", Title, envelope="ticket", items_at="tickets")
