@@ -140,7 +140,7 @@ def prepare(owner: Owner, request: requests.Request, given_call: Call) -> Prepar
     params = owner.params if scope.uses_session else None
     if params or request.params:
         params = merge_params(params, request.params)
-    prepared.prepare_url(url, params)
+    prepared.prepare_url(url, params or None)  # an empty mapping of any class is none
     prepared.headers = headers
     if jar is not None:
         prepared.prepare_cookies(jar)
