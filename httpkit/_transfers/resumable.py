@@ -48,9 +48,9 @@ _GONE = frozenset({404, 410})
 class OutOfSync(Exception):  # noqa: N818  # it never reaches a caller
     """The server must be queried for the offset."""
 
-    def __init__(self, response: Response) -> None:
+    def __init__(self, response: Response, detail: str = "") -> None:
         what = errors.describe(response.request, response.url)
-        super().__init__(f"{response.status_code} {response.reason or ''} for {what}")
+        super().__init__(f"{response.status_code} {response.reason or ''} for {what}{detail}")
         self.response = response
 
 
@@ -241,7 +241,7 @@ class ResumableUpload:
 
         Raises:
             Restart: The server has no such upload any more.
-            OutOfSync: It has another offset, or is busy.
+            OutOfSync: It has another offset, is busy, or says nothing after the last byte.
             StatusError: It refuses.
             TransferError: It breaks the protocol.
         """
@@ -253,6 +253,8 @@ class ResumableUpload:
         response.raise_for_status()
         received = self._protocol.read(response)
         what = errors.describe(response.request, response.url)
+        if received is None and sent == self._context.size and _is_silent(response):
+            raise OutOfSync(response, ", which does not say that the upload is complete")
         if received is None:
             raise TransferError(f"{what}: {status} does not say how much of the upload arrived")
         if received.size > sent:
@@ -291,6 +293,12 @@ class ResumableUpload:
         most = self._context.settings.max_stalls
         error.stop_reason = f"{most} requests in a row brought nothing"
         return error
+
+
+def _is_silent(response: Response) -> bool:
+    """Return whether a PUT succeeded without a word: a query may still find the item."""
+    is_put = response.request.method == "PUT"
+    return is_put and response.status_code in {200, 204} and not response.content
 
 
 def _tokens(url: str) -> set[str]:

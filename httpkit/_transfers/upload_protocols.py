@@ -28,7 +28,7 @@ from httpkit._policy import forwarding
 from httpkit._transfers.upload import UploadSettings
 
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,18})", re.IGNORECASE)
-_NEXT_RANGE = re.compile(r"([0-9]{1,18})-[0-9]*")
+_NEXT_RANGE = re.compile(r"\s*([0-9]{1,18})\s*-\s*[0-9]*\s*")
 _METADATA_KEY = re.compile(r"[!-+\--~]+")
 _NOT_UNDERSTOOD = frozenset({400, 405, 411, 501})
 _COUNT = re.compile(r"[0-9]{1,18}")
@@ -202,11 +202,13 @@ class _ContentRange:
         return Offset(self._total, response) if _is_item(response, document) else None
 
     def _after_missing(self, missing: object) -> Offset | None:
-        if missing == []:  # all arrived, but there is no item yet
-            return Offset(self._total)
-        first = cast("list[object]", missing)[0] if isinstance(missing, list) else None
-        found = _NEXT_RANGE.fullmatch(str(first))
-        return Offset(int(found[1])) if found else None
+        if not isinstance(missing, list):
+            return None
+        found = [_NEXT_RANGE.fullmatch(str(one)) for one in cast("list[object]", missing)]
+        if None in found:
+            return None
+        # In any order; an empty list: all arrived, but there is no item yet.
+        return Offset(min((int(one[1]) for one in found if one), default=self._total))
 
 
 def _after_range(field: str | None) -> Offset | None:
@@ -227,12 +229,23 @@ def _is_item(response: Response, document: Mapping[str, Any]) -> bool:
     """
     is_get = response.request.method == "GET"
     is_session = not _OF_A_SESSION.isdisjoint(document) and "id" not in document
-    is_described = "id" in document if is_get else not _is_failure(response, document)
+    is_named = response.status_code == 201 or bool(response.content) or _is_stored(response)
+    is_described = "id" in document if is_get else is_named and not _is_failure(response, document)
     return response.status_code in _COMPLETE and is_described and not is_session
 
 
 # 202 and 203 (a proxy's version of a response) do not say that the server has the file.
 _COMPLETE = frozenset({200, 201, 204})
+# What names the stored file where there is no content: a validator is sent for what was stored as
+# it was sent (RFC 9110 section 9.3.4), as Cloud Storage's XML API does, and Location for an item.
+_OF_AN_ITEM = ("etag", "last-modified", "location", "content-location")
+
+
+def _is_stored(response: Response) -> bool:
+    """Return whether a success without content names what was stored: any gateway sends one."""
+    return any(response.headers.get(name) for name in _OF_AN_ITEM)
+
+
 _PAGE = re.compile(rb"\s*<(!doctype\s+html|html)\b", re.IGNORECASE)
 
 
@@ -240,7 +253,8 @@ def _is_failure(response: Response, document: Mapping[str, Any]) -> bool:
     """Return whether a success is a page of HTML, a login page perhaps, or an error in JSON."""
     is_page = "html" in response.headers.get("content-type", "").lower()
     is_error = bool(document.get("error") or document.get("errors"))
-    return is_page or is_error or _PAGE.match(response.content) is not None
+    is_denied = False in (document.get("ok"), document.get("success"))
+    return is_page or is_error or is_denied or _PAGE.match(response.content) is not None
 
 
 _TUS_VERSION = {"Tus-Resumable": "1.0.0"}

@@ -923,10 +923,15 @@ JSON, PAGE = {"content_type": "application/json"}, {"content_type": "text/html"}
         spell("201 Created", b'{"errors": ["quota"], "id": null}', **JSON),
         spell("203 Non-Authoritative Information", b"Please log in"),
         spell("206 Partial Content", b""),
+        spell("200 OK"),
+        spell("204 No Content", content_type="application/json"),
+        spell("200 OK", b'{"ok": false}', **JSON),
+        spell("202 Accepted", b'{"nextExpectedRanges": ["5-", null]}', **JSON),
     ],
     ids=[
         "202", "202 and JSON", "no list", "200 []", "201 []", "a session", "a login page",
-        "an untyped page", "an error", "errors", "203", "206",
+        "an untyped page", "an error", "errors", "203", "206", "nothing", "204", "not ok",
+        "no range",
     ],
 )  # fmt: skip
 def test_an_upload_without_an_item_is_not_a_success(api, raw_server, path, state, reply):
@@ -936,6 +941,56 @@ def test_an_upload_without_an_item_is_not_a_success(api, raw_server, path, state
         api.upload(server.url, path, resumable="content-range", state=state, max_stalls=1)
 
     assert state.exists()
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        spell("200 OK", etag='"v1"'),
+        spell("201 Created"),
+        spell("204 No Content", location="/files/1"),
+        spell("200 OK", b"token", content_type="text/plain"),
+    ],
+    ids=["etag", "201", "location", "text"],
+)
+def test_an_upload_is_complete_where_the_server_names_what_it_stored(api, raw_server, path, reply):
+    server = raw_server(spell("200 OK", location="/place"), reply)
+
+    api.upload(server.url, path, resumable="content-range")
+
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("reply", [spell("200 OK"), spell("204 No Content")], ids=["200", "204"])
+@pytest.mark.parametrize("arrived", [0, 1000, len(BODY)])
+def test_an_empty_success_is_followed_by_a_query(api, raw_server, path, reply, arrived):
+    """A gateway's empty 200 was taken for the end of the upload."""
+    server = ScriptedUpload(raw_server, "content-range")
+
+    def swallow(seen):
+        server.content += seen.body[:arrived]
+        return reply
+
+    server.script[2] = swallow
+
+    response = api.upload(server.url, path, resumable="content-range")
+
+    assert server.content == BODY
+    assert response.status_code == 201
+    assert server.steps[2] == ("PUT", f"bytes */{len(BODY)}")
+
+
+def test_onedrive_may_list_what_it_misses_in_any_order(api, raw_server, path):
+    missing = json.dumps({"nextExpectedRanges": [f"{3 * GRAIN}-", f" {GRAIN} - {2 * GRAIN - 1}"]})
+    server = raw_server(
+        spell("200 OK", location="/place"),
+        spell("202 Accepted", missing.encode(), **JSON),
+        spell("201 Created", b'{"id": "1"}', **JSON),
+    )
+
+    api.upload(server.url, path, resumable="content-range")
+
+    assert Received(server.requests[-1]).body == BODY[GRAIN:]
 
 
 def test_a_200_for_the_first_chunk_does_not_complete_an_upload(api, raw_server, path):
