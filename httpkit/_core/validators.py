@@ -93,6 +93,9 @@ class FileVersion:
             return "the file has another date now"
         if self.is_decoded != other.is_decoded:
             return "the file has another Content-Encoding now"
+        digests = {algorithm: digest for algorithm, digest, _ in self.digests}
+        if any(digests.get(algorithm, digest) != digest for algorithm, digest, _ in other.digests):
+            return "the file has another digest now"
         return None
 
     def merge(self, other: "FileVersion") -> "FileVersion":

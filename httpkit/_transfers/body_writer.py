@@ -7,6 +7,7 @@ from itertools import chain
 
 import requests
 
+from httpkit._core.validators import FileVersion
 from httpkit._diagnostics.errors import BodyTooLargeError, TransferError
 from httpkit._diagnostics.progress import Reporter
 from httpkit._messages import checksums
@@ -70,7 +71,7 @@ class BodyWriter:
         """Write the body of a response; return when the file is whole.
 
         Raises:
-            Restart: It does not fit the bytes that are there.
+            Restart: It does not fit the bytes that are there, or those of a segment.
             CappedError: It is a part, and the next one is missing.
             TooSlowError: It arrives too slowly.
             ChecksumError: The file has another digest.
@@ -130,8 +131,12 @@ class BodyWriter:
             blocks = adaptive_reads(raw, decode=is_decoded)
         return translated_all(response, blocks)
 
+    def learned(self, version: FileVersion | None) -> FileVersion | None:
+        """Return a version with what the responses to segments said of it."""
+        return version.merge(self._segments.version) if version and self._segments else version
+
     def boundary(self, offset: int) -> int | None:
-        """Return where the next segment begins, at an offset or behind it; None without one."""
+        """Return up to where bytes are needed before a segment is taken; None without one."""
         return self._segments.boundary(offset) if self._segments else None
 
     def _split(self, admission: Admission) -> Segments | None:

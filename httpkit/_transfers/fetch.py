@@ -240,7 +240,8 @@ class Fetch:
         )
         oldest = max(0, sink.size - OVERLAP) if isinstance(sink, FileObject) else 0
         start = step.start if step.is_range else None
-        before = Existing(self._known, sink.size, oldest, start)
+        known = self._writer.learned(self._known) if self._writer else None
+        before = Existing(known, sink.size, oldest, start)
         admit = admit_rest if is_part else admit_whole
         admission = admit(before, found, content_range(response))
         self._options.check_type(admission.version.content_type)

@@ -4,6 +4,9 @@ Each segment is written to `<name>.part.<version>.<start>-<stop>` by a thread of
 version being a hash. The part file grows from its beginning, as without segments; where it reaches
 a segment, the bytes are moved over. So a killed process loses nothing, and what a thread cannot
 fetch is left to the usual way, with all its checks and errors.
+
+What is before a segment reaches OVERLAP bytes into it, and those are compared: a server may give
+another file the ETag and the size that it had.
 """
 
 import pathlib
@@ -19,8 +22,10 @@ import requests
 from httpkit._core.clock import CLOCK
 from httpkit._core.validators import FileVersion, content_range
 from httpkit._diagnostics.errors import HTTPKitError
+from httpkit._messages import checksums
 from httpkit._messages.response import available_blocks, translated_all
 from httpkit._policy import retry, retry_loop
+from httpkit._transfers.admission import Restart
 from httpkit._transfers.bytes_file import FLAGS, BytesFile
 from httpkit._transfers.destination import translated
 from httpkit._transfers.file_locks import remove
@@ -76,6 +81,11 @@ class Segment:
                 self._file.write(new)
             return len(new)
 
+    def is_equal(self, block: bytes, offset: int) -> bool:
+        """Return whether the bytes from an offset are the same, as far as both are there."""
+        own = self._file.read_at(offset - self.start, min(len(block), self.end - offset))
+        return own == block[: len(own)]
+
     def blocks(self, offset: int) -> Iterator[bytes]:
         """Give the bytes from an offset of the whole file to the end of what is there."""
         while offset < self.end:
@@ -106,6 +116,9 @@ class Segments:
         total: Bytes of the whole.
         count: Called with the number of bytes that arrived, from any thread.
         report: Called now and then, from the thread that takes segments.
+
+    Attributes:
+        version: What its bytes belong to, with what the responses to segments said of it.
     """
 
     def __init__(
@@ -119,11 +132,12 @@ class Segments:
     ) -> None:
         self._send_get = send_get
         self._part = part
-        self._version = version
+        self.version = version
         self._version_key = _key_of(version)
         self._total = total
         self._count = count
         self._report = report
+        self._version_lock = threading.Lock()
         self._segments: list[Segment] = []
         self._waiting: list[Segment] = []
         self._limiter = RateLimiter(None)
@@ -134,8 +148,12 @@ class Segments:
     @property
     def size(self) -> int:
         """How many bytes are in the segments, and not yet in the part file."""
-        begin = self._part.size
-        return sum(max(0, segment.end - max(begin, segment.start)) for segment in self._segments)
+        size, reached = 0, self._part.size
+        for segment in self._segments:
+            end = segment.end
+            size += max(0, end - max(reached, segment.start))
+            reached = max(reached, end)
+        return size
 
     @property
     def needed(self) -> int:
@@ -161,7 +179,7 @@ class Segments:
         """Open the segments that an earlier run left of this version."""
         end = 0
         for path, key, start, stop in segment_files(self._part.path):
-            if key != self._version_key or not end <= start < stop <= self._total:
+            if key != self._version_key or not end - OVERLAP <= start < stop <= self._total:
                 remove(path)
                 continue
             segment = Segment(path, start, stop, self._part.mode)
@@ -185,9 +203,10 @@ class Segments:
         if self._segments or count < 2:
             return
         bounds = [start + (self._total - start) * number // count for number in range(count + 1)]
-        if not self._part.has_space(self._total - bounds[0] + bounds[-1] - bounds[-2]):
+        ranges = [(a, min(b + OVERLAP, self._total)) for a, b in pairwise(bounds[1:])]
+        if not self._part.has_space(self._total - start + max(b - a for a, b in ranges)):
             return  # not for a segment while it is moved
-        for first, stop in pairwise(bounds[1:]):
+        for first, stop in ranges:
             name = f"{self._part.path.name}.{self._version_key}.{first}-{stop}"
             path = self._part.path.with_name(name)
             with translated(path):
@@ -209,20 +228,29 @@ class Segments:
             threading.Thread(target=self._work, name="httpkit-segment", daemon=True).start()
 
     def boundary(self, offset: int) -> int | None:
-        """Return where the bytes of segments begin, at an offset or behind it; None without any.
+        """Return up to where bytes are needed before a segment is taken; None without any.
 
-        It is the offset itself where a process was killed while it moved a segment.
+        It is in the segment, for the comparison, and the offset itself where a process was killed
+        while it moved one.
         """
         starts = (s.start for s in self._segments if s.start >= offset or s.end > offset)
-        return next((max(start, offset) for start in starts), None)
+        return next((max(min(start + OVERLAP, self._total), offset) for start in starts), None)
 
     def take(self, offset: int) -> Iterator[bytes]:
-        """Give the bytes of the segment that begins at an offset, and remove it."""
+        """Give the bytes of the segments from an offset, one after another, and remove them.
+
+        Raises:
+            Restart: They are not those of the file that is before them.
+        """
         while self._segments and self._segments[0].start <= offset:
             segment = self._segments[0]
             while not segment.is_done.wait(_SLICE):
                 self._report()
             self._report()
+            first = max(segment.start, offset - OVERLAP)
+            if not segment.is_equal(self._part.read_at(first, offset - first), first):
+                self.close(is_removed=True)
+                raise Restart("parallel ranges of the file do not fit together")
             for block in segment.blocks(offset):
                 yield block
                 offset += len(block)
@@ -268,13 +296,13 @@ class Segments:
         offset = max(segment.start, segment.end - OVERLAP)
         fields = {
             "Range": f"bytes={offset}-{segment.stop - 1}",
-            "If-Range": self._version.validator or "",
+            "If-Range": self.version.validator or "",
         }
         check = SpeedCheck(self._min_speed)
         with self._send_get(fields) as response:
             got = content_range(response)
             is_part = response.status_code == 206 and got is not None and got.first == offset
-            if not is_part or self._version.mismatch(FileVersion.of(response, None)):
+            if not is_part or not self._learn(response):
                 raise _Abandoned
             blocks = available_blocks(response.raw, decode=False, size=self._block_size)
             for block in translated_all(response, blocks):
@@ -282,6 +310,16 @@ class Segments:
                 offset += len(block)
                 check.count(len(block))
                 self._limiter.wait(len(block))
+
+    def _learn(self, response: requests.Response) -> bool:
+        """Note what a response says of the file; return False where it is of another version."""
+        digests = checksums.announced_digests(response.headers, is_whole=False)
+        found = FileVersion.of(response, None, digests=digests)
+        with self._version_lock:
+            if self.version.mismatch(found):
+                return False
+            self.version = self.version.merge(found)
+            return True
 
 
 def remove_segments(part: pathlib.Path) -> None:

@@ -20,6 +20,9 @@ from httpkit._core.validators import FileVersion
 from httpkit.testing import FakeClock
 from tests.support.file_responses import (
     STRONG,
+    TODAY,
+    YESTERDAY,
+    coded,
     field,
     files,
     noise,
@@ -111,7 +114,8 @@ def test_a_file_in_segments_is_the_file(api, dest, range_server):
     assert done.verified
     assert heard[-1] == (len(BODY), len(BODY))
     spans = sorted(asked(request) or (0, None) for request in server.requests)
-    assert spans == [(0, None), *((n * 10**6, n * 10**6 + 999_999) for n in (1, 2, 3))]
+    overlapping = [(10**6, 2_004_095), (2 * 10**6, 3_004_095), (3 * 10**6, 3_999_999)]
+    assert spans == [(0, None), *overlapping]
     conditions = {field(request, "if-range") for request in server.requests}
     assert conditions == {None, '"v1"'}
 
@@ -220,6 +224,60 @@ def test_a_segment_of_another_version_is_not_taken(api, dest, range_server):
     assert changed.is_set()
 
 
+CHANGED = {
+    "at each segment": [MEGA, 2 * MEGA, 3 * MEGA],
+    "at the first": [MEGA],
+    "at the second": [2 * MEGA],
+    "at the last": [3 * MEGA],
+}
+
+
+@pytest.mark.parametrize("offsets", CHANGED.values(), ids=CHANGED)
+def test_another_file_of_the_same_etag_and_size_is_not_joined(api, dest, range_server, offsets):
+    """The file was replaced in place, and its ETag stayed: two files were spliced."""
+
+    def change(first):
+        return part_response(OTHER, first, min(first + 1_004_095, 3_999_999))
+
+    server = range_server(once(change, *offsets)())
+
+    api.download(server.url, dest, **OPTIONS)
+
+    assert dest.read_bytes() == BODY
+    assert files(dest.parent) == ["file.bin"]
+
+
+# Another file in the middle of the last segment, where no overlap reaches.
+MIXED = OTHER[:3_200_000] + BODY[3_200_000:3_210_000] + OTHER[3_210_000:]
+
+
+@pytest.mark.parametrize(
+    ("said", "other"),
+    [
+        ({"last_modified": YESTERDAY}, {"last_modified": TODAY}),
+        [{"repr_digest": f"sha-256=:{coded('sha256', body)}:"} for body in (OTHER, MIXED)],
+    ],
+    ids=["date", "digest"],
+)
+def test_what_one_segment_says_of_the_file_holds_for_all(api, dest, range_server, said, other):
+    """Only the first response was compared, and it said less than those of the segments."""
+    is_known = threading.Event()
+
+    def change(first):
+        if first is None:
+            return whole(OTHER, **STRONG)
+        if first == MEGA:
+            is_known.set()
+        is_known.wait(PATIENCE)
+        if first >= 2_990_000:
+            return part_response(MIXED, first, 3_999_999, **other)
+        return part_response(OTHER, first, first + 1_004_095, **said)
+
+    api.download(range_server(change).url, dest, **OPTIONS)
+
+    assert dest.read_bytes() == OTHER
+
+
 @pytest.mark.parametrize(
     ("fields", "options"),
     [
@@ -253,13 +311,11 @@ def test_segments_are_resumed_after_a_kill(api, dest, range_server, segments):
     is_open = threading.Event()
 
     def reply(connection, span):
-        first = span[0] if span else 0
         if is_open.is_set():
             connection.sendall(part_response(BODY, *span) if span else whole(BODY, **STRONG))
             return
-        head = part_response(BODY, *span) if span else whole(BODY, **STRONG)
-        connection.sendall(head[: len(head) - (len(BODY) - first if not span else 10**6)])
-        connection.sendall(BODY[first : first + 500_000])
+        cut = 500_000
+        connection.sendall(part_response(BODY, *span, cut) if span else whole(BODY, cut, **STRONG))
         is_open.wait(PATIENCE)
 
     server = range_server(reply=reply)
@@ -323,7 +379,7 @@ def test_bytes_in_segments_need_no_second_room(
     assert done.fetched < 1_200_000
 
 
-@pytest.mark.parametrize(("free", "count"), [(4_999_999, 1), (5_000_000, 4)])
+@pytest.mark.parametrize(("free", "count"), [(5_004_095, 1), (5_004_096, 4)])
 def test_a_file_is_split_only_where_a_segment_has_room_twice(
     api, dest, range_server, monkeypatch, free, count
 ):
