@@ -1,10 +1,20 @@
 """The lists of well-known APIs: copy the function of the API that is like yours."""
 
+from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import httpkit
-from httpkit import CursorPages, LinkPages, NextURLPages, NumberedPages, OffsetPages, Pages
+from httpkit import (
+    CursorPages,
+    LinkPages,
+    NextURLPages,
+    NumberedPages,
+    OffsetPages,
+    PageContext,
+    PageLink,
+    Pages,
+)
 
 Rows = Pages[dict[str, Any]]
 
@@ -68,6 +78,16 @@ def zendesk_tickets(api: httpkit.Session) -> Rows:
     return api.paginate("tickets", pages, items_at="tickets", params={"page[size]": 2})
 
 
+def twilio_messages(api: httpkit.Session) -> Rows:
+    pages = NextURLPages("next_page_uri")  # relative to the host, not to the base URL
+    return api.paginate("Accounts/AC1/Messages.json", pages, items_at="messages")
+
+
+def graph_user_changes(api: httpkit.Session) -> Rows:
+    # page.response.json()["@odata.deltaLink"] of the last page is the URL of the next changes.
+    return api.paginate("users/delta", NextURLPages("@odata.nextLink"), items_at="value")
+
+
 # A cursor that the next request sends back.
 
 
@@ -90,7 +110,40 @@ def google_files(api: httpkit.Session) -> Rows:
     return api.paginate("files", pages, items_at="files?", params={"q": "trashed = false"})
 
 
+def kubernetes_pods(api: httpkit.Session) -> Rows:
+    pages = CursorPages("metadata.continue", "continue")  # an expired one raises GoneError
+    return api.paginate("pods", pages, items_at="items", params={"limit": 2})
+
+
+def jira_issues(api: httpkit.Session) -> Rows:
+    pages = CursorPages("nextPageToken", "nextPageToken", last="isLast")
+    return api.paginate("search/jql", pages, items_at="issues", params={"jql": "project = X"})
+
+
+def discord_members(api: httpkit.Session) -> Rows:
+    return api.paginate("members", CursorPages("-1.id", "after"), params={"limit": 2})
+
+
+# A cursor on every page, also on the last: an empty page is the end.
+
+
+def crossref_works(api: httpkit.Session) -> Rows:
+    pages = CursorPages("message.next-cursor", "cursor", until_empty=True)
+    return api.paginate("works", pages, items_at="message.items", params={"cursor": "*"})
+
+
+def solr_documents(api: httpkit.Session) -> Rows:
+    pages = CursorPages("nextCursorMark", "cursorMark", until_empty=True)
+    params = {"q": "*:*", "sort": "id asc", "cursorMark": "*"}
+    return api.paginate("select", pages, items_at="response.docs", params=params)
+
+
 # Numbers and offsets.
+
+
+def scim_users(api: httpkit.Session) -> Rows:
+    pages = OffsetPages("startIndex", "count", start=1, limit=2, total="totalResults")
+    return api.paginate("Users", pages, items_at="Resources?")
 
 
 def jira_boards(api: httpkit.Session) -> Rows:
@@ -141,6 +194,41 @@ def dynamodb_items(api: httpkit.Session) -> Rows:
 def algolia_hits(api: httpkit.Session) -> Rows:
     pages = NumberedPages("page", start=0, total="nbPages")
     return api.paginate("indexes/films/query", pages, json={"query": "moon"}, items_at="hits")
+
+
+# Another URL for the next pages, with nothing but the cursor: a pager of a few lines.
+
+
+def dropbox_files(api: httpkit.Session) -> Rows:
+    class Continue:
+        own = ()
+
+        def begin(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+            return given
+
+        def following(self, page: PageContext) -> PageLink | None:
+            if not page.flag("has_more"):
+                return None
+            return PageLink("list_folder/continue", "POST", json={"cursor": page.text("cursor")})
+
+    return api.paginate("list_folder", Continue(), json={"path": ""}, items_at="entries")
+
+
+def elasticsearch_scroll(api: httpkit.Session) -> Rows:
+    class Scroll:
+        own = ()
+        until_empty = True  # the server keeps the position, so that the requests are equal
+
+        def begin(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+            return given
+
+        def following(self, page: PageContext) -> PageLink:
+            document = {"scroll": "1m", "scroll_id": page.text("_scroll_id")}
+            return PageLink("/_search/scroll", "POST", json=document)
+
+    return api.paginate(
+        "logs/_search", Scroll(), json={"size": 2}, params={"scroll": "1m"}, items_at="hits.hits"
+    )
 
 
 # Header fields.

@@ -24,11 +24,13 @@ class _LinkedPages:
             does not name them. By default it is followed as it is.
         more: The path of a flag that is true before the last page.
         last: The path of a flag that is true on the last page.
+        until_empty: Whether an empty page ends the list, although it has a next URL.
     """
 
     keep_params: bool = False
     more: str | None = None
     last: str | None = None
+    until_empty: bool = False
 
     def __post_init__(self) -> None:
         check_paths(self, "more", "last")
@@ -75,6 +77,7 @@ class LinkPages(_LinkedPages):
             does not name them.
         more: The path of a flag that is true before the last page.
         last: The path of a flag that is true on the last page.
+        until_empty: Whether an empty page ends the list, although it has a next URL.
     """
 
     rel: str = "next"
@@ -129,6 +132,8 @@ class NextURLPages(_LinkedPages):
             does not name them.
         more: The path of a flag that is true before the last page.
         last: The path of a flag that is true on the last page.
+        until_empty: Whether an empty page ends the list, although it has a next URL, and a next
+            link may be the same as the one before.
 
     Raises:
         ConfigurationError: A path is empty.

@@ -340,13 +340,19 @@ class PageIterator(Generic[T]):
             found, apart = documents.select(document, self.query.items_at)
             items, page_hash = page_items.decode_items(found, apart, self.query.model)
         before, self.last_page_hash = self.last_page_hash, page_hash
-        if items and page_hash == before and getattr(self.pager, "is_counting", False):
-            own = ", ".join(map(repr, self.pager.own))
+        is_repeated = items and page_hash == before
+        if is_repeated and (getattr(self.pager, "is_counting", False) or self._is_until_empty):
+            own = ", ".join(map(repr, self.pager.own)) or "its own link"
             raise self._wrong(
                 response, f"it is the page before once more: the server takes no notice of {own}"
             )
         self.received += len(items)
         return items
+
+    @property
+    def _is_until_empty(self) -> bool:
+        """Say whether an empty page is the last, and a request may equal the one before."""
+        return getattr(self.pager, "until_empty", False)
 
     def _describe(self, error: models.MismatchError, document: Document) -> str:
         page, path = f"page {self.number}", self.query.items_at
@@ -363,6 +369,8 @@ class PageIterator(Generic[T]):
         context = PageContext(
             response, request.params, count, self.received, document, self.query.into
         )
+        if self._is_until_empty and not count:
+            return None
         try:
             step = self.pager.following(context)
         except PaginationError as error:
@@ -375,11 +383,10 @@ class PageIterator(Generic[T]):
             following = self._linked(request, response, step)
         else:
             following = PageRequest(self._target(response, step), {})
-        if self._signature(following) in self.signatures:
-            raise self._wrong(
-                response,
-                "pagination loop: the next page was requested before",
-            )
+        signature = self._signature(following)
+        is_same = self._is_until_empty and signature == self._signature(request)
+        if signature in self.signatures and not is_same:
+            raise self._loop(response, is_empty=not count)
         self.empty = 0 if count else self.empty + 1
         if self.empty >= _MOST_EMPTY_PAGES:
             raise self._wrong(response, f"it is empty, as are {self.empty - 1} before it")
@@ -431,6 +438,12 @@ class PageIterator(Generic[T]):
         with suppress(Exception):  # a caller's own class may have no room
             for name, value in left.items():
                 setattr(error, name, value)
+
+    def _loop(self, response: Response, *, is_empty: bool) -> PaginationError:
+        error = self._wrong(response, "pagination loop: the next page was requested before")
+        if is_empty and hasattr(self.pager, "until_empty"):
+            add_note(error, "if an empty page is the end of this list, pass until_empty=True")
+        return error
 
     def _wrong(self, response: Response, why: str) -> PaginationError:
         wrong = PaginationError(f"{self._name()}: {why}", response=response)

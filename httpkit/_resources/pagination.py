@@ -26,9 +26,10 @@ class Pager(Protocol):
 
     Optional attributes: `into` ("query", "json" or "header": where its parameters go),
     `keep_params` (whether filters are added to a URL that it returns), `is_counting` (a page equal
-    to the one before means that the server ignores the parameters), `end_status` (an error status
-    that means "no such page", and so the end), and `from_within()`, which returns the pager for a
-    list that does not begin with what `begin({})` returns.
+    to the one before means that the server ignores the parameters), `until_empty` (an empty page
+    ends the list, and a request may equal the one before it), `end_status` (an error status that
+    means "no such page", and so the end), and `from_within()`, which returns the pager for a list
+    that does not begin with what `begin({})` returns.
     """
 
     @property
@@ -77,6 +78,9 @@ class CursorPages:
         extra: Further parameters that the next request takes, by name, with the paths of their
             values: `{"version-id-marker": "NextVersionIdMarker"}`. One whose value is missing
             or null is not sent.
+        until_empty: Whether an empty page ends the list, whatever its cursor, and a cursor may
+            be the same as the one before, because the server keeps the position (Crossref) or
+            repeats the last cursor at the end (Solr).
 
     Raises:
         ConfigurationError: A path or a name is empty.
@@ -88,6 +92,7 @@ class CursorPages:
     last: str | None = None
     into: Into | None = None
     extra: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
+    until_empty: bool = False
 
     def __post_init__(self) -> None:
         check_path("cursor", self.cursor, is_optional=False)
@@ -236,6 +241,9 @@ class OffsetPages:
     loses none. Without `total`, `more` or `last`, or where the server leaves them out, an empty
     page ends the list.
 
+    Servers that count from 1 take `start=1` (SCIM): from 0 they repeat or lose an item, since the
+    total ends the list one item too late or too soon.
+
     With `param="Range", into="header"` a page is requested as a range ("0-99"), and the total
     is read from Content-Range.
 
@@ -252,9 +260,10 @@ class OffsetPages:
             offset. False for a list whose pages may well be equal.
         into: "query", "json" or "header"; None: the document if there is one, else the query.
         unit: The unit of a Range ("items" gives "items=0-99"); None: none.
+        start: The offset of the first item, 0 or more: 1 for SCIM.
 
     Raises:
-        ConfigurationError: A path or a name is empty, or the limit below 1.
+        ConfigurationError: A path or a name is empty, the limit below 1, or the start below 0.
     """
 
     param: str = "offset"
@@ -267,11 +276,13 @@ class OffsetPages:
     last: str | None = None
     into: Into | None = None
     unit: str | None = None
+    start: int = 0
 
     def __post_init__(self) -> None:
         check_path("param", self.param, is_optional=False)
         check_paths(self, "limit_param", "total", "more", "last", "unit")
         check_count("limit", self.limit, least=1)
+        check_count("start", self.start, least=0)
         _check_into(self.into)
 
     @property
@@ -286,10 +297,10 @@ class OffsetPages:
         return self.into == "header" and self.param.lower() == "range"
 
     def begin(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return offset 0 and the limit."""
+        """Return the first offset and the limit."""
         if self._is_range:
-            return {self.param: self._range(0), **given}
-        usual = {self.param: 0, self.limit_param: self.limit}
+            return {self.param: self._range(self.start), **given}
+        usual = {self.param: self.start, self.limit_param: self.limit}
         return _numbers({**{name: usual[name] for name in self.own}, **given})
 
     def _range(self, offset: int) -> str:
@@ -303,7 +314,7 @@ class OffsetPages:
         offset = self._offset(page) + (page.count or limit)
         total = page.number(self.total or ("header:Content-Range" if self._is_range else None))
         if total is not None:
-            is_last = offset >= total
+            is_last = offset - self.start >= total
         elif (has_more := page.has_more(self.more, self.last)) is not None:
             is_last = not has_more
         else:

@@ -146,6 +146,82 @@ LISTS = {
         ],
         ["/tickets?page%5Bsize%5D=2", "/tickets?page%5Bafter%5D=c&page%5Bsize%5D=2"],
     ),
+    "twilio_messages": (
+        [
+            {
+                "messages": rows(1, 2),
+                "next_page_uri": "/Accounts/AC1/Messages.json?PageSize=2&Page=1&PageToken=PASM2",
+            },
+            {"messages": rows(3), "next_page_uri": None},
+        ],
+        [
+            "/Accounts/AC1/Messages.json",
+            "/Accounts/AC1/Messages.json?PageSize=2&Page=1&PageToken=PASM2",
+        ],
+    ),
+    "graph_user_changes": (
+        [
+            {"value": rows(1, 2), "@odata.nextLink": "{url}/users/delta?$skiptoken=2"},
+            {"value": rows(3), "@odata.deltaLink": "{url}/users/delta?$deltatoken=3"},
+        ],
+        ["/users/delta", "/users/delta?$skiptoken=2"],
+    ),
+    "kubernetes_pods": (
+        [
+            {"metadata": {"continue": "t1", "remainingItemCount": 1}, "items": rows(1, 2)},
+            {"metadata": {"continue": "", "resourceVersion": "5"}, "items": rows(3)},
+        ],
+        ["/pods?limit=2", "/pods?limit=2&continue=t1"],
+    ),
+    "jira_issues": (
+        [
+            {"issues": rows(1, 2), "nextPageToken": "abc"},
+            {"issues": rows(3), "isLast": True},
+        ],
+        ["/search/jql?jql=project+%3D+X", "/search/jql?jql=project+%3D+X&nextPageToken=abc"],
+    ),
+    "discord_members": (
+        [rows(1, 2), rows(3), []],
+        ["/members?limit=2", "/members?limit=2&after=2", "/members?limit=2&after=3"],
+    ),
+    "crossref_works": (
+        [
+            {"message": {"items": rows(1, 2), "next-cursor": "c"}},
+            {"message": {"items": rows(3), "next-cursor": "c"}},
+            {"message": {"items": [], "next-cursor": "c"}},
+        ],
+        ["/works?cursor=%2A", "/works?cursor=c", "/works?cursor=c"],
+    ),
+    "solr_documents": (
+        [
+            {"response": {"numFound": 3, "docs": rows(1, 2)}, "nextCursorMark": "m2"},
+            {"response": {"numFound": 3, "docs": rows(3)}, "nextCursorMark": "m3"},
+            {"response": {"numFound": 3, "docs": []}, "nextCursorMark": "m3"},
+        ],
+        [f"/select?q=%2A%3A%2A&sort=id+asc&cursorMark={mark}" for mark in ("%2A", "m2", "m3")],
+    ),
+    "scim_users": (
+        [
+            {"totalResults": 3, "startIndex": 1, "itemsPerPage": 2, "Resources": rows(1, 2)},
+            {"totalResults": 3, "startIndex": 3, "itemsPerPage": 1, "Resources": rows(3)},
+        ],
+        ["/Users?startIndex=1&count=2", "/Users?startIndex=3&count=2"],
+    ),
+    "dropbox_files": (
+        [
+            {"entries": rows(1, 2), "cursor": "c1", "has_more": True},
+            {"entries": rows(3), "cursor": "c2", "has_more": False},
+        ],
+        ["/list_folder", "/list_folder/continue"],
+    ),
+    "elasticsearch_scroll": (
+        [
+            {"_scroll_id": "s", "hits": {"hits": rows(1, 2)}},
+            {"_scroll_id": "s", "hits": {"hits": rows(3)}},
+            {"_scroll_id": "s", "hits": {"hits": []}},
+        ],
+        ["/logs/_search?scroll=1m", "/_search/scroll", "/_search/scroll"],
+    ),
     "slack_channels": (
         [
             {"channels": rows(1, 2), "response_metadata": {"next_cursor": "dGVhbQ=="}},
@@ -266,6 +342,8 @@ DOCUMENTS = {
     "elasticsearch_hits": [{}, {"search_after": [20, "k2"]}, {"search_after": [30, "k3"]}],
     "dynamodb_items": [{}, {"ExclusiveStartKey": {"id": {"N": "2"}}}],
     "algolia_hits": [{"page": 0}, {"page": 1}],
+    "dropbox_files": [{"path": "", "cursor": None}, {"path": None, "cursor": "c1"}],
+    "elasticsearch_scroll": [{"size": 2}, *[{"size": None, "scroll_id": "s"}] * 2],
     "github_graphql_issues": [{"variables": {"after": n}} for n in (None, "Y3Vy")],
     "shopify_graphql_products": [{"variables": {"cursor": n}} for n in (None, "c2")],
 }

@@ -537,3 +537,106 @@ def test_nested_fields_may_be_columns(serve, name):
     frame = getattr(api.paginate("list"), name)(flatten=True)
 
     assert list(frame.columns) == ["id", "owner.name", "owner.at.x", "tags"]
+
+
+@pytest.mark.parametrize(
+    ("pages", "last"),
+    [
+        (CursorPages("next", until_empty=True), {"next": "b"}),
+        (CursorPages("next", until_empty=True), {"next": "c"}),
+        (NextURLPages(until_empty=True), {"next": "?cursor=b"}),
+        (NextURLPages(until_empty=True), {"next": "?cursor=c"}),
+    ],
+    ids=["same cursor", "another cursor", "same link", "another link"],
+)
+def test_an_empty_page_ends_a_list_that_always_names_a_next_page(serve, pages, last):
+    first = {key: value[:-1] + "a" for key, value in last.items()}
+    middle = {key: value[:-1] + "b" for key, value in last.items()}
+    api, server = serve(
+        {"items": [1], **first}, {"items": [2], **middle}, {"items": [], **last}, {"items": [3]}
+    )
+
+    found = list(api.paginate("list", pages, items_at="items"))
+
+    assert found == [1, 2]
+    assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize("last", [[], [3]], ids=["empty", "with an item"])
+def test_without_until_empty_a_cursor_that_repeats_is_a_loop(serve, last):
+    api, server = serve({"items": [1], "next": "a"}, {"items": last, "next": "a"})
+
+    found, error = collect(api.paginate("list", CursorPages("next"), items_at="items"))
+
+    assert found == [1, *last]
+    assert "pagination loop" in str(error)
+    notes = "".join(getattr(error, "__notes__", []))
+    assert ("pass until_empty=True" in notes) is (last == [])
+    assert len(server.requests) == 2
+
+
+def test_a_server_that_keeps_the_position_is_asked_again_with_the_same_cursor(serve):
+    pages = CursorPages("next", until_empty=True)
+    bodies = [{"items": [number], "next": "same"} for number in (1, 2, 3)]
+    api, server = serve(*bodies, {"items": [], "next": "same"})
+
+    found = list(api.paginate("list", pages, items_at="items"))
+
+    assert found == [1, 2, 3]
+    assert len(server.requests) == 4
+
+
+@pytest.mark.parametrize(
+    ("bodies", "why"),
+    [
+        ([{"items": [1], "next": "a"}] * 3, "it is the page before once more"),
+        (
+            [{"items": [number], "next": "ab"[number % 2]} for number in range(1, 5)],
+            "pagination loop",
+        ),
+    ],
+    ids=["same page", "two cursors in turn"],
+)
+def test_a_loop_ends_also_where_an_empty_page_is_the_end(serve, bodies, why):
+    api, server = serve(*bodies)
+
+    found, error = collect(
+        api.paginate("list", CursorPages("next", until_empty=True), items_at="items")
+    )
+
+    assert why in str(error)
+    assert len(found) == len(set(found))
+    assert len(server.requests) <= 3
+
+
+@pytest.mark.parametrize("total", [4, 5, 6], ids=["whole pages", "short page", "three pages"])
+def test_offsets_from_one_neither_lose_nor_repeat_an_item(serve, total):
+    items = list(range(1, total + 1))
+    bodies = [{"Resources": items[at : at + 2], "total": total} for at in range(0, total, 2)]
+    api, server = serve(*bodies)
+    pages = OffsetPages("startIndex", "count", start=1, limit=2, total="total")
+
+    found = list(api.paginate("Users", pages, items_at="Resources"))
+
+    assert found == items
+    targets = [request.split(b" ", 2)[1] for request in server.requests]
+    assert targets == [b"/Users?startIndex=%d&count=2" % at for at in range(1, total + 1, 2)]
+
+
+def test_offsets_from_one_are_resumed_where_they_were_left(serve):
+    bodies = [{"Resources": [1, 2], "total": 3}, {"Resources": [3], "total": 3}]
+    api, server = serve(*bodies)
+    pages = OffsetPages("startIndex", "count", start=1, limit=2, total="total")
+    users = api.paginate("Users", pages, items_at="Resources")
+    first = next(users.pages())
+
+    found = list(users.resume(first.next_token))
+
+    assert found == [3]
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("start", [-1, 0.5, "1", True], ids=repr)
+def test_an_offset_to_begin_with_is_a_whole_number(start):
+    with pytest.raises(httpkit.ConfigurationError, match="start="):
+        OffsetPages(start=start)
