@@ -28,7 +28,8 @@ _REASONS = (
     "faultstring", "detail", "errordescription", "hydradescription", "longmessage",
     "exceptionmessage", "message", "errormessage", "defaultmessage", "errorsummary",
     "exceptiontext", "diagnostics", "msg", "errmsg", "explanation", "reason", "description",
-    "localizedmessage", "usermessage", "developermessage", "failuremessage", "info",
+    "localizedmessage", "usermessage", "developermessage", "failuremessage", "failurereason",
+    "statusmessage", "statusreason", "statemessage", "statereason", "statechangereason", "info",
     "error", "odataerror", "fault", "errors", "errormessages", "title", "text", "messages", "value",
 )  # fmt: skip
 # Texts that say more than the reason beside them.

@@ -70,6 +70,12 @@ def read_document(response: requests.Response) -> str:
     return one_line(message, _LONGEST_DETAIL)
 
 
+def read_part(response: requests.Response, document: object) -> str:
+    """Return what a part of the document of a response says on one line; "" for nothing."""
+    credentials.remember(response)
+    return one_line(reason_in(document, _status_texts(response)), _LONGEST_DETAIL)
+
+
 def call_error_reason(response: requests.Response) -> tuple[str | None, str | None]:
     """Return what the session's `error_reason` says of a response, and why it says nothing."""
     function = response.__dict__.pop("_error_reason", None)  # it may ask for the error itself

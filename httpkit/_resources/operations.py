@@ -15,6 +15,7 @@ import requests
 from httpkit._core import models, rate_limit_fields, redaction, upstream, urls
 from httpkit._core.clock import CLOCK
 from httpkit._core.documents import MISSING, RawJSON, find, is_null, members_of, parsed, text
+from httpkit._core.given import is_mapping
 from httpkit._diagnostics import error_reasons
 from httpkit._diagnostics.base_errors import check_seconds
 from httpkit._diagnostics.errors import (
@@ -49,6 +50,10 @@ _PENDING = frozenset({
     "accepted", "enqueued", "inprogress", "new", "notready", "notstarted", "pending", "queued",
     "scheduled", "started", "submitted",
 })  # fmt: skip
+# The operation has ended, but perhaps not well: an error beside them says so (BigQuery).
+_ENDED = frozenset({"complete", "completed", "done", "finished"})
+_ERRORS = ("error", "errorResult")
+_NO_ERRORS = frozenset({"", "0", "false", "no", "none", "null"})
 _LONGEST_STATUS = 80  # characters of it in a message
 _SEPARATORS = re.compile(r"[\W_]+")
 # Where an operation has its status; and where the resource has it that is being made (Azure).
@@ -121,6 +126,14 @@ class PollOptions:
         if letters in map(_letters, self.done):
             return True
         return False if letters in map(_letters, self.failed) else None
+
+    def is_pending(self, word: str) -> bool:
+        """Return whether the operation continues at a status that is in neither collection.
+
+        With words of the caller's every other does. Else it may be the state of the result, such
+        as "active", unless it reads like the state of an operation.
+        """
+        return self.done is not DONE or _is_pending(word)
 
 
 def _letters(word: object) -> str:
@@ -252,12 +265,11 @@ class Operation:
             return is_done
         if self._is_result(response, document):
             return True
-        is_declared, word = self._word(response, document)
+        is_declared, word, around = self._word(response, document)
         self.last_status = word
         is_success = None if word is None else self.options.outcome_of(word)
-        is_failed = _is_operation_kind(document) and _at(document, "error") is not None
-        if is_success is False or (is_success is True and is_failed):
-            raise self._failure(response, word or "")
+        if is_success is False or (is_success is True and _has_error(document, word, around)):
+            raise self._failure(response, word or "", around)
         if response is self.start and operation_url(response) is not None:
             return False
         if is_success is True or response.status_code == requests.codes.no_content:
@@ -266,7 +278,7 @@ class Operation:
             return False
         if is_declared and word is None and document is None:
             raise self._without_status(response)
-        return not is_declared and (word is None or not _is_pending(word))
+        return not is_declared and (word is None or not self.options.is_pending(word))
 
     def _is_result(self, response: Response, document: Any) -> bool:
         """Say whether a response needs no status: nothing is left, or it was done at once."""
@@ -286,7 +298,7 @@ class Operation:
         if not is_operation or self.options.status_at is not None:
             return None
         if done is True and _at(document, "error") is not None:
-            raise self._failure(response, "error")
+            raise self._failure(response, "error", document)
         return done is True
 
     def _without_status(self, response: Response) -> DecodeError:
@@ -296,21 +308,26 @@ class Operation:
         add_note(error, "if that passes, poll() with the URL of the operation goes on waiting")
         return error
 
-    def _word(self, response: Response, document: Any) -> tuple[bool, str | None]:
-        """Return whether there must be a status, and the status."""
+    def _word(self, response: Response, document: Any) -> tuple[bool, str | None, Any]:
+        """Return whether there must be a status, the status, and the object that has it."""
         given = self.options.status_at
         if callable(given):
             found = given(response)
-            return True, None if found is None else str(found)
+            return True, None if found is None else str(found), document
         if given is not None:
-            return True, _text_at(document, given)
-        for path in (*_PROVISIONING, *_STATUS_AT):
+            return True, _text_at(document, given), _around(document, given)
+        for path in _PROVISIONING:
             if (word := _text_at(document, path)) is not None:
-                return self.has_status or path in _PROVISIONING, word
-        return self.has_status, None
+                return True, word, document
+        for within in (document, _wrapped(document)):
+            for path in _STATUS_AT:
+                if (word := _text_at(within, path)) is not None:
+                    return self.has_status, word, _around(within, path)
+        return self.has_status, None, document
 
-    def _failure(self, response: Response, word: str) -> OperationFailedError:
-        words, _ = error_reasons.read(response)
+    def _failure(self, response: Response, word: str, around: Any) -> OperationFailedError:
+        """Return the error of an operation; its reason is beside the status, or elsewhere."""
+        words = error_reasons.read_part(response, _parsed(around)) or error_reasons.read(response)[0]
         what = describe(response.request, response.url)
         status = redaction.redact_start(word, _LONGEST_STATUS)
         error = OperationFailedError(
@@ -399,9 +416,11 @@ def decode_result(response: Response | None, model: Callable[..., Any] | None) -
     if response is None or (model is None and not response.content):
         return None
     document = _document(response)
-    is_done = isinstance(_at(document, "name"), str) and _at(document, "done") is True
+    name = _at(document, "name")
+    is_done = isinstance(name, str) and _at(document, "done") is True
     result = _at(document, "response") if is_done else None
-    if is_done and result is None and model is not None:
+    is_operation = _is_operation_name(name) or _at(document, "metadata") is not None
+    if is_done and is_operation and result is None and model is not None:
         what = describe(response.request, response.url)
         raise response.decode_error(f"the operation is done without a result: {what}")
     at = None if result is None else "response"
@@ -452,6 +471,38 @@ def _is_operation_kind(document: Any) -> bool:
     return str(_at(document, "kind")).endswith("#operation")
 
 
+def _has_error(document: Any, word: str | None, around: Any) -> bool:
+    """Say whether an operation that has ended failed: an error is beside its status."""
+    if _is_operation_kind(document) and _at(document, "error") is not None:
+        return True
+    return _letters(word) in _ENDED and any(_is_error(_at(around, name)) for name in _ERRORS)
+
+
+def _is_error(value: object) -> bool:
+    if is_mapping(value):
+        return any(value.values())
+    return isinstance(value, str) and value.strip().lower() not in _NO_ERRORS
+
+
+def _wrapped(document: Any) -> Any:
+    """Return the object in an envelope ({"action": {"status": ...}}); None without one."""
+    members = None if document is None else members_of(document)
+    inner = next(iter(members.values())) if members and len(members) == 1 else None
+    return None if inner is None or members_of(inner) is None else inner
+
+
+def _around(document: Any, path: str) -> Any:
+    """Return the object that the last name of a path is in; the document where it is not one."""
+    parent = path.rpartition(".")[0]
+    if not parent or document is None:
+        return document
+    try:
+        found = find(document, parent)
+        return document if found is MISSING or members_of(found) is None else found
+    except models.MismatchError:
+        return document
+
+
 def _is_operation_name(name: object) -> TypeGuard[str]:
     return isinstance(name, str) and _OPERATION_NAME.search(name) is not None
 
@@ -472,6 +523,13 @@ def _document(response: Response) -> Any:
     try:
         document = RawJSON(response.content)
         return document if members_of(document) is not None else None
+    except models.MismatchError:
+        return None
+
+
+def _parsed(document: Any) -> Any:
+    try:
+        return parsed(document)
     except models.MismatchError:
         return None
 

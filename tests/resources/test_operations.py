@@ -308,3 +308,109 @@ def test_options_of_a_poll_that_are_invalid_are_refused_before_anything_is_sent(
 
     assert server.requests == []
     assert issubclass(httpkit.OperationFailedError, requests.RequestException)
+
+
+def test_with_done_words_of_the_callers_any_other_word_is_waited_for(serve, reply):
+    api, server = serve(
+        reply({"id": 1, "state": "UploadComplete"}),
+        reply({"id": 1, "state": "InProgress"}),
+        reply({"id": 1, "state": "JobComplete", "rows": 5}),
+    )
+
+    assert api.poll("jobs/ingest/1", done={"JobComplete"})["rows"] == 5
+    assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize("name", ["action", "data", "job_status"])
+def test_a_status_in_an_envelope_is_waited_for(serve, reply, name):
+    api, server = serve(
+        reply({name: {"id": 1, "status": "running", "error": None}}),
+        reply({name: {"id": 1, "status": "success", "error": None}}),
+    )
+
+    assert api.poll("actions/1")[name]["status"] == "success"
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        ({"action": {"status": "error", "error": {"code": "no_ip", "message": "no address"}}}, ""),
+        (
+            {"state": {"status": "FAILED", "state_message": "no address"}, "message": "see state"},
+            "",
+        ),
+        ({"state": "Failed", "statusReason": "no address"}, ""),
+        ({"status": {"state": "DONE", "errorResult": {"message": "no address"}}}, ""),
+        ({"status": "completed", "error": {"message": "no address"}}, ""),
+        ({"status": "finished", "error": "no address"}, ""),
+        ({"status": "failed", "id": 1}, '{"status": "failed", "id": 1}'),
+    ],
+    ids=["envelope", "beside", "reason", "error result", "completed", "text", "none"],
+)
+def test_a_failure_says_what_is_beside_its_status(serve, reply, document, reason):
+    api, _ = serve(reply(document))
+
+    with pytest.raises(httpkit.OperationFailedError) as caught:
+        api.poll("jobs/1")
+
+    assert caught.value.detail == (reason or "no address")
+
+
+def test_a_failure_at_a_path_says_what_is_beside_it(serve, reply):
+    status = {"State": "FAILED", "StateChangeReason": "SYNTAX_ERROR: line 1"}
+    api, _ = serve(reply({"QueryExecution": {"Status": status}, "message": "elsewhere"}))
+
+    with pytest.raises(httpkit.OperationFailedError, match="SYNTAX_ERROR"):
+        api.poll("queries/1", status_at="QueryExecution.Status.State")
+
+
+@pytest.mark.parametrize(
+    "error", [None, "", "None", {}, {"code": 0, "message": ""}, [], ["row 3 is empty"]], ids=repr
+)
+def test_an_operation_that_ended_without_an_error_is_done(serve, reply, error):
+    document = {"status": "completed", "error": error}
+    api, _ = serve(reply(document))
+
+    assert api.poll("jobs/1") == document
+
+
+@dataclass
+class Todo:
+    name: str
+    done: bool
+
+
+def test_an_item_with_a_name_that_is_done_is_no_operation_without_a_result(serve, reply):
+    api, _ = serve(reply({"name": "tea", "done": True}))
+
+    assert api.poll("todos/1", model=Todo) == Todo("tea", done=True)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [{"name": "operations/7", "done": True}, {"name": "7", "done": True, "metadata": {"a": 1}}],
+    ids=["name", "metadata"],
+)
+def test_an_operation_of_googles_without_a_result_is_a_decode_error(serve, reply, document):
+    api, _ = serve(reply(document))
+
+    with pytest.raises(httpkit.DecodeError, match="done without a result"):
+        api.poll("operations/7", model=Todo)
+
+
+@pytest.mark.parametrize("rest", [b'"n": 1e999', b'"n": "\xff"'], ids=["number", "bytes"])
+def test_a_failure_in_a_document_that_cannot_be_parsed_is_still_one(serve, make_response, rest):
+    api, _ = serve(make_response(body=b'{"status": "failed", %s}' % rest))
+
+    with pytest.raises(httpkit.OperationFailedError, match=r"failed \(failed\)"):
+        api.poll("jobs/1")
+
+
+def test_a_path_to_a_status_that_leads_into_a_list_is_waited_on(serve, reply):
+    api, server = serve(*[reply({"jobs": [{"status": "done"}]})] * 3)
+
+    with pytest.raises(httpkit.DeadlineExceededError, match="no status at 'jobs.status'"):
+        api.poll("jobs", status_at="jobs.status", deadline=2.5)
+
+    assert len(server.requests) == 3
