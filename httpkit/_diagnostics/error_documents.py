@@ -90,6 +90,30 @@ def reason_in(document: object, known: frozenset[str]) -> str:
         return ""
 
 
+def states_failure(document: object) -> bool:
+    """Say whether a document calls itself an error, whatever the status of its response.
+
+    That is a flag that is false (`ok`, `success`), a status in words, or an error that is there.
+    """
+    if not is_mapping(document):
+        return False
+    entry = {_key(name): value for name, value in list(document.items())[:_MOST_MEMBERS]}
+    if any(entry.get(name) is False for name in _SUCCESS_FLAGS):
+        return True
+    if _key(entry.get("status")) in _FAILED_STATUSES:
+        return True
+    return any(entry.get(name) not in _NOTHING for name in _ERROR_MEMBERS)
+
+
+_SUCCESS_FLAGS = ("ok", "success", "succeeded", "successful", "issuccess")
+_FAILED_STATUSES = frozenset({"error", "fail", "failed", "failure"})
+_ERROR_MEMBERS = (
+    "error", "errors", "errormessage", "errormessages", "errorcode", "errcode", "fault",
+    "faultstring", "exception",
+)  # fmt: skip
+_NOTHING: tuple[object, ...] = (None, False, 0, "", "0", [], {})
+
+
 def normal(text: str) -> str:
     """Return what two texts that say the same have in common."""
     return "".join(filter(str.isalnum, text[:LONGEST_EXAMINED])).lower()

@@ -24,7 +24,7 @@ import requests
 from httpkit._core import credentials, redaction, upstream, xml_documents
 from httpkit._core.given import as_text, is_mapping
 from httpkit._core.lazy import pattern
-from httpkit._diagnostics.error_documents import LONGEST_EXAMINED, normal, reason_in
+from httpkit._diagnostics.error_documents import LONGEST_EXAMINED, normal, reason_in, states_failure
 
 # An excerpt is for a line in a log; the whole body is on `.response`.
 _LONGEST_DETAIL = 300
@@ -68,6 +68,26 @@ def read_document(response: requests.Response) -> str:
     credentials.remember(response)
     message = reason_in(_document(response, _head(response)), _status_texts(response))
     return one_line(message, _LONGEST_DETAIL)
+
+
+def of_success(response: requests.Response) -> str:
+    """Return what a response that is not what it should be says instead; "" for nothing.
+
+    Some servers send an error, or a page such as a login form, with status 200.
+    """
+    body = _head(response)
+    document = _document(response, body)
+    if document is not None:
+        is_error = states_failure(document) or _XML_ERROR.search(body[:LONGEST_EXAMINED])
+        said = read_part(response, document) if is_error else ""
+        return f"the server says: {said}" if said else ""
+    text = _decoded(body[: 4 * LONGEST_EXAMINED], response.encoding)
+    title = _title(text, frozenset()) if _PAGE.match(text) else ""
+    return f"the server sent a page: {one_line(title, _LONGEST_DETAIL)}" if title else ""
+
+
+# The name of an element, which the document of an XML text does not have for its root.
+_XML_ERROR = re.compile(rb"^[^{\[]*<(?:[\w.-]+:)?\w*(?:error|fault|exception)", re.IGNORECASE)
 
 
 def read_part(response: requests.Response, document: object) -> str:

@@ -424,7 +424,13 @@ class Response(requests.Response):
         what = errors.describe(self.request, self.url)
         article = "an" if name[:1].lower() in "aeiou" else "a"
         wanted = "JSON" if model is object else f"{article} {name}"
+        why = self._with_words(why)
         return self.decode_error(f"the response to {what} is not {wanted}: {why}")
+
+    def _with_words(self, why: str) -> str:
+        """Return why a body is not what it should be, with what the server says in place of it."""
+        said = error_reasons.of_success(self)
+        return f"{why}; {said}" if said else why
 
     def _not_json(self, why: str, doc: str = "", pos: int = 0) -> errors.DecodeError:
         what = errors.describe(self.request, self.url)
@@ -434,7 +440,7 @@ class Response(requests.Response):
             content_type = self.headers.get("content-type", "no content type")
             start = redaction.redact_start(_text_of(self.content[:200], self.encoding), 40)
             quoted = f"beginning {start!r}" if start else "binary data"
-            why = f"{why} at position {pos} of {content_type}, {quoted}"
+            why = self._with_words(f"{why} at position {pos} of {content_type}, {quoted}")
         return self.decode_error(f"the response to {what} is not JSON: {why}", doc, pos)
 
     def decode_error(self, message: str, doc: str = "", pos: int = 0) -> errors.DecodeError:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, Unpack
 
@@ -20,7 +21,10 @@ T = TypeVar("T")
 MULTI_STATUS = 207
 _STATUS = re.compile(r"(?<!\d)([1-5]\d\d)(?!\d)")
 _STATUS_NAMES = ("status", "statusCode", "status_code", "httpStatusCode", "code")
-_ERROR_NAMES = ("error", "errors", "problem", "fault")
+_ERROR_NAMES = (
+    "error", "errors", "problem", "fault", "errormessage", "error_message", "errorcode",
+    "error_code",
+)  # fmt: skip
 _WORD_NAMES = ("message", "detail", "title", "description", "reason", "type")
 _FLAG_NAMES = ("success", "ok", "succeeded", "successful")
 # What a row has beside an item.
@@ -41,6 +45,7 @@ _FAILED_NAMES = (
     "rejected",
     "unprocessed",
     "invalid",
+    "inserterrors",
 )
 # The words for a status in a 207; elsewhere they may be a field of the item.
 _SUCCESS_WORDS = {
@@ -48,6 +53,10 @@ _SUCCESS_WORDS = {
     **dict.fromkeys(("deleted", "accepted", "done", "completed"), True),
     **dict.fromkeys(("failed", "failure", "error", "rejected", "invalid", "conflict"), False),
 }
+# What a row consists of that reports a failure: one with more may be an item with such a field.
+_REPORT_NAMES = frozenset({
+    *map(str.lower, _NO_ITEM_NAMES), "message", "detail", "reason", "details", "fields",
+})  # fmt: skip
 _LONGEST_REASON = 300
 # What can be iterated over, and is one item or none.
 _SINGLE = (Mapping, str, bytes, bytearray, memoryview)
@@ -95,10 +104,12 @@ def read(
         return []
     is_multi_status = response.status_code == MULTI_STATUS
     results: list[ItemResult[T]] = []
-    with decoding(response, model, lambda error: f"{error} (result {len(results) + 1})"):
+    with decoding(response, model):
         document = RawJSON(response.content)
         failures = _failures(document)
-        for row in _rows(document, items_at, may_be_absent=bool(failures)):
+        rows = _rows(document, items_at, may_be_absent=bool(failures))
+    with decoding(response, model, lambda error: f"{error} (result {len(results) + 1})"):
+        for row in rows:
             result = _result(row, item_at, model, is_multi_status=is_multi_status)
             results.append(result)  # its length is in the error
         results.extend(map(_failure, failures))
@@ -122,6 +133,31 @@ def require_all(response: Response, results: Sequence[ItemResult[T]]) -> list[T]
         error.results = list(results)
         raise error
     return [result.item for result in results if result.item is not None]
+
+
+def has_failures(response: Response, items_at: str | None) -> bool:
+    """Say whether some of the items failed that a response has in place of what was created."""
+    with suppress(models.MismatchError):
+        document = RawJSON(response.content)
+        failures = _failures(document)
+        rows = _rows(document, items_at, may_be_absent=bool(failures))
+        return bool(failures) or any(map(_is_failure_report, rows))
+    return False
+
+
+def _is_failure_report(row: Document) -> bool:
+    """Say whether a row has an error in place of an item."""
+    if not _is_report(row):
+        return False
+    is_success = _success_flag(row, knows_words=True)
+    return is_success is False or (is_success is None and _status(row) >= 400)
+
+
+def _is_report(row: Document) -> bool:
+    """Say whether a row reports a result, and is no item: {"code": ..., "status": "error"}."""
+    members = _by_lower_name(row)
+    has_result = not members.keys().isdisjoint({*_ERROR_NAMES, *_FLAG_NAMES, "code"})
+    return has_result and {*members} <= _REPORT_NAMES
 
 
 def _failures(document: Document) -> Sequence[Document]:
@@ -160,7 +196,9 @@ def _rows(document: Document, items_at: str | None, *, may_be_absent: bool) -> S
     others = [value for name, value in members.items() if name.lower() not in _FAILED_NAMES]
     if may_be_absent and not any(map(documents.entries_of, others)):
         return []
-    raise models.MismatchError(f"there are no results, but {models.list_names(members)}")
+    raise models.MismatchError(
+        f"there are no results, but {models.list_names(members)}; items_at= says where they are"
+    )
 
 
 def _result(
@@ -168,7 +206,7 @@ def _result(
 ) -> ItemResult[T]:
     inner = _unwrapped(row)
     status, reason = _status(inner), _error(inner)
-    is_success = _success_flag(inner, is_multi_status=is_multi_status)
+    is_success = _success_flag(inner, knows_words=is_multi_status or _is_report(inner))
     is_error = reason is not None and not 200 <= status < 300 and is_success is not True
     if status >= 400 or is_success is False or is_error:
         return _failure(row)
@@ -217,8 +255,13 @@ def _status(row: Document) -> int:
     return 0
 
 
-def _success_flag(row: Document, *, is_multi_status: bool) -> bool | None:
-    """Return what a row says of its success in a flag or a word; None where it says nothing."""
+def _success_flag(row: Document, *, knows_words: bool) -> bool | None:
+    """Return what a row says of its success in a flag or a word; None where it says nothing.
+
+    Args:
+        row: The row.
+        knows_words: Whether a status in words is that of the row, not a field of an item.
+    """
     members = documents.members_of(row) or {}
     for name in _FLAG_NAMES:
         flag = documents.parsed(members[name]) if name in members else None
@@ -226,7 +269,7 @@ def _success_flag(row: Document, *, is_multi_status: bool) -> bool | None:
             return flag
     for name in _STATUS_NAMES:
         word = documents.parsed(members[name]) if name in members else None
-        if is_multi_status and isinstance(word, str) and word.strip().lower() in _SUCCESS_WORDS:
+        if knows_words and isinstance(word, str) and word.strip().lower() in _SUCCESS_WORDS:
             return _SUCCESS_WORDS[word.strip().lower()]
     return None
 
@@ -245,8 +288,9 @@ def _reason(row: Document) -> str | None:
 
 def _error(row: Document) -> str | None:
     members = documents.members_of(row) or {}
+    by_name = _by_lower_name(row)
     for name in _ERROR_NAMES:
-        value = documents.parsed(members[name]) if name in members else None
+        value = documents.parsed(by_name[name]) if name in by_name else None
         if value:
             return _error_text(value)
     for name in _ITEM_NAMES:  # Graph's batches have it in the body
@@ -276,8 +320,8 @@ def _item(row: Document, item_at: str | None, *, has_status: bool) -> Document:
     if not has_status or members is None:
         return row
     for name in _ITEM_NAMES:
-        if name in members:
-            item = members[name]
+        item = members.get(name, MISSING)
+        if item is not MISSING and not isinstance(documents.parsed(item), str):  # not "created"
             return MISSING if documents.is_null(item) else item
     return row if {*members} - _NO_ITEM_NAMES else MISSING
 
@@ -309,14 +353,16 @@ class BulkMethods(Endpoint[T]):
 
         Raises:
             ConfigurationError: It is one item, or text; nothing was sent.
-            PartialFailureError: Some items failed (207); its `results` has each of them.
+            PartialFailureError: Some items failed (207, or rows that are errors); its `results`
+                has each of them.
             StatusError: The server responds with an error status.
             DecodeError: The response is not a list of the model.
         """
         body, response = self._send_many("POST", "", items, params, options)
         if response is None:
             return []
-        if response.status_code == MULTI_STATUS:
+        is_partial = response.content and has_failures(response, self.items_at)
+        if response.status_code == MULTI_STATUS or is_partial:
             return require_all(response, self._results(response, body))
         if not response.content:
             return [self._build(response, item) for item in body]
@@ -332,7 +378,7 @@ class BulkMethods(Endpoint[T]):
         Args:
             method: Such as "POST", "PUT", "PATCH" or "DELETE".
             items: What is sent, as one list: dicts or model objects, or ids. Nothing is sent
-                for none.
+                for none. Or a dict that contains them beside something else, sent as it is.
             url: Appended to the collection's path ("bulk").
             params: Query parameters.
             **options: Keywords of `Session.request`.
@@ -342,10 +388,13 @@ class BulkMethods(Endpoint[T]):
             failed has no item, and says why.
 
         Raises:
-            ConfigurationError: It is one item, or text; nothing was sent.
+            ConfigurationError: It is one model object, or text; nothing was sent.
             StatusError: The server rejects the whole request.
             DecodeError: The response has no results, or an item is not of the model.
         """
+        if is_mapping(items):
+            document = models.encode(items)
+            return self._results(self._send_document(method, url, document, params, options), ())
         body, response = self._send_many(method, url, items, params, options)
         return [] if response is None else self._results(response, body)
 
@@ -357,14 +406,19 @@ class BulkMethods(Endpoint[T]):
         body = [models.encode(item, omit_unset=True) for item in items]
         if not body:
             return body, None
-        path = self._collection()
-        target = f"{path.rstrip('/')}/{url.lstrip('/')}" if url else path
-        if self.form:
-            raise ConfigurationError("many items cannot be sent as a form: send them one by one")
         sent: object = body
         if self.envelope is not None:  # a list has the name that lists have
             sent = {(self.items_at or self.envelope).rstrip("?"): body}
-        return body, self._call(method, target, json=sent, params=params, **options)
+        return body, self._send_document(method, url, sent, params, options)
+
+    def _send_document(
+        self, method: str, url: str, document: object, params: Params, options: ItemOptions
+    ) -> Response:
+        if self.form:
+            raise ConfigurationError("many items cannot be sent as a form: send them one by one")
+        path = self._collection()
+        target = f"{path.rstrip('/')}/{url.lstrip('/')}" if url else path
+        return self._call(method, target, json=document, params=params, **options)
 
     def _results(self, response: Response, sent: Sequence[Any]) -> list[ItemResult[T]]:
         item_at = self.item_at or self.envelope

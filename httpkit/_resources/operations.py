@@ -327,7 +327,9 @@ class Operation:
 
     def _failure(self, response: Response, word: str, around: Any) -> OperationFailedError:
         """Return the error of an operation; its reason is beside the status, or elsewhere."""
-        words = error_reasons.read_part(response, _parsed(around)) or error_reasons.read(response)[0]
+        words = (
+            error_reasons.read_part(response, _parsed(around)) or error_reasons.read(response)[0]
+        )
         what = describe(response.request, response.url)
         status = redaction.redact_start(word, _LONGEST_STATUS)
         error = OperationFailedError(

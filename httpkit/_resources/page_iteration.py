@@ -15,6 +15,7 @@ from httpkit._core import disclosure, documents, models, redaction, upstream, ur
 from httpkit._core.classes import public
 from httpkit._core.documents import MISSING, Document, RawJSON
 from httpkit._core.given import NOT_GIVEN, is_mapping
+from httpkit._diagnostics import error_documents
 from httpkit._diagnostics.errors import PaginationError, add_note
 from httpkit._messages.response import Response, adopt, decoding, successful
 from httpkit._policy import forwarding
@@ -338,6 +339,8 @@ class PageIterator(Generic[T]):
             return []
         with decoding(response, self._model, lambda error: self._describe(error, document)):
             found, apart = documents.select(document, self.query.items_at)
+            if found is None and apart is not None:
+                self._check_absence(document)
             items, page_hash = page_items.decode_items(found, apart, self.query.model)
         before, self.last_page_hash = self.last_page_hash, page_hash
         is_repeated = items and page_hash == before
@@ -348,6 +351,18 @@ class PageIterator(Generic[T]):
             )
         self.received += len(items)
         return items
+
+    def _check_absence(self, document: Document) -> None:
+        """Refuse a page without its optional list that calls itself an error.
+
+        Raises:
+            MismatchError: It does.
+        """
+        is_error = False
+        with suppress(models.MismatchError):
+            is_error = error_documents.states_failure(documents.parsed(document))
+        if is_error:
+            raise models.MismatchError("there are no items, but an error")
 
     @property
     def _is_until_empty(self) -> bool:

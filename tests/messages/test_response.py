@@ -311,6 +311,68 @@ def test_decode_builds_the_model(got, body, model, value):
 
 
 @pytest.mark.parametrize(
+    ("body", "content_type", "words"),
+    [
+        (b'{"ok": false, "error": "invalid_auth"}', "application/json", "says: invalid_auth"),
+        (b'{"success": false, "errors": [{"message": "no"}]}', "application/json", "says: no"),
+        (b'{"Fault": {"Error": [{"Detail": "no such row"}]}}', "text/plain", "says: no such row"),
+        (b'{"status": "ERROR", "message": "down"}', "application/json", "says: down"),
+        (b'{"errcode": 40013, "errmsg": "no appid"}', "application/json", "says: no appid"),
+        (b"<Error><Message>no key</Message></Error>", "application/xml", "says: no key"),
+        (b"<html><title>Sign in</title></html>", "text/html", "server sent a page: Sign in"),
+    ],
+    ids=["ok", "success", "fault", "status", "code", "XML", "HTML"],
+)
+@pytest.mark.parametrize("at", [None, "post"])
+def test_an_error_with_status_200_is_quoted_where_decoding_fails(
+    got, body, content_type, words, at
+):
+    response = got(body, content_type=content_type)
+
+    with pytest.raises(httpkit.DecodeError, match=words):
+        response.decode(Post, at=at)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"title": "a", "message": "hello"}',
+        b'{"ok": true, "error": "", "errors": [], "message": "hello"}',
+        b'{"error": null, "detail": "hello"}',
+        b'[{"error": "hello"}]',
+        b'"hello"',
+        b"hello",
+        b"<Post><Message>hello</Message></Post>",
+    ],
+    ids=["words", "no error", "null", "list", "text", "not JSON", "XML"],
+)
+def test_words_of_what_is_no_error_are_not_quoted(got, body):
+    response = got(body, content_type="text/plain")
+
+    with pytest.raises(httpkit.DecodeError) as caught:
+        response.decode(Post)
+
+    assert "hello" not in str(caught.value)
+
+
+def test_a_secret_in_an_error_with_status_200_is_masked(got):
+    httpkit.add_secret("k3y-0f-th3-t3st")
+    response = got(b'{"ok": false, "error": "k3y-0f-th3-t3st is revoked"}')
+
+    with pytest.raises(httpkit.DecodeError) as caught:
+        response.decode(Post)
+
+    assert str(caught.value).endswith("the server says: *** is revoked")
+
+
+def test_the_title_of_a_page_in_place_of_json_is_quoted(got):
+    response = got(b"<!DOCTYPE html><html><title>Sign in</title></html>", content_type="text/html")
+
+    with pytest.raises(httpkit.DecodeError, match=r"; the server sent a page: Sign in$"):
+        response.json()
+
+
+@pytest.mark.parametrize(
     "body",
     [
         b"NaN",

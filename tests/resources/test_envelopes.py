@@ -494,6 +494,94 @@ def test_the_reason_of_a_failed_row_is_found(serve, reply, bad):
     assert result.error == "a duplicate"
 
 
+FAILED_ROWS = [
+    {"code": "DUPLICATE_DATA", "details": {}, "message": "a duplicate", "status": "error"},
+    {"success": False, "errors": [{"statusCode": "DUPLICATE", "message": "a duplicate"}]},
+    {"ok": False, "message": "a duplicate"},
+    {"id": 7, "status": 409, "error": "a duplicate"},
+    {"ErrorCode": "Conflict", "ErrorMessage": "a duplicate", "success": False},
+]
+
+
+@pytest.mark.parametrize("status", ["200 OK", "201 Created", "202 Accepted"])
+@pytest.mark.parametrize("row", FAILED_ROWS, ids=["Zoho", "Salesforce", "flag", "number", "Amazon"])
+def test_a_row_that_reports_a_failure_is_no_item_without_a_207(serve, reply, row, status):
+    api, _ = serve(*[reply({"data": [row, {"title": "Hat"}]}, status)] * 2)
+    products = api.resource("products", items_at="data")
+
+    results = products.bulk("POST", [{}, {}])
+    with pytest.raises(httpkit.PartialFailureError, match=r"1 of 2 .*: item 1: a duplicate"):
+        products.create_many([{}, {}])
+
+    assert [(r.ok, r.item) for r in results] == [(False, None), (True, {"title": "Hat"})]
+    assert results[0].error == "a duplicate"
+
+
+def test_failures_beside_what_was_created_are_not_lost(serve, reply):
+    document = {"results": [{"title": "Hat"}], "errors": [{"message": "a duplicate"}]}
+    api, _ = serve(reply(document, "201 Created"))
+    products = api.resource("products", Product, items_at="results")
+
+    with pytest.raises(httpkit.PartialFailureError, match="item 2: a duplicate") as caught:
+        products.create_many([{}, {}])
+
+    assert [result.item for result in caught.value.results] == [Product("Hat"), None]
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"id": 1, "message": "hello", "status": "failed"},
+        {"id": 1, "title": "Hat", "code": "H7", "status": "error"},
+        {"status": "success", "code": "H7", "message": "made"},
+    ],
+    ids=["message", "other fields", "success"],
+)
+def test_a_row_that_may_be_an_item_is_one(serve, reply, item):
+    api, _ = serve(*[reply([item])] * 2)
+    products = api.resource("products")
+
+    assert products.create_many([{}]) == [item]
+    assert [(r.ok, r.item) for r in products.bulk("POST", [{}])] == [(True, item)]
+
+
+def test_a_word_for_what_was_done_is_not_the_item(serve, reply):
+    rows = [{"index": {"_id": "1", "status": 201, "result": "created"}}]
+    api, _ = serve(reply({"errors": False, "items": rows}))
+
+    (result,) = api.resource("products").bulk("POST", [{}])
+
+    assert (result.status, result.item) == (201, rows[0]["index"])
+
+
+def test_a_document_that_contains_the_items_is_sent_as_it_is(serve, reply):
+    responses = [
+        {"id": "1", "status": 200, "body": {"title": "Hat"}},
+        {"id": "2", "status": 404, "body": {"error": {"message": "no such product"}}},
+    ]
+    api, server = serve(reply({"responses": responses}))
+    document = {"requests": [{"id": "1", "at": date(2026, 1, 2)}, {"id": "2"}]}
+
+    results = api.resource("products", Product).bulk("POST", document, url="$batch")
+
+    assert [(r.item, r.error) for r in results] == [
+        (Product("Hat"), None),
+        (None, "no such product"),
+    ]
+    assert sent(server.requests[0])["requests"][0] == {"id": "1", "at": "2026-01-02"}
+    assert lines(server) == ["POST /products/$batch"]
+
+
+@pytest.mark.parametrize("items", [{"records": []}, [{}]], ids=["document", "list"])
+def test_many_items_are_not_sent_as_a_form(serve, items):
+    api, server = serve()
+
+    with pytest.raises(httpkit.ConfigurationError, match="one by one"):
+        api.resource("products", form=True).bulk("POST", items)
+
+    assert server.requests == []
+
+
 @pytest.mark.parametrize("status", ["200 OK", "207 Multi-Status"])
 def test_failures_beside_an_unknown_list_lose_no_item(serve, reply, status):
     document = {"new_members": [{"title": "Hat"}], "errors": [{"error": "a duplicate"}]}

@@ -410,7 +410,7 @@ def test_a_failure_in_a_document_that_cannot_be_parsed_is_still_one(serve, make_
 def test_a_path_to_a_status_that_leads_into_a_list_is_waited_on(serve, reply):
     api, server = serve(*[reply({"jobs": [{"status": "done"}]})] * 3)
 
-    with pytest.raises(httpkit.DeadlineExceededError, match="no status at 'jobs.last.status'"):
+    with pytest.raises(httpkit.DeadlineExceededError, match=r"no status at 'jobs\.last\.status'"):
         api.poll("jobs", status_at="jobs.last.status", deadline=2.5)
 
     assert len(server.requests) == 3

@@ -640,3 +640,47 @@ def test_offsets_from_one_are_resumed_where_they_were_left(serve):
 def test_an_offset_to_begin_with_is_a_whole_number(start):
     with pytest.raises(httpkit.ConfigurationError, match="start="):
         OffsetPages(start=start)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"ok": False, "error": "invalid_auth"},
+        {"success": False, "message": "invalid_auth"},
+        {"errors": [{"message": "invalid_auth"}], "items": None},
+        {"status": "error", "message": "invalid_auth"},
+    ],
+    ids=["ok", "success", "errors", "status"],
+)
+def test_an_error_in_place_of_an_optional_list_is_not_an_empty_page(serve, document):
+    api, _ = serve({"items": [1], "next": "c"}, document)
+
+    found, error = collect(api.paginate("list", CursorPages("next"), items_at="items?"))
+
+    assert found == [1]
+    assert isinstance(error, httpkit.DecodeError)
+    assert "page 2" in str(error)
+    assert str(error).endswith("the server says: invalid_auth")
+
+
+@pytest.mark.parametrize(
+    "document",
+    [{}, {"ok": True, "error": ""}, {"errors": [], "status": "success"}, {"error_code": 0}],
+    ids=repr,
+)
+def test_a_page_without_its_optional_list_is_empty(serve, document):
+    api, _ = serve(document)
+
+    assert list(api.paginate("list", CursorPages("next"), items_at="items?")) == []
+
+
+def test_an_optional_list_beside_errors_is_read(serve):
+    api, _ = serve({"items": [1], "errors": [{"message": "one shard failed"}]})
+
+    assert list(api.paginate("list", CursorPages("next"), items_at="items?")) == [1]
+
+
+def test_a_page_without_its_list_whose_rest_cannot_be_parsed_is_empty(serve):
+    api, _ = serve(b'{"ok": false, "took": 1e999}')
+
+    assert list(api.paginate("list", CursorPages("next"), items_at="items?")) == []
