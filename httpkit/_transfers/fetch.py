@@ -240,7 +240,8 @@ class Fetch:
         )
         oldest = max(0, sink.size - OVERLAP) if isinstance(sink, FileObject) else 0
         start = step.start if step.is_range else None
-        known = self._writer.learned(self._known) if self._writer else None
+        # What segments say is compared with other ranges: where they differ, the whole file counts.
+        known = self._writer.learned(self._known) if self._writer and is_part else self._known
         before = Existing(known, sink.size, oldest, start)
         admit = admit_rest if is_part else admit_whole
         admission = admit(before, found, content_range(response))

@@ -15,6 +15,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+# What says that somebody has the lock; Windows' is the third.
+_HELD = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK})
 # Windows' access denied and sharing violation: a virus scanner looks at a file that was just
 # written. `os.open` gives no such number.
 _LOCK_ERRORS = frozenset({5, 32})
@@ -39,16 +41,22 @@ else:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def try_lock(descriptor: int) -> bool:
-    """Lock an open file without waiting.
+class NoLocksError(OSError):
+    """The file system has no locks."""
 
-    Returns:
-        False when another process has the lock, or the file system knows no locks.
+
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file without waiting; return False when another process has the lock.
+
+    Raises:
+        NoLocksError: The file system has none.
     """
     try:
         _lock(descriptor)
-    except OSError:
-        return False
+    except OSError as error:
+        if error.errno in _HELD:
+            return False
+        raise NoLocksError(error.errno, error.strerror) from error
     return True
 
 

@@ -12,49 +12,48 @@ import os
 import pathlib
 import shutil
 import stat
-import uuid
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
-from hashlib import blake2b
 from typing import Self
 
 from httpkit._core.filenames import printable
 from httpkit._core.validators import FileVersion
 from httpkit._diagnostics.errors import TransferError
-from httpkit._transfers import sidecar
+from httpkit._transfers import part_locks, sidecar
 from httpkit._transfers.bytes_file import DEFAULT_MODE, FLAGS, BytesFile
-from httpkit._transfers.destination import cannot_write, derived, max_stem_length, translated
+from httpkit._transfers.destination import cannot_write, translated
 from httpkit._transfers.file_locks import (
     check_replaceable,
     close_locked,
-    close_unlocked,
-    is_same_file,
-    open_descriptor,
     remove,
     retry_while_locked,
-    try_lock,
 )
+from httpkit._transfers.part_locks import PartLock
 
 
 class PartFile:
     """The bytes of a download that is not whole, opened and locked.
+
+    Args:
+        target: The file that it becomes.
+        lock: The right to write to it; `open` acquires one.
 
     Attributes:
         is_private: Whether another process has the usual files, so that these are temporary.
         mode: The permissions of the file that is replaced; None when there is none.
     """
 
-    def __init__(self, target: pathlib.Path, stem: str, lock: int, *, is_private: bool) -> None:
-        self.is_private = is_private
+    def __init__(self, target: pathlib.Path, lock: PartLock) -> None:
+        self.is_private = lock.is_private
         self._target = target
-        self._lock = lock
-        self._sidecar_path = target.with_name(f"{stem}.part.json")
+        self._lock = lock.descriptor
+        self._sidecar_path = target.with_name(f"{lock.stem}.part.json")
         self.mode = _mode_of(target)
         self._is_replaced = False  # what was kept does not fit the server's file
         self._is_wrong = False  # what was kept has the wrong digest
-        path = target.with_name(f"{stem}.part")
+        path = target.with_name(f"{lock.stem}.part")
         check_replaceable(path)  # it is renamed at the end
-        self._kept = BytesFile(path, FLAGS, self.mode, sidecar.read(lock))
+        self._kept = BytesFile(path, FLAGS, self.mode, sidecar.read(lock.descriptor))
         self._new: BytesFile | None = None
         self._current = self._kept
         self._open_replacement()
@@ -66,19 +65,13 @@ class PartFile:
         Raises:
             TransferError: The folder does not exist or cannot be written.
         """
-        stem = _stem(target)
-        usual = target.with_name(f"{stem}.part")
+        usual = target.with_name(f"{part_locks.usual_stem(target)}.part")
         with translated(usual), ExitStack() as stack:
-            lock = _open_locked(target.with_name(f"{stem}.part.json"))
-            is_private = lock is None
-            if lock is None:
-                stem = derived(target.name, uuid.uuid4().hex[:8], max_stem_length(target.parent))
-                private = target.with_name(f"{stem}.part.json")
-                lock = os.open(private, FLAGS | os.O_EXCL, DEFAULT_MODE)
-            sidecar_path = target.with_name(f"{stem}.part.json")
-            is_removed = os.fstat(lock).st_size == 0
-            stack.callback(close_locked, lock, sidecar_path, is_removed=is_removed)
-            part = cls(target, stem, lock, is_private=is_private)
+            lock = part_locks.acquire(target)
+            sidecar_path = target.with_name(f"{lock.stem}.part.json")
+            is_removed = lock.is_private or os.fstat(lock.descriptor).st_size == 0
+            stack.callback(close_locked, lock.descriptor, sidecar_path, is_removed=is_removed)
+            part = cls(target, lock)
             stack.pop_all()
             return part
 
@@ -238,6 +231,12 @@ class PartFile:
         Raises:
             TransferError: Bytes that were written got lost on the way to the disk.
         """
+        try:
+            self._close()
+        finally:
+            part_locks.remove_abandoned(self._target)
+
+    def _close(self) -> None:
         if self._lock < 0:
             return
         lock, self._lock = self._lock, -1
@@ -299,7 +298,9 @@ class PartFile:
 
     def _save(self, version: FileVersion) -> None:
         text = json.dumps(asdict(version)).encode() + b"\n"
-        if self._current is self._kept:
+        if self.is_private:
+            pass  # its sidecar says so, and nothing resumes there
+        elif self._current is self._kept:
             with translated(self._sidecar_path):
                 sidecar.overwrite(self._lock, text)
         else:
@@ -310,19 +311,6 @@ class PartFile:
                 finally:
                     os.close(descriptor)
         self._current.version = version
-
-
-def _open_locked(path: pathlib.Path) -> int | None:
-    """Open and lock a file; None when another process has it."""
-    while True:
-        descriptor = open_descriptor(path, FLAGS, DEFAULT_MODE)
-        if not try_lock(descriptor):
-            close_unlocked(descriptor, path)
-            return None
-        # The process that had it may have removed it between our open and our lock.
-        if is_same_file(descriptor, path):
-            return descriptor
-        os.close(descriptor)
 
 
 def _free_space(folder: pathlib.Path) -> int | None:
@@ -381,12 +369,3 @@ def _link(path: pathlib.Path, target: pathlib.Path) -> None:
         path.replace(target)
     else:
         path.unlink()
-
-
-def _stem(target: pathlib.Path) -> str:
-    """Return what the names of a file's part begin with: the same in every process."""
-    name = os.path.normcase(target.name)  # other names of the same file, on Windows
-    octets, limit = os.fsencode(name), max_stem_length(target.parent)
-    if len(octets) <= limit:
-        return target.name
-    return derived(target.name, blake2b(octets, digest_size=8).hexdigest(), limit)

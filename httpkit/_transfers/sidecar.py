@@ -10,6 +10,9 @@ from typing import Any
 from httpkit._core.header_fields import is_value
 from httpkit._core.validators import FileVersion
 
+# What stands for a version where nobody resumes: it is none, so that nobody can.
+TEMPORARY = b'{"is_temporary": true}\n'
+
 
 def overwrite(descriptor: int, text: bytes) -> None:
     """Write a short file so that a killed process leaves the old text or the new one."""
@@ -19,8 +22,12 @@ def overwrite(descriptor: int, text: bytes) -> None:
 
 
 def read(descriptor: int) -> FileVersion | None:
+    return parse(read_text(descriptor))
+
+
+def read_text(descriptor: int) -> bytes:
     os.lseek(descriptor, 0, os.SEEK_SET)
-    return parse(os.read(descriptor, 1 << 16))
+    return os.read(descriptor, 1 << 16)
 
 
 def parse(text: bytes) -> FileVersion | None:

@@ -1365,6 +1365,86 @@ def test_two_processes_with_one_destination_end_with_a_whole_file(dest, raw_serv
     assert files(dest.parent) == ["file.bin"]
 
 
+@pytest.mark.parametrize("is_first_killed", [True, False], ids=["both killed", "one killed"])
+def test_the_temporary_part_of_a_killed_process_is_removed(api, dest, raw_server, is_first_killed):
+    """Nobody removed it: each kill left a file of any size."""
+    is_sent, is_over = threading.Semaphore(0), threading.Event()
+
+    def hang(connection):
+        connection.sendall(whole(OLD, HALF, **STRONG))
+        is_sent.release()
+        is_over.wait(PATIENCE)
+        connection.sendall(OLD[HALF:])
+
+    server = raw_server(hang)
+    processes = []
+    for count in range(1, 4):  # one after another: the first has the usual part
+        processes.append(child(server.url, dest))
+        assert is_sent.acquire(timeout=PATIENCE)
+        wait_until(lambda count=count: sizes(dest).count(HALF) == count)
+    for process in processes[not is_first_killed :]:
+        process.kill()
+        process.communicate()
+    before = files(dest.parent)
+    is_over.set()
+
+    if is_first_killed:
+        server.responses = [rest(OLD, HALF - 4096, **STRONG)]
+        assert api.download(server.url, dest).resumed_from == HALF
+    processes[0].communicate(timeout=PATIENCE)
+
+    temporary = [f"file.bin.0000000{number}.part" for number in (1, 2)]
+    assert [name for name in before if name in temporary] == temporary
+    assert dest.read_bytes() == OLD
+    assert files(dest.parent) == ["file.bin"]
+
+
+def sizes(dest):
+    return [path.stat().st_size for path in dest.parent.glob("*.part")]
+
+
+def wait_until(is_true):
+    until, tick = time.monotonic() + PATIENCE, threading.Event()
+    while not is_true() and time.monotonic() < until:
+        tick.wait(0.01)
+
+
+def test_the_part_of_another_file_is_not_taken_for_a_temporary_one(api, dest, raw_server):
+    """A file may be called so; its part is resumed."""
+    other = dest.with_name("file.bin.00000001")
+    server = honest(raw_server, OLD, cuts=[HALF, 0])
+    with pytest.raises(IncompleteError):
+        api.download(server.url, other, max_stalls=0)
+    kept = files(dest.parent)
+    both = threading.Barrier(2)
+
+    def meet(connection):
+        both.wait(PATIENCE)
+        connection.sendall(whole(NEW, **STRONG))
+
+    second = raw_server(meet)
+    with ThreadPoolExecutor(2) as pool:  # one of them has a temporary part
+        list(pool.map(lambda _: api.download(second.url, dest), range(2)))
+
+    assert dest.read_bytes() == NEW
+    assert files(dest.parent) == ["file.bin", *kept]
+    assert api.download(server.url, other).resumed_from == HALF
+
+
+@not_on_windows("its locks are another function's")
+def test_a_file_system_without_locks_takes_downloads(api, dest, raw_server, monkeypatch):
+    def refuse(_descriptor, _operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    server = raw_server(whole(OLD, **STRONG))
+
+    api.download(server.url, dest)
+
+    assert dest.read_bytes() == OLD
+    assert files(dest.parent) == ["file.bin"]
+
+
 def test_many_threads_with_one_destination_end_with_a_whole_file(api, dest, raw_server):
     server = raw_server(whole(OLD, **STRONG))
 

@@ -259,14 +259,17 @@ MIXED = OTHER[:3_200_000] + BODY[3_200_000:3_210_000] + OTHER[3_210_000:]
     ],
     ids=["date", "digest"],
 )
-def test_what_one_segment_says_of_the_file_holds_for_all(api, dest, range_server, said, other):
+@pytest.mark.parametrize("first_known", [MEGA, 3 * MEGA])
+def test_what_one_segment_says_of_the_file_holds_for_all(
+    api, dest, range_server, said, other, first_known
+):
     """Only the first response was compared, and it said less than those of the segments."""
     is_known = threading.Event()
 
     def change(first):
         if first is None:
             return whole(OTHER, **STRONG)
-        if first == MEGA:
+        if first == first_known:
             is_known.set()
         is_known.wait(PATIENCE)
         if first >= 2_990_000:
