@@ -45,61 +45,34 @@ if TYPE_CHECKING:
             ...
 
 
-class Transmit:
-    """Sends a request once: by the fast path where that can, else by requests' own `send`.
-
-    Attributes:
-        session: Whose adapters are used.
-        send: `Session.send` of requests, or of a class between that and ours.
-        is_fast: Whether the fast path may be tried; no longer once it could not be used.
-    """
-
-    def __init__(
-        self, session: AdapterHolder, send: Callable[..., requests.Response], *, is_fast: bool
-    ) -> None:
-        self.session = session
-        self.send = send
-        self.is_fast = is_fast
-
-    def __call__(self, request: PreparedRequest, options: Options) -> requests.Response:
-        """Send the request, which stays as it is, and return the response, its body unread."""
-        if self.is_fast:
-            response = fast_path.send(self.session, request, options)
-            if response is not None:
-                return response
-            self.is_fast = False
-        return self._send_copy(request, options)
-
-    def _send_copy(self, request: PreparedRequest, options: Options) -> requests.Response:
-        deadline = deadline_of(request)
-        check_deadline(request)
-        attempt = request.copy()
-        attempt.is_attempt = True
-        request.body_start.begin(attempt.body)
-        options = {**options, "timeout": deadline.clip_timeout(options["timeout"])}
-        try:
-            with raising_source_errors():
-                return _send_closing(self.send, attempt, options)
-        finally:
-            attempt.is_attempt = False
-            if is_replayable(attempt.body):
-                attempt.body.close()
-
-
-def attempt(
-    transmit: Callable[[PreparedRequest, Options], requests.Response],
-    read: Callable[[requests.Response], None],
+def transmit(
+    session: AdapterHolder,
+    send: Callable[..., requests.Response],
     request: PreparedRequest,
     options: Options,
+    read: Callable[[requests.Response], None],
+    *,
+    is_fast: bool,
 ) -> requests.Response:
-    """Send once and read the response.
+    """Send a request once, which stays as it is, and return its response.
+
+    Args:
+        session: Whose adapters are used.
+        send: `Session.send` of requests, or of a class between that and ours.
+        request: Signed.
+        options: timeout, stream, verify, cert and proxies.
+        read: Reads the body, unless it came with the head, or a hook has read it.
+        is_fast: Whether the fast path is tried first.
 
     Raises:
         RequestException: There is no response, or its body cannot be read.
     """
+    sent: tuple[requests.Response, bool] | None = None
     try:
-        response = transmit(request, options)
-        if upstream.content_of(response) is False:  # else it came with the head, or a hook
+        if is_fast:
+            sent = fast_path.send(session, request, options)
+        response, is_read = _send_copy(send, request, options) if sent is None else sent
+        if not is_read:
             read(response)
     except Exception as error:
         interrupts.reveal(error)
@@ -111,6 +84,26 @@ def attempt(
             raise requests.ConnectionError(error, request=request) from error
         raise
     return response
+
+
+def _send_copy(
+    send: Callable[..., requests.Response], request: PreparedRequest, options: Options
+) -> tuple[requests.Response, bool]:
+    """Send by requests' own way; return the response, and whether its body was read."""
+    deadline = deadline_of(request)
+    check_deadline(request)
+    attempt = request.copy()
+    attempt.is_attempt = True
+    request.body_start.begin(attempt.body)
+    options = {**options, "timeout": deadline.clip_timeout(options["timeout"])}
+    try:
+        with raising_source_errors():
+            response = _send_closing(send, attempt, options)
+    finally:
+        attempt.is_attempt = False
+        if is_replayable(attempt.body):
+            attempt.body.close()
+    return response, upstream.content_of(response) is not False
 
 
 # ---- The deadline

@@ -1,6 +1,6 @@
 """From a prepared request to its final response: redirects, retries, signatures, limits.
 
-    send -> follow -> send_with_retries -> _attempt -> attempt.attempt -> transmit
+    send -> follow -> send_with_retries -> _attempt -> attempt.transmit
 
 Each step has one concern and calls only the next.
 """
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import requests
 from requests.exceptions import TooManyRedirects
 
-from httpkit._client.attempt import Options, attempt, check_deadline
+from httpkit._client.attempt import Options, check_deadline
 from httpkit._core import upstream
 from httpkit._core.clock import CLOCK, NO_DEADLINE, Deadline
 from httpkit._core.lazy import ImportedLater
@@ -78,7 +78,7 @@ class Delivery:
         session: Whose request it is.
         read: Reads a body into memory, within its bounds.
         keeps_third_party: Whether errors of mocks and third-party adapters keep their messages.
-        transmit: Sends once, and leaves the request as it is.
+        transmit: Sends once and reads the response; it leaves the request as it is.
         request: What is sent.
         call: Of the request; its deadline has started.
         options: timeout, stream, verify, cert and proxies.
@@ -94,7 +94,9 @@ class Delivery:
         session: Sender,
         read: Callable[[requests.Response, int | None, Callable[[], None]], None],
         keeps_third_party: bool,
-        transmit: Callable[[PreparedRequest, Options], requests.Response],
+        transmit: Callable[
+            [PreparedRequest, Options, Callable[[requests.Response], None]], requests.Response
+        ],
         request: PreparedRequest,
         call: Call,
         options: Options,
@@ -240,7 +242,7 @@ class Delivery:
         if credentials.sign and not (request.is_signed and state.attempts == 0):
             request = self._sign(state)
         state.attempts += 1
-        response = attempt(self.transmit, self._read, request, self.options)
+        response = self.transmit(request, self.options, self._read)
         if response.status_code not in _NOTEWORTHY:
             return response
         can_refresh = credentials.sign and credentials.refreshable and not state.was_refreshed
@@ -279,7 +281,7 @@ class Delivery:
         self._release(response)
         self._wait_for_rate_limit()
         log_records.signed_again(signed)
-        response = attempt(self.transmit, self._read, signed, self.options)
+        response = self.transmit(signed, self.options, self._read)
         if response.status_code != 401:
             refreshable.accept(signed)
         self._record_retry_after(response)

@@ -15,7 +15,6 @@ from urllib.parse import urlencode
 import requests
 from requests.cookies import RequestsCookieJar, cookiejar_from_dict
 from requests.exceptions import InvalidHeader, InvalidURL
-from requests.models import Request
 
 from httpkit._client import environment, settings
 from httpkit._core import header_fields, upstream, urls
@@ -48,27 +47,6 @@ if TYPE_CHECKING:
         params: Any
         proxies: Any
         trust_env: bool
-
-
-def draft(call: Call, *, method: Any, headers: Any, **parts: Any) -> requests.Request:
-    """Return a request with these parts, which knows its call.
-
-    Raises:
-        ConfigurationError: The method is no token, or another part cannot be used.
-    """
-    if type(method) is not str or method not in _UPPER_METHODS:
-        if isinstance(method, bytes):
-            method = method.decode("latin-1")
-        if not isinstance(method, str) or not header_fields.is_name(method):
-            raise ConfigurationError(f"method={method!r} is an invalid HTTP method")
-        method = method.upper()
-    try:
-        drafted: Any = Request(method, headers=dict(headers or {}), **parts)
-    except (TypeError, AttributeError, ValueError) as error:
-        raise ConfigurationError(f"an argument cannot be used: {error}") from error
-    drafted.call = call
-    made: requests.Request = drafted
-    return made
 
 
 def with_key(
@@ -115,7 +93,9 @@ def prepare(owner: Owner, request: requests.Request, given_call: Call) -> Prepar
     jar = None if is_bare else _cookies(request, cookies, scope)
     signer, uses_netrc = _signer(request, owner, url, scope, headers)
     method: Any = request.method
-    call = Call(
+    prepared = PreparedRequest.unprepared()
+    prepared.is_signed = True
+    prepared.call = Call(
         given_call.options,
         given_call.deadline,
         given_call.proxies,
@@ -134,9 +114,7 @@ def prepare(owner: Owner, request: requests.Request, given_call: Call) -> Prepar
         as_hooks(hooks.get("response")) if hooks else (),
         idempotent=given_call.idempotent,
     )
-    prepared = PreparedRequest.unprepared()
-    prepared.call, prepared.is_signed = call, True
-    prepared.method = method if method in _UPPER_METHODS else _as_method(method)
+    prepared.method = method if method in UPPER_METHODS else _as_method(method)
     params = owner.params if scope.uses_session else None
     if params or request.params:
         params = merge_params(params, request.params)
@@ -155,7 +133,19 @@ def prepare(owner: Owner, request: requests.Request, given_call: Call) -> Prepar
     return prepared
 
 
-_UPPER_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+UPPER_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+def checked_method(method: object) -> str:
+    """Return a method in upper case.
+
+    Raises:
+        ConfigurationError: It is no token.
+    """
+    text = method.decode("latin-1") if isinstance(method, bytes) else method
+    if not isinstance(text, str) or not header_fields.is_name(text):
+        raise ConfigurationError(f"method={text!r} is an invalid HTTP method")
+    return text.upper()
 
 
 def _as_method(method: Any) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator
+from functools import partial
 from http.cookiejar import CookieJar
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from requests.cookies import RequestsCookieJar
 from requests.models import Request
 
 from httpkit._client import environment, settings
-from httpkit._client.attempt import Transmit, raising_source_errors
+from httpkit._client.attempt import raising_source_errors, transmit
 from httpkit._client.configuration import ConfiguredSession
 from httpkit._client.delivery import Delivery
 from httpkit._core import upstream
@@ -100,7 +101,7 @@ class SendingSession(ConfiguredSession):
     def _send_plainly(self, request: requests.PreparedRequest, options: dict[str, Any]) -> Any:
         """Send as requests does: no feature of httpkit is used."""
         options.setdefault("timeout", self.timeout)
-        send: Any = self._transmit().send
+        send: Any = self._send_of_requests()
         with raising_source_errors():
             return send(request, **options)
 
@@ -169,12 +170,14 @@ class SendingSession(ConfiguredSession):
         if call.deadline is None:
             call = call.replace(deadline=Deadline.start(call.options.deadline))
             request.call = call
-        mode, rate_limit = self._mode, self.rate_limit
+        mode, rate_limit, send = self._mode, self.rate_limit, self._send_of_requests()
+        is_stock = getattr(send, "__func__", None) is requests.sessions.Session.send
+        is_fast = is_stock and type(self).send is SendingSession.send
         return Delivery(
             session=self,
             read=mode.read,
             keeps_third_party=mode.keeps_third_party,
-            transmit=self._transmit(),
+            transmit=partial(transmit, self, send, is_fast=is_fast),
             request=request,
             call=call,
             options=options,
@@ -184,8 +187,8 @@ class SendingSession(ConfiguredSession):
             rate_limiter=None if rate_limit is None else self._limiter_of(rate_limit),
         )
 
-    def _transmit(self) -> Transmit:
-        """Return what sends once: `send` of the class after ours, which may be a mixin's.
+    def _send_of_requests(self) -> Callable[..., requests.Response]:
+        """Return `send` of the class after ours, which may be a mixin's.
 
         requests stores the cookies of a response in a jar, without looking whether it is one.
         """
@@ -196,9 +199,7 @@ class SendingSession(ConfiguredSession):
             sender.__dict__.update(self.__dict__, cookies=self._jar())
         elif not isinstance(cookies, CookieJar):  # names and texts: a response's are added to them
             self.cookies: RequestsCookieJar = self._jar()
-        send = super(SendingSession, sender).send
-        is_stock = getattr(send, "__func__", None) is requests.sessions.Session.send
-        return Transmit(self, send, is_fast=is_stock and type(self).send is SendingSession.send)
+        return super(SendingSession, sender).send
 
     # ---- Redirects: requests' hooks, which subclasses may override
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 import requests
+from requests.models import Request
 
 from httpkit._client import preparation, settings
 from httpkit._client.api_methods import ApiMethods
@@ -23,6 +24,7 @@ from httpkit._core.classes import public
 from httpkit._core.clock import Deadline
 from httpkit._core.given import NOT_GIVEN, NotGiven
 from httpkit._core.lazy import ImportedLater
+from httpkit._diagnostics.base_errors import ConfigurationError
 from httpkit._messages.call import Call, CallOptions
 from httpkit._messages.request import PreparedRequest
 from httpkit._messages.response import Response, adopt, is_response
@@ -198,7 +200,7 @@ class Session(ApiMethods, TransferMethods, SendingSession):
             headers = preparation.with_key(headers, idempotency_key, options)
         if path or type(url) is not str or "{" in url:
             url = self._mode.fill(preparation.as_text(url), path)
-        drafted = preparation.draft(
+        drafted = self._draft(
             call,
             method=method,
             url=url,
@@ -236,6 +238,22 @@ class Session(ApiMethods, TransferMethods, SendingSession):
         if on_status is NOT_GIVEN:
             return (session_table,)
         return dispatch.as_dispatch(on_status), session_table
+
+    def _draft(self, call: Call, *, method: Any, headers: Any, **parts: Any) -> requests.Request:
+        """Return a request with these parts, which knows its call.
+
+        Raises:
+            ConfigurationError: The method is no token, or another part cannot be used.
+        """
+        if type(method) is not str or method not in preparation.UPPER_METHODS:
+            method = preparation.checked_method(method)
+        try:
+            drafted: Any = Request(method, headers=dict(headers or {}), **parts)
+        except (TypeError, AttributeError, ValueError) as error:
+            raise ConfigurationError(f"an argument cannot be used: {error}") from error
+        drafted.call = call
+        made: requests.Request = drafted
+        return made
 
     def _prepared(self, drafted: requests.Request, call: Call) -> PreparedRequest:
         """Prepare a request of `request`, whatever class overrides `prepare_request`."""

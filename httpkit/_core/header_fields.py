@@ -83,13 +83,6 @@ class Headers(CaseInsensitiveDict[Any]):
         """Return the fields with names in lower case."""
         return ((key, value) for key, (_, value) in self.by_name.items())
 
-    @classmethod
-    def from_lowercase(cls, by_name: dict[str, tuple[str, str]]) -> Headers:
-        """Return fields that are filed already: name and value by name in lower case."""
-        made = cls.__new__(cls)
-        made.by_name = by_name
-        return made
-
     def get(self, key: Any, default: Any = None) -> Any:
         """Return the value of a field; the standard library's way to a default is an exception."""
         field = self.by_name.get(key.lower())

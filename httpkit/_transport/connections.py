@@ -6,7 +6,6 @@ pool (pools) -> connection -> Message (http1) -> HTTPResponse (raw_response)
 from __future__ import annotations
 
 import errno
-import io
 import math
 import select
 import socket
@@ -31,12 +30,19 @@ from urllib3.exceptions import (
 from urllib3.util import connection as connection_util
 
 from httpkit._core import waits
-from httpkit._core.clock import CLOCK
+from httpkit._core.clock import CLOCK, Deadline
 from httpkit._core.lazy import ImportedLater
 from httpkit._transport import _upstream, raw_response
-from httpkit._transport.head import parse_options
+from httpkit._transport.head import (
+    Framing,
+    Head,
+    frame,
+    parse_options,
+    parse_plain_head,
+    read_head,
+)
 from httpkit._transport.http1 import Message
-from httpkit._transport.socket_reader import EXCHANGE, Exchange, SocketReader
+from httpkit._transport.socket_reader import EXCHANGE, UNLIMITED, Exchange, SocketReader
 
 if TYPE_CHECKING:
     from httpkit._core import hints, interrupts
@@ -81,7 +87,7 @@ class HTTPConnection(stock.HTTPConnection):
     sock: Any
     # What the fast path reads one response after the other from, and the buffer over it.
     reader: SocketReader | None = None
-    buffered: io.BufferedReader | None = None
+    buffered: Any = None
     # Tells whether bytes or the end arrived; saves 2 us for each request.
     _poller: Any = None
     # When it was put into its pool, on the monotonic clock; infinity before that.
@@ -113,13 +119,11 @@ class HTTPConnection(stock.HTTPConnection):
         check_labels(host)
         family = connection_util.allowed_gai_family()
         failure = OSError("the name has no address")
-        for *_, sockaddr in socket.getaddrinfo(host, self.port, family, socket.SOCK_STREAM):
+        found = socket.getaddrinfo(host, self.port, family, socket.SOCK_STREAM)
+        for *parameters, _, address in found:
             limit = exchange.deadline.clip(self.timeout)
-            address = str(sockaddr[0]), int(sockaddr[1])
             try:
-                sock = connection_util.create_connection(
-                    address, limit, self.source_address, self.socket_options
-                )
+                sock = self._connected_socket(parameters, address, limit)
             except OSError as error:
                 interrupts.hide(error)
                 failure = error
@@ -134,6 +138,29 @@ class HTTPConnection(stock.HTTPConnection):
             raise failure
         finally:
             del failure  # its traceback refers to this frame
+
+    def _connected_socket(
+        self, parameters: Any, address: Any, limit: float | None
+    ) -> socket.socket:
+        """Connect to one address; urllib3 would look it up once more.
+
+        Args:
+            parameters: Family, type and protocol of the socket.
+            address: What it is connected to.
+            limit: Seconds for it; None is no limit.
+        """
+        sock = socket.socket(*parameters)
+        try:
+            for option in self.socket_options or ():
+                sock.setsockopt(*option)
+            sock.settimeout(limit)
+            if self.source_address:
+                sock.bind(self.source_address)
+            sock.connect(address)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
 
     def connect(self) -> None:
         """Connect, through a tunnel and with TLS where configured.
@@ -201,7 +228,7 @@ class HTTPConnection(stock.HTTPConnection):
 
     def _send(self, data: Any, exchange: Exchange) -> None:
         try:
-            self._apply(exchange)
+            self._apply(exchange.deadline, exchange.send_timeout)
             if (view := _as_large(data)) is None:
                 super().send(data)
                 return
@@ -210,13 +237,13 @@ class HTTPConnection(stock.HTTPConnection):
             while view:  # `sendall` has one timeout for all of it
                 sent = waits.send(sock, view) if waits.IS_SLICED else sock.send(view)
                 view = view[sent:]
-                self._apply(exchange)
+                self._apply(exchange.deadline, exchange.send_timeout)
         except Exception as error:
             interrupts.hide(error)  # urllib3 ignores a broken pipe
             raise
 
-    def _apply(self, exchange: Exchange) -> None:
-        limit = exchange.deadline.clip(exchange.send_timeout)
+    def _apply(self, deadline: Deadline, timeout: float | None) -> None:
+        limit = deadline.clip(timeout)
         if limit != self.sock.gettimeout():
             self.sock.settimeout(limit)
 
@@ -275,7 +302,42 @@ class HTTPConnection(stock.HTTPConnection):
         finally:
             EXCHANGE.reset(outer)
 
-    def send_whole(self, request: bytes, exchange: Exchange) -> SocketReader:
+    def exchange(
+        self,
+        method: str,
+        target: str,
+        message: tuple[str, bytes],
+        deadline: Deadline,
+        timeout: float | None,
+    ) -> tuple[Head, Framing, bytes]:
+        """Send a whole request over an open connection, and read the head of its response.
+
+        The bytes of the body that came with the head are returned, too.
+
+        Args:
+            method: The request's.
+            target: Of its request line.
+            message: The lines of its fields but Host, and its body.
+            deadline: Of the call.
+            timeout: Seconds to send it, and for the head of the response; None is no limit.
+
+        Raises:
+            ReadTimeoutError: The server accepted nothing within the timeout.
+            HTTPException: The head is malformed.
+            OSError: The connection failed.
+        """
+        fields, body = message
+        lines = f"{method} {target} HTTP/1.1\r\nHost: {self.authority}\r\n{fields}\r\n"
+        reader = self.send_whole(lines.encode("latin-1") + body, deadline, timeout)
+        received = reader.receive()
+        parsed = parse_plain_head(received)
+        if parsed is None:
+            reader.push_back(received)
+            parsed = read_head(self.buffered), b""
+        head, rest = parsed
+        return head, frame(head, method, closes=False), rest
+
+    def send_whole(self, request: bytes, deadline: Deadline, timeout: float | None) -> SocketReader:
         """Send a whole request over an open connection; return what its response is read from.
 
         Raises:
@@ -283,7 +345,7 @@ class HTTPConnection(stock.HTTPConnection):
             OSError: The connection failed.
         """
         try:
-            self._apply(exchange)
+            self._apply(deadline, timeout)
             sys.audit("http.client.send", self, request)
             if waits.IS_SLICED:
                 waits.send_all(self.sock, request)
@@ -293,11 +355,11 @@ class HTTPConnection(stock.HTTPConnection):
             interrupts.hide(error)  # the response may have arrived before
         except TimeoutError as error:
             raise _sending_timed_out(self) from error
-        self.timeout = exchange.send_timeout
+        self.timeout = timeout
         if (reader := self.reader) is None:
-            reader = self.reader = SocketReader(self.sock, exchange, is_persistent=True)
+            reader = self.reader = SocketReader(self.sock, UNLIMITED, is_persistent=True)
             self.buffered, self._poller = reader.makefile("rb"), _poller_of(self.sock)
-        reader.start_message(exchange)
+        reader.start_message(Exchange(deadline, timeout))
         return reader
 
     def attach(self, message: Message, raw: raw_response.HTTPResponse) -> None:

@@ -116,13 +116,15 @@ def make_response(
         **body: `raw`, urllib3's response; or `_make_raw` and the body that was read.
     """
     by_name = head.by_name
+    headers = header_fields.Headers.__new__(header_fields.Headers)
+    headers.by_name = by_name
     response = Response.__new__(Response)
     response.__dict__ = {
         "_content": False,
         "_content_consumed": False,
         "_next": None,
         "status_code": head.status,
-        "headers": header_fields.Headers.from_lowercase(by_name),
+        "headers": headers,
         "url": request.url,
         "encoding": _encoding(by_name.get("content-type")),
         "history": [],

@@ -1,6 +1,6 @@
 """The fast path: a plain request, over a connection of its own pools.
 
-    send -> _is_plain, _is_stock -> _serialize -> _check_out -> _exchange -> _whole_body
+    send -> _is_plain, _is_stock -> _serialize -> _check_out -> HTTPConnection.exchange
 
 requests and urllib3 make two thousand function calls between `Session.send` and the socket, most
 of them to find out that nothing special is requested. This module alone decides whether that is
@@ -39,17 +39,17 @@ from urllib3.exceptions import (
 from urllib3.exceptions import SSLError as URLLib3SSLError
 
 from httpkit._core import header_fields, upstream
-from httpkit._core.clock import NO_DEADLINE, Deadline
+from httpkit._core.clock import NO_DEADLINE
 from httpkit._core.given import is_tuple
 from httpkit._core.lazy import ImportedLater, pattern
 from httpkit._core.urls import PLAIN_ORIGIN
+from httpkit._messages.call import NO_CALL
 from httpkit._messages.request import PreparedRequest, is_repeatable
 from httpkit._messages.response import Response
 from httpkit._transport import _upstream, connections, pools
 from httpkit._transport.adapter import CERTIFICATES, Adapter, is_as_defined
 from httpkit._transport.fast_objects import make_message, make_raw, make_read_raw, make_response
-from httpkit._transport.head import Framing, Head, frame, parse_plain_head, read_head
-from httpkit._transport.raw_response import read_timeout_of
+from httpkit._transport.head import whole_body
 from httpkit._transport.socket_reader import EXCHANGE, Exchange
 
 if TYPE_CHECKING:
@@ -124,10 +124,13 @@ if TYPE_CHECKING:
             ...
 
 
-def send(session: Sender, request: PreparedRequest, options: Mapping[str, Any]) -> Response | None:
+def send(
+    session: Sender, request: PreparedRequest, options: Mapping[str, Any]
+) -> tuple[Response, bool] | None:
     """Send a plain request by the fast path; None, with nothing sent, for any other.
 
-    The body is read as well if it arrived with the head and is not to be streamed.
+    The body is read as well if it arrived with the head and is not to be streamed: the second
+    value says so.
 
     Args:
         session: Whose adapter and cookies are used.
@@ -136,6 +139,54 @@ def send(session: Sender, request: PreparedRequest, options: Mapping[str, Any]) 
 
     Raises:
         RequestException: As requests does.
+    """
+    if (found := _find_connection(session, request, options)) is None:
+        return None
+    adapter, pool, connection, target, message = found
+    timeout, call = options["timeout"], request.call or NO_CALL
+    read_timeout = timeout[1] if type(timeout) is tuple else timeout
+    pool.num_requests += 1
+    started = time.perf_counter()
+    try:
+        head, framing, rest = connection.exchange(
+            request.method, target, message, call.deadline or NO_DEADLINE, read_timeout
+        )
+    except BaseException as error:
+        if (known := _discard(connection, pool, error, request, read_timeout)) is None:
+            raise
+        raise known from error
+    elapsed = timedelta(seconds=time.perf_counter() - started)
+    parsed = connection.buffered, request.method or "GET", head, framing
+    of_raw = target, pool, connection.sock.shutdown, adapter.max_retries
+    body = None if options["stream"] else whole_body(head, framing, rest, call.options.max_body)
+    made: dict[str, Any]
+    if body is None:
+        connection.reader.push_back(rest)
+        unread = make_message(*parsed)
+        made = {"raw": make_raw(unread, *of_raw)}
+        connection.attach(unread, made["raw"])
+    else:
+        make = partial(make_read_raw, *parsed, len(body), *of_raw)
+        made = {"_make_raw": make, "_content": body, "_content_consumed": True}
+        has_more = pool.scheme == "https" and connection.reader.has_decrypted()
+        if framing.will_close or has_more or len(body) < len(rest):
+            connection.close()  # what follows would be taken for the next response
+        pool.put_connection(connection)
+    response = make_response(adapter, request, head, elapsed, **made)
+    if "set-cookie" in head.by_name or type(session.cookies) not in _JARS:
+        _store_cookies(session.cookies, response)
+    return response, body is not None
+
+
+def _find_connection(
+    session: Sender, request: PreparedRequest, options: Mapping[str, Any]
+) -> tuple[Any, Any, Any, str, tuple[str, bytes]] | None:
+    """Return an adapter, its pool, an open connection, and the target and message to send.
+
+    None leaves the request to the ordinary path.
+
+    Raises:
+        RequestException: The connection cannot be opened.
     """
     url = _PLAIN_URL.fullmatch(request.url or "") if _upstream.SUPPORTED else None
     if url is None:
@@ -147,30 +198,7 @@ def send(session: Sender, request: PreparedRequest, options: Mapping[str, Any]) 
         return None
     if (checked_out := _check_out(adapter, url, request, options)) is None:
         return None
-    pool, connection = checked_out
-    read_timeout = read_timeout_of(options["timeout"])
-    started = time.perf_counter()
-    head, framing, rest = _exchange(pool, connection, request, url[2], message, read_timeout)
-    elapsed = timedelta(seconds=time.perf_counter() - started)
-    parsed = connection.buffered, request.method or "GET", head, framing
-    of_raw = url[2], pool, connection.sock.shutdown, adapter.max_retries
-    body = None if options["stream"] else _whole_body(head, framing, rest, request)
-    if body is None:
-        connection.reader.push_back(rest)
-        unread = make_message(*parsed)
-        raw = make_raw(unread, *of_raw)
-        connection.attach(unread, raw)
-        response = make_response(adapter, request, head, elapsed, raw=raw)
-    else:
-        if len(body) < len(rest) or connection.reader.has_decrypted():
-            connection.close()  # what follows would be taken for the next response
-        pool.put_connection(connection)
-        make = partial(make_read_raw, *parsed, len(body), *of_raw)
-        response = make_response(adapter, request, head, elapsed, _make_raw=make)
-        response.__dict__.update(_content=body, _content_consumed=True)
-    if "set-cookie" in head.by_name or type(session.cookies) not in _JARS:
-        _store_cookies(session.cookies, response)
-    return response
+    return adapter, *checked_out, url[2], message
 
 
 def _store_cookies(jar: Any, response: Response) -> None:
@@ -294,7 +322,8 @@ def _connect(
             adapter.cert_verify(pool, url, options["verify"], options["cert"])
         except OSError:  # there is no such file: the ordinary path raises it
             return False
-    outer = EXCHANGE.set(Exchange(_deadline_of(request)))
+    call = request.call or NO_CALL
+    outer = EXCHANGE.set(Exchange(call.deadline or NO_DEADLINE))
     try:
         connection.connect()
     except BaseException as error:
@@ -304,56 +333,6 @@ def _connect(
     finally:
         EXCHANGE.reset(outer)
     return True
-
-
-def _deadline_of(request: PreparedRequest) -> Deadline:
-    call = request.call
-    return NO_DEADLINE if call is None or call.deadline is None else call.deadline
-
-
-def _exchange(
-    pool: Any,
-    connection: Any,
-    request: PreparedRequest,
-    target: str,
-    message: tuple[str, bytes],
-    read_timeout: float | None,
-) -> tuple[Head, Framing, bytes]:
-    """Send the request and read the head of the response, with requests' errors.
-
-    The bytes of the body that came with it are returned, too.
-    """
-    fields, body = message
-    method = request.method or "GET"
-    lines = f"{method} {target} HTTP/1.1\r\nHost: {connection.authority}\r\n{fields}\r\n"
-    exchange = Exchange(_deadline_of(request), read_timeout)
-    pool.num_requests += 1
-    try:
-        reader = connection.send_whole(lines.encode("latin-1") + body, exchange)
-        received = reader.receive()
-        parsed = parse_plain_head(received)
-        if parsed is None:
-            reader.push_back(received)
-            parsed = read_head(connection.buffered), b""
-        head, rest = parsed
-        return head, frame(head, method, closes=False), rest
-    except BaseException as error:
-        known = _discard(connection, pool, error, request, read_timeout)
-        if known is None:
-            raise
-        raise known from error
-
-
-def _whole_body(
-    head: Head, framing: Framing, rest: bytes, request: PreparedRequest
-) -> bytes | None:
-    """Return a body that arrived with its head, unencoded and within the limit; else None."""
-    size, call = framing.length, request.call
-    if size is None or size > len(rest) or framing.will_close or call is None:
-        return None
-    most = call.options.max_body
-    is_allowed = most is None or size <= most
-    return rest[:size] if is_allowed and "content-encoding" not in head.by_name else None
 
 
 def _discard(

@@ -283,6 +283,21 @@ def frame(head: Head, method: str, *, closes: bool) -> Framing:
     return Framing(length, chunked=False, will_close=will_close or length is None)
 
 
+def whole_body(head: Head, framing: Framing, rest: bytes, most: int | None) -> bytes | None:
+    """Return a body that arrived with its head; None if it is encoded, or the rest is to come.
+
+    Args:
+        head: Of the response.
+        framing: How the body follows.
+        rest: What was received after the head.
+        most: The largest body, in bytes; None is no limit.
+    """
+    size = framing.length
+    if size is None or size > len(rest) or (most is not None and size > most):
+        return None
+    return None if "content-encoding" in head.by_name else rest[:size]
+
+
 def _is_last(head: Head) -> bool:
     """Return whether the connection closes after this response (RFC 9112 section 9.3)."""
     by_name = head.by_name

@@ -38,8 +38,8 @@ STEPS: list[tuple[str, Any, str]] = [
     ("fast path: is it plain, which connection", fast_path, "send"),
     ("socket", connections.HTTPConnection, "send_whole"),
     ("socket", socket_reader.SocketReader, "receive"),
-    ("parse", fast_path, "parse_plain_head"),
-    ("parse", fast_path, "frame"),
+    ("parse", connections, "parse_plain_head"),
+    ("parse", connections, "frame"),
     ("response", fast_path, "make_response"),
     ("json", httpkit.Response, "json"),
 ]
