@@ -37,6 +37,7 @@ ClientAuth: TypeAlias = Literal["basic", "post"]
 Fields: TypeAlias = tuple[tuple[str, Secret], ...]
 
 _SECRET, _REFRESH = "client_secret", "refresh_token"
+_CLIENT_CREDENTIALS, _ASSERTION = "client_credentials", "client_assertion"  # RFC 7521 section 4.2
 
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 section 3.3
 _CLIENT_ID = re.compile(r"[^\x00-\x1f\x7f]+")
@@ -261,7 +262,9 @@ class ClientCredentialsAuth(_GrantAuth):
     Args:
         token_url: The token endpoint: https, or http on this machine.
         client_id: As registered with the authorization server.
-        client_secret: A str, or a callable that is called for every token.
+        client_secret: A str, or a callable that is called for every token. None for a client that
+            has none: one that signs an assertion (`extra={"client_assertion": ...}`, RFC 7523), or
+            a public client with another `grant_type`.
         scope: The requested scope, separated by spaces or in a sequence; None sends none.
         audience: The API that the token is for, if the server requires it; None sends none.
         resource: The URI, or URIs, of the API (RFC 8707); None sends none.
@@ -274,17 +277,25 @@ class ClientCredentialsAuth(_GrantAuth):
         allow_http: Whether token_url may be plain http beyond this machine.
 
     Raises:
-        ConfigurationError: token_url is not https, or an argument cannot be sent.
+        ConfigurationError: token_url is not https, an argument cannot be sent, or nothing proves
+            who the client is.
     """
 
-    client_secret: Secret
+    client_secret: Secret | None
     _: KW_ONLY
-    grant_type: str = "client_credentials"
+    grant_type: str = _CLIENT_CREDENTIALS
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_secret(self.client_secret, _SECRET)
         _matching(_CLIENT_ID, self.grant_type, "grant_type")
+        if self.client_secret is not None:
+            _check_secret(self.client_secret, _SECRET)
+            return
+        names = {name for name, _ in cast("Fields", self.extra or ())}
+        if self.grant_type == _CLIENT_CREDENTIALS and _ASSERTION not in names:
+            raise ConfigurationError(
+                "client_secret is None: pass it, or client_assertion in extra="
+            )
 
     @classmethod
     def from_env(
@@ -301,14 +312,16 @@ class ClientCredentialsAuth(_GrantAuth):
         return cls(token_url, client, strategies.secret_from_env(client_secret), **options)
 
     def __repr__(self) -> str:
-        secret = strategies.describe_secret(self.client_secret)
-        return f"ClientCredentialsAuth({_redacted_client(self)}, {secret})"
+        secret = self.client_secret
+        shown = None if secret is None else strategies.describe_secret(secret)
+        return f"ClientCredentialsAuth({_redacted_client(self)}, {shown})"
 
     def _fetch(
         self, token_transport: TokenTransport | None, within: float
     ) -> tuple[TokenSet, float]:
         grant = [("grant_type", self.grant_type)]
-        return self._exchange(grant, _hidden(self.client_secret, _SECRET), token_transport, within)
+        secret = None if self.client_secret is None else _hidden(self.client_secret, _SECRET)
+        return self._exchange(grant, secret, token_transport, within)
 
 
 @public

@@ -65,7 +65,10 @@ class TokenSet:
         Raises:
             TokenError: It holds an error, or no token that can be used.
         """
-        return cls(**_members(response))
+        found = _members(response)
+        if isinstance(found, TokenError):
+            raise found  # here, where no variable of a frame holds a token
+        return cls(**found)
 
     def __repr__(self) -> str:
         lifetime = "" if self.expires_in is None else f", expires_in={self.expires_in:g}"
@@ -95,19 +98,20 @@ def _is_token(token: object) -> bool:
     return True
 
 
-def _members(response: Response) -> dict[str, Any]:
+def _members(response: Response) -> dict[str, Any] | TokenError:
+    """Return what a token response grants, or the error that it is."""
     document = _document(response)
     if response.status_code >= 300 or document is None or document.get("error"):
-        raise _token_error(response, document)
+        return _token_error(response, document)
     if str(document.get("token_type")).lower() in _OTHER_TYPES:
-        raise _useless(response, "a token whose token_type is not Bearer")
+        return _useless(response, "a token whose token_type is not Bearer")
     access = document.get("access_token")
     refresh = document.get("refresh_token")
     if "access_token" not in document:
-        raise _useless(response, f"no legible access_token{_words_without_tokens(response)}")
+        return _useless(response, f"no legible access_token{_words_without_tokens(response)}")
     for name, token in (("access_token", access), ("refresh_token", refresh)):
         if not _is_token(token) and (token is not None or name == "access_token"):
-            raise _useless(response, f"no legible {name}")
+            return _useless(response, f"no legible {name}")
     scope = document.get("scope")
     return {
         "access_token": access,

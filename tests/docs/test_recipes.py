@@ -2,6 +2,7 @@
 
 import re
 import ssl
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import quote
@@ -186,6 +187,44 @@ def test_a_device_login_waits_for_the_user(recipe, fakes, sandbox, capsys):
     assert "enter WDJB-MJHT" in capsys.readouterr().out
     assert [received.path for received in login.requests] == ["/device", "/token", "/token"]
     assert login.requests[2].form["device_code"] == "device-code-1"
+
+
+@pytest.mark.parametrize("status", [400, 200], ids=["RFC 8628", "GitHub"])
+def test_a_device_login_slows_down_and_ends_when_it_is_denied(
+    recipe, fakes, sandbox, monkeypatch, status
+):
+    waits = []
+    monkeypatch.setattr(time, "sleep", waits.append)
+    login = fakes(FakeGrants)
+    device = {
+        "device_code": "device-code-1", "user_code": "WDJB-MJHT", "interval": 3,
+        "verification_uri": "https://login.example.com/device",
+    }  # fmt: skip
+    states = ["authorization_pending", "slow_down", "access_denied"]
+    login.next = [
+        Response(200, device),
+        *[Response(status, {"error": state}) for state in states],
+    ]
+
+    with pytest.raises(httpkit.TokenError) as caught:
+        recipe("OAuth 2.0 device login", hosts_of(login, sandbox))
+
+    assert caught.value.error == "access_denied"
+    assert waits == [3, 3, 8]
+
+
+def test_a_client_without_a_secret_signs_an_assertion(recipe, fakes, sandbox):
+    jwt = require("joserfc.jwt")
+    login = fakes(FakeGrants)
+    login.next = [Response(200, GRANTED)]
+
+    names = recipe("OAuth 2.0 client assertion", hosts_of(login, sandbox))
+
+    form = login.requests[0].form
+    assert (form["grant_type"], form["client_id"]) == ("client_credentials", "my-app")
+    assert jwt.decode(form["client_assertion"], names["key"]).claims["sub"] == "my-app"
+    assert "client_secret" not in form
+    assert "authorization" not in login.requests[0].headers
 
 
 def test_a_service_account_signs_its_assertion(recipe, fakes, sandbox):

@@ -1159,6 +1159,9 @@ REFUSED = {
     "fetch returned a token that cannot be sent in a header": (
         lambda w: w.get("echo", auth=httpkit.TokenAuth(lambda *_: "two words"))
     ),
+    "client_secret is None: pass it, or client_assertion in extra=": (
+        lambda w: httpkit.ClientCredentialsAuth("https://a.test/token", "client", None)
+    ),
     "extra cannot hold …: it has a keyword of its own": (
         lambda w: client(w, extra={"scope": "read"})
     ),

@@ -107,7 +107,9 @@ class FakeLogin(FakeServer):
         if request.path == "/authorize":
             return self._authorize(request)
         is_other = (
-            request.form.get("grant_type", "").startswith("urn:") or "oauth.v2" in request.path
+            request.form.get("grant_type", "").startswith("urn:")
+            or "client_assertion" in request.form
+            or "oauth.v2" in request.path
         )
         return Response(200, self._token_set()) if is_other else self._token(request)
 

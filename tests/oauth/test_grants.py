@@ -4,6 +4,7 @@ import json
 import pickle
 import threading
 import time
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from urllib.parse import parse_qs
@@ -102,6 +103,76 @@ def test_what_a_server_repeats_of_a_further_field_is_masked(raw_server, make_res
 
     with pytest.raises(httpkit.TokenError, match=r"bad \*\*\*"):
         auth(requests.Request("GET", "https://api.test/").prepare())
+
+
+def test_a_client_without_a_secret_sends_a_new_assertion_for_every_token(raw_server, make_response):
+    server = raw_server(*[granting(make_response, f"{TOKEN}-{n}") for n in (1, 2)])
+    assertions = iter(["c4n4ry-ass3rtion-1", "c4n4ry-ass3rtion-2"])
+    auth = ClientCredentialsAuth(
+        server.url, "client", None, extra={"client_assertion": lambda: next(assertions)}
+    )
+    request = requests.Request("GET", "https://api.test/").prepare()
+    auth.reject(auth(request))
+
+    auth(request)
+
+    forms = [form_of(received) for received in server.requests]
+    assert [form["client_assertion"] for form in forms] == [
+        ["c4n4ry-ass3rtion-1"],
+        ["c4n4ry-ass3rtion-2"],
+    ]
+    assert [form["client_id"] for form in forms] == [["client"]] * 2
+    assert not any(b"client_secret" in received for received in server.requests)
+    assert not any(b"Authorization:" in received for received in server.requests)
+    assert "c4n4ry" not in repr(auth)
+
+
+@pytest.mark.parametrize("extra", [None, {}, {"assertion": "x"}], ids=repr)
+def test_a_missing_secret_is_refused_unless_something_else_proves_the_client(extra):
+    with pytest.raises(httpkit.ConfigurationError, match="client_secret is None: pass it"):
+        ClientCredentialsAuth("https://a.test/token", "client", None, extra=extra)
+
+
+def test_a_public_client_may_use_another_grant(raw_server, make_response):
+    server = raw_server(granting(make_response))
+    auth = ClientCredentialsAuth(
+        server.url, "client", None, grant_type="urn:x", extra={"assertion": "x"}
+    )
+
+    auth(requests.Request("GET", "https://api.test/").prepare())
+
+    assert form_of(server.requests[0])["client_id"] == ["client"]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"data": {"access_token": TOKEN}},
+        {"access_token": f"{TOKEN}\r\n"},
+        {"access_token": TOKEN, "token_type": "DPoP"},
+        {"access_token": TOKEN, "refresh_token": 5},
+        {"access_token": TOKEN, "error": "slow_down"},
+    ],
+    ids=["nested", "line break", "another type", "refresh token", "error"],
+)
+def test_no_variable_of_a_traceback_holds_a_token_that_cannot_be_used(
+    raw_server, make_response, document
+):
+    body = json.dumps(document).encode()
+    server = raw_server(make_response(body=body, content_type="application/json"))
+    auth = ClientCredentialsAuth(server.url, "client", SECRET)
+
+    with httpkit.Session(server.url, auth=auth) as api, pytest.raises(httpkit.TokenError) as caught:
+        api.get("posts/1")
+
+    shown = [
+        repr(value)
+        for frame, _ in traceback.walk_tb(caught.value.__traceback__)
+        if frame.f_globals["__name__"].startswith("httpkit.")
+        for value in frame.f_locals.values()
+    ]
+    assert shown
+    assert [text for text in shown if TOKEN in text] == []
 
 
 def test_a_refresh_takes_further_fields(raw_server, make_response):
