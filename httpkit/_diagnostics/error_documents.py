@@ -27,7 +27,7 @@ _MOST_MEMBERS = 20
 _REASONS = (
     "faultstring", "detail", "errordescription", "hydradescription", "longmessage",
     "exceptionmessage", "message", "errormessage", "defaultmessage", "errorsummary",
-    "exceptiontext", "diagnostics", "msg", "errmsg", "explanation", "reason", "description",
+    "exceptiontext", "diagnostics", "msg", "errmsg", "err", "explanation", "reason", "description",
     "localizedmessage", "usermessage", "developermessage", "failuremessage", "failurereason",
     "statusmessage", "statusreason", "statemessage", "statereason", "statechangereason", "info",
     "error", "odataerror", "fault", "errors", "errormessages", "title", "text", "messages", "value",
@@ -41,8 +41,8 @@ _CODE = pattern(r"[A-Z][A-Z0-9_]+|\w+_\w+|\S*(?:[Ee]rror|[Ee]xception)")
 _DETAILS = (
     "errors", "details", "detail", "fieldviolations", "violations", "validation", "fielderrors",
     "validationerrors", "invalidparams", "invalidparameters", "errordetails", "oerrordetails",
-    "errorcauses", "causes", "rootcause", "errorchain", "issue", "issues", "elements", "fields",
-    "embedded", "failures", "innererror", "modelstate", "messageextendedinfo",
+    "errorcauses", "causes", "rootcause", "causedby", "errorchain", "issue", "issues", "elements",
+    "fields", "embedded", "failures", "innererror", "modelstate", "messageextendedinfo",
     "additionaldetails", "constraints", "validationerror", "validationfailures",
     "validationresults", "errorwrappers",
 )  # fmt: skip
@@ -148,14 +148,14 @@ class _Reader:
         """Return the reason of an object: a summary, its details, and what they are about."""
         entry = {_key(name): value for name, value in document.items()}
         summary, source = self._summary(entry, depth)
+        summary = _filled(summary, entry.get("parameters"))
         details = _distinct(
             self._member(name, entry[name], depth)
             for name in _DETAILS
             if name != source and (is_list(entry.get(name)) or is_mapping(entry.get(name)))
         )
         details += _distinct(_text(entry.get(name)) for name in _FURTHER if name != source)
-        if is_mapping(entry.get("data")) and _is_map_of_entries(entry["data"]):
-            details.append(self._fields(entry["data"], depth + 1))
+        details += filter(None, (self._fields(found, depth + 1) for found in _field_maps(entry)))
         message = self._joined(summary, details)
         if not self._adds_detail(message):
             message = next(filter(self._adds_detail, self._envelopes(entry, depth)), message)
@@ -270,6 +270,35 @@ def _is_entry(value: object) -> bool:
     return is_mapping(value) and any(
         _key(name) in _OF_AN_ENTRY and isinstance(member, (str, int, Mapping))
         for name, member in value.items()
+    )
+
+
+def _field_maps(entry: Mapping[str, Any]) -> Iterator[Mapping[Any, Any]]:
+    """Yield the maps of fields in the `data` of an error: itself, or its `params` (WordPress)."""
+    data = entry.get("data")
+    if not is_mapping(data):
+        return
+    if _is_map_of_entries(data):
+        yield data
+    params = data.get("params")
+    if is_mapping(params) and all(" " in _text(value) for value in params.values()):
+        yield params
+
+
+# "%fieldName is required", or "%1 is required": the values are beside the message (Magento).
+_PLACEHOLDER = pattern(r"%(\w{1,40})", re.ASCII)
+
+
+def _filled(message: str, values: object) -> str:
+    """Return a message with the values of its placeholders; one without a value stays."""
+    if is_list(values):
+        values = {str(number): value for number, value in enumerate(values[:_MOST_MEMBERS], 1)}
+    if not is_mapping(values):
+        return message
+    pairs = list(values.items())[:_MOST_MEMBERS]
+    known = {str(name): str(value)[:100] for name, value in pairs if isinstance(value, (str, int))}
+    return _PLACEHOLDER.sub(
+        lambda found: known.get(found[1], found[0]), message[: LONGEST_EXAMINED + 1]
     )
 
 

@@ -243,6 +243,35 @@ JSON = {
          "ExceptionType": "System.InvalidOperationException", "StackTrace": "   at A.B()"},
         "Sequence contains no elements",
     ),
+    "Elasticsearch, with a cause": (
+        {"error": {"root_cause": [{"type": "x", "reason": "failed to parse"}], "type": "x",
+                   "reason": "failed to parse",
+                   "caused_by": {"type": "y", "reason": "field name cannot be empty"}},
+         "status": 400},
+        "failed to parse: field name cannot be empty",
+    ),
+    "WordPress": (
+        {"code": "rest_invalid_param", "message": "Invalid parameter(s): per_page",
+         "data": {"status": 400, "params": {"per_page": "per_page must be between 1 and 100"}}},
+        "Invalid parameter(s): per_page: per_page must be between 1 and 100",
+    ),
+    "WordPress, with names alone": (
+        {"message": "Missing parameter(s): title", "data": {"status": 400, "params": ["title"]}},
+        "Missing parameter(s): title",
+    ),
+    "parameters that the request had": (
+        {"message": "no such user", "data": {"params": {"q": "ada", "page": 2}}},
+        "no such user",
+    ),
+    "Magento": (
+        {"message": '"%fieldName" is required.', "parameters": {"fieldName": "qty"}},
+        '"qty" is required.',
+    ),
+    "Magento, by number": (
+        {"message": "%1 is not in 100% of the %2 carts of %1", "parameters": ["sku"]},
+        "sku is not in 100% of the %2 carts of sku",
+    ),
+    "ClickUp": ({"err": "Token invalid", "ECODE": "OAUTH_025"}, "Token invalid"),
     "Redfish": (
         {"error": {"code": "Base.1.8.GeneralError", "message": "A general error has occurred.",
                    "@Message.ExtendedInfo": [
@@ -508,8 +537,18 @@ def test_a_document_type_declaration_is_neither_expanded_nor_fetched(body):
         b'{"errors":[' + b'{"message":"x"},' * 60_000 + b"0]}",
         json.dumps({"errors": {f"f{n}": ["x" * 1000] for n in range(900)}}).encode(),
         b'{"message":"' + b"x" * 1_000_000 + b'"}',
+        b'{"message":"' + b"%1" * 400_000 + b'","parameters":["' + b"x" * 99 + b'"]}',
     ],
-    ids=["deep", "wide", "attributes", "deep JSON", "many errors", "many fields", "one long text"],
+    ids=[
+        "deep",
+        "wide",
+        "attributes",
+        "deep JSON",
+        "many errors",
+        "many fields",
+        "one long text",
+        "placeholders",
+    ],
 )
 def test_a_hostile_document_is_read_in_bounded_time(body):
     began = time.process_time()
