@@ -75,8 +75,13 @@ class FileVersion:
         """Compare the validators of two versions; "unknown" where they have none in common."""
         for own, its in ((self.etag, other.etag), (self.modified, other.modified)):
             if own and its:
-                return "same" if own == its else "other"
+                return "same" if _without_prefix(own) == _without_prefix(its) else "other"
         return "unknown"
+
+    @property
+    def is_strong(self) -> bool:
+        """Whether it has a validator that no other version has."""
+        return self.validator is not None or (self.etag or "").startswith('"')
 
     def is_certain_of(self, other: "FileVersion") -> bool:
         """Return whether the other version is this one, and only this one has a validator."""
@@ -106,6 +111,11 @@ class FileVersion:
             if getattr(self, field.name) in {None, ()}
         }
         return replace(self, **missing)
+
+
+def _without_prefix(etag: str) -> str:
+    """Return an ETag for the weak comparison (RFC 9110 section 8.8.3.2)."""
+    return etag.removeprefix("W/")
 
 
 def source_hash(url: str) -> str:

@@ -4,7 +4,11 @@
     ------------------  -------------------------  ------------------------------------------
     200                 nothing                    whole
     200                 another media type         refused: a login page or an error
-    200                 another validator          whole: a new version
+    200                 another validator          whole: a new version; refused when it is a page
+                                                   or an error document where the file was none,
+                                                   or fewer bytes than arrived before
+    200                 a weak validator, where    whole; refused when the size differs
+                        the known one was strong
     200                 the same validator         whole; refused when the size differs
     200, no validator   a strong validator         whole; refused when the size differs
     200, empty          a size above 0             refused, unless it has another validator
@@ -22,6 +26,7 @@ from dataclasses import dataclass, replace
 
 from httpkit._core.validators import ContentRange, FileVersion
 from httpkit._diagnostics.errors import TransferError
+from httpkit._transfers import documents
 
 
 class Restart(Exception):  # noqa: N818  # it is caught where it is raised for: no error to users
@@ -38,6 +43,7 @@ class Admission:
         is_whole: Whether it begins a file, and is not appended to what is there.
         end: The offset behind its last byte, where a 206 has one; None for the end of the file.
         known_size: Bytes that the file has as far as is known: without a byte it is not the file.
+        replaced: Bytes of another version that are there, which a page does not replace.
     """
 
     version: FileVersion
@@ -45,6 +51,7 @@ class Admission:
     is_whole: bool = True
     end: int | None = None
     known_size: int = 0
+    replaced: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +89,12 @@ def admit_whole(
     relation = known.relation(found)
     is_silent = not (found.etag or found.modified)
     if relation == "other" or (relation == "unknown" and not is_silent):
-        return Admission(found)
+        # Who has strong validators gives a new version one, too; frameworks give a weak one to
+        # each response, errors included.
+        is_weaker = known.validator is not None and not found.is_strong
+        if is_weaker and _differs(known.total, found.total):
+            raise not_the_file(found.total, known.total or 0)
+        return Admission(found, replaced=existing.size)
     is_same = relation == "same" or known.validator is not None
     known_size = known.total or existing.size
     is_lost = found.total == 0 and known_size
@@ -100,8 +112,41 @@ def admit_whole(
 def not_the_file(size: int | None, known_size: int) -> TransferError:
     """Return the error of a body of the wrong size, in bytes, that is no new version either."""
     return TransferError(
-        f"the server sent {size} bytes without another validator, but the file has {known_size}:"
-        " what arrived before was kept; pass resume=False to replace it"
+        f"the server sent {size} bytes without another validator, but the file has"
+        f" {known_size}: what arrived before was kept; pass resume=False to replace it"
+    )
+
+
+def check_begin(admission: Admission, begin: bytes, kept_begin: bytes) -> Admission:
+    """Decide on a 200 by the first bytes of its body; return what remains to be checked.
+
+    Login pages have validators, too, and may claim the type of the file.
+
+    Args:
+        admission: The decision so far.
+        begin: The first bytes of the body.
+        kept_begin: The first bytes that are there; none where they cannot be read.
+
+    Raises:
+        TransferError: It is empty, or a page or a document in the place of another file.
+    """
+    if admission.known_size and not begin:
+        raise not_the_file(0, admission.known_size)
+    found, version = documents.format_of(begin), admission.version
+    if not admission.replaced or found is None:
+        return replace(admission, replaced=0)
+    is_usual = found in (version.content_type or "") or not kept_begin
+    is_other = not is_usual and documents.format_of(kept_begin) != found
+    if is_other or (version.total is not None and version.total < admission.replaced):
+        raise no_new_version(version.total, admission.replaced)
+    return admission
+
+
+def no_new_version(size: int | None, replaced: int) -> TransferError:
+    """Return the error of a page or a document in the place of so many bytes of a file."""
+    return TransferError(
+        f"the server sent a page or an error document{'' if size is None else f' of {size} bytes'}:"
+        f" the {replaced} bytes that arrived before were kept; pass resume=False to replace them"
     )
 
 

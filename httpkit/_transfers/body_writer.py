@@ -13,13 +13,16 @@ from httpkit._diagnostics.progress import Reporter
 from httpkit._messages import checksums
 from httpkit._messages.reading import adaptive_reads
 from httpkit._messages.response import available_blocks, must_be_streamed, translated_all
-from httpkit._transfers.admission import Admission, Restart, not_the_file
+from httpkit._transfers.admission import Admission, Restart, check_begin, no_new_version
 from httpkit._transfers.attempts import CappedError
 from httpkit._transfers.download import DownloadOptions
 from httpkit._transfers.part_file import PartFile
 from httpkit._transfers.segments import Segments, remove_segments
 from httpkit._transfers.sinks import OVERLAP, Sink
 from httpkit._transfers.speed_limits import RateLimiter, SpeedCheck, block_size
+
+# Bytes that tell a page from other files.
+_BEGIN = 512
 
 
 class WrongSizeError(Exception):
@@ -75,14 +78,17 @@ class BodyWriter:
             CappedError: It is a part, and the next one is missing.
             TooSlowError: It arrives too slowly.
             ChecksumError: The file has another digest.
-            TransferError: The file cannot be written, or has another size than it should.
+            TransferError: The file cannot be written, has another size than it should, or is not
+                what was expected.
             BodyTooLargeError: It is larger than `max_size`.
             RequestException: The body broke off.
         """
         sink, version = self._sink, admission.version
         blocks = self._blocks(response, is_decoded=version.is_decoded)
-        if admission.known_size:
-            blocks = _nonempty(blocks, admission.known_size)
+        if admission.known_size or admission.replaced:
+            first = next(blocks, b"")
+            admission = check_begin(admission, first, sink.read_at(0, _BEGIN))
+            blocks = chain((first,), blocks)
         self._begin(admission)
         before = sink.size
         segments = self._split(admission)
@@ -214,6 +220,7 @@ class BodyWriter:
             ChunkedEncodingError: The body broke off.
             CappedError: It is whole, but not the end of the file, as far as is known.
             WrongSizeError: The caller wants another size.
+            TransferError: It is a document that is no new version of the file.
         """
         size, end, total = self._sink.size, admission.end, admission.version.total
         if (total is not None and size > total) or (end is not None and size > max(end, before)):
@@ -229,6 +236,9 @@ class BodyWriter:
         elif end is not None and size < (total or 0):
             self.overlap = min(OVERLAP, (end - admission.offset) // 2)
             raise CappedError(message)
+        if size < admission.replaced:
+            self._sink.discard()
+            raise no_new_version(size, admission.replaced)
         expected = self._options.expected_size
         if expected is not None and size != expected:
             raise WrongSizeError(TransferError(f"the file has {size} bytes, not {expected}"))
@@ -316,15 +326,3 @@ class BodyWriter:
             self._announced = []  # what was written to a caller's file cannot be read again
         else:
             self._hashers = checksums.Hashers(wanted)
-
-
-def _nonempty(blocks: Iterator[bytes], known_size: int) -> Iterator[bytes]:
-    """Return the blocks of a body.
-
-    Raises:
-        TransferError: There are none: it is not a file that is known to have bytes.
-    """
-    first = next(blocks, None)
-    if first is None:
-        raise not_the_file(0, known_size)
-    return chain((first,), blocks)

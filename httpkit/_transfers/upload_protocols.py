@@ -25,6 +25,7 @@ from httpkit._messages.body import ReplayableBody
 from httpkit._messages.response import Response
 from httpkit._messages.sources import Source
 from httpkit._policy import forwarding
+from httpkit._transfers.documents import format_of
 from httpkit._transfers.upload import UploadSettings
 
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,18})", re.IGNORECASE)
@@ -246,15 +247,12 @@ def _is_stored(response: Response) -> bool:
     return any(response.headers.get(name) for name in _OF_AN_ITEM)
 
 
-_PAGE = re.compile(rb"\s*<(!doctype\s+html|html)\b", re.IGNORECASE)
-
-
 def _is_failure(response: Response, document: Mapping[str, Any]) -> bool:
     """Return whether a success is a page of HTML, a login page perhaps, or an error in JSON."""
     is_page = "html" in response.headers.get("content-type", "").lower()
     is_error = bool(document.get("error") or document.get("errors"))
     is_denied = False in (document.get("ok"), document.get("success"))
-    return is_page or is_error or is_denied or _PAGE.match(response.content) is not None
+    return is_page or is_error or is_denied or format_of(response.content) == "html"
 
 
 _TUS_VERSION = {"Tus-Resumable": "1.0.0"}

@@ -538,6 +538,11 @@ def another_size(w):
     w.api(w.raw(whole[:-5], w.reply(body=b"")).url).download("", "file")
 
 
+def page_of_the_type(w):
+    whole = w.reply(body=b"x" * 100, etag='"1"')
+    w.api(w.raw(whole[:-5], w.reply(body=b"<html>Log in", etag='"2"')).url).download("", "file")
+
+
 def removed_part(w):
     def remove(_progress):
         Path("file.part").unlink(missing_ok=True)
@@ -575,6 +580,7 @@ DOWNLOADS = {
     "the server sent …, not …": lambda w: of_type(w, content_type="image/*"),
     "the server sent … first, and … now": another_type,
     "the server sent … bytes without another validator, but the file has …: …": another_size,
+    "the server sent a page or an error document…: …": page_of_the_type,
     "the response to … is not an event stream: …": lambda w: list(w.body(b"[]").get("").events()),
     "… was replaced by another program: call again": removed_part,
     "… bytes arrived in … seconds, fewer than min_speed=… a second": too_slow,

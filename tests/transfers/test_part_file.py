@@ -68,6 +68,12 @@ NOT_THE_FILE = {
     "nothing, of the type": whole(b"", **ZIP),
     "another size, no validator": whole(b"short", **ZIP),
     "another size, the same ETag": whole(b"short", **ZIP, **STRONG),
+    "another size, a weak ETag": whole(b"short", **ZIP, etag='W/"5-login"'),
+    "a login page of the type": whole(LOGIN, **ZIP, etag='"login"'),
+    "a long page of the type": whole(b"\n<!DOCTYPE html>" + NEW, **ZIP, etag='"login"'),
+    "a page in chunks": chunked(b"<HTML>", NEW, **ZIP, etag='"login"'),
+    "JSON of the type": whole(b'{"error": "expired"}', **ZIP, etag='"1"', last_modified=TODAY),
+    "XML of the type": whole(b'<?xml version="1.0"?><Error/>', **ZIP, etag='"1"'),
     "another type in a 206": rest(OLD, HALF - 4096, **STRONG, **HTML),
     "403": respond("403 Forbidden", LOGIN, **HTML),
     "204": respond("204 No Content", b"", content_length=None),
@@ -90,6 +96,65 @@ def test_a_response_that_is_not_the_file_leaves_the_part_alone(
 
     assert part_of(dest).read_bytes() == OLD[:HALF]
     assert files(dest.parent) == WHEN_NAMED
+
+
+PAGES = {
+    "html": (b"<!doctype html><h1>Report</h1>", "text/html", LOGIN),
+    "no doctype": (b"<h1>Report</h1>", "text/html", LOGIN),
+    "json": (b'{"rows": [', "application/json", b'{"error": "expired"}'),
+    "xml": (b'<?xml version="1.0"?><rows>', "text/xml", b'<?xml version="1.0"?><Error/>'),
+}
+
+
+@pytest.mark.parametrize("is_chunked", [True, False])
+@pytest.mark.parametrize(("begin", "media_type", "page"), PAGES.values(), ids=PAGES)
+def test_a_short_page_with_an_etag_is_no_new_version_of_a_page(
+    api, dest, raw_server, begin, media_type, page, is_chunked
+):
+    """A login page of the file's own type took the name of the file."""
+    other = {"etag": '"login"', "content_type": media_type}
+    server = raw_server(
+        whole(begin + OLD, HALF, **STRONG, content_type=media_type),
+        chunked(page, **other) if is_chunked else whole(page, **other),
+    )
+
+    with pytest.raises(TransferError, match=r"error document.*resume=False"):
+        api.download(server.url, dest)
+
+    assert part_of(dest).read_bytes() == (begin + OLD)[:HALF]
+    assert files(dest.parent) == WHEN_NAMED
+
+
+@pytest.mark.parametrize(("begin", "media_type", "_page"), PAGES.values(), ids=PAGES)
+def test_a_new_version_of_a_page_is_fetched(api, dest, raw_server, begin, media_type, _page):
+    server = raw_server(
+        whole(begin + OLD, HALF, **STRONG, content_type=media_type),
+        whole(begin + NEW[:HALF], etag='"v2"', content_type=media_type),
+    )
+
+    api.download(server.url, dest)
+
+    assert dest.read_bytes() == begin + NEW[:HALF]
+
+
+def test_a_page_in_gzip_is_no_new_version(api, dest, raw_server):
+    text = {"content_type": "text/plain"}
+    page = whole(gzip.compress(LOGIN), content_encoding="gzip", etag='"login"', **text)
+    server = raw_server(whole(OLD, HALF, **STRONG, **text), page)
+
+    with pytest.raises(TransferError, match="error document"):
+        api.download(server.url, dest)
+
+    assert part_of(dest).read_bytes() == OLD[:HALF]
+
+
+def test_resume_false_takes_a_page(api, dest, raw_server, interrupted):
+    interrupted()
+    server = raw_server(whole(LOGIN, **ZIP, etag='"login"'))
+
+    api.download(server.url, dest, resume=False)
+
+    assert dest.read_bytes() == LOGIN
 
 
 def test_a_chunked_page_of_the_same_type_leaves_the_part_alone(api, dest, raw_server):
@@ -580,6 +645,12 @@ SILENT = FileVersion(total=100)
         (KNOWN, FileVersion(etag='"1"', total=99), False),
         (KNOWN, FileVersion(etag='"2"', total=0), True),
         (KNOWN, FileVersion(etag='"2"', content_type="c/d"), False),
+        (KNOWN, FileVersion(etag='W/"2"', total=99), False),
+        (KNOWN, FileVersion(etag='W/"2"', total=100), True),
+        (KNOWN, FileVersion(etag='W/"1"', total=99), False),
+        (KNOWN, FileVersion(modified=TODAY, total=99), False),
+        (KNOWN, FileVersion(TODAY, modified=TODAY, total=99), True),
+        (FileVersion(etag='W/"1"', total=100), FileVersion(etag='W/"2"', total=99), True),
         (SILENT, FileVersion(total=99), True),
         (SILENT, FileVersion(total=0), False),
     ],
