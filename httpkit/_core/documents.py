@@ -17,11 +17,18 @@ from httpkit._core.lazy import pattern
 from httpkit._core.models import MismatchError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class RawJSON:
-    """A JSON document that is not decoded yet."""
+    """A JSON document that is not decoded yet.
+
+    Its repr does not show it: a server may repeat a credential, and tools print the variables of
+    the frames of a traceback.
+    """
 
     body: bytes
+
+    def __repr__(self) -> str:
+        return f"<RawJSON of {len(self.body)} bytes>"
 
 
 Document: TypeAlias = RawJSON | Any

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, Unpack
 
 from httpkit._core import documents, models, redaction
@@ -71,13 +71,13 @@ class ItemResult(Generic[T]):
         status: Its status; 0 where the server gives none.
         item: The item, decoded; None where it failed, or the server sends none back.
         error: The server's error message; None if it did not fail.
-        document: Its row of the response, parsed.
+        document: Its row of the response, parsed; the repr leaves it out.
     """
 
     status: int
     item: T | None
     error: str | None
-    document: Any
+    document: Any = field(repr=False)
 
     @property
     def ok(self) -> bool:

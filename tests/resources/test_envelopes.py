@@ -515,6 +515,8 @@ def test_a_row_that_reports_a_failure_is_no_item_without_a_207(serve, reply, row
 
     assert [(r.ok, r.item) for r in results] == [(False, None), (True, {"title": "Hat"})]
     assert results[0].error == "a duplicate"
+    assert results[0].document == row
+    assert repr(results[0]).endswith("error='a duplicate')")
 
 
 def test_failures_beside_what_was_created_are_not_lost(serve, reply):

@@ -1,6 +1,7 @@
 """Pages that are not as expected are errors with a path; nothing is lost and nothing repeated."""
 
 import json
+import traceback
 
 import pytest
 import requests
@@ -684,3 +685,20 @@ def test_a_page_without_its_list_whose_rest_cannot_be_parsed_is_empty(serve):
     api, _ = serve(b'{"ok": false, "took": 1e999}')
 
     assert list(api.paginate("list", CursorPages("next"), items_at="items?")) == []
+
+
+def test_no_variable_of_our_frames_shows_what_a_page_repeats_of_a_key(serve):
+    key = "c4n4ry-k3y-0f-th3-s3ssion"
+    auth = httpkit.APIKeyAuth(key, name="access_token", where="query")
+    api, _ = serve({"items": [1], "next": f"?access_token={key}&page=2"}, b"<html>", auth=auth)
+
+    _, error = collect(api.paginate("feed", NextURLPages(), items_at="items"))
+
+    shown = [
+        repr(value)
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+        if frame.f_globals["__name__"].startswith("httpkit.")
+        for value in frame.f_locals.values()
+    ]
+    assert any(text.startswith("<RawJSON of ") for text in shown)
+    assert [text for text in shown if key in text] == []
