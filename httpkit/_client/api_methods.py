@@ -260,7 +260,9 @@ class ApiMethods(Verbs):
         """Return the items of a GraphQL connection, page by page, lazily.
 
         The query selects `pageInfo { hasNextPage endCursor }` of the connection, and its
-        `nodes` or `edges { node }`. It takes the cursor as a variable, which may be null.
+        `nodes` or `edges { node }`. It takes the cursor as a variable, which may be null. With
+        `before: $cursor` the pages are followed from the last to the first, by `pageInfo
+        { hasPreviousPage startCursor }`.
 
         Args:
             query: The document; it only reads, and is retried like a GET.

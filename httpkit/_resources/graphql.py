@@ -146,10 +146,12 @@ class ConnectionPages:
     Args:
         at: The path of the connection in the data.
         cursor: The name of the variable that takes the cursor.
+        is_backward: Whether the pages are requested from the last to the first.
     """
 
     at: str
     cursor: str = "after"
+    is_backward: bool = False
 
     @property
     def into(self) -> str:
@@ -171,18 +173,22 @@ class ConnectionPages:
         Raises:
             PaginationError: `pageInfo` is missing, or has a next page and no cursor.
         """
-        has_more = page.flag("pageInfo.hasNextPage")
+        flag, name = _BACKWARD if self.is_backward else _FORWARD
+        has_more = page.flag(f"pageInfo.{flag}")
         if has_more is False:
             return None
-        cursor = page.text("pageInfo.endCursor")
+        cursor = page.text(f"pageInfo.{name}")
         if has_more and cursor:
             return {self.own[0]: cursor}
-        missing = "hasNextPage" if has_more is None else "endCursor"
         raise PaginationError(
-            f"the connection at {self.at!r} has no {missing} in its pageInfo:"
-            " select pageInfo { hasNextPage endCursor }",
+            f"the connection at {self.at!r} has no {flag if has_more is None else name}"
+            f" in its pageInfo: select pageInfo {{ {flag} {name} }}",
             response=page.response,
         )
+
+
+_FORWARD = ("hasNextPage", "endCursor")
+_BACKWARD = ("hasPreviousPage", "startCursor")
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,11 +237,12 @@ def connection_query(
         raise ConfigurationError(
             f"the query has no variable ${cursor} for the cursor: cursor= is its name"
         )
+    is_backward = re.search(rf"\bbefore\s*:\s*\${re.escape(cursor)}\b", query) is not None
     headers: Mapping[str, Any] = options.get("headers") or {}
     return ListQuery(
         session=session,
         url=url,
-        pager=ConnectionPages(at, cursor),
+        pager=ConnectionPages(at, cursor, is_backward=is_backward),
         items_at="nodes",
         model=model,
         params={},

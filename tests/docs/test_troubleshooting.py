@@ -788,7 +788,7 @@ LISTS = {
             "list", httpkit.NextURLPages("links.next"), items_at="items"
         )
     ),
-    "the connection at … has no … in its pageInfo: select pageInfo { hasNextPage endCursor }": (
+    "the connection at … has no … in its pageInfo: select pageInfo { … … }": (
         lambda w: list(
             w.body(b'{"data": {"films": {"nodes": []}}}').paginate_graphql(FILMS, at="films")
         )

@@ -482,6 +482,40 @@ def test_a_connection_without_page_info_is_an_error_after_its_nodes(serve, conne
     assert error in str(raised)
 
 
+BACKWARD = """
+    query($at: String) {
+      films(last: 1, before : $at) { nodes { id } pageInfo { %s } }
+    }"""
+BOTH = "hasNextPage endCursor hasPreviousPage startCursor"
+
+
+def test_a_connection_with_before_is_followed_backwards(serve):
+    pages = [
+        {"hasPreviousPage": True, "startCursor": "c2", "hasNextPage": False, "endCursor": "c3"},
+        {"hasPreviousPage": False, "startCursor": "c1", "hasNextPage": True, "endCursor": "c2"},
+    ]
+    bodies = [
+        {"data": {"films": {"nodes": [number], "pageInfo": info}}}
+        for number, info in zip((2, 1), pages, strict=True)
+    ]
+    api, server = serve(*bodies)
+
+    found = list(api.paginate_graphql(BACKWARD % BOTH, at="films", cursor="at"))
+
+    assert found == [2, 1]
+    assert [request["variables"]["at"] for request in sent(server)] == [None, "c2"]
+
+
+def test_a_connection_with_before_needs_the_cursor_of_its_start(serve):
+    info = {"hasNextPage": False, "endCursor": "c"}
+    api, _ = serve({"data": {"films": {"nodes": [1], "pageInfo": info}}})
+
+    found, error = collect(api.paginate_graphql(BACKWARD % BOTH, at="films", cursor="at"))
+
+    assert found == [1]
+    assert "no hasPreviousPage in its pageInfo: select pageInfo { hasPreviousPage" in str(error)
+
+
 def test_errors_of_a_connection_are_errors(serve):
     api, _ = serve({"data": {"films": None}, "errors": [{"message": "no films"}]})
 
