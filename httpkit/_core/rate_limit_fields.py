@@ -23,6 +23,7 @@ _SECONDS = (
     "retry-after", "x-retry-after", "x-ratelimit-retry-after", "x-rate-limit-retry-after",
     "x-rate-limit-retry-after-seconds",
 )  # fmt: skip
+_SPANS = frozenset({*_MILLISECONDS, *_SECONDS})
 # Statuses whose rate limit says when to come back; with others the one has nothing to do with
 # the other.
 _RATE_LIMITED = frozenset({403, 429})
@@ -85,6 +86,8 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
         headers: The response's fields, looked up without regard to case.
         now: Seconds since the epoch, for a date in a response without Date.
     """
+    if _SPANS.isdisjoint(str(name).lower() for name in headers):  # nearly always
+        return None
     sent = _sent(headers, now)
     for name in _MILLISECONDS:
         if (wait := _number(headers.get(name))) is not None:

@@ -843,10 +843,9 @@ def drain(response: requests.Response, check: Callable[[], None] | None) -> None
         response: It is closed in any case.
         check: Called between blocks; raises when the time is up.
     """
-    raw = response.raw
     if upstream.content_of(response) is not False:
         return
-    body = b""
+    raw, body = response.raw, b""
     if isinstance(raw, urllib3.BaseHTTPResponse):
         try:
             body = _read_raw(raw, check)

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import ssl
 import sys
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, cast
 
 import requests
@@ -351,13 +350,12 @@ def longest_backoff(policy: RetryPolicy, failures: int, status: int | None) -> f
     return min(policy.max_backoff, base * 2.0 ** min(failures - 1, 60))
 
 
-@contextmanager
-def _whole_import(package: str) -> Generator[None]:
-    """Import a package, or nothing of it: what an interrupt leaves would fail from then on."""
+def _import_tenacity() -> None:
+    """Import tenacity, or nothing of it: what an interrupt leaves would fail from then on."""
     try:
-        yield
+        import tenacity  # noqa: F401  # for whoever imports it next
     except BaseException:
-        for name in [name for name in sys.modules if name.startswith(f"{package}.")]:
+        for name in [name for name in sys.modules if name.startswith("tenacity.")]:
             del sys.modules[name]
         raise
 
@@ -379,8 +377,8 @@ def retry_from(
     Raises:
         Exception: What the last attempt raised, unchanged.
     """
-    with _whole_import("tenacity"):
-        import tenacity
+    _import_tenacity()
+    import tenacity
 
     outcomes: list[requests.Response | BaseException] = []
 

@@ -33,6 +33,8 @@ MOST_CALLS = 268
 MOST_CHANGES = 39
 # Of a request that opens a connection, which the server closes after it (2026-12).
 MOST_CALLS_WITH_A_CONNECTION = 353
+# Of a request that is retried once; tenacity, which runs the loop, makes 240 of them (2026-12).
+MOST_CALLS_WITH_A_RETRY = 775
 # Those of making a session: requests' own takes 71, ours 194 to 213 (2026-11).
 MOST_CALLS_OF_A_SESSION = 240
 ORDINARY = "adapters.py", "send"
@@ -148,6 +150,19 @@ def test_a_request_with_a_connection_of_its_own_takes_few_function_calls(raw_ser
     assert server.connections == 8
     assert ORDINARY not in seen
     assert fewest <= MOST_CALLS_WITH_A_CONNECTION, sorted(seen)
+
+
+def test_a_request_that_is_retried_takes_few_function_calls(raw_server, make_response):
+    busy = keeping(make_response, "503 Service Unavailable", b"busy")
+    server = raw_server(*[busy, keeping(make_response, "200 OK", b"{}")] * 8)
+    with httpkit.Session(server.url, retry=httpkit.RetryPolicy(backoff=0)) as api:
+        for _ in range(3):
+            api.get("items/1")
+
+        fewest = min(called(lambda: api.get("items/1").json())[1] for _ in range(5))
+
+    assert len(server.requests) == 16
+    assert fewest <= MOST_CALLS_WITH_A_RETRY
 
 
 def test_the_environment_adds_no_function_call(api, monkeypatch):
