@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Unpack
 
 from httpkit._client.session import Session
 from httpkit._core.lazy import ImportedLater
-from httpkit._core.types import Data, Json, Params
 from httpkit._messages.response import Response
 
 if TYPE_CHECKING:
+    from httpkit._core import types
     from httpkit._policy import keywords
 else:
+    types = ImportedLater("httpkit._core.types")
     keywords = ImportedLater("httpkit._policy.keywords")
 
 
@@ -36,7 +37,7 @@ def request(method: str, url: str | bytes, **options: Unpack[keywords.RequestOpt
 
 
 def get(
-    url: str | bytes, params: Params = None, **options: Unpack[keywords.GetOptions]
+    url: str | bytes, params: types.Params = None, **options: Unpack[keywords.GetOptions]
 ) -> Response:
     """Send a GET; keywords, results and errors are those of `request`."""
     with Session() as session:
@@ -56,20 +57,27 @@ def head(url: str | bytes, **options: Unpack[keywords.RequestOptions]) -> Respon
 
 
 def post(
-    url: str | bytes, data: Data = None, json: Json = None, **options: Unpack[keywords.PostOptions]
+    url: str | bytes,
+    data: types.Data = None,
+    json: types.Json = None,
+    **options: Unpack[keywords.PostOptions],
 ) -> Response:
     """Send a POST; keywords, results and errors are those of `request`."""
     with Session() as session:
         return session.post(url, data, json, **options)
 
 
-def put(url: str | bytes, data: Data = None, **options: Unpack[keywords.DataOptions]) -> Response:
+def put(
+    url: str | bytes, data: types.Data = None, **options: Unpack[keywords.DataOptions]
+) -> Response:
     """Send a PUT; keywords, results and errors are those of `request`."""
     with Session() as session:
         return session.put(url, data, **options)
 
 
-def patch(url: str | bytes, data: Data = None, **options: Unpack[keywords.DataOptions]) -> Response:
+def patch(
+    url: str | bytes, data: types.Data = None, **options: Unpack[keywords.DataOptions]
+) -> Response:
     """Send a PATCH; keywords, results and errors are those of `request`."""
     with Session() as session:
         return session.patch(url, data, **options)

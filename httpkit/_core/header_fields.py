@@ -374,4 +374,6 @@ def is_value(value: str | bytes) -> bool:
     """Say whether a header field can have this value (RFC 9110 section 5.5)."""
     if isinstance(value, bytes):
         value = value.decode("latin-1")
-    return _VALUE.fullmatch(value) is not None
+    # Most are of visible characters and spaces, for which the pattern need not be compiled.
+    usual = value.isascii() and value.isprintable() and value[:1] != " "
+    return usual or _VALUE.fullmatch(value) is not None

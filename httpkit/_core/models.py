@@ -217,10 +217,6 @@ def _validate_value(validator: Any, value: Any) -> Any:
     return _validate_json(validator, body)
 
 
-# From here on reading is saved more time than importing msgspec takes (4 ms, 2026-11).
-_WORTH_AN_IMPORT = 1 << 18
-
-
 def parsed(body: bytes) -> Any:
     """Return what `json.loads` makes of a body, in half the time; UNPARSED if it has to be asked.
 
@@ -228,8 +224,6 @@ def parsed(body: bytes) -> Any:
     text that is not UTF-8. It builds the same of everything else.
     """
     if json.loads is not upstream.STANDARD_LOADS:  # somebody replaced it
-        return UNPARSED
-    if len(body) < _WORTH_AN_IMPORT and "msgspec" not in sys.modules:
         return UNPARSED
     try:
         return _decoded(body)

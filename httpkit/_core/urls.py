@@ -38,12 +38,17 @@ Origin = tuple[str, str, int]
 """Scheme, host and port: what a credential is bound to (RFC 6454 section 4)."""
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
-_ABSOLUTE = pattern(r"[A-Za-z][A-Za-z0-9+.-]*://")
 # The scheme and authority of an absolute URL; they end at the same bytes for urllib3.
 AUTHORITY = pattern(r"[A-Za-z][A-Za-z0-9+.-]*://[^\\/?#]*")
 # A lower-case origin without userinfo, for patterns of URLs that need no parsing.
 PLAIN_ORIGIN = (
     r"https?://[a-z0-9][a-z0-9.-]*(?::(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}))?(?=/)"
+)
+# Such an origin, and a target that neither requests nor urllib3 would re-encode.
+PLAIN_URL = pattern(
+    rf"({PLAIN_ORIGIN})"
+    r"(/(?!/)(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-F]{2})*"
+    r"(?:\?(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-F]{2})+)?)"
 )
 # RFC 6570 sections 3.2.2 and 3.2.3: a segment, or with "+" as many as there are.
 _PLACEHOLDER = pattern(r"\{(\+?)(\w+)\}")
@@ -57,7 +62,7 @@ _MOST_KEPT = 256
 
 def is_absolute(url: str) -> bool:
     """Say whether a URL names its scheme and host ("users:search" does not)."""
-    return _ABSOLUTE.match(url) is not None
+    return AUTHORITY.match(url) is not None
 
 
 def origin(url: str) -> Origin:

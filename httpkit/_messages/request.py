@@ -14,8 +14,8 @@ from requests.structures import CaseInsensitiveDict
 
 from httpkit._core import header_fields, upstream
 from httpkit._core.given import is_mapping, is_tuple
-from httpkit._core.lazy import ImportedLater, pattern
-from httpkit._core.urls import PLAIN_ORIGIN
+from httpkit._core.lazy import ImportedLater
+from httpkit._core.urls import PLAIN_URL
 from httpkit._diagnostics.base_errors import ConfigurationError
 from httpkit._messages.call import Call, call_of
 
@@ -33,11 +33,6 @@ else:
     models = ImportedLater("httpkit._core.models")
     multipart = ImportedLater("httpkit._messages.multipart")
 
-# A URL that requests would send as it is: no other characters, no dot segments, no empty ones.
-_PLAIN_URL = pattern(
-    PLAIN_ORIGIN
-    + r"(?:/(?!\.)[A-Za-z0-9._~!$&'()*+,;=:@-]+)*/?(?:\?[A-Za-z0-9._~!$&'()*+,;=:@/?-]+)?"
-)
 _PLAIN_VALUES = frozenset({str, int, float})
 _IN_MEMORY = (bytes, str, bytearray, memoryview)
 _UNCHANGING = frozenset({bytes, str, type(None)})
@@ -386,7 +381,10 @@ def _prepared_plainly(url: Any, params: Any) -> str | None:
 
     Saves 21 us: nearly every URL comes out of all the parsing as it went in.
     """
-    if type(url) is not str or not _PLAIN_URL.fullmatch(url):
+    if type(url) is not str or not PLAIN_URL.fullmatch(url):
+        return None
+    # What requests decodes and encodes again, and the segments that it takes out.
+    if "%" in url or "/." in url or url.count("//") > 1:
         return None
     query = _plain_query(params)
     if not query:

@@ -41,8 +41,8 @@ from urllib3.exceptions import SSLError as URLLib3SSLError
 from httpkit._core import header_fields, upstream
 from httpkit._core.clock import NO_DEADLINE
 from httpkit._core.given import is_tuple
-from httpkit._core.lazy import ImportedLater, pattern
-from httpkit._core.urls import PLAIN_ORIGIN
+from httpkit._core.lazy import ImportedLater
+from httpkit._core.urls import PLAIN_URL
 from httpkit._messages.call import NO_CALL
 from httpkit._messages.request import PreparedRequest, is_repeatable
 from httpkit._messages.response import Response
@@ -90,12 +90,6 @@ _NAMES = [name for _, _, names in _BYPASSED for name in names]
 _POOLS = (pools.HTTPConnectionPool, pools.HTTPSConnectionPool)
 _CONNECTIONS = (connections.HTTPConnection, connections.HTTPSConnection)
 _TIMEOUTS = frozenset({tuple, float, int, type(None)})
-# A plain origin, and a target that neither requests nor urllib3 would re-encode.
-_PLAIN_URL = pattern(
-    rf"({PLAIN_ORIGIN})"
-    r"(/(?!/)(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-F]{2})*"
-    r"(?:\?(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-F]{2})+)?)"
-)
 # urllib3 adds the former where they are missing, and acts on the latter.
 _EXPECTED = frozenset({"user-agent", "accept-encoding"})
 _UNEXPECTED = frozenset({"host", "transfer-encoding", "proxy-connection"})
@@ -188,7 +182,7 @@ def _find_connection(
     Raises:
         RequestException: The connection cannot be opened.
     """
-    url = _PLAIN_URL.fullmatch(request.url or "") if _upstream.SUPPORTED else None
+    url = PLAIN_URL.fullmatch(request.url or "") if _upstream.SUPPORTED else None
     if url is None:
         return None
     adapter: Any = session.get_adapter(url[0])

@@ -26,7 +26,7 @@ _PLAIN_FIELD = pattern(r"(?m)^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\0\r\n]*)\r
 
 _BLANKS = frozenset({b" ", b"\t"})
 SWITCHING = 101
-_LENGTH = pattern(r"[0-9]{1,18}")  # an exabyte has 19 digits
+_MOST_DIGITS = 18  # of a length: an exabyte has 19
 _BODILESS = frozenset({204, 304})
 
 Field = tuple[str, str]
@@ -321,14 +321,18 @@ def _parse_lengths(value: str) -> int:
     Args:
         value: The values of the fields, joined by commas.
     """
-    if _LENGTH.fullmatch(value):
+    if _is_length(value):
         return int(value)
     if len({length.strip(" \t") for length in value.split(",")}) > 1:
         raise MalformedError("Content-Length fields differ")
     length = value.partition(",")[0].strip(" \t")
-    if not _LENGTH.fullmatch(length):
+    if not _is_length(length):
         raise MalformedError("invalid Content-Length")
     return int(length)
+
+
+def _is_length(value: str) -> bool:
+    return value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS
 
 
 def _parse_codings(value: str) -> bool:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from httpkit.testing import Sandbox
+
 ROOT = Path(__file__).parents[2]
 
 PROGRAM = """
@@ -85,3 +87,14 @@ def test_a_session_makes_few_calls():
 
     assert made["modules"] == []
     assert 0 < len(made["calls"]) <= 130
+
+
+def test_a_first_request_loads_and_compiles_little():
+    with Sandbox() as sandbox:
+        made = work(f"httpkit.get({sandbox.url + '/echo'!r}).json()", before="import httpkit")
+
+    ours = {name for name in made["modules"] if name.startswith("httpkit.")}
+    # A pattern is compiled in Python, by hundreds of calls: a half of what a first request costs.
+    compiling = [file for file in made["calls"] if Path(file).parent.name == "re"]
+    assert ours <= {"httpkit._client.functions"}
+    assert 0 < len(compiling) <= 2000
