@@ -17,7 +17,7 @@ from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
 from urllib3.util import Retry
 
-from httpkit._client import modes, pickling, preparation, settings
+from httpkit._client import modes, preparation, settings
 from httpkit._core import forks, header_fields, upstream, urls
 from httpkit._core.given import NOT_GIVEN, NotGiven
 from httpkit._core.lazy import ImportedLater
@@ -29,9 +29,11 @@ from httpkit._policy.retry import RetryPolicy, as_policy
 from httpkit._transport.adapter import Adapter
 
 if TYPE_CHECKING:
+    from httpkit._client import pickling
     from httpkit._core import disclosure, redaction, types
     from httpkit._policy import keywords, rate_limits, trust
 else:
+    pickling = ImportedLater("httpkit._client.pickling")
     disclosure = ImportedLater("httpkit._core.disclosure")
     types = ImportedLater("httpkit._core.types")
     redaction = ImportedLater("httpkit._core.redaction")
@@ -39,6 +41,8 @@ else:
     trust = ImportedLater("httpkit._policy.trust")
     keywords = ImportedLater("httpkit._policy.keywords")
 
+# The attribute of a session by which its pickles know each other; they leave it behind.
+PICKLE_TOKEN = "_pickle_token"  # noqa: S105  # the name of an attribute
 # Connections to a host that are kept open: requests' 10 make the other 22 of 32 threads connect
 # anew for each request. Room for one costs a microsecond when a host is first met.
 _MOST_IDLE = 100
@@ -178,7 +182,7 @@ class ConfiguredSession(modes.Boundary):
         }
         self._take(self._class_keywords)
         self._take(ours)
-        pickling.watch(self)
+        forks.watch_session(self)
 
     def _set_up(self) -> None:
         """Put what a session of ours holds in place of what requests made."""
@@ -217,7 +221,7 @@ class ConfiguredSession(modes.Boundary):
         self._take(self._class_keywords)
         self._take(given)
         self.__dict__.update({name: None for name, value in current.items() if value is None})
-        pickling.watch(self)
+        forks.watch_session(self)
         self.__dict__["_mode"] = modes.mode_of(self)  # last: other threads wait for it
 
     _mode = _LateMode(_set_up_late)
@@ -326,7 +330,7 @@ class ConfiguredSession(modes.Boundary):
         self._ensure_set_up()
         clone = object.__new__(type(self))
         clone.__dict__.update(self.__dict__)
-        clone.__dict__.pop(pickling.TOKEN, None)
+        clone.__dict__.pop(PICKLE_TOKEN, None)
         clone._shares_pool = True
         clone._copy_containers()
         theirs = {name: changes.pop(name) for name in settings.REQUESTS_SETTINGS if name in changes}
@@ -336,7 +340,7 @@ class ConfiguredSession(modes.Boundary):
         clone._configure(changes)
         clone.__dict__["_mode"] = modes.mode_of(clone)
         clone._take(theirs)
-        pickling.watch(clone)
+        forks.watch_session(clone)
         return clone
 
     def _copy_containers(self) -> None:
@@ -395,8 +399,8 @@ class ConfiguredSession(modes.Boundary):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self.__dict__["_mode"] = modes.mode_of(self)
-        self.__dict__.pop(pickling.TOKEN, None)
-        pickling.watch(self)
+        self.__dict__.pop(PICKLE_TOKEN, None)
+        forks.watch_session(self)
         _disclose(self._stored("secret_headers"), self._stored("shown"))
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -1,56 +1,45 @@
-"""How a session crosses into another process: by pickle, or by fork.
+"""How a session crosses into another process by pickle.
 
 A pickle carries the whole state. Two hundred tasks of a pool carry it two hundred times, and
-each process makes one session of them, with the connections that it keeps open. A forked
-child keeps its sessions, but none of the parent's sockets: two processes that read from one
-socket take each other's responses.
+each process makes one session of them, with the connections that it keeps open.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import os
-import weakref
+import pickle
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from threading import Lock, RLock
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import Any, Protocol, cast
 
-from requests.adapters import HTTPAdapter
-from requests.sessions import Session
-
-from httpkit._core import forks, upstream
-from httpkit._core.header_fields import Jar
+from httpkit._client.configuration import PICKLE_TOKEN
+from httpkit._core import forks
 
 # A worker of a pool serves a handful of sessions; each holds connections open.
 _MOST_RESTORED = 32
-# Attributes of a session that a pickle leaves behind.
-TOKEN = "_pickle_token"  # noqa: S105  # the name of an attribute
 # The attribute of a session that was made and has no state yet: the lock of those who fill it.
 _UNFILLED = "_pickle_hollow"
 
 
-if TYPE_CHECKING:
+class PicklableSession(Protocol):
+    """What crossing needs of a session."""
 
-    class PicklableSession(Protocol):
-        """What crossing needs of a session."""
+    __dict__: dict[str, Any]
 
-        adapters: Any
-        cookies: Any
-        __dict__: dict[str, Any]
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the whole state."""
+        ...
 
-        def __getstate__(self) -> dict[str, Any]:
-            """Return the whole state."""
-            ...
-
-        def __setstate__(self, state: dict[str, Any]) -> None:
-            """Take a state over."""
-            ...
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take a state over."""
+        ...
 
 
 _restored: OrderedDict[str, PicklableSession] = OrderedDict()
 _lock = Lock()
-_alive: weakref.WeakValueDictionary[int, PicklableSession] = weakref.WeakValueDictionary()
 
 
 def reduce(session: PicklableSession) -> tuple[Any, ...]:
@@ -60,7 +49,7 @@ def reduce(session: PicklableSession) -> tuple[Any, ...]:
     hold the session (a resource, a hook that is its method), and find it made already.
     """
     state = session.__getstate__()
-    state.pop(TOKEN, None)
+    state.pop(PICKLE_TOKEN, None)
     fingerprint, unpicklable = _fingerprint(session, state)
     name = f"{_token(session)}-{fingerprint}"
     made_of = (type(session), name, *_unpicklable_reasons(session, unpicklable))
@@ -119,7 +108,7 @@ def fill(session: PicklableSession, state: dict[str, Any]) -> None:
 
 
 def _token(session: PicklableSession) -> str:
-    token: str = session.__dict__.setdefault(TOKEN, os.urandom(16).hex())
+    token: str = session.__dict__.setdefault(PICKLE_TOKEN, os.urandom(16).hex())
     return token  # one, whichever thread is first
 
 
@@ -150,70 +139,38 @@ def _fingerprint(session: PicklableSession, state: Mapping[str, Any]) -> tuple[s
 
 def _is_unnamed(error: Exception) -> bool:
     """Say whether it is what `pickle` raises for a lambda, or a function made in a function."""
-    from pickle import PicklingError
-
-    return isinstance(error, (PicklingError, AttributeError))  # this, until Python 3.13
+    return isinstance(error, (pickle.PicklingError, AttributeError))  # this, until Python 3.13
 
 
 def _serialized(value: object, met: list[PicklableSession]) -> bytes:
     """Return a pickle with the names of sessions in their place; adds these to those met."""
-    from httpkit._client import pickler
+    file = io.BytesIO()
+    _Pickler(file, met).dump(value)
+    return file.getvalue()
 
-    def stand_for(obj: object) -> Any:
-        if not isinstance(obj, Session) or _alive.get(id(obj)) is not obj:
+
+class _Pickler(pickle.Pickler):
+    def __init__(self, file: io.BytesIO, met: list[PicklableSession]) -> None:
+        super().__init__(file)
+        self._met = met
+
+    def reducer_override(self, obj: Any) -> Any:
+        """Return what stands for an object; `pickle` asks for all that are no plain values."""
+        if not forks.is_watched(obj):
             return NotImplemented
         session = cast("PicklableSession", obj)
-        if not any(one is session for one in met):
-            met.append(session)
+        if not any(one is session for one in self._met):
+            self._met.append(session)
         return str, (_token(session),)
 
-    return pickler.dumps(value, stand_for)
 
-
-# ---- forks
-
-# What the parent's threads may hold locked for ever is kept rather than torn down: a pool
-# that is garbage takes its lock to close its sockets.
-_inherited: list[object] = []
-
-
-def watch(session: PicklableSession) -> None:
-    """Let go of a session's connections in children of a fork."""
-    _alive[id(session)] = session  # by id: a subclass may compare by value
-
-
-def _detach() -> None:
+def _forget_unfilled() -> None:
+    """Forget, in a forked child, the sessions that a thread of the parent was filling."""
     global _lock  # noqa: PLW0603  # a thread that is not in the forked child may hold the old one
     _lock = Lock()
     for name, session in list(_restored.items()):
-        if _UNFILLED in session.__dict__:  # by a thread that is not here
+        if _UNFILLED in session.__dict__:
             del _restored[name]
-    sessions = list(_alive.values())
-    mounted: list[Mapping[str, object]] = [session.adapters or {} for session in sessions]
-    adapters = {id(adapter): adapter for each in mounted for adapter in each.values()}
-    for adapter in adapters.values():
-        if isinstance(adapter, HTTPAdapter):
-            _reset(adapter)
-    for session in sessions:
-        if isinstance(session.cookies, Jar):
-            session.cookies.reset_lock()
 
 
-def _reset(adapter: HTTPAdapter) -> None:
-    managers = [adapter.poolmanager, *adapter.proxy_manager.values()]
-    _inherited.extend(managers)
-    adapter.__setstate__(adapter.__getstate__())  # as a pickle does: new pools, nothing else
-    for manager in managers:
-        _close_idle(manager)
-
-
-def _close_idle(manager: Any) -> None:
-    """Close the child's copies of idle sockets, past the locks; the parent's stay open."""
-    for pool in upstream.pools_of(manager):
-        idle: Iterable[Any] = getattr(getattr(pool, "pool", None), "queue", ())
-        for sock in [getattr(connection, "sock", None) for connection in idle]:
-            if sock is not None:
-                sock.close()  # no shutdown, which the parent would notice
-
-
-forks.call_after_fork(_detach)
+forks.call_after_fork(_forget_unfilled)

@@ -17,7 +17,6 @@ from requests.models import Request
 
 from httpkit._client import preparation, settings
 from httpkit._client.api_methods import ApiMethods
-from httpkit._client.outcome import Tables, outcome_of
 from httpkit._client.sending import SendingSession
 from httpkit._client.transfer_methods import TransferMethods
 from httpkit._core.classes import public
@@ -31,9 +30,11 @@ from httpkit._messages.response import Response, adopt, is_response
 from httpkit._policy.retry import RetryPolicy
 
 if TYPE_CHECKING:
+    from httpkit._client import outcome
     from httpkit._core import error_redaction, types
     from httpkit._policy import dispatch, keywords
 else:
+    outcome = ImportedLater("httpkit._client.outcome")
     dispatch = ImportedLater("httpkit._policy.dispatch")
     error_redaction = ImportedLater("httpkit._core.error_redaction")
     keywords = ImportedLater("httpkit._policy.keywords")
@@ -228,9 +229,9 @@ class Session(ApiMethods, TransferMethods, SendingSession):
         if response.status_code < 400 and not tables:
             return response
         limit, base = options.max_body, self.base_url
-        return outcome_of(response, tables, raises=raises, limit=limit, base_url=base)
+        return outcome.outcome_of(response, tables, raises=raises, limit=limit, base_url=base)
 
-    def _tables(self, on_status: Any) -> Tables:
+    def _tables(self, on_status: Any) -> outcome.Tables:
         """Return the status tables, the session's last; None turns them off."""
         if on_status is None or (on_status is NOT_GIVEN and self.on_status is None):
             return ()
