@@ -17,14 +17,15 @@ from httpkit._core.clock import CLOCK, NO_DEADLINE, Deadline
 from httpkit._core.lazy import ImportedLater
 from httpkit._messages.call import call_of
 from httpkit._messages.request import PreparedRequest, is_replayable
-from httpkit._messages.response import receive
 from httpkit._transport import fast_path
 
 if TYPE_CHECKING:
     from httpkit._core import interrupts
     from httpkit._diagnostics import errors
     from httpkit._messages import body as bodies
+    from httpkit._messages import reading
 else:
+    reading = ImportedLater("httpkit._messages.reading")
     bodies = ImportedLater("httpkit._messages.body")
     errors = ImportedLater("httpkit._diagnostics.errors")
     interrupts = ImportedLater("httpkit._core.interrupts")
@@ -136,7 +137,7 @@ def receive_error(response: requests.Response, limit: int | None) -> None:
     """
     request, started = response.request, CLOCK.monotonic()
     try:
-        receive(response, limit=limit, check=lambda: check_deadline(request))
+        reading.receive(response, limit=limit, check=lambda: check_deadline(request))
     except requests.RequestException as error:
         response.close()
         attempts = getattr(response, "attempts", 1)

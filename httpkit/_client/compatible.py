@@ -13,8 +13,8 @@ from httpkit._client.delivery import Delivery
 from httpkit._client.modes import Boundary, Mode, Options, Prepared, Responses
 from httpkit._core import upstream, urls
 from httpkit._messages.call import Call, Credentials, call_of
+from httpkit._messages.reading import receive
 from httpkit._messages.request import PreparedRequest
-from httpkit._messages.response import receive
 from httpkit._policy.auth import NO_AUTH, Strategy, refreshable, resigner
 
 if TYPE_CHECKING:

@@ -22,15 +22,17 @@ from httpkit._core.lazy import ImportedLater
 from httpkit._core.upstream import RequestsResponse
 from httpkit._messages.call import Call, call_of
 from httpkit._messages.request import PreparedRequest
-from httpkit._messages.response import drain, is_handed_over
+from httpkit._messages.response import is_handed_over
 from httpkit._policy import limits, retry
 from httpkit._transport import raw_response
 
 if TYPE_CHECKING:
     from httpkit._client.attempt import AdapterHolder
     from httpkit._diagnostics import errors, log_records
+    from httpkit._messages import reading
     from httpkit._policy import rate_limits, redirects, retry_loop
 else:
+    reading = ImportedLater("httpkit._messages.reading")
     log_records = ImportedLater("httpkit._diagnostics.log_records")
     rate_limits = ImportedLater("httpkit._policy.rate_limits")
     errors = ImportedLater("httpkit._diagnostics.errors")
@@ -150,7 +152,7 @@ class Delivery:
         while location := self.session.get_redirect_target(response):
             if len(history) >= self.session.max_redirects:
                 raise _too_many(response, self.session.max_redirects)
-            drain(response, self._check_deadline)
+            reading.drain(response, self._check_deadline)
             request = redirects.follow(response, request, call_of(request), location, self.session)
             redirects.check_progress(response, request)
             withheld_reason = call_of(request).credentials.withheld_reason
@@ -295,7 +297,7 @@ class Delivery:
             return  # nobody but the caller reads from the connection now
         try:
             if self.follows_redirects and response.is_redirect and response.headers["location"]:
-                drain(response, self._check_deadline)
+                reading.drain(response, self._check_deadline)
             elif self.options["stream"]:
                 raw_response.lift_deadline(response.raw, self.options["timeout"])
             else:
@@ -306,7 +308,7 @@ class Delivery:
 
     def _release(self, response: requests.Response) -> None:
         """Free the connection of a response that is not the final one."""
-        drain(response, self._check_deadline)
+        reading.drain(response, self._check_deadline)
         self._check_deadline()
 
     @property

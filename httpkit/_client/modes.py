@@ -17,15 +17,16 @@ from httpkit._core import urls
 from httpkit._core.lazy import ImportedLater
 from httpkit._messages.call import Call, call_of
 from httpkit._messages.request import PreparedRequest
-from httpkit._messages.response import receive
 from httpkit._policy import forwarding
 from httpkit._version import __version__
 
 if TYPE_CHECKING:
     from httpkit._client import compatible
     from httpkit._core import models
+    from httpkit._messages import reading
     from httpkit._policy import redirects, trust
 else:
+    reading = ImportedLater("httpkit._messages.reading")
     compatible = ImportedLater("httpkit._client.compatible")
     trust = ImportedLater("httpkit._policy.trust")
     redirects = ImportedLater("httpkit._policy.redirects")
@@ -170,7 +171,7 @@ def _check_trust(options: Options) -> None:
 
 
 def _read(response: requests.Response, limit: int | None, check: Callable[[], None]) -> None:
-    receive(response, limit=limit, check=check)
+    reading.receive(response, limit=limit, check=check)
 
 
 def _resolve_redirects(

@@ -10,9 +10,9 @@ import hashlib
 import io
 import os
 import pickle
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from threading import Lock, RLock
 from typing import Any, Protocol, cast
 
 from httpkit._client.configuration import PICKLE_TOKEN
@@ -39,7 +39,7 @@ class PicklableSession(Protocol):
 
 
 _restored: OrderedDict[str, PicklableSession] = OrderedDict()
-_lock = Lock()
+_lock = forks.SafeLock()
 
 
 def reduce(session: PicklableSession) -> tuple[Any, ...]:
@@ -89,7 +89,7 @@ def restore(cls: type[PicklableSession], name: str, *_: object) -> PicklableSess
             _restored.move_to_end(name)
             return known
         session = cls.__new__(cls)
-        session.__dict__[_UNFILLED] = RLock()
+        session.__dict__[_UNFILLED] = threading.RLock()
         _restored[name] = session
         while len(_restored) > _MOST_RESTORED:
             _restored.popitem(last=False)
@@ -166,8 +166,6 @@ class _Pickler(pickle.Pickler):
 
 def _forget_unfilled() -> None:
     """Forget, in a forked child, the sessions that a thread of the parent was filling."""
-    global _lock  # noqa: PLW0603  # a thread that is not in the forked child may hold the old one
-    _lock = Lock()
     for name, session in list(_restored.items()):
         if _UNFILLED in session.__dict__:
             del _restored[name]

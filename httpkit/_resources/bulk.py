@@ -12,7 +12,8 @@ from httpkit._core.documents import MISSING, Document, RawJSON
 from httpkit._core.given import is_list, is_mapping
 from httpkit._core.types import Params
 from httpkit._diagnostics.errors import ConfigurationError, PartialFailureError, describe
-from httpkit._messages.response import Response, decoding
+from httpkit._messages.decode_errors import decoding
+from httpkit._messages.response import Response
 from httpkit._policy.keywords import ItemOptions
 from httpkit._resources.endpoint import Endpoint, within
 

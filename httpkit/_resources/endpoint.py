@@ -23,7 +23,8 @@ from httpkit._diagnostics.errors import (
     add_note,
     describe,
 )
-from httpkit._messages.response import Response, decoding, successful
+from httpkit._messages.decode_errors import decoding
+from httpkit._messages.response import Response, successful
 from httpkit._policy import forwarding, retry, retry_loop
 from httpkit._policy.keywords import ItemOptions, check_known
 from httpkit._resources import forms

@@ -15,7 +15,8 @@ from httpkit._core.documents import Document, RawJSON
 from httpkit._core.given import is_list, is_mapping
 from httpkit._diagnostics import errors
 from httpkit._diagnostics.errors import BodyTooLargeError, ConfigurationError, PaginationError
-from httpkit._messages.response import Response, decoding
+from httpkit._messages.decode_errors import decoding
+from httpkit._messages.response import Response
 from httpkit._policy.retry import RetryPolicy
 from httpkit._resources.list_query import ListQuery, PageClient, policy_for_reading
 from httpkit._resources.page_context import PageContext

@@ -17,7 +17,8 @@ from httpkit._core.documents import MISSING, Document, RawJSON
 from httpkit._core.given import NOT_GIVEN, is_mapping
 from httpkit._diagnostics import error_documents
 from httpkit._diagnostics.errors import PaginationError, add_note
-from httpkit._messages.response import Response, adopt, decoding, successful
+from httpkit._messages.decode_errors import decoding
+from httpkit._messages.response import Response, adopt, successful
 from httpkit._policy import forwarding
 from httpkit._resources import page_items, page_tokens, query_params
 from httpkit._resources.list_query import ListQuery, list_url, policy_for_reading, with_value

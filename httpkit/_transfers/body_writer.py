@@ -11,8 +11,12 @@ from httpkit._core.validators import FileVersion
 from httpkit._diagnostics.errors import BodyTooLargeError, TransferError
 from httpkit._diagnostics.progress import Reporter
 from httpkit._messages import checksums
-from httpkit._messages.reading import adaptive_reads
-from httpkit._messages.response import available_blocks, must_be_streamed, translated_all
+from httpkit._messages.reading import (
+    adaptive_reads,
+    available_blocks,
+    must_be_streamed,
+    translated_all,
+)
 from httpkit._transfers.admission import Admission, Restart, check_begin, no_new_version
 from httpkit._transfers.attempts import CappedError
 from httpkit._transfers.download import DownloadOptions

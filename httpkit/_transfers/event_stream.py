@@ -14,7 +14,8 @@ from httpkit._core.clock import CLOCK
 from httpkit._core.server_sent_events import Event, StreamState
 from httpkit._diagnostics import errors, log_records
 from httpkit._diagnostics.errors import TransferError
-from httpkit._messages.response import Response, events_of
+from httpkit._messages.response import Response
+from httpkit._messages.streams import events_of
 from httpkit._policy import retry_loop
 
 # Seconds between two connections, unless the server says otherwise: the standard leaves it to us.

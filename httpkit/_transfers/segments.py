@@ -23,7 +23,7 @@ from httpkit._core.clock import CLOCK
 from httpkit._core.validators import FileVersion, content_range
 from httpkit._diagnostics.errors import HTTPKitError
 from httpkit._messages import checksums
-from httpkit._messages.response import available_blocks, translated_all
+from httpkit._messages.reading import available_blocks, translated_all
 from httpkit._policy import retry, retry_loop
 from httpkit._transfers.admission import Restart
 from httpkit._transfers.bytes_file import FLAGS, BytesFile

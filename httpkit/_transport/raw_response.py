@@ -19,14 +19,16 @@ from urllib3.exceptions import (
 
 from httpkit._core.given import is_tuple
 from httpkit._core.lazy import ImportedLater
-from httpkit._messages.response import is_handed_over, revealing
+from httpkit._messages.response import is_handed_over
 from httpkit._transport import _upstream
 from httpkit._transport.http1 import Message, without_traceback
 from httpkit._transport.socket_reader import UNLIMITED
 
 if TYPE_CHECKING:
     from httpkit._core import interrupts
+    from httpkit._messages import reading
 else:
+    reading = ImportedLater("httpkit._messages.reading")
     interrupts = ImportedLater("httpkit._core.interrupts")
 
 # Codings that urllib3 decodes with another package, and the extra that installs it.
@@ -105,7 +107,7 @@ class HTTPResponse(urllib3.HTTPResponse):
 
     def _receive(self, read: Callable[[], bytes]) -> bytes:
         """Read from the message, not by way of urllib3."""
-        block = revealing(lambda: self._read_with_errors(read))
+        block = reading.revealing(lambda: self._read_with_errors(read))
         message: Any = self._original_response
         if message.isclosed():
             self.release_conn()

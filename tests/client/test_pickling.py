@@ -638,8 +638,8 @@ class TestForks:
             (pool,) = api.get_adapter(server.url).poolmanager.pools._container.values()
             locks = (
                 api._budget._lock, api._host_throttle._lock, api._rate_limiter._lock,
-                pickling._lock, api.cookies._cookies_lock, redaction._lock._lock, pool.pool.mutex,
-                api.get_adapter(server.url).poolmanager.pools.lock,
+                pickling._lock._lock, api.cookies._cookies_lock, redaction._lock._lock,
+                pool.pool.mutex, api.get_adapter(server.url).poolmanager.pools.lock,
             )  # fmt: skip
 
             def work():
