@@ -10,7 +10,7 @@ import requests
 
 from httpkit._client import preparation
 from httpkit._client.delivery import Delivery
-from httpkit._client.modes import Boundary, Mode, Options, Prepared, Responses
+from httpkit._client.modes import Boundary, Mode
 from httpkit._core import upstream, urls
 from httpkit._messages.call import Call, Credentials, call_of
 from httpkit._messages.reading import receive
@@ -18,7 +18,7 @@ from httpkit._messages.request import PreparedRequest
 from httpkit._policy.auth import NO_AUTH, Strategy, refreshable, resigner
 
 if TYPE_CHECKING:
-    from httpkit._client.modes import Host
+    from httpkit._client.modes import Host, Options, Prepared, Responses
 
 
 def _user_agent(stock: str) -> str:
