@@ -193,10 +193,13 @@ class ConfiguredSession(modes.Boundary):
         if "User-Agent" in fields:
             fields["User-Agent"] = mode.user_agent(fields["User-Agent"])
         self.headers: CaseInsensitiveDict[str] = fields
-        self.cookies: RequestsCookieJar = header_fields.Jar(is_strict=mode.validates_cookies)
+        self.cookies: RequestsCookieJar = header_fields.Jar.of(
+            self.__dict__.get("cookies"), is_strict=mode.validates_cookies
+        )
+        state: dict[str, Any] = self.__dict__
         for name in ("params", "proxies"):
-            if type(plain := self.__dict__.get(name)) is dict:
-                self.__dict__[name] = header_fields.Parameters(cast("dict[str, Any]", plain))
+            if type(state.get(name)) is dict:
+                state[name] = header_fields.Parameters(state[name])
         self._budget, self._host_throttle = Budget(), HostThrottle()
 
     def _ensure_set_up(self) -> None:
@@ -214,8 +217,8 @@ class ConfiguredSession(modes.Boundary):
         if "headers" in given:
             fields = settings.fields_of(current["headers"])
             given["headers"] = {n: v for n, v in fields.items() if stock.headers.get(n) != v}
-        untyped: Any = self  # requests declares the types of both
-        untyped.headers, untyped.params = stock.headers, {}
+        untyped: Any = self  # requests declares their types
+        untyped.headers, untyped.params, untyped.cookies = stock.headers, {}, stock.cookies
         self._configure({})
         self._set_up()
         self._take(self._class_keywords)
@@ -228,9 +231,13 @@ class ConfiguredSession(modes.Boundary):
 
     def _mount_ours(self) -> None:
         """Put our adapters in the place of requests' own; a mixin may have mounted others."""
-        for prefix, mounted in list(self.adapters.items()):
-            if type(mounted) is HTTPAdapter:
-                self.mount(prefix, Adapter.replacing(mounted, _MOST_IDLE))
+        # In their places, and not by `mount`, which sorts them anew.
+        self.adapters = OrderedDict(
+            [
+                (p, Adapter.replacing(a, _MOST_IDLE) if type(a) is HTTPAdapter else a)
+                for p, a in self.adapters.items()
+            ]
+        )
 
     def _configure(self, given: Mapping[str, Any]) -> None:
         """Store the settings given here and check all that are in force.
@@ -240,9 +247,9 @@ class ConfiguredSession(modes.Boundary):
         """
         self.__dict__.update({n: settings.copied(n, value) for n, value in given.items()})
         mode = modes.mode_of(self)
-        for name, value in mode.defaults.items():
-            if self._is_default(name):
-                self.__dict__[name] = value
+        if mode.defaults:
+            known = self._names_given()
+            self.__dict__.update({n: v for n, v in mode.defaults.items() if n not in known})
         # What every session has by default was found good once: saves 6 us a session.
         cls, state = type(self), self.__dict__
         changed = {
@@ -254,10 +261,11 @@ class ConfiguredSession(modes.Boundary):
         self._limiter_of(changed.get("rate_limit"))  # now: threads and clones must share one
         _disclose(changed.get("secret_headers"), changed.get("shown"))
 
-    def _is_default(self, name: str) -> bool:
+    def _names_given(self) -> set[str]:
+        """Return the names that the instance and the classes below this one define."""
         classes = type(self).__mro__
-        given = [vars(cls) for cls in classes[: classes.index(ConfiguredSession)]]
-        return not any(name in names for names in [self.__dict__, *given])
+        below = classes[: classes.index(ConfiguredSession)]
+        return set().union(self.__dict__, *map(vars, below))
 
     def _stored(self, name: str) -> Any:
         """Return a setting; None for a subclass's property, which may not be ready yet."""
@@ -267,6 +275,8 @@ class ConfiguredSession(modes.Boundary):
     def _take(self, options: Mapping[str, Any]) -> None:
         """Apply what requests assigns in its own constructor: mappings are merged."""
         given = {name: value for name, value in options.items() if value is not None}
+        if not given:
+            return
         settings.check(given)
         for name, value in given.items():
             if name in {"cookies", "headers", "params", "proxies"}:
@@ -373,12 +383,10 @@ class ConfiguredSession(modes.Boundary):
                 stacklevel=2,
             )
         # Longest prefix first, in a new dict: readers never see one that changes.
-        adapters = OrderedDict(self.adapters or {})
+        adapters = OrderedDict(self.adapters or ())
         adapters[prefix] = adapter
-        if prefix not in (self.adapters or {}):
-            adapters = OrderedDict(
-                [(p, adapters[p]) for p in sorted(adapters, key=len, reverse=True)]
-            )
+        for shorter in [present for present in adapters if len(present) < len(prefix)]:
+            adapters.move_to_end(shorter)
         self.adapters: MutableMapping[str, BaseAdapter] = adapters
 
     def __getstate__(self) -> dict[str, Any]:
@@ -460,8 +468,8 @@ def _own_retries(adapter: Any) -> int:
     policy = getattr(adapter, "max_retries", None)
     if not isinstance(policy, Retry):
         return 0
-    counts = (policy.total, policy.connect, policy.read, policy.status, policy.other)
-    return int(max([count or 0 for count in counts]))
+    most = max(policy.total or 0, policy.connect or 0, policy.read or 0)
+    return int(max(most, policy.status or 0, policy.other or 0))
 
 
 _read_call_options = operator.attrgetter(*CallOptions.__slots__)

@@ -80,8 +80,19 @@ _sessions: WeakValueDictionary[int, requests.Session] = WeakValueDictionary()
 _inherited: list[object] = []
 
 
+class OfSession:
+    """State that the threads of a session share: an attribute of it, which its child resets."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+
+    def reset_after_fork(self) -> None:
+        """Replace the lock: a thread that is not here any more may have held it at the fork."""
+        self._lock = Lock()
+
+
 def watch_session(session: requests.Session) -> None:
-    """Let go of a session's connections in every child that is forked while it exists."""
+    """Reset a session in every child that is forked while it exists: connections and locks."""
     _sessions[id(session)] = session  # by id: a subclass may compare by value
 
 
@@ -100,6 +111,9 @@ def _reset_sessions() -> None:
     for session in sessions:
         if isinstance(session.cookies, Jar):
             session.cookies.reset_lock()
+        for shared in vars(session).values():
+            if isinstance(shared, OfSession):
+                shared.reset_after_fork()
 
 
 def _reset_pools(adapter: HTTPAdapter) -> None:

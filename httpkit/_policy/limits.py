@@ -10,9 +10,8 @@ Rule: nothing here waits; the delivery does.
 from __future__ import annotations
 
 import math
-from threading import Lock
 
-from httpkit._core import forks
+from httpkit._core.forks import OfSession
 
 # After botocore's standard mode: a lost connection costs more than an error status. A call that
 # gets through gives back what its retries cost, so that the budget ends no long job.
@@ -23,19 +22,7 @@ SUCCESS_GAIN = 1
 MOST_HOSTS = 1024
 
 
-class ForkSafe:
-    """State that the threads of a session share; after a fork the child has a lock of its own."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        forks.watch(self)
-
-    def reset_after_fork(self) -> None:
-        """Replace the lock: a thread that is not here any more may have held it at the fork."""
-        self._lock = Lock()
-
-
-class Budget(ForkSafe):
+class Budget(OfSession):
     """A token bucket for each host, shared by the threads of a session.
 
     Attributes:
@@ -78,7 +65,7 @@ _SHORTEST_WAIT = 0.01
 SAME_WAIT = 1.0
 
 
-class HostThrottle(ForkSafe):
+class HostThrottle(OfSession):
     """Until when each host asked to be left alone, shared by the threads of a session.
 
     Attributes:

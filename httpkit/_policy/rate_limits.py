@@ -14,9 +14,10 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from httpkit._core import interrupts
 from httpkit._core.classes import public
+from httpkit._core.forks import OfSession
 from httpkit._core.lazy import pattern
 from httpkit._diagnostics.errors import ConfigurationError
-from httpkit._policy.limits import MOST_HOSTS, SAME_WAIT, ForkSafe
+from httpkit._policy.limits import MOST_HOSTS, SAME_WAIT
 
 
 @public
@@ -85,7 +86,7 @@ def check_rate_limit(rate_limit: object) -> None:
         _pyrate_limiter()
 
 
-class RateLimiter(ForkSafe):
+class RateLimiter(OfSession):
     """Gives each request to a host its moment, so that a rate is kept.
 
     Args:
