@@ -39,6 +39,7 @@ Fields: TypeAlias = tuple[tuple[str, Secret], ...]
 _SECRET, _REFRESH = "client_secret", "refresh_token"
 _CLIENT_CREDENTIALS, _ASSERTION = "client_credentials", "client_assertion"  # RFC 7521 section 4.2
 
+_HEADER_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 section 3.3
 _CLIENT_ID = re.compile(r"[^\x00-\x1f\x7f]+")
 _RESOURCE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[\x21\x22\x24-\x7e]+")  # RFC 8707 section 2
@@ -54,6 +55,8 @@ class TokenOptions(TypedDict, total=False):
     client_auth: ClientAuth
     extra: Mapping[str, Secret] | None
     allow_http: bool
+    header: str
+    scheme: str
 
 
 class ClientOptions(TokenOptions, total=False):
@@ -72,6 +75,8 @@ class _CachedTokenAuth(Strategy):
     """A strategy that signs with one token for all threads, until it expires or is rejected."""
 
     leeway: float
+    header: str
+    scheme: str
     _cache: TokenCache
 
     @property
@@ -94,7 +99,7 @@ class _CachedTokenAuth(Strategy):
             leeway=self.leeway,
             deadline=call.deadline or Deadline.start(call.options.deadline),
         )
-        r.headers["Authorization"] = f"Bearer {token}"
+        r.headers[self.header] = f"{self.scheme} {token}".lstrip()
         hook = _ResponseHook(self)
         if not isinstance(r, PreparedRequest) and hook not in r.hooks["response"]:
             r.register_hook("response", hook)  # a plain session reports no 401
@@ -102,11 +107,15 @@ class _CachedTokenAuth(Strategy):
 
     def reject(self, request: requests.PreparedRequest) -> None:
         """Forget the token, if it is the one of this request: the server responded with 401."""
-        self._cache.reject(_token_of(request))
+        self._cache.reject(self._token_of(request))
 
     def accept(self, request: requests.PreparedRequest) -> None:
         """Note that the server accepted the token of this request."""
-        self._cache.accept(_token_of(request))
+        self._cache.accept(self._token_of(request))
+
+    def _token_of(self, request: requests.PreparedRequest) -> str:
+        value = str(request.headers.get(self.header, ""))
+        return value.removeprefix(f"{self.scheme} ") if self.scheme else value
 
     def _fetch(
         self, token_transport: TokenTransport | None, within: float
@@ -148,15 +157,20 @@ class TokenAuth(_CachedTokenAuth):
         leeway: Seconds before its end at which a token is replaced, 0 or more.
         on_refresh: Called with each TokenSet before it is used. What it raises ends the call. None
             calls nothing.
+        header: The header field that takes the token, such as "X-Amz-Access-Token".
+        scheme: What is put before the token, such as "Zoho-oauthtoken"; "" for nothing.
 
     Raises:
-        ConfigurationError: fetch or on_refresh cannot be called, or leeway is negative.
+        ConfigurationError: fetch or on_refresh cannot be called, leeway is negative, or header or
+            scheme cannot be sent.
     """
 
     fetch: Callable[[Session, TokenSet | None], TokenSet | str]
     _: KW_ONLY
     leeway: float = 30
     on_refresh: Callable[[TokenSet], object] | None = None
+    header: str = "Authorization"
+    scheme: str = "Bearer"
     _cache: TokenCache = field(default_factory=TokenCache, init=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -164,6 +178,7 @@ class TokenAuth(_CachedTokenAuth):
             raise ConfigurationError(f"fetch={self.fetch!r} cannot be called")
         check_seconds("leeway", self.leeway)
         _check_callback(self.on_refresh)
+        _check_header(self.header, self.scheme)
 
     def __repr__(self) -> str:
         return f"TokenAuth({getattr(self.fetch, '__qualname__', type(self.fetch).__name__)})"
@@ -195,10 +210,13 @@ class _GrantAuth(_CachedTokenAuth):
     client_auth: ClientAuth = "basic"
     extra: Mapping[str, Secret] | Fields | None = None
     allow_http: bool = False
+    header: str = "Authorization"
+    scheme: str = "Bearer"
     _cache: TokenCache = field(default_factory=TokenCache, init=False, compare=False)
 
     def __post_init__(self) -> None:
         _check_flag("allow_http", self.allow_http)
+        _check_header(self.header, self.scheme)
         _check_token_url(self.token_url, allows_http=self.allow_http)
         _matching(_CLIENT_ID, self.client_id, "client_id")
         object.__setattr__(self, "scope", _as_scope(self.scope))
@@ -275,6 +293,8 @@ class ClientCredentialsAuth(_GrantAuth):
         extra: Further fields of the form; a callable is called for every token. They are compared,
             and masked as secrets. None adds none.
         allow_http: Whether token_url may be plain http beyond this machine.
+        header: The header field that takes the token, such as "X-Amz-Access-Token".
+        scheme: What is put before the token, such as "Zoho-oauthtoken"; "" for nothing.
 
     Raises:
         ConfigurationError: token_url is not https, an argument cannot be sent, or nothing proves
@@ -348,6 +368,8 @@ class RefreshTokenAuth(_GrantAuth):
         extra: Further fields of the form; a callable is called for every token. They are compared,
             and masked as secrets. None adds none.
         allow_http: Whether token_url may be plain http beyond this machine.
+        header: The header field that takes the token, such as "X-Amz-Access-Token".
+        scheme: What is put before the token, such as "Zoho-oauthtoken"; "" for nothing.
         on_refresh: Called with each TokenSet before it is used; its refresh_token is the one
             to use next. What it raises ends the call. None calls nothing.
 
@@ -416,10 +438,6 @@ class RefreshTokenAuth(_GrantAuth):
             self.on_refresh(granted)
 
 
-def _token_of(request: requests.PreparedRequest) -> str:
-    return str(request.headers.get("Authorization", "")).removeprefix("Bearer ")
-
-
 def _hidden(secret: Secret, what: str) -> redaction.Hidden:
     return redaction.Hidden(strategies.text_of(secret, what))
 
@@ -427,6 +445,13 @@ def _hidden(secret: Secret, what: str) -> redaction.Hidden:
 def _check_callback(callback: object) -> None:
     if callback is not None and not callable(callback):
         raise ConfigurationError(f"on_refresh={callback!r} cannot be called")
+
+
+def _check_header(header: object, scheme: object) -> None:
+    """Refuse a header field or a scheme that cannot be sent (RFC 9110 section 5.6.2)."""
+    _matching(_HEADER_TOKEN, header, "header")
+    if scheme != "":
+        _matching(_HEADER_TOKEN, scheme, "scheme")
 
 
 def _check_flag(name: str, flag: object) -> None:

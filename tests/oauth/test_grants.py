@@ -175,6 +175,69 @@ def test_no_variable_of_a_traceback_holds_a_token_that_cannot_be_used(
     assert [text for text in shown if TOKEN in text] == []
 
 
+HEADERS = {
+    "Amazon": ({"header": "X-Amz-Access-Token", "scheme": ""}, "x-amz-access-token", "{}"),
+    "Zoho": ({"scheme": "Zoho-oauthtoken"}, "authorization", "Zoho-oauthtoken {}"),
+    "both": ({"header": "X-Auth", "scheme": "Token"}, "x-auth", "Token {}"),
+}
+
+
+@pytest.mark.parametrize(("options", "name", "value"), HEADERS.values(), ids=HEADERS)
+@pytest.mark.parametrize("grant", ["client", "refresh", "function"])
+def test_a_token_is_sent_as_an_api_takes_it_and_replaced_after_a_401(
+    raw_server, make_response, grant, options, name, value
+):
+    tokens = [f"{TOKEN}-{n}" for n in (1, 2)]
+    login = raw_server(*[granting(make_response, token) for token in tokens])
+    server = raw_server(make_response("401 Unauthorized"), make_response(body=b"{}"))
+    strategies = {
+        "client": lambda: ClientCredentialsAuth(login.url, "client", SECRET, **options),
+        "refresh": lambda: RefreshTokenAuth(login.url, "client", "r3fr3sh", **options),
+        "function": lambda: TokenAuth(lambda _, previous: tokens[previous is not None], **options),
+    }
+    auth = strategies[grant]()
+
+    with httpkit.Session(server.url, auth=auth) as api:
+        response = api.get("orders")
+
+    received = [
+        dict(
+            line.lower().split(": ", 1)
+            for line in request.decode().partition("\r\n\r\n")[0].split("\r\n")[1:]
+        )
+        for request in server.requests
+    ]
+    assert [fields.get(name) for fields in received] == [
+        value.format(token).lower() for token in tokens
+    ]
+    assert all(name == "authorization" or "authorization" not in fields for fields in received)
+    assert TOKEN not in response.to_curl()
+    assert TOKEN not in repr(auth)
+
+
+def test_a_token_in_a_header_of_its_own_stays_with_its_origin(raw_server, make_response):
+    other = raw_server(make_response(body=b"{}"))
+    server = raw_server(make_response("302 Found", location=other.url + "/x"))
+    auth = TokenAuth(lambda *_: TOKEN, header="X-Amz-Access-Token", scheme="")
+
+    with httpkit.Session(server.url, auth=auth) as api:
+        api.get("orders")
+
+    assert TOKEN.encode() in server.requests[0]
+    assert TOKEN.encode() not in other.requests[0]
+
+
+@pytest.mark.parametrize(
+    "options", [{"header": ""}, {"header": "X Y"}, {"header": None}, {"scheme": "a b"},
+                {"scheme": None}, {"scheme": "Bearer\n"}], ids=repr,
+)  # fmt: skip
+def test_a_header_or_scheme_that_cannot_be_sent_is_refused(options):
+    with pytest.raises(httpkit.ConfigurationError, match="cannot be sent"):
+        TokenAuth(lambda *_: TOKEN, **options)
+    with pytest.raises(httpkit.ConfigurationError, match="cannot be sent"):
+        ClientCredentialsAuth("https://a.test/token", "client", SECRET, **options)
+
+
 def test_a_refresh_takes_further_fields(raw_server, make_response):
     server = raw_server(granting(make_response))
     auth = RefreshTokenAuth(server.url, "client", "refresh-me-1", extra={"tenant": "acme"})
