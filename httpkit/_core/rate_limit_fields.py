@@ -105,8 +105,9 @@ def rate_limit_reset(
     """Return the seconds until a spent rate limit is full again; None when none is spent.
 
     It is read in `X-RateLimit-Reset`, `X-Rate-Limit-Reset`, `RateLimit-Reset` and their like, in
-    seconds, milliseconds, spans, dates and moments, and in the `RateLimit` field of the IETF's
-    drafts (draft-ietf-httpapi-ratelimit-headers 03 to 10). Of several limits the last counts.
+    seconds, milliseconds, spans, dates and moments, in the `RateLimit` field of the IETF's
+    drafts (draft-ietf-httpapi-ratelimit-headers 03 to 10), and in the window of a limit that names
+    no moment (`…-interval-ms`). Of several limits the last counts.
 
     Args:
         headers: The response's fields, looked up without regard to case.
@@ -116,7 +117,7 @@ def rate_limit_reset(
     """
     sent = _sent(headers, now)
     fields = {str(name).lower(): str(value) for name, value in headers.items()}
-    limits = [*_pairs(fields, sent), *_policies(fields, sent)]
+    limits = [*_pairs(fields, sent), *_policies(fields, sent), *_windows(fields)]
     waits = [wait for wait, left in limits if left == 0 or (left is None and is_exceeded)]
     return max(waits, default=None)
 
@@ -149,6 +150,20 @@ def _policies(fields: Mapping[str, str], sent: float) -> Iterator[tuple[float, f
             wait = None if reset is None else _wait(reset, sent)
             if wait is not None:
                 yield wait, _number(found.get("r") or found.get("remaining"))
+
+
+def _windows(fields: Mapping[str, str]) -> Iterator[tuple[float, float]]:
+    """Give the length of the window of a limit, which is the longest wait, and what is left."""
+    for name, value in fields.items():
+        limit = _INTERVAL.fullmatch(name)
+        left = _number(fields.get(f"{limit[1]}-remaining")) if limit else None
+        window = _number(value)
+        if left is not None and window is not None:
+            yield window / 1000, left
+
+
+# HubSpot and Trello name no moment, but how long the window of a limit is.
+_INTERVAL = pattern(r"(.*rate-?limit.*)-interval-(?:ms|milliseconds)")
 
 
 def _longest(value: str, sent: float, *, nearness: float = math.inf) -> float | None:

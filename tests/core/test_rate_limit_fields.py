@@ -55,6 +55,19 @@ LIMITS = {
     "Reddit": ({"x-ratelimit-remaining": "0.0", "x-ratelimit-reset": "345"}, 345),
     "Twitter": ({"x-rate-limit-remaining": "0", "x-rate-limit-reset": str(int(NOW) + 9)}, 9),
     "Okta": ({"X-Rate-Limit-Remaining": "0", "X-Rate-Limit-Reset": str(int(NOW) + 8)}, 8),
+    "HubSpot": (
+        {"X-HubSpot-RateLimit-Interval-Milliseconds": "10000", "X-HubSpot-RateLimit-Remaining": "0",
+         "X-HubSpot-RateLimit-Max": "100"}, 10,
+    ),
+    "HubSpot, not spent": (
+        {"X-HubSpot-RateLimit-Interval-Milliseconds": "10000",
+         "X-HubSpot-RateLimit-Remaining": "9"}, None,
+    ),
+    "a window without what is left": ({"X-RateLimit-Interval-Ms": "10000"}, None),
+    "Trello": (
+        {"x-rate-limit-api-token-interval-ms": "10000", "x-rate-limit-api-token-remaining": "0",
+         "x-rate-limit-api-key-interval-ms": "60000", "x-rate-limit-api-key-remaining": "7"}, 10,
+    ),
     "milliseconds since the epoch": (
         {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(int(NOW) * 1000 + 20_000)}, 20,
     ),
