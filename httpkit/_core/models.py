@@ -6,7 +6,6 @@ Rule: no I/O. A mismatch is a ValueError here; the layers above say for which re
 from __future__ import annotations
 
 import enum
-import gc
 import json
 import operator
 import sys
@@ -225,8 +224,10 @@ def parsed(body: bytes) -> Any:
     """
     if json.loads is not upstream.STANDARD_LOADS:  # somebody replaced it
         return UNPARSED
+    import msgspec
+
     try:
-        return _decoded(body)
+        return msgspec.json.decode(body)
     except (ValueError, RecursionError):  # explained better, or allowed, by the standard library
         return UNPARSED
 
@@ -320,35 +321,15 @@ def _validate(cls: Any, value: Any) -> Any:
 
 
 def _decode_native(body: bytes, model: object) -> Any:
+    import msgspec
+
     try:
-        return _decoded(body.removeprefix(_BOM), type=model, dec_hook=_validate)
+        wanted = typing.cast("Any", model)
+        return msgspec.json.decode(body.removeprefix(_BOM), type=wanted, dec_hook=_validate)
     except (ValueError, RecursionError, NotImplementedError) as error:
         raise MismatchError(str(error)) from error
     except (TypeError, NameError) as error:  # msgspec's, of the type: for a union, say
         raise UnsupportedModelError(f"{_name(model)} cannot be decoded: {error}") from error
-
-
-# Bytes from which on the garbage collector is worth stopping.
-_WORTH_A_STOP = 1 << 16
-# From Python 3.12 on it never runs within a function in C.
-_COLLECTS_WITHIN: bool = sys.version_info < (3, 12)
-
-
-def _decoded(body: bytes, **options: Any) -> Any:
-    """Decode by msgspec, without the garbage collector in between.
-
-    It would look at the objects of a large document again and again, none of which is garbage:
-    that takes a third of the time (1 MB of dataclasses, 2026-12).
-    """
-    import msgspec
-
-    if not (_COLLECTS_WITHIN and len(body) >= _WORTH_A_STOP and gc.isenabled()):
-        return msgspec.json.decode(body, **options)
-    gc.disable()
-    try:
-        return msgspec.json.decode(body, **options)
-    finally:
-        gc.enable()
 
 
 def _is_typeddict(model: object) -> bool:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import enum
-import gc
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -571,50 +570,3 @@ def test_a_typed_dict_of_typing_extensions_is_checked_too():
     assert models.decode(b'{"title": "a"}', Checkable) == {"title": "a"}
     with pytest.raises(models.MismatchError, match=r"\$\.title"):
         models.decode(b'{"title": 5}', Checkable)
-
-
-# ---- the garbage collector
-
-
-@pytest.fixture
-def collections_noted():
-    """The collections of garbage that began."""
-    began = []
-
-    def note(phase, _):
-        if phase == "start":
-            began.append(phase)
-
-    gc.callbacks.append(note)
-    yield began
-    gc.callbacks.remove(note)
-
-
-LARGE = json.dumps([{"title": "x" * 20}] * 10_000).encode()
-
-
-def test_garbage_is_not_collected_while_a_large_document_is_decoded(collections_noted):
-    gc.collect()
-    collections_noted.clear()
-
-    models.decode(LARGE, list[Post])
-
-    assert len(collections_noted) <= 1  # once it is decoded
-    assert gc.isenabled()
-
-
-def test_garbage_is_collected_again_after_a_large_document_that_is_not_of_the_model():
-    with pytest.raises(models.MismatchError):
-        models.decode(LARGE, list[int])
-
-    assert gc.isenabled()
-
-
-def test_a_garbage_collector_that_is_off_stays_off():
-    gc.disable()
-    try:
-        models.decode(LARGE, list[Post])
-
-        assert not gc.isenabled()
-    finally:
-        gc.enable()
