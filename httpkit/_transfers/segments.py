@@ -277,11 +277,14 @@ class Segments:
 
     def _fetch(self, segment: Segment) -> None:
         """Fetch a segment; what is missing at the end is left to the caller's thread."""
-        stalls = 0
+        stalls, overlap = 0, OVERLAP
         while segment.end < segment.stop and stalls <= self._max_stalls:
             before = segment.end
             try:
-                self._attempt(segment)
+                # A server may give less than a range: the next one repeats half of that at most.
+                overlap = min(OVERLAP, self._attempt(segment, overlap) // 2)
+                if segment.end == before:
+                    return
             except (_Abandoned, HTTPKitError):
                 return
             except TooSlowError:
@@ -290,10 +293,12 @@ class Segments:
                 if retry_loop.classify(error) == "final":
                     return
                 stalls = stalls + 1 if segment.end == before else 0
+                overlap = OVERLAP
                 CLOCK.sleep(retry_loop.backoff(retry.RetryPolicy(), max(stalls, 1), None))
 
-    def _attempt(self, segment: Segment) -> None:
-        offset = max(segment.start, segment.end - OVERLAP)
+    def _attempt(self, segment: Segment, overlap: int) -> int:
+        """Request what is missing, and bytes before it; return how many bytes arrived."""
+        first = offset = max(segment.start, segment.end - overlap)
         fields = {
             "Range": f"bytes={offset}-{segment.stop - 1}",
             "If-Range": self.version.validator or "",
@@ -310,6 +315,7 @@ class Segments:
                 offset += len(block)
                 check.count(len(block))
                 self._limiter.wait(len(block))
+        return offset - first
 
     def _learn(self, response: requests.Response) -> bool:
         """Note what a response says of the file; return False where it is of another version."""

@@ -28,6 +28,9 @@ _BLANKS = frozenset({b" ", b"\t"})
 SWITCHING = 101
 _MOST_DIGITS = 18  # of a length: an exabyte has 19
 _BODILESS = frozenset({204, 304})
+# Resumable uploads (draft-ietf-httpbis-resumable-upload) repeat it while a body arrives: one a
+# second for as long as a day.
+_UPLOAD_PROGRESS, _MOST_PROGRESS = 104, 86_400
 
 Field = tuple[str, str]
 
@@ -114,7 +117,8 @@ def read_status(buffered: io.BufferedReader) -> tuple[str, int, str]:
     final one, even if it does not expect them. Each restarts the timeout.
     """
     reader: Any = buffered.raw
-    for _ in range(_MOST_INTERIM + 1):
+    interim = progress = 0
+    while interim <= _MOST_INTERIM and progress <= _MOST_PROGRESS:
         version, status, reason = _read_status_line(buffered)
         # RFC 9110 section 7.8: only to what the client requested.
         if status == SWITCHING and not reader.exchange.upgrades:
@@ -123,6 +127,8 @@ def read_status(buffered: io.BufferedReader) -> tuple[str, int, str]:
             return version, status, reason
         read_fields(buffered)
         reader.expect(whole=True)
+        interim += status != _UPLOAD_PROGRESS
+        progress += status == _UPLOAD_PROGRESS
     raise MalformedError(f"more than {_MOST_INTERIM} interim responses")
 
 

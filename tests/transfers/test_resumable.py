@@ -1104,6 +1104,21 @@ def test_an_upload_by_the_ietf_draft_arrives_whole(api, raw_server, path, cuts, 
     assert {fields["content-type"] for fields in patches} == {"application/partial-upload"}
 
 
+def test_an_upload_may_be_told_often_how_far_it_is(api, raw_server, path):
+    """More than 16 interim responses were refused, and the draft has one for each step."""
+    steps = b"".join(
+        b"HTTP/1.1 104 Upload Resumption Supported\r\nUpload-Offset: %d\r\n\r\n" % size
+        for size in range(0, len(BODY), 1000)
+    )
+    created = spell("201 Created", location="/place")
+    server = raw_server(created, steps + spell("201 Created", upload_complete="?1"))
+
+    api.upload(server.url, path, resumable="ietf")
+
+    assert Received(server.requests[-1]).target == "/place"
+    assert len(server.requests) == 2
+
+
 def test_an_ietf_upload_is_completed_by_the_response_of_the_application(api, raw_server, path):
     item = spell("201 Created", b'{"id": 7}', **JSON)
     server = raw_server(spell("201 Created", location="/place"), item)

@@ -224,6 +224,36 @@ def test_a_segment_of_another_version_is_not_taken(api, dest, range_server):
     assert changed.is_set()
 
 
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("cap", [2048, 4096, 50_000])
+def test_ranges_that_the_server_caps_are_joined(api, dest, range_server, cap):
+    """A range of no new byte was requested without end."""
+
+    def change(first):
+        if first and 2 * MEGA - 5000 < first < 2 * MEGA + 20_000:
+            return part_response(BODY, first, first + cap - 1)
+        return None
+
+    api.download(range_server(change).url, dest, **OPTIONS)
+
+    assert dest.read_bytes() == BODY
+
+
+@pytest.mark.timeout(30)
+def test_ranges_without_a_byte_are_given_up(api, dest, range_server):
+    def change(first):
+        span = f"bytes {first}-{first}/{len(BODY)}"
+        return respond("206 X", b"", content_range=span, **STRONG) if first else None
+
+    server = range_server(change)
+
+    with FakeClock(), pytest.raises(httpkit.IncompleteError):
+        api.download(server.url, dest, **OPTIONS)
+
+    assert part_of(dest).read_bytes() == BODY[:1_004_096]
+    assert len(server.requests) < 20
+
+
 CHANGED = {
     "at each segment": [MEGA, 2 * MEGA, 3 * MEGA],
     "at the first": [MEGA],
