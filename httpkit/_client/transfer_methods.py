@@ -112,6 +112,7 @@ class TransferMethods(Verbs):
         from httpkit._transfers import fetch
         from httpkit._transfers.download import DownloadOptions
 
+        keywords.check_fetch(options)
         settings = DownloadOptions(
             if_exists=if_exists,
             resume=resume,
@@ -180,6 +181,7 @@ class TransferMethods(Verbs):
         from httpkit._transfers.event_stream import EventStream
 
         check_count("max_stalls", max_stalls)
+        keywords.check_fetch(options)
         call_options: dict[str, Any] = {**options, "stream": True, "raise_for_status": True}
         given = dict(call_options.pop("headers", None) or {})
         ids = [given.pop(name) for name in list(given) if name.lower() == "last-event-id"]

@@ -168,6 +168,21 @@ class DataOptions(_CallOptions, total=False):
     json: Json
 
 
+# What a download or an event stream sets itself, or has no use for: it is a GET without a body.
+# (`stream` changes nothing.)
+_NOT_TO_FETCH = frozenset({"raise_for_status", "on_status", "method", "json", "data", "files"})
+
+
+def check_fetch(options: Mapping[str, Any]) -> None:
+    """Refuse a keyword of `request` that a download or an event stream would ignore.
+
+    Raises:
+        TypeError: There is one.
+    """
+    if unknown := options.keys() & _NOT_TO_FETCH:
+        raise TypeError(f"unexpected keyword: {', '.join(sorted(unknown))}")
+
+
 def check_known(options: Mapping[str, Any], known: type = SessionOptions) -> None:
     """Refuse a misspelt keyword.
 

@@ -124,6 +124,31 @@ def test_an_unexpected_response_is_not_the_file(api, dest, raw_server, sent):
     assert not dest.exists()
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"on_status": {404: lambda _: None}},
+        {"raise_for_status": False},
+        {"method": "POST"},
+        {"json": {"a": 1}},
+        {"data": b"a"},
+        {"files": {"a": b"a"}},
+    ],
+    ids=lambda option: next(iter(option)),
+)
+def test_a_keyword_that_a_download_would_ignore_is_refused(api, dest, raw_server, option):
+    server = raw_server(whole(NEW))
+    (name,) = option
+
+    with pytest.raises(TypeError, match=f"unexpected keyword: {name}"):
+        api.download(server.url, dest, **option)
+    with pytest.raises(TypeError, match=f"unexpected keyword: {name}"):
+        api.events(server.url, **option)
+
+    assert server.requests == []
+    assert not dest.exists()
+
+
 def test_a_persistent_416_is_tried_again_once(api, dest, raw_server):
     server = raw_server(respond("416 Range Not Satisfiable", b"no"))
 
