@@ -139,6 +139,10 @@ class RequestHeaders(Headers):
         state["unchecked"] = self.unchecked.copy() if self.unchecked else {}
         return clone
 
+    def set_checked(self, name: str, value: str) -> None:
+        """Set a field that is known to be fit to be sent."""
+        self.by_name[name.lower()] = name, value
+
     def names(self) -> KeysView[str]:
         """Return the names in lower case."""
         return self.by_name.keys()

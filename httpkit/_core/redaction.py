@@ -49,6 +49,8 @@ _LONGEST_ENCODING = 20
 _MOST_VALUES = 1024
 # Each with its forms, and what to look for to find one.
 _values: OrderedDict[str, tuple[tuple[str, str], ...]] = OrderedDict()
+# The last of them, which other values have not displaced.
+_newest: str | None = None
 # Those of single requests and responses, which would displace the others: each call of a long job
 # may have another signature. To look for one takes a microsecond of each error (2026-12).
 _MOST_PASSING_VALUES = 128
@@ -108,8 +110,12 @@ def remember(*values: str) -> None:
     the words of HTTP such as "password" or "application/json", is hidden only where a name says
     what it is.
     """
+    global _newest  # noqa: PLW0603  # set with the lock held
+    if len(values) == 1 and values[0] == _newest and _newest in _values:
+        return  # nearly always: the token of a session is remembered for each request
     with _lock:
         for value in _worth_hiding(values):
+            _newest = value
             if value not in _values:
                 _values[value] = tuple((_needle(form), form) for form in _forms(value))
             _values.move_to_end(value)

@@ -300,15 +300,16 @@ class PreparedRequest(upstream.LateJarRequest):
         untyped.body, self.body_start = body, Body(body)
         headers: Any = self.headers
         is_ours = type(headers) is header_fields.RequestHeaders
+        put = headers.set_checked if is_ours else headers.__setitem__
         if not is_ours or "transfer-encoding" in headers.by_name:
             self.prepare_content_length(body)
         elif body:
-            headers["Content-Length"] = str(len(body))
+            put("Content-Length", str(len(body)))
         # RFC 9110 section 8.6: also of none, but for a GET.
         elif self.method not in _BODILESS and "content-length" not in headers.by_name:
-            headers["Content-Length"] = "0"
+            put("Content-Length", "0")
         if body is not None and "content-type" not in headers:
-            headers["Content-Type"] = "application/json"
+            put("Content-Type", "application/json")
 
     def _as_stream(self, data: Any, files: Any) -> tuple[Any, Any]:
         """Make a body that can be sent again of large forms and of toolbelt's encoders."""

@@ -883,6 +883,30 @@ def test_a_process_that_rotates_tokens_forgets_those_that_were_not_used_for_long
     assert redaction.redact_values("kept-token token-4999 token-0") == "*** *** token-0"
 
 
+@pytest.mark.usefixtures("_nothing_forgotten")
+def test_a_token_in_use_is_masked_after_many_others_displaced_it():
+    redaction.remember("used-token")
+    redaction.remember("used-token")
+    for number in range(2000):
+        redaction.remember(f"token-{number}")
+    displaced = redaction.redact_values("used-token")
+
+    redaction.remember("used-token")
+
+    assert displaced == "used-token"
+    assert redaction.redact_values("used-token") == "***"
+
+
+@pytest.mark.usefixtures("_nothing_forgotten")
+def test_the_last_token_is_masked_after_all_were_forgotten():
+    redaction.remember("used-token")
+    redaction._values.clear()
+
+    redaction.remember("used-token")
+
+    assert redaction.redact_values("used-token") == "***"
+
+
 def test_a_token_that_a_server_repeats_in_base64_is_masked(raw_server, make_response):
     token = "tok/en+5eb63bbbe01eeed093cb22bb8f5acdc3"
     output = base64.b64encode(f"x:{token}".encode())
