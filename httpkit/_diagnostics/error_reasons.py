@@ -146,6 +146,8 @@ def _document(response: requests.Response, body: bytes) -> Any:
     if "form-urlencoded" in _media_type(response):
         return dict(parse_qsl(_decoded(body, None), max_num_fields=100, errors="replace"))
     document = _json(body)
+    if document is None and not body.isascii():  # perhaps in another encoding than JSON has
+        document = _json(_decoded(body, response.encoding).encode("utf-8", "replace"))
     is_page = _media_type(response) == "text/html"
     if document is not None or is_page or _HTML.search(body[:1024]):
         return document  # HTML is for `_title`

@@ -315,8 +315,7 @@ class Endpoint(Generic[T]):
             return result_of(self._owner(), response, self._wanted)
         if response.content:
             return self._decode(response)
-        location = response.headers.get("location")
-        if response.status_code == requests.codes.created and location:
+        if location := _location_of_new(response):
             return self._follow(response, location, options)
         return self._build(response, sent)
 
@@ -380,6 +379,18 @@ class Endpoint(Generic[T]):
                 f" ({response.status_code}) and"
                 f" nothing was sent back; what was sent is not a {name_of(self.model)}: {error}"
             ) from error
+
+
+def _location_of_new(response: Response) -> str | None:
+    """Return the URL of an item that was created, of a response without a body.
+
+    It is in Location (RFC 9110 section 15.3.2), or in the field of a 204 of OData (Dynamics 365).
+    """
+    if response.status_code == requests.codes.created:
+        return response.headers.get("location") or response.headers.get("odata-entityid")
+    if response.request.method == "POST":
+        return response.headers.get("odata-entityid")
+    return None
 
 
 class _Known(_CallOptions, total=False):

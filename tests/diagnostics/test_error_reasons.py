@@ -430,6 +430,24 @@ def test_json_is_read_whatever_its_content_type(content_type):
     assert read({"message": "no such user"}, content_type) == "no such user"
 
 
+@pytest.mark.parametrize(
+    ("text", "encoding"), [("größe ungültig", "iso-8859-1"), ("неверный размер", "windows-1251")]
+)
+def test_json_is_read_in_the_encoding_that_its_type_names(text, encoding):
+    response = response_with(f'{{"message": "{text}"}}'.encode(encoding), "application/json")
+    response.encoding = encoding
+
+    assert error_reasons.read(response)[0] == text
+
+
+@pytest.mark.parametrize("encoding", ["no-such-encoding", "utf-8", "idna", None])
+def test_json_in_no_known_encoding_still_has_words(encoding):
+    response = response_with(b'{"message": "gr\xf6\xdfe"}', "application/json")
+    response.encoding = encoding
+
+    assert (error_reasons.read(response)[0] or "").startswith("gr")
+
+
 XML = {
     "S3": (
         """<?xml version="1.0" encoding="UTF-8"?>

@@ -199,6 +199,23 @@ def test_a_201_with_a_location_and_no_body_gives_the_new_item(serve, reply):
     assert b"dempotency" not in server.requests[1]
 
 
+@pytest.mark.parametrize("status", ["204 No Content", "201 Created"])
+def test_an_entity_id_of_odata_gives_the_new_item(serve, reply, status):
+    api, server = serve(
+        reply(status=status, odata_entityid="/products(7)"), reply({"title": "Hat", "id": 7})
+    )
+
+    assert api.resource("products", Product).create({"title": "Hat"}) == Product("Hat", 7)
+    assert lines(server) == ["POST /products", "GET /products(7)"]
+
+
+def test_an_entity_id_of_what_was_replaced_is_not_requested(serve, reply):
+    api, server = serve(reply(status="204 No Content", odata_entityid="/products(7)"))
+
+    assert api.resource("products", Product).replace(7, {"title": "Hat"}) == Product("Hat")
+    assert lines(server) == ["PUT /products/7"]
+
+
 def test_a_location_at_another_origin_gets_no_credentials(raw_server, serve, reply):
     away = raw_server(reply({"title": "Hat"}))
     origin = raw_server(reply(status="201 Created", location=f"{away.url}/products/9"))
