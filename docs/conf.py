@@ -3,7 +3,6 @@
 Rule: nothing is fetched, neither for building nor for reading.
 """
 
-import runpy
 import sys
 from pathlib import Path
 
@@ -11,10 +10,12 @@ HERE = Path(__file__).parent
 # The package beside the pages, whatever is installed.
 sys.path[:0] = [str(HERE.parent), str(HERE / "_ext")]
 
+import httpkit  # noqa: E402  # the one beside the pages
+
 project = "httpkit"
 author = "The httpkit maintainers"
 copyright = author  # noqa: A001  # Sphinx's own name
-release = version = runpy.run_path(str(HERE.parent / "httpkit/_version.py"))["__version__"]
+release = version = httpkit.__version__
 
 extensions = [
     "sphinx.ext.autodoc",

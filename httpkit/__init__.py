@@ -8,6 +8,8 @@
 PYTEST_DONT_REWRITE: else pytest warns where this was imported before it, because of the fixtures.
 """
 
+__version__ = "0.2.0"  # the build reads it here, and so does what is imported below
+
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +19,6 @@ from httpkit._messages.response import Response
 from httpkit._policy.auth import NO_AUTH, Strategy
 from httpkit._policy.retry import RetryPolicy
 from httpkit._transport.adapter import Adapter
-from httpkit._version import __version__
 
 if TYPE_CHECKING:
     from httpkit._client.functions import delete, get, head, options, patch, post, put, request

@@ -11,7 +11,7 @@ import requests
 from httpkit._client import preparation
 from httpkit._client.delivery import Delivery
 from httpkit._client.modes import Boundary, Mode
-from httpkit._core import upstream, urls
+from httpkit._core import placeholders, upstream, urls
 from httpkit._messages.call import Call, Credentials, call_of
 from httpkit._messages.reading import receive
 from httpkit._messages.request import PreparedRequest
@@ -26,7 +26,7 @@ def _user_agent(stock: str) -> str:
 
 
 def _fill_if_given(url: str, path: Mapping[str, object] | None) -> str:
-    return url if path is None else urls.fill(url, path)
+    return url if path is None else placeholders.fill(url, path)
 
 
 def _leave(json: object) -> object:

@@ -11,18 +11,17 @@ from typing import TYPE_CHECKING, Any, Protocol, dataclass_transform
 
 import requests
 
+from httpkit import __version__
 from httpkit._client import environment, preparation
 from httpkit._client.delivery import Delivery
-from httpkit._core import urls
 from httpkit._core.lazy import ImportedLater
 from httpkit._messages.call import Call, call_of
 from httpkit._messages.request import PreparedRequest
 from httpkit._policy import forwarding
-from httpkit._version import __version__
 
 if TYPE_CHECKING:
     from httpkit._client import compatible
-    from httpkit._core import models
+    from httpkit._core import models, placeholders
     from httpkit._messages import reading
     from httpkit._policy import redirects, trust
 else:
@@ -31,6 +30,7 @@ else:
     trust = ImportedLater("httpkit._policy.trust")
     redirects = ImportedLater("httpkit._policy.redirects")
     models = ImportedLater("httpkit._core.models")
+    placeholders = ImportedLater("httpkit._core.placeholders")
 
 
 class Boundary(requests.Session):
@@ -156,6 +156,10 @@ def _own_user_agent(stock: str) -> str:
     return f"httpkit/{__version__} {stock}"
 
 
+def _fill(url: str, path: Mapping[str, object] | None) -> str:
+    return placeholders.fill(url, path)
+
+
 def _encode(json: object) -> object:
     return models.encode(json)
 
@@ -223,7 +227,7 @@ STRICT = Mode(
     validates_cookies=True,
     follows_redirects=True,
     user_agent=_own_user_agent,
-    fill=urls.fill,
+    fill=_fill,
     encode=_encode,
     prepare=preparation.prepare,
     environment=environment.complete,

@@ -20,8 +20,9 @@ from httpkit._core import upstream
 from httpkit._core.lazy import ImportedLater, pattern
 
 if TYPE_CHECKING:
-    from httpkit._core import redaction
+    from httpkit._core import redaction, set_cookies
 else:
+    set_cookies = ImportedLater("httpkit._core.set_cookies")
     redaction = ImportedLater("httpkit._core.redaction")
 
 # Describe a body that a redirected GET no longer has (RFC 9110 section 15.4).
@@ -37,15 +38,7 @@ REQUEST_ID_FIELDS = (
 
 _NAME = pattern(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = pattern(r"(?![ \t])[\t\x20-\x7e\x80-\xff]*")
-_CONTROL = pattern(r"[\x00-\x08\x0a-\x1f\x7f]")
-# RFC 6265 section 5.1.1: no date is without one.
-_MONTH = pattern(r"(?i)jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec")
-_SHORT_YEAR = pattern(r"([0-9][ -][A-Za-z]{3}[ -])([0-9]{2})(?= )")
-_MAX_AGE = pattern(r"(-?)([0-9]+)")
-# RFC 6265bis section 5.6: octets of a cookie's name and value, and of one attribute's value.
-_LARGEST_COOKIE, _LARGEST_ATTRIBUTE = 4096, 1024
-# RFC 6265bis section 5.5: 400 days, in seconds.
-_LONGEST_MAX_AGE = 400 * 86_400
+CONTROL = pattern(r"[\x00-\x08\x0a-\x1f\x7f]")
 # Cookies of one domain, as Chrome has it; RFC 6265bis section 6.1 asks for 50 at least.
 _MOST_COOKIES = 180
 
@@ -181,59 +174,6 @@ class Parameters(dict[str, Any]):
         return redaction.redact_parameters(self)
 
 
-def read_set_cookie(field: str) -> str | None:
-    """Return a Set-Cookie field as a jar may read it; None for a cookie that is ignored.
-
-    RFC 6265bis sections 5.5 and 5.6: a control character, or more than 4096 octets of name and
-    value, and the cookie is ignored; an attribute that is too long or not valid is left out.
-
-    >>> read_set_cookie("sid=1; Max-Age=soon; Path=/")
-    'sid=1; Path=/'
-    """
-    pair, *attributes = field.split(";")
-    name, _, value = pair.partition("=")
-    if _CONTROL.search(field) or len(name.strip()) + len(value.strip()) > _LARGEST_COOKIE:
-        return None
-    return ";".join([pair, *(kept for text in attributes if (kept := _attribute(text)))])
-
-
-def _attribute(text: str) -> str | None:
-    name, _, value = text.partition("=")
-    if len(value.strip()) > _LARGEST_ATTRIBUTE:
-        return None
-    name = name.strip().lower()
-    if name == "expires":
-        return _expires(text, value)
-    if name != "max-age":
-        return text
-    if (found := _MAX_AGE.fullmatch(value.strip())) is None:
-        return None
-    sign, digits = found.groups()
-    is_long = len(digits.lstrip("0")) > len(str(_LONGEST_MAX_AGE))
-    return f" Max-Age={0 if sign else _LONGEST_MAX_AGE if is_long else int(digits)}"
-
-
-def _expires(text: str, value: str) -> str | None:
-    """Return an Expires attribute that the standard library reads as the RFC does."""
-    if not _MONTH.search(value):
-        return None  # it fails on some of these, and loses the other cookies as well
-    short = _SHORT_YEAR.search(value)
-    if short is None:
-        return text
-    century = "19" if short[2] >= "70" else "20"  # RFC 6265 section 5.1.1
-    return f" Expires={value[: short.start(2)]}{century}{value[short.start(2) :]}"
-
-
-def drop_ignored_cookies(fields: HTTPMessage) -> None:
-    """Take the cookies that are ignored out of a response's fields, in place."""
-    given = [str(field) for field in fields.get_all("Set-Cookie", [])]
-    kept = [field for field in map(read_set_cookie, given) if field is not None]
-    if kept != given:
-        del fields["Set-Cookie"]
-        for field in kept:
-            fields["Set-Cookie"] = field
-
-
 # The attribute of a cookie that holds the URL whose response set it.
 _SET_BY = "httpkit-set-by"
 
@@ -284,7 +224,7 @@ class Jar(RequestsCookieJar):
             fields["Set-Cookie"] = field
         if not fields:
             return
-        drop_ignored_cookies(fields)
+        set_cookies.drop_ignored(fields)
         super().extract_cookies(upstream.CookieFields(fields), request)  # type: ignore[arg-type]  # it reads `info` alone
         self._evict()
 
@@ -345,7 +285,7 @@ def without_invalid(cookies: Iterable[Cookie]) -> RequestsCookieJar:
     """
     jar = RequestsCookieJar()
     for cookie in cookies:
-        if not cookie.domain or not _CONTROL.search(f"{cookie.name}={cookie.value}"):
+        if not cookie.domain or not CONTROL.search(f"{cookie.name}={cookie.value}"):
             jar.set_cookie(copy(cookie))
     return jar
 
@@ -361,35 +301,6 @@ def as_utf8(value: str) -> str:
         return value.encode("latin-1").decode("utf-8")
     except UnicodeError:
         return value
-
-
-def links(field: str) -> list[tuple[str, dict[str, str]]]:
-    r"""Return the targets and parameters of a Link field (RFC 8288 section 3 and appendix B).
-
-    Names are in lower case; of a repeated parameter the first counts (section 3.3). What is
-    no link is passed over.
-
-    >>> links('<a?x=1,2>; rel="next last"; title="a, \\"b\\"", <b>; rel=prev')
-    [('a?x=1,2', {'rel': 'next last', 'title': 'a, "b"'}), ('b', {'rel': 'prev'})]
-    """
-    found: list[tuple[str, dict[str, str]]] = []
-    offset = 0
-    while (target := _LINK_TARGET.search(field, offset)) is not None:
-        offset = target.end()
-        parameters: dict[str, str] = {}
-        while (parameter := _LINK_PARAMETER.match(field, offset)) is not None:
-            offset = parameter.end()
-            name, quoted, plain = parameter.groups()
-            value = plain or "" if quoted is None else _ESCAPED.sub(r"\1", quoted)
-            parameters.setdefault(name.lower(), value)
-        found.append((target[1].strip(), parameters))
-    return found
-
-
-# Each begins where the one before ended, so that a comma in a URL or a quoted text splits nothing.
-_LINK_TARGET = pattern(r"<([^<>]*)>")
-_LINK_PARAMETER = pattern(r"\s*;\s*([^\s=;,<]*)\s*(?:=\s*(?:\"((?:[^\"\\]|\\.)*)\"?|([^\s;,]*)))?")
-_ESCAPED = pattern(r"\\(.)")
 
 
 def is_name(name: str) -> bool:

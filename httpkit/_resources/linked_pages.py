@@ -7,7 +7,7 @@ from typing import Any
 
 import requests
 
-from httpkit._core import header_fields, redaction, urls
+from httpkit._core import header_fields, link_fields, redaction, urls
 from httpkit._core.classes import public
 from httpkit._core.given import is_list, is_mapping
 from httpkit._diagnostics.errors import PaginationError
@@ -85,7 +85,7 @@ class LinkPages(_LinkedPages):
     def _link(self, page: PageContext) -> str | None:
         here = page.response.url
         field = header_fields.as_utf8(page.response.headers.get("link", ""))
-        links = header_fields.links(field)
+        links = link_fields.links(field)
         if not links and self.rel.lower() in field.lower():
             start = redaction.redact_start(field, _LONGEST_FIELD)
             raise PaginationError(

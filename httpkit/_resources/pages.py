@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from urllib.parse import urldefrag
 
-from httpkit._core import models, redaction, urls
+from httpkit._core import models, placeholders, redaction, urls
 from httpkit._core.classes import public
 from httpkit._core.documents import Document
 from httpkit._core.given import is_mapping
@@ -247,7 +247,7 @@ def build_query(
     check_path("items_at", items_at)
     check_model(model)
     kept = dict(options)
-    url = urldefrag(urls.fill(url, kept.pop("path", None))).url
+    url = urldefrag(placeholders.fill(url, kept.pop("path", None))).url
     if isinstance(params, bytes):
         params = params.decode("utf-8", "replace")
     if isinstance(params, str):  # encoded by the caller: as it is

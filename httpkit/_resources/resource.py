@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, Self, TypeVar, Unpack, cast, overload
 
-from httpkit._core import models, urls
+from httpkit._core import models, placeholders
 from httpkit._core.classes import public
 from httpkit._core.given import NOT_GIVEN
 from httpkit._core.types import Params
@@ -122,7 +122,7 @@ class Resource(BulkMethods[T]):
             ConfigurationError: The id is not a str, an integer, a UUID or a date.
             InvalidURL: The id is empty, "." or "..".
         """
-        urls.fill((self.item_path or _ID).replace(_PARENT, ""), {"id": checked_id(id)})
+        placeholders.fill((self.item_path or _ID).replace(_PARENT, ""), {"id": checked_id(id)})
         chosen = copy.copy(self)
         chosen._id = id  # noqa: SLF001  # a copy of ourselves
         return chosen
@@ -430,7 +430,7 @@ class Resource(BulkMethods[T]):
     def _nest(self, nested: Endpoint[Any]) -> str:
         if self._id is NOT_GIVEN:
             raise ConfigurationError(f"{nested!r} is nested: choose an item of {self!r} first")
-        return urls.fill(self._below(self._path()), {"id": checked_id(self._id)})
+        return placeholders.fill(self._below(self._path()), {"id": checked_id(self._id)})
 
     def _item(self) -> str:
         """Return the path of an item, with a placeholder for its id."""

@@ -10,18 +10,24 @@ import io
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import lru_cache
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import requests
 import urllib3
 from requests.structures import CaseInsensitiveDict
 
 from httpkit._core import header_fields, upstream
+from httpkit._core.lazy import ImportedLater
 from httpkit._messages.response import Response
 from httpkit._transport import _upstream
 from httpkit._transport.head import Field, Framing, Head
 from httpkit._transport.http1 import UNREAD, Message
 from httpkit._transport.raw_response import HTTPResponse
+
+if TYPE_CHECKING:
+    from httpkit._core import set_cookies
+else:
+    set_cookies = ImportedLater("httpkit._core.set_cookies")
 
 # What is the same in every response of urllib3's with an unread body.
 _BLANK: Mapping[str, Any] = vars(
@@ -137,7 +143,7 @@ def make_response(
     if "set-cookie" in by_name:  # else the jar is made on first use
         raw: Any = response.raw
         # Before any jar sees them: this one, the session's, a caller's.
-        header_fields.drop_ignored_cookies(raw._original_response.msg)  # noqa: SLF001
+        set_cookies.drop_ignored(raw._original_response.msg)  # noqa: SLF001
         upstream.extract_cookies(response.cookies, request, raw)
     return response
 

@@ -26,7 +26,9 @@ from httpkit._core import documents as paths
 from httpkit._core import (
     filenames,
     header_fields,
+    link_fields,
     models,
+    placeholders,
     rate_limit_fields,
     redaction,
     server_sent_events,
@@ -154,7 +156,7 @@ def test_what_is_sent_stays_below_the_base(url, base):
 @fuzzed(200)
 @given(texts)
 def test_a_path_value_is_one_segment(value):
-    filled = attempt(lambda: urls.fill("users/{id}/posts", {"id": value}))
+    filled = attempt(lambda: placeholders.fill("users/{id}/posts", {"id": value}))
 
     if filled is not None:
         first, middle, last = filled.split("/")
@@ -296,7 +298,7 @@ def test_a_file_name_stays_in_its_folder(text):
 @fuzzed(200)
 @given(field_values)
 def test_a_link_field_is_read_or_passed_over(value):
-    for target, parameters in header_fields.links(value):
+    for target, parameters in link_fields.links(value):
         assert isinstance(target, str)
         assert all(name == name.lower() for name in parameters)
 

@@ -12,7 +12,7 @@ from requests.exceptions import InvalidURL, MissingSchema
 from urllib3.util import parse_url
 
 import httpkit
-from httpkit._core import urls
+from httpkit._core import placeholders
 
 BASE = "https://api.example.com/v1"
 # A lone surrogate: text that no encoding can say.
@@ -426,7 +426,7 @@ def test_no_relative_url_leaves_the_base(base, url):
 def test_an_id_is_one_segment_that_decodes_to_itself_or_is_refused(base, id):
     home = parse_url(base)
 
-    gone_to = where_it_goes(base, lambda: urls.fill("users/{id}/posts", {"id": id}))
+    gone_to = where_it_goes(base, lambda: placeholders.fill("users/{id}/posts", {"id": id}))
 
     if gone_to is not None:
         *before, segment, after = (gone_to.path or "").split("/")

@@ -58,7 +58,7 @@ def test_the_import_loads_few_modules(imported):
     ours = [name for name in imported["modules"] if name.partition(".")[0] == "httpkit"]
 
     assert "httpkit._client.session" in ours
-    assert len(ours) <= 51
+    assert len(ours) <= 47
 
 
 def test_the_import_loads_no_other_package(imported):

@@ -269,7 +269,7 @@ def test_the_version_is_that_of_the_distribution():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]
 
     assert httpkit.__version__ == version("requests-httpkit")
-    assert project["version"]["path"] == "httpkit/_version.py"
+    assert project["version"]["path"] == "httpkit/__init__.py"
     assert API().headers["User-Agent"].startswith(f"httpkit/{httpkit.__version__} ")
 
 

@@ -24,7 +24,7 @@ from typing_extensions import TypedDict
 
 import httpkit
 from httpkit import CursorPages, LinkPages, NextURLPages, NumberedPages, OffsetPages
-from httpkit._core import documents, header_fields, models, urls
+from httpkit._core import documents, link_fields, models, urls
 from httpkit._resources.page_context import PageContext
 from httpkit.testing import Sandbox
 from tests.support.interop import require
@@ -287,7 +287,7 @@ def test_another_relation_may_lead_on(listed, page):
 )
 def test_a_hostile_link_field_costs_no_time(piece):
     assert all(
-        target in {"a", ""} for target, _ in header_fields.links(piece * (200_000 // len(piece)))
+        target in {"a", ""} for target, _ in link_fields.links(piece * (200_000 // len(piece)))
     )
 
 
@@ -1822,7 +1822,7 @@ def test_a_pager_of_ones_own_needs_no_base_class(listed, page):
 
 @given(st.text(alphabet='<>;,="\\\\ relnxt?a/', max_size=60) | st.text(max_size=40))
 def test_any_link_field_is_read(field):
-    for target, parameters in header_fields.links(field):
+    for target, parameters in link_fields.links(field):
         assert target in field
         assert all(name == name.lower() for name in parameters)
 
@@ -1832,7 +1832,7 @@ def test_links_are_read_as_they_were_written(links):
     escaped = [(target, re.sub(r'(["\\\\])', r"\\\1", title)) for target, title in links]
     field = ", ".join(f'<{target}>; rel=next; title="{title}"' for target, title in escaped)
 
-    found = [(target, parameters["title"]) for target, parameters in header_fields.links(field)]
+    found = [(target, parameters["title"]) for target, parameters in link_fields.links(field)]
 
     assert found == links
 
