@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import requests
 from requests.adapters import BaseAdapter
-from requests.auth import HTTPDigestAuth
-from requests.exceptions import InvalidHeader
 from urllib3.exceptions import HTTPError
 
-from httpkit._core import header_fields, upstream
+from httpkit._core import upstream
 from httpkit._core.clock import CLOCK, NO_DEADLINE, Deadline
 from httpkit._core.lazy import ImportedLater
 from httpkit._messages.call import call_of
@@ -20,11 +18,13 @@ from httpkit._messages.request import PreparedRequest, is_replayable
 from httpkit._transport import fast_path
 
 if TYPE_CHECKING:
+    from httpkit._client import hooks
     from httpkit._core import interrupts
     from httpkit._diagnostics import errors
     from httpkit._messages import body as bodies
     from httpkit._messages import reading
 else:
+    hooks = ImportedLater("httpkit._client.hooks")
     reading = ImportedLater("httpkit._messages.reading")
     bodies = ImportedLater("httpkit._messages.body")
     errors = ImportedLater("httpkit._diagnostics.errors")
@@ -99,7 +99,7 @@ def _send_copy(
     options = {**options, "timeout": deadline.clip_timeout(options["timeout"])}
     try:
         with raising_source_errors():
-            response = _send_closing(send, attempt, options)
+            response = hooks.send_closing(send, attempt, options)
     finally:
         attempt.is_attempt = False
         if is_replayable(attempt.body):
@@ -146,9 +146,6 @@ def receive_error(response: requests.Response, limit: int | None) -> None:
         raise
 
 
-# ---- Hooks and sources of the caller's, which may raise
-
-
 @contextmanager
 def raising_source_errors() -> Generator[None]:
     """Raise what a body's source raised, which is hidden from urllib3 meanwhile."""
@@ -156,70 +153,3 @@ def raising_source_errors() -> Generator[None]:
         yield
     except bodies.SourceError as error:
         raise error.error from error.error.__cause__
-
-
-def _send_closing(
-    send: Callable[..., requests.Response], attempt: PreparedRequest, options: Options
-) -> requests.Response:
-    """Send, and close the response when a hook raises: nobody else would."""
-    options = {**options, "stream": True, "allow_redirects": False}
-    hooks: Any = attempt.hooks.get("response")
-    if not hooks:
-        attempt.hooks = {**attempt.hooks, "response": []}
-        return send(attempt, **options)
-    hooks = [hooks] if callable(hooks) else list(hooks)
-    guarded = [_DigestHook(hook) if _is_of_digest(hook) else hook for hook in hooks]
-    received: list[requests.Response] = []
-    attempt.hooks = {**attempt.hooks, "response": [_Recorder(received), *guarded]}
-    try:
-        return send(attempt, **options)
-    except BaseException:
-        for response in received:
-            response.close()
-        raise
-    finally:
-        attempt.hooks = {**attempt.hooks, "response": hooks}
-
-
-class _Recorder:
-    """A hook that notes the response before the caller's hooks get it."""
-
-    def __init__(self, received: list[requests.Response]) -> None:
-        self.received = received
-
-    def __call__(self, response: requests.Response, **_: Any) -> None:
-        self.received.append(response)
-
-
-def _is_of_digest(hook: object) -> bool:
-    return isinstance(getattr(hook, "__self__", None), HTTPDigestAuth)
-
-
-class _DigestHook:
-    """The hook of requests' HTTPDigestAuth, which believes every challenge."""
-
-    def __init__(self, hook: Callable[..., Any]) -> None:
-        self.hook = hook
-
-    def __call__(self, response: requests.Response, **options: Any) -> Any:
-        challenge = response.headers.get("www-authenticate", "")
-        if 400 <= response.status_code < 500 and not header_fields.is_value(challenge):
-            raise self._invalid(response, "it holds a control character")
-        try:
-            return self.hook(response, **options)
-        except (LookupError, TypeError, AttributeError) as error:
-            self._reset()
-            raise self._invalid(response, repr(error)) from error
-
-    def _reset(self) -> None:
-        """Drop the challenge, with which the next request of this thread would fail, too."""
-        signer: HTTPDigestAuth = self.hook.__self__  # type: ignore[attr-defined]
-        upstream.forget_challenge(signer)
-
-    @staticmethod
-    def _invalid(response: requests.Response, why: str) -> InvalidHeader:
-        return InvalidHeader(
-            f"the Digest challenge in WWW-Authenticate cannot be met: {why}",
-            request=response.request,
-            response=response,
-        )

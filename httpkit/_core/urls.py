@@ -44,8 +44,7 @@ PLAIN_ORIGIN = (
 # Such an origin, and a target that neither requests nor urllib3 would re-encode.
 PLAIN_URL = pattern(
     rf"({PLAIN_ORIGIN})"
-    r"(/(?!/)(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-F]{2})*"
-    r"(?:\?(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-F]{2})+)?)"
+    r"(/(?!/)(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-F]{2})*(?<!\?))"  # no empty query
 )
 _STRAY_PERCENT = pattern(r"%(?![0-9A-Fa-f]{2})")
 # Whoever parses the URL next may drop these, as urllib.parse drops tabs and line breaks.

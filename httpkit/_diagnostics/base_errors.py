@@ -19,6 +19,7 @@ from httpkit._core.classes import public
 ChunkedEncodingError = requests.exceptions.ChunkedEncodingError
 ConnectTimeout = requests.ConnectTimeout
 HTTPError = requests.HTTPError
+InvalidProxyURL = requests.exceptions.InvalidProxyURL
 JSONDecodeError = requests.exceptions.JSONDecodeError
 ProxyError = requests.exceptions.ProxyError
 ReadTimeout = requests.ReadTimeout
@@ -62,10 +63,6 @@ class HTTPKitError(requests.RequestException):
 @public
 class ConfigurationError(HTTPKitError, ValueError):
     """A setting or an argument is invalid; nothing was sent."""
-
-
-class ProxyURLError(ConfigurationError, requests.exceptions.InvalidProxyURL):
-    """A proxy URL that cannot be used; code written for requests catches it as InvalidProxyURL."""
 
 
 # More than a century is a mistake, and more than a float or a timer can hold.

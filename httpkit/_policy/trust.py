@@ -21,7 +21,7 @@ import urllib3.util
 
 from httpkit._core.given import is_mapping, is_tuple
 from httpkit._core.lazy import ImportedLater, pattern
-from httpkit._diagnostics.base_errors import ConfigurationError, ProxyURLError
+from httpkit._diagnostics.base_errors import ConfigurationError, InvalidProxyURL
 
 if TYPE_CHECKING:
     from httpkit._core import redaction
@@ -30,6 +30,10 @@ else:
 
 Trust: TypeAlias = bool | str | ssl.SSLContext
 Certificate: TypeAlias = str | tuple[str, str] | tuple[str, str, str] | None
+
+
+class ProxyURLError(ConfigurationError, InvalidProxyURL):
+    """A proxy URL that cannot be used; code written for requests catches it as InvalidProxyURL."""
 
 
 def as_verify(verify: Any) -> Trust:
