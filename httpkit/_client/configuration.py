@@ -265,7 +265,7 @@ class ConfiguredSession(modes.Boundary):
         """Return the names that the instance and the classes below this one define."""
         classes = type(self).__mro__
         below = classes[: classes.index(ConfiguredSession)]
-        return set().union(self.__dict__, *map(vars, below))
+        return set[str]().union(self.__dict__, *map(vars, below))
 
     def _stored(self, name: str) -> Any:
         """Return a setting; None for a subclass's property, which may not be ready yet."""
@@ -383,7 +383,7 @@ class ConfiguredSession(modes.Boundary):
                 stacklevel=2,
             )
         # Longest prefix first, in a new dict: readers never see one that changes.
-        adapters = OrderedDict(self.adapters or ())
+        adapters: OrderedDict[str, Any] = OrderedDict(self.adapters or ())
         adapters[prefix] = adapter
         for shorter in [present for present in adapters if len(present) < len(prefix)]:
             adapters.move_to_end(shorter)

@@ -107,7 +107,8 @@ class RequestHeaders(Headers):
             return
         self.by_name = {}
         # Saves 3 us for each session: requests has written the names in lower case already.
-        for name, (key, value) in zip(fields, fields.lower_items(), strict=True):
+        given = cast("CaseInsensitiveDict[Any]", fields)
+        for name, (key, value) in zip(given, given.lower_items(), strict=True):
             if type(name) is str:
                 self.unchecked[key], self.by_name[key] = None, (name, value)
             else:

@@ -10,6 +10,7 @@ Rule: the only importer of tenacity.
 
 from __future__ import annotations
 
+import importlib
 import ssl
 import sys
 from collections.abc import Callable
@@ -353,7 +354,7 @@ def longest_backoff(policy: RetryPolicy, failures: int, status: int | None) -> f
 def _import_tenacity() -> None:
     """Import tenacity, or nothing of it: what an interrupt leaves would fail from then on."""
     try:
-        import tenacity  # noqa: F401  # for whoever imports it next
+        importlib.import_module("tenacity")
     except BaseException:
         for name in [name for name in sys.modules if name.startswith("tenacity.")]:
             del sys.modules[name]

@@ -137,8 +137,9 @@ def send(
     if (found := _find_connection(session, request, options)) is None:
         return None
     adapter, pool, connection, target, message = found
-    timeout, call = options["timeout"], request.call or NO_CALL
-    read_timeout = timeout[1] if type(timeout) is tuple else timeout
+    timeout: Any = options["timeout"]
+    read_timeout: Any = timeout[1] if type(timeout) is tuple else timeout
+    call = request.call or NO_CALL
     pool.num_requests += 1
     started = time.perf_counter()
     try:
