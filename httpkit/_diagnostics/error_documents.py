@@ -98,11 +98,19 @@ def states_failure(document: object) -> bool:
     if not is_mapping(document):
         return False
     entry = {_key(name): value for name, value in list(document.items())[:_MOST_MEMBERS]}
-    if any(entry.get(name) is False for name in _SUCCESS_FLAGS):
+    if has_false_flag(document):
         return True
     if _key(entry.get("status")) in _FAILED_STATUSES:
         return True
     return any(entry.get(name) not in _NOTHING for name in _ERROR_MEMBERS)
+
+
+def has_false_flag(document: object) -> bool:
+    """Say whether a document says that it is no success: `"ok": false`."""
+    if not is_mapping(document):
+        return False
+    pairs = list(document.items())[:_MOST_MEMBERS]
+    return any(value is False and _key(name) in _SUCCESS_FLAGS for name, value in pairs)
 
 
 _SUCCESS_FLAGS = ("ok", "success", "succeeded", "successful", "issuccess")

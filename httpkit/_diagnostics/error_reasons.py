@@ -70,11 +70,16 @@ def read_document(response: requests.Response) -> str:
     return one_line(message, _LONGEST_DETAIL)
 
 
-def of_success(response: requests.Response) -> str:
-    """Return what a response that is not what it should be says instead; "" for nothing.
+def with_words(response: requests.Response, why: str) -> str:
+    """Return why a response is not what it should be, with what the server says in place of it.
 
     Some servers send an error, or a page such as a login form, with status 200.
     """
+    said = _said(response)
+    return f"{why}; {said}" if said else why
+
+
+def _said(response: requests.Response) -> str:
     body = _head(response)
     document = _document(response, body)
     if document is not None:

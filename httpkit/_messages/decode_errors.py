@@ -50,14 +50,8 @@ def mismatch(response: Response, model: object, why: str) -> errors.DecodeError:
     what = errors.describe(response.request, response.url)
     article = "an" if name[:1].lower() in "aeiou" else "a"
     wanted = "JSON" if model is object else f"{article} {name}"
-    why = _with_words(response, why)
+    why = error_reasons.with_words(response, why)
     return decode_error(response, f"the response to {what} is not {wanted}: {why}")
-
-
-def _with_words(response: Response, why: str) -> str:
-    """Return why a body is not what it should be, with what the server says in place of it."""
-    said = error_reasons.of_success(response)
-    return f"{why}; {said}" if said else why
 
 
 def not_json(response: Response, why: str, doc: str = "", pos: int = 0) -> errors.DecodeError:
@@ -69,7 +63,9 @@ def not_json(response: Response, why: str, doc: str = "", pos: int = 0) -> error
         content_type = response.headers.get("content-type", "no content type")
         start = redaction.redact_start(_text_of(response.content[:200], response.encoding), 40)
         quoted = f"beginning {start!r}" if start else "binary data"
-        why = _with_words(response, f"{why} at position {pos} of {content_type}, {quoted}")
+        why = error_reasons.with_words(
+            response, f"{why} at position {pos} of {content_type}, {quoted}"
+        )
     return decode_error(response, f"the response to {what} is not JSON: {why}", doc, pos)
 
 

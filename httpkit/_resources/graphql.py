@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 from httpkit._core import documents, models
 from httpkit._core.documents import Document, RawJSON
 from httpkit._core.given import is_list, is_mapping
-from httpkit._diagnostics import errors
+from httpkit._diagnostics import error_reasons, errors
 from httpkit._diagnostics.errors import BodyTooLargeError, ConfigurationError, PaginationError
 from httpkit._messages.decode_errors import decoding
 from httpkit._messages.response import Response
@@ -101,6 +101,7 @@ def read(response: Response, model: Callable[..., T] | None) -> Any:
     if not is_mapping(data):
         why = why or f"it has {'no data' if data is None else 'data that is not an object'}"
         what = errors.describe(response.request, response.url)
+        why = error_reasons.with_words(response, why)
         raise response.decode_error(f"invalid GraphQL response to {what}: {why}")
     if model is None:
         return data

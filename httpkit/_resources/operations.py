@@ -16,7 +16,7 @@ from httpkit._core import models, rate_limit_fields, redaction, upstream, urls
 from httpkit._core.clock import CLOCK
 from httpkit._core.documents import MISSING, RawJSON, find, is_null, members_of, parsed, text
 from httpkit._core.given import is_mapping
-from httpkit._diagnostics import error_reasons
+from httpkit._diagnostics import error_documents, error_reasons
 from httpkit._diagnostics.base_errors import check_seconds
 from httpkit._diagnostics.errors import (
     ConfigurationError,
@@ -268,8 +268,9 @@ class Operation:
         is_declared, word, around = self._word(response, document)
         self.last_status = word
         is_success = None if word is None else self.options.outcome_of(word)
-        if is_success is False or (is_success is True and _has_error(document, word, around)):
-            raise self._failure(response, word or "", around)
+        is_error = self._is_error(document) if word is None else _has_error(document, word, around)
+        if is_success is False or (is_error and (is_success or word is None)):
+            raise self._failure(response, word or "no status", around)
         if response is self.start and operation_url(response) is not None:
             return False
         if is_success is True or response.status_code == requests.codes.no_content:
@@ -279,6 +280,16 @@ class Operation:
         if is_declared and word is None and document is None:
             raise self._without_status(response)
         return not is_declared and (word is None or not self.options.is_pending(word))
+
+    def _is_error(self, document: Any) -> bool:
+        """Say whether a document without a status is an error that was sent with status 200.
+
+        With a path to a status, that is one that has an error; else a result may have one too.
+        """
+        found = None if document is None else _parsed(document)
+        if isinstance(self.options.status_at, str):
+            return error_documents.states_failure(found)
+        return error_documents.has_false_flag(found)
 
     def _is_result(self, response: Response, document: Any) -> bool:
         """Say whether a response needs no status: nothing is left, or it was done at once."""

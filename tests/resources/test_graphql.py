@@ -414,3 +414,12 @@ def test_what_cannot_work_is_refused_before_a_mutation_is_sent(sandbox, api, opt
         api.graphql("mutation { add }", **options)
 
     assert sandbox.requests == []
+
+
+def test_an_error_in_place_of_a_graphql_response_is_quoted(raw_server, make_response):
+    server = raw_server(make_response(body=b'{"ok": false, "error": "not_authed"}'))
+
+    with httpkit.Session(server.url) as api, pytest.raises(httpkit.DecodeError) as caught:
+        api.graphql("{ films { id } }")
+
+    assert str(caught.value).endswith("it has no data; the server says: not_authed")

@@ -414,3 +414,29 @@ def test_a_path_to_a_status_that_leads_into_a_list_is_waited_on(serve, reply):
         api.poll("jobs", status_at="jobs.last.status", deadline=2.5)
 
     assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize(
+    ("document", "options"),
+    [
+        ({"ok": False, "error": "not_authed"}, {}),
+        ({"success": False, "message": "not_authed"}, {}),
+        ({"error": {"message": "not_authed"}}, {"status_at": "job.status"}),
+    ],
+    ids=["ok", "success", "without its status"],
+)
+def test_an_error_with_status_200_is_a_failure_at_once(serve, reply, document, options):
+    api, server = serve(reply(document))
+
+    with pytest.raises(httpkit.OperationFailedError, match=r"no status.*: not_authed") as caught:
+        api.poll("jobs/1", **options)
+
+    assert caught.value.detail == "not_authed"
+    assert len(server.requests) == 1
+
+
+def test_a_result_with_errors_of_its_own_is_a_result(serve, reply):
+    document = {"rows": 2, "errors": ["row 3 is empty"]}
+    api, _ = serve(reply(document))
+
+    assert api.poll("jobs/1") == document
