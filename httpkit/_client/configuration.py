@@ -112,7 +112,8 @@ class ConfiguredSession(modes.Boundary):
             settings.check(given)
         inherited: dict[str, Any] = {}
         for parent in reversed(cls.__mro__[1:]):
-            inherited = settings.merged(inherited, vars(parent).get("_class_keywords", {}))
+            if above := vars(parent).get("_class_keywords"):
+                inherited = settings.merged(inherited, above)
         theirs = {name: given.pop(name) for name in settings.REQUESTS_SETTINGS if name in given}
         if modes.mode_of(cls).keeps_class_attributes:
             # requests' own constructor would overwrite them as class attributes
