@@ -10,7 +10,6 @@ Rule: the only importer of tenacity.
 
 from __future__ import annotations
 
-import importlib
 import ssl
 import sys
 from collections.abc import Callable
@@ -351,14 +350,10 @@ def longest_backoff(policy: RetryPolicy, failures: int, status: int | None) -> f
     return min(policy.max_backoff, base * 2.0 ** min(failures - 1, 60))
 
 
-def _import_tenacity() -> None:
-    """Import tenacity, or nothing of it: what an interrupt leaves would fail from then on."""
-    try:
-        importlib.import_module("tenacity")
-    except BaseException:
-        for name in [name for name in sys.modules if name.startswith("tenacity.")]:
-            del sys.modules[name]
-        raise
+def _forget(package: str) -> None:
+    """Forget the modules of an import that was interrupted: with them the next would fail."""
+    for name in [name for name in sys.modules if name.startswith(f"{package}.")]:
+        del sys.modules[name]
 
 
 def retry_from(
@@ -378,8 +373,11 @@ def retry_from(
     Raises:
         Exception: What the last attempt raised, unchanged.
     """
-    _import_tenacity()
-    import tenacity
+    try:
+        import tenacity
+    except BaseException:
+        _forget("tenacity")
+        raise
 
     outcomes: list[requests.Response | BaseException] = []
 

@@ -138,7 +138,7 @@ def send(
         return None
     adapter, pool, connection, target, message = found
     timeout: Any = options["timeout"]
-    read_timeout: Any = timeout[1] if type(timeout) is tuple else timeout
+    read_timeout: Any = timeout[1] if timeout.__class__ is tuple else timeout
     call = request.call or NO_CALL
     pool.num_requests += 1
     started = time.perf_counter()
