@@ -379,7 +379,7 @@ def test_a_connection_that_times_out_is_tried_again_for_any_method(busy, waits, 
 def test_an_idempotent_request_outlives_a_lost_response(raw_server, make_response, failure, method):
     server = raw_server(failure, failure, make_response(body=b"whole"))
 
-    with httpkit.Session(server.url, timeout=(5, 0.1)) as api:
+    with httpkit.Session(server.url, timeout=(5, 0.5)) as api:
         response = api.request(method, "x")
 
     assert (response.content, response.attempts, len(server.requests)) == (b"whole", 3, 3)
@@ -406,7 +406,7 @@ def test_an_unsafe_request_is_not_repeated_after_a_lost_response(
 def test_an_unsafe_request_with_a_key_outlives_a_lost_response(raw_server, make_response, failure):
     server = raw_server(failure, failure, make_response(body=b"whole"))
 
-    with httpkit.Session(server.url, timeout=(5, 0.1)) as api:
+    with httpkit.Session(server.url, timeout=(5, 0.5)) as api:
         response = api.post("x", data=b"pay 100", idempotency_key="k1")
 
     assert (response.content, response.attempts) == (b"whole", 3)
