@@ -17,6 +17,7 @@ import httpkit
 from httpkit._core import interrupts
 from httpkit._transport.adapter import Adapter
 from httpkit.testing import FakeClock
+from tests.support.raw_server import RawServer
 from tests.support.sockets import Acceptor, read_request
 
 KEPT = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nhi"
@@ -756,6 +757,19 @@ ERRORS = [
 ]  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def _imported(tmp_path_factory):
+    """Import what the acts import with their first use.
+
+    What a signal raises within an import may be lost: Python ignores an OSError of a folder that it
+    looks into.
+    """
+    folder = tmp_path_factory.mktemp("imported")
+    with RawServer([KEPT]) as server, httpkit.Session(server.url) as api:
+        for act in [*{act for _, act in PHASES.values()}, lenient]:
+            act(api, folder)
+
+
 def outcome(act, error, make=plainly):
     """Return what comes out of an act that a signal interrupts."""
     with alarmed(error, make), pytest.raises(type(error)) as caught:
@@ -764,6 +778,7 @@ def outcome(act, error, make=plainly):
 
 
 @pytestmark_unix
+@pytest.mark.usefixtures("_imported")
 @pytest.mark.parametrize(("serve", "act"), PHASES.values(), ids=PHASES)
 @pytest.mark.parametrize("error", ERRORS[:4], ids=repr)
 def test_what_a_signal_handler_raises_ends_a_wait_as_it_is(raw_server, tmp_path, serve, act, error):
@@ -779,6 +794,7 @@ def test_what_a_signal_handler_raises_ends_a_wait_as_it_is(raw_server, tmp_path,
 
 
 @pytestmark_unix
+@pytest.mark.usefixtures("_imported")
 @pytest.mark.parametrize("is_warm", [False, True])
 @pytest.mark.parametrize("error", ERRORS, ids=repr)
 def test_it_may_be_of_any_class(start, error, is_warm):
@@ -794,6 +810,7 @@ def test_it_may_be_of_any_class(start, error, is_warm):
 
 
 @pytestmark_unix
+@pytest.mark.usefixtures("_imported")
 @pytest.mark.parametrize(
     "make",
     [of_any, deleting, deep, Limit, lambda error: Limit(error).method],
@@ -810,6 +827,7 @@ def test_the_handler_may_be_any_callable(raw_server, make):
 
 
 @pytestmark_unix
+@pytest.mark.usefixtures("_imported")
 @pytest.mark.parametrize("size", [60_000, 64 << 20], ids=["in one go", "in blocks"])
 @pytest.mark.parametrize("is_warm", [False, True])
 @pytest.mark.parametrize(
@@ -843,6 +861,7 @@ def test_it_ends_the_sending_of_a_body(error, is_warm, size):
 
 
 @pytestmark_unix
+@pytest.mark.usefixtures("_imported")
 @pytest.mark.parametrize("error", [TimeoutError("enough"), ConnectionRefusedError("enough")])
 def test_it_ends_a_connect(busy, error):
     with httpkit.Session(busy) as api:
@@ -850,6 +869,7 @@ def test_it_ends_a_connect(busy, error):
 
 
 @pytestmark_unix
+@pytest.mark.usefixtures("_imported")
 @pytest.mark.parametrize("error", [TimeoutError("enough"), ssl.SSLError("enough")])
 def test_it_ends_a_handshake(error):
     with Acceptor(hang) as server, httpkit.Session(f"https://127.0.0.1:{server.port}") as api:
@@ -859,6 +879,7 @@ def test_it_ends_a_handshake(error):
 
 
 @pytestmark_unix
+@pytest.mark.usefixtures("_imported")
 def test_it_ends_the_wait_for_a_proxy():
     error = TimeoutError("enough")
     with Acceptor(hang) as proxy:
@@ -870,6 +891,7 @@ def test_it_ends_the_wait_for_a_proxy():
 
 
 @pytestmark_unix
+@pytest.mark.usefixtures("_imported")
 def test_it_ends_the_wait_for_a_connection_of_the_pool(raw_server):
     server, error = raw_server(after_head), TimeoutError("enough")
 
@@ -880,6 +902,7 @@ def test_it_ends_the_wait_for_a_connection_of_the_pool(raw_server):
 
 
 @pytestmark_unix
+@pytest.mark.usefixtures("_imported")
 @pytest.mark.parametrize("strict", [True, False])
 def test_it_is_distinguished_with_the_adapter_of_requests(raw_server, strict):
     server, error = raw_server(hang), TimeoutError("enough")
@@ -892,6 +915,7 @@ def test_it_is_distinguished_with_the_adapter_of_requests(raw_server, strict):
 
 
 @pytestmark_unix
+@pytest.mark.usefixtures("_imported")
 def test_an_alarm_that_is_over_is_not_raised_again(raw_server, nobody):
     server, error = raw_server(hang), TimeoutError("enough")
 
@@ -907,6 +931,7 @@ def test_an_alarm_that_is_over_is_not_raised_again(raw_server, nobody):
 
 
 @pytestmark_unix
+@pytest.mark.usefixtures("_imported")
 def test_a_timeout_of_a_call_that_a_handler_makes_is_the_sockets(raw_server):
     server = raw_server(hang)
     seen = []
