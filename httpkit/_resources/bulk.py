@@ -58,6 +58,9 @@ _SUCCESS_WORDS = {
 _REPORT_NAMES = frozenset({
     *map(str.lower, _NO_ITEM_NAMES), "message", "detail", "reason", "details", "fields",
 })  # fmt: skip
+_REASON_NAMES = frozenset({"message", "detail", "reason", "details"})
+# What says whether a row failed, unless an item has fields of these names.
+_RESULT_NAMES = frozenset(map(str.lower, (*_STATUS_NAMES, *_FLAG_NAMES, *_ERROR_NAMES)))
 _LONGEST_REASON = 300
 # What can be iterated over, and is one item or none.
 _SINGLE = (Mapping, str, bytes, bytearray, memoryview)
@@ -87,7 +90,11 @@ class ItemResult(Generic[T]):
 
 
 def read(
-    response: Response, items_at: str | None, item_at: str | None, model: Callable[..., T]
+    response: Response,
+    items_at: str | None,
+    item_at: str | None,
+    model: Callable[..., T],
+    sent: Sequence[Any] = (),
 ) -> list[ItemResult[T]]:
     """Return the results in a response, in its order.
 
@@ -97,6 +104,7 @@ def read(
             failures beside them ("errors", "failed", ...) is read as well, after them.
         item_at: The path of the item in a row; None: its usual members, or the row.
         model: What an item is decoded into.
+        sent: The items of the request, encoded.
 
     Raises:
         DecodeError: There are no rows, or an item is not of the model.
@@ -111,7 +119,7 @@ def read(
         rows = _rows(document, items_at, may_be_absent=bool(failures))
     with decoding(response, model, lambda error: f"{error} (result {len(results) + 1})"):
         for row in rows:
-            result = _result(row, item_at, model, is_multi_status=is_multi_status)
+            result = _result(row, item_at, model, sent, is_multi_status=is_multi_status)
             results.append(result)  # its length is in the error
         results.extend(map(_failure, failures))
     return results
@@ -136,13 +144,16 @@ def require_all(response: Response, results: Sequence[ItemResult[T]]) -> list[T]
     return [result.item for result in results if result.item is not None]
 
 
-def has_failures(response: Response, items_at: str | None) -> bool:
+def has_failures(
+    response: Response, items_at: str | None, model: Callable[..., Any], sent: Sequence[Any]
+) -> bool:
     """Say whether some of the items failed that a response has in place of what was created."""
     with suppress(models.MismatchError):
         document = RawJSON(response.content)
         failures = _failures(document)
         rows = _rows(document, items_at, may_be_absent=bool(failures))
-        return bool(failures) or any(map(_is_failure_report, rows))
+        reports = filter(_is_failure_report, rows)
+        return bool(failures) or not all(_is_item(row, model, sent) for row in reports)
     return False
 
 
@@ -157,8 +168,41 @@ def _is_failure_report(row: Document) -> bool:
 def _is_report(row: Document) -> bool:
     """Say whether a row reports a result, and is no item: {"code": ..., "status": "error"}."""
     members = _by_lower_name(row)
-    has_result = not members.keys().isdisjoint({*_ERROR_NAMES, *_FLAG_NAMES, "code"})
-    return has_result and {*members} <= _REPORT_NAMES
+    if not {*members} <= _REPORT_NAMES:
+        return False
+    # A code alone may be that of a country or a room.
+    has_code = "code" in members and not members.keys().isdisjoint(_REASON_NAMES)
+    return _has_error(row) or has_code or not members.keys().isdisjoint(_FLAG_NAMES)
+
+
+def _has_error(row: Document) -> bool:
+    members = _by_lower_name(row)
+    return any(documents.parsed(members.get(name)) for name in _ERROR_NAMES)
+
+
+def _is_item(row: Document, model: Callable[..., Any], sent: Iterable[Any]) -> bool:
+    """Say whether a row is an item whose own fields look like a result: a payment that failed.
+
+    The model declares all of these fields, or the caller sent the item with them.
+    """
+    members = documents.members_of(row) or {}
+    telling = {name for name in members if name.lower() in _RESULT_NAMES}
+    declared = set(map(_letters, models.field_names(model)))
+    if telling and {*map(_letters, telling)} <= declared:
+        with suppress(models.MismatchError):
+            _decoded(row, model)
+            return True
+    return any(
+        {*members} >= {*one} >= telling
+        and all(documents.parsed(members[name]) == one[name] for name in telling)
+        for one in sent
+        if is_mapping(one)
+    )
+
+
+def _letters(name: str) -> str:
+    """Return a name as it is compared: a model may call `errorCode` `error_code`."""
+    return name.replace("_", "").lower()
 
 
 def _failures(document: Document) -> Sequence[Document]:
@@ -203,14 +247,22 @@ def _rows(document: Document, items_at: str | None, *, may_be_absent: bool) -> S
 
 
 def _result(
-    row: Document, item_at: str | None, model: Callable[..., T], *, is_multi_status: bool
+    row: Document,
+    item_at: str | None,
+    model: Callable[..., T],
+    sent: Sequence[Any],
+    *,
+    is_multi_status: bool,
 ) -> ItemResult[T]:
     inner = _unwrapped(row)
     status, reason = _status(inner), _error(inner)
     is_success = _success_flag(inner, knows_words=is_multi_status or _is_report(inner))
     is_error = reason is not None and not 200 <= status < 300 and is_success is not True
     if status >= 400 or is_success is False or is_error:
-        return _failure(row)
+        is_certain = is_multi_status or item_at is not None or _has_error(inner)
+        if is_certain or not _is_item(row, model, sent):
+            return _failure(row)
+        return ItemResult(0, _decoded(row, model), None, documents.parsed(row))
     item = _item(inner, item_at, has_status=status > 0 or is_success is not None)
     value = None if item is MISSING else _decoded(item, model)
     return ItemResult(status, value, None, documents.parsed(row))
@@ -362,7 +414,7 @@ class BulkMethods(Endpoint[T]):
         body, response = self._send_many("POST", "", items, params, options)
         if response is None:
             return []
-        is_partial = response.content and has_failures(response, self.items_at)
+        is_partial = response.content and has_failures(response, self.items_at, self._wanted, body)
         if response.status_code == MULTI_STATUS or is_partial:
             return require_all(response, self._results(response, body))
         if not response.content:
@@ -423,7 +475,7 @@ class BulkMethods(Endpoint[T]):
 
     def _results(self, response: Response, sent: Sequence[Any]) -> list[ItemResult[T]]:
         item_at = self.item_at or self.envelope
-        results = read(response, self.items_at, item_at, self._wanted)
+        results = read(response, self.items_at, item_at, self._wanted, sent)
         if response.status_code == MULTI_STATUS and len(results) < len(sent):
             what = describe(response.request, response.url)
             raise response.decode_error(

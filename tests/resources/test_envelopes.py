@@ -564,6 +564,82 @@ def test_a_row_that_may_be_an_item_is_one(serve, reply, item):
     assert [(r.ok, r.item) for r in products.bulk("POST", [{}])] == [(True, item)]
 
 
+@dataclass
+class Check:
+    id: int
+    ok: bool | None = None
+    code: str | None = None
+    status: str | None = None
+    error_message: str | None = None
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"id": 1, "ok": False},
+        {"id": 1, "code": "H404", "status": "failed", "message": "declined"},
+        {"id": 1, "code": "415", "message": "area"},
+        {"id": 1, "status": "failed", "error": None},
+    ],
+    ids=["flag", "payment", "number", "null"],
+)
+def test_fields_of_the_model_report_no_failure(serve, reply, item):
+    api, _ = serve(*[reply([item])] * 2)
+    checks = api.resource("checks", Check)
+    made = Check(1, item.get("ok"), item.get("code"), item.get("status"))
+
+    assert checks.create_many([{}]) == [made]
+    assert [(r.ok, r.item) for r in checks.bulk("POST", [{}])] == [(True, made)]
+
+
+def test_create_many_gives_an_item_whose_model_has_its_error(serve, reply):
+    api, _ = serve(reply([{"id": 1, "status": "failed", "errorMessage": "boom"}]))
+
+    assert api.resource("checks", Check).create_many([{}]) == [Check(1, status="failed")]
+
+
+def test_an_error_fails_a_row_of_a_bulk_request_whose_model_has_such_a_field(serve, reply):
+    api, _ = serve(reply([{"id": 1, "status": "error", "errorMessage": "boom"}]))
+
+    assert [r.error for r in api.resource("checks", Check).bulk("PATCH", [{}])] == ["boom"]
+
+
+def test_what_is_no_item_of_the_model_is_a_failure(serve, reply):
+    api, _ = serve(reply([{"id": None, "ok": False, "message": "a duplicate"}]))
+
+    with pytest.raises(httpkit.PartialFailureError, match="item 1: a duplicate"):
+        api.resource("checks", Check).create_many([{}])
+
+
+def test_fields_that_were_sent_report_no_failure(serve, reply):
+    sent = {"code": "H404", "ok": False, "message": "hello"}
+    api, _ = serve(reply([{"id": 1, **sent}]))
+
+    assert api.resource("checks").create_many([sent]) == [{"id": 1, **sent}]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [{"code": "H404", "ok": False, "message": "a duplicate"}, {"code": "H404", "ok": False}],
+    ids=["other", "part"],
+)
+def test_a_row_that_repeats_a_part_of_what_was_sent_is_a_failure(serve, reply, row):
+    api, _ = serve(reply([row]))
+    sent = {"code": "H404", "ok": True, "message": "hello"}
+
+    with pytest.raises(httpkit.PartialFailureError):
+        api.resource("checks").create_many([sent])
+
+
+@pytest.mark.parametrize(
+    "item", [{"id": 1, "code": 404}, {"id": 1, "error": None, "status": "failed"}], ids=str
+)
+def test_a_number_or_an_empty_error_alone_report_no_failure(serve, reply, item):
+    api, _ = serve(reply([item]))
+
+    assert api.resource("checks").create_many([{}]) == [item]
+
+
 def test_a_word_for_what_was_done_is_not_the_item(serve, reply):
     rows = [{"index": {"_id": "1", "status": 201, "result": "created"}}]
     api, _ = serve(reply({"errors": False, "items": rows}))
