@@ -94,23 +94,41 @@ def states_failure(document: object) -> bool:
     """Say whether a document calls itself an error, whatever the status of its response.
 
     That is a flag that is false (`ok`, `success`), a status in words, or an error that is there.
+    The flag and the status of an item, which has an id, are its own: a build that failed.
     """
-    if not is_mapping(document):
-        return False
-    entry = {_key(name): value for name, value in list(document.items())[:_MOST_MEMBERS]}
-    if has_false_flag(document):
-        return True
-    if _key(entry.get("status")) in _FAILED_STATUSES:
-        return True
-    return any(entry.get(name) not in _NOTHING for name in _ERROR_MEMBERS)
+    entry = _entry(document)
+    is_failed = _key(entry.get("status")) in _FAILED_STATUSES and not _is_item(entry)
+    return is_failed or has_false_flag(document) or _has_error(entry)
 
 
 def has_false_flag(document: object) -> bool:
-    """Say whether a document says that it is no success: `"ok": false`."""
+    """Say whether a document, which is no item, says that it is no success: `"ok": false`."""
+    entry = _entry(document)
+    is_false = any(entry.get(name) is False for name in _SUCCESS_FLAGS)
+    return is_false and (not _is_item(entry) or _has_error(entry))
+
+
+def is_error(value: object) -> bool:
+    """Say whether the value of a member such as `error` is one; "OK" and "0000" are none."""
+    if is_mapping(value):
+        return any(value.values())
+    if isinstance(value, str):
+        return _key(value).strip("0") not in _NO_ERRORS
+    return value not in _NOTHING
+
+
+def _entry(document: object) -> Mapping[str, Any]:
     if not is_mapping(document):
-        return False
-    pairs = list(document.items())[:_MOST_MEMBERS]
-    return any(value is False and _key(name) in _SUCCESS_FLAGS for name, value in pairs)
+        return {}
+    return {_key(name): value for name, value in list(document.items())[:_MOST_MEMBERS]}
+
+
+def _is_item(entry: Mapping[str, Any]) -> bool:
+    return entry.get("id") not in _NOTHING and "jsonrpc" not in entry
+
+
+def _has_error(entry: Mapping[str, Any]) -> bool:
+    return any(is_error(entry.get(name)) for name in _ERROR_MEMBERS)
 
 
 _SUCCESS_FLAGS = ("ok", "success", "succeeded", "successful", "issuccess")
@@ -120,6 +138,9 @@ _ERROR_MEMBERS = (
     "faultstring", "exception",
 )  # fmt: skip
 _NOTHING: tuple[object, ...] = (None, False, 0, "", "0", [], {})
+_NO_ERRORS = frozenset({
+    "", "false", "no", "noerror", "noerrors", "none", "null", "ok", "success", "successful",
+})  # fmt: skip
 
 
 def normal(text: str) -> str:

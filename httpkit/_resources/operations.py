@@ -53,7 +53,6 @@ _PENDING = frozenset({
 # The operation has ended, but perhaps not well: an error beside them says so (BigQuery).
 _ENDED = frozenset({"complete", "completed", "done", "finished"})
 _ERRORS = ("error", "errorResult")
-_NO_ERRORS = frozenset({"", "0", "false", "no", "none", "null"})
 _LONGEST_STATUS = 80  # characters of it in a message
 _SEPARATORS = re.compile(r"[\W_]+")
 # Where an operation has its status; and where the resource has it that is being made (Azure).
@@ -488,13 +487,12 @@ def _has_error(document: Any, word: str | None, around: Any) -> bool:
     """Say whether an operation that has ended failed: an error is beside its status."""
     if _is_operation_kind(document) and _at(document, "error") is not None:
         return True
-    return _letters(word) in _ENDED and any(_is_error(_at(around, name)) for name in _ERRORS)
-
-
-def _is_error(value: object) -> bool:
-    if is_mapping(value):
-        return any(value.values())
-    return isinstance(value, str) and value.strip().lower() not in _NO_ERRORS
+    found = (_at(around, name) for name in _ERRORS)
+    return _letters(word) in _ENDED and any(
+        error_documents.is_error(value)
+        for value in found
+        if isinstance(value, str) or is_mapping(value)
+    )
 
 
 def _wrapped(document: Any) -> Any:

@@ -366,7 +366,9 @@ def test_a_failure_at_a_path_says_what_is_beside_it(serve, reply):
 
 
 @pytest.mark.parametrize(
-    "error", [None, "", "None", {}, {"code": 0, "message": ""}, [], ["row 3 is empty"]], ids=repr
+    "error",
+    [None, "", "None", "No errors", "000", {}, {"code": 0, "message": ""}, [], ["row 3 is empty"]],
+    ids=repr,
 )
 def test_an_operation_that_ended_without_an_error_is_done(serve, reply, error):
     document = {"status": "completed", "error": error}
@@ -435,8 +437,12 @@ def test_an_error_with_status_200_is_a_failure_at_once(serve, reply, document, o
     assert len(server.requests) == 1
 
 
-def test_a_result_with_errors_of_its_own_is_a_result(serve, reply):
-    document = {"rows": 2, "errors": ["row 3 is empty"]}
+@pytest.mark.parametrize(
+    "document",
+    [{"rows": 2, "errors": ["row 3 is empty"]}, {"id": 7, "success": False, "score": 3}],
+    ids=["errors", "flag"],
+)
+def test_a_result_with_errors_of_its_own_is_a_result(serve, reply, document):
     api, _ = serve(reply(document))
 
     assert api.poll("jobs/1") == document

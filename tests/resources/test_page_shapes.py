@@ -684,8 +684,10 @@ def test_an_offset_to_begin_with_is_a_whole_number(start):
         {"success": False, "message": "invalid_auth"},
         {"errors": [{"message": "invalid_auth"}], "items": None},
         {"status": "error", "message": "invalid_auth"},
+        {"jsonrpc": "2.0", "id": 7, "success": False, "message": "invalid_auth"},
+        {"id": 7, "ok": False, "error": "invalid_auth"},
     ],
-    ids=["ok", "success", "errors", "status"],
+    ids=["ok", "success", "errors", "status", "JSON-RPC", "item"],
 )
 def test_an_error_in_place_of_an_optional_list_is_not_an_empty_page(serve, document):
     api, _ = serve({"items": [1], "next": "c"}, document)
@@ -700,7 +702,16 @@ def test_an_error_in_place_of_an_optional_list_is_not_an_empty_page(serve, docum
 
 @pytest.mark.parametrize(
     "document",
-    [{}, {"ok": True, "error": ""}, {"errors": [], "status": "success"}, {"error_code": 0}],
+    [
+        {},
+        {"ok": True, "error": ""},
+        {"errors": [], "status": "success"},
+        {"error_code": 0},
+        {"errorCode": "0000", "errorMessage": "Success"},
+        {"error": "None", "errors": {"count": 0}},
+        {"id": 7, "status": "failed"},
+        {"id": 7, "ok": False, "error": None},
+    ],
     ids=repr,
 )
 def test_a_page_without_its_optional_list_is_empty(serve, document):
