@@ -212,6 +212,12 @@ class _Connection:
         return {"nodes": nodes, "pageInfo": members.get("pageInfo")}
 
 
+def _has_argument(query: str, name: str, variable: str) -> bool:
+    """Say whether an argument is given a variable, comments and strings aside."""
+    code = _LEXEME.sub(lambda found: "" if found[0][0] in '"#' else found[0], query)
+    return re.search(rf"\b{name}\s*:\s*\${re.escape(variable)}\b", code) is not None
+
+
 def connection_query(
     session: PageClient,
     query: str,
@@ -239,7 +245,9 @@ def connection_query(
         raise ConfigurationError(
             f"the query has no variable ${cursor} for the cursor: cursor= is its name"
         )
-    is_backward = re.search(rf"\bbefore\s*:\s*\${re.escape(cursor)}\b", query) is not None
+    is_backward = _has_argument(query, "before", cursor) and not _has_argument(
+        query, "after", cursor
+    )
     headers: Mapping[str, Any] = options.get("headers") or {}
     return ListQuery(
         session=session,

@@ -516,6 +516,23 @@ def test_a_connection_with_before_needs_the_cursor_of_its_start(serve):
     assert "no hasPreviousPage in its pageInfo: select pageInfo { hasPreviousPage" in str(error)
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "query($at: String) { films(after: $at) { id } }  # or before: $at",
+        'query($at: String) { films(after: $at, title: "before: $at") { id } }',
+        "query($at: String) { films(after: $at, was: {before: $at}) { id } }",
+    ],
+    ids=["comment", "text", "filter"],
+)
+def test_a_connection_with_after_is_followed_forwards(serve, query):
+    info = {"hasNextPage": False, "endCursor": "c", "hasPreviousPage": True, "startCursor": "a"}
+    api, server = serve({"data": {"films": {"nodes": [1], "pageInfo": info}}})
+
+    assert list(api.paginate_graphql(query, at="films", cursor="at")) == [1]
+    assert len(server.requests) == 1
+
+
 def test_errors_of_a_connection_are_errors(serve):
     api, _ = serve({"data": {"films": None}, "errors": [{"message": "no films"}]})
 
