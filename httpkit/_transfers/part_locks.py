@@ -10,6 +10,8 @@ Rule: what is removed was locked before, and is marked as temporary: another fil
 import os
 import pathlib
 import uuid
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import count
@@ -69,14 +71,13 @@ def remove_abandoned(target: pathlib.Path) -> None:
     """Remove the temporary parts of processes that were killed."""
     limit, gap = max_stem_length(target.parent), 0
     for number in count(1):
-        stem = _temporary_stem(target, number, limit)
         try:
-            _remove_if_abandoned(target, stem)
+            _remove_if_abandoned(target, _temporary_stem(target, number, limit))
             gap = 0
-        except FileNotFoundError:
+        except NoLocksError:
+            return
+        except OSError:  # there is none, or it is somebody else's
             gap += 1
-        except OSError:
-            return  # somebody else's, or a file system without locks
         if gap == _LONGEST_GAP:
             return
 
@@ -85,15 +86,38 @@ def _acquire_temporary(target: pathlib.Path) -> PartLock:
     limit = max_stem_length(target.parent)
     for number in count(1):
         stem = _temporary_stem(target, number, limit)
-        lock = _open_locked(_sidecar_path(target, stem))
-        if lock is None:
-            continue
-        if _is_free(lock, target, stem):
-            _remove_bytes(target, stem)
-            sidecar.overwrite(lock, sidecar.TEMPORARY)
+        if (lock := _open_free(target, stem)) is not None:
+            with _closing_on_error(lock):
+                _remove_bytes(lock, target, stem)
+                sidecar.overwrite(lock, sidecar.TEMPORARY)
             return PartLock(stem, lock, is_private=True)
-        os.close(lock)
     raise AssertionError  # pragma: no cover  # `count` does not end
+
+
+def _open_free(target: pathlib.Path, stem: str) -> int | None:
+    """Open and lock the sidecar of a temporary part; None where somebody else has the name.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    path = _sidecar_path(target, stem)
+    if not os.path.lexists(path) and _has_bytes(target, stem):
+        return None  # no sidecar beside somebody else's file
+    try:
+        if (lock := _open_locked(path)) is None:
+            return None
+        with _closing_on_error(lock):
+            is_free = _is_free(lock, target, stem)
+    except NoLocksError:
+        raise
+    except OSError:
+        if os.path.lexists(path):
+            return None  # a folder, say, or a link
+        raise
+    if is_free:
+        return lock
+    os.close(lock)
+    return None
 
 
 def _remove_if_abandoned(target: pathlib.Path, stem: str) -> None:
@@ -101,21 +125,41 @@ def _remove_if_abandoned(target: pathlib.Path, stem: str) -> None:
     lock = _open_and_lock(path, FLAGS & ~os.O_CREAT)
     if lock is None:
         return
-    is_own = is_same_file(lock, path) and _is_free(lock, target, stem)
-    if is_own:
-        _remove_bytes(target, stem)
+    with _closing_on_error(lock):
+        is_own = is_same_file(lock, path) and _is_free(lock, target, stem)
+        if is_own:
+            _remove_bytes(lock, target, stem)
     close_locked(lock, path, is_removed=is_own)
+
+
+@contextmanager
+def _closing_on_error(descriptor: int) -> Generator[None]:
+    try:
+        yield
+    except BaseException:
+        os.close(descriptor)
+        raise
 
 
 def _is_free(lock: int, target: pathlib.Path, stem: str) -> bool:
     """Return whether a locked sidecar is that of a temporary part, or of none so far."""
     text = sidecar.read_text(lock)
-    return text == sidecar.TEMPORARY or not (text or target.with_name(f"{stem}.part").exists())
+    return text == sidecar.TEMPORARY or not (text or _has_bytes(target, stem))
 
 
-def _remove_bytes(target: pathlib.Path, stem: str) -> None:
-    for suffix in ("part", "part.new", "part.new.json"):
-        remove(target.with_name(f"{stem}.{suffix}"))
+def _has_bytes(target: pathlib.Path, stem: str) -> bool:
+    return any(map(os.path.lexists, _bytes_paths(target, stem)))
+
+
+def _remove_bytes(lock: int, target: pathlib.Path, stem: str) -> None:
+    """Remove what is beside a locked sidecar that is marked: before the mark there is nothing."""
+    if sidecar.read_text(lock) == sidecar.TEMPORARY:
+        for path in _bytes_paths(target, stem):
+            remove(path)
+
+
+def _bytes_paths(target: pathlib.Path, stem: str) -> list[pathlib.Path]:
+    return [target.with_name(f"{stem}.{end}") for end in ("part", "part.new", "part.new.json")]
 
 
 def _open_locked(path: pathlib.Path) -> int | None:

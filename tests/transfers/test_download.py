@@ -1441,19 +1441,62 @@ def test_the_part_of_another_file_is_not_taken_for_a_temporary_one(api, dest, ra
     with pytest.raises(IncompleteError):
         api.download(server.url, other, max_stalls=0)
     kept = files(dest.parent)
+
+    download_twice_at_once(api, dest, raw_server)
+
+    assert dest.read_bytes() == NEW
+    assert files(dest.parent) == ["file.bin", *kept]
+    assert api.download(server.url, other).resumed_from == HALF
+
+
+def download_twice_at_once(api, dest, raw_server):
     both = threading.Barrier(2)
 
     def meet(connection):
         both.wait(PATIENCE)
         connection.sendall(whole(NEW, **STRONG))
 
-    second = raw_server(meet)
+    server = raw_server(meet)
     with ThreadPoolExecutor(2) as pool:  # one of them has a temporary part
-        list(pool.map(lambda _: api.download(second.url, dest), range(2)))
+        list(pool.map(lambda _: api.download(server.url, dest), range(2)))
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"part": b"mine"},
+        {"part.new": b"mine"},
+        {"part.json": b"", "part.new": b"mine", "part.new.json": b"mine"},
+        {"part.json": b"mine"},
+    ],
+    ids=["part", "replacement", "empty sidecar", "sidecar"],
+)
+def test_files_of_the_users_with_the_name_of_a_temporary_part_stay(api, dest, raw_server, own):
+    paths = {dest.with_name(f"file.bin.00000001.{end}"): body for end, body in own.items()}
+    for path, body in paths.items():
+        path.write_bytes(body)
+
+    download_twice_at_once(api, dest, raw_server)
 
     assert dest.read_bytes() == NEW
-    assert files(dest.parent) == ["file.bin", *kept]
-    assert api.download(server.url, other).resumed_from == HALF
+    assert {path: path.read_bytes() for path in paths} == paths
+    assert files(dest.parent) == sorted(["file.bin", *(path.name for path in paths)])
+
+
+@not_on_windows("it has other rules for links, and no such pipes")
+@pytest.mark.parametrize(
+    "make",
+    [Path.mkdir, lambda path: os.mkfifo(path), lambda path: path.symlink_to("nowhere")],
+    ids=["folder", "pipe", "link"],
+)
+def test_what_is_no_file_is_left_alone_by_temporary_parts(api, dest, raw_server, make):
+    path = dest.with_name("file.bin.00000001.part.json")
+    make(path)
+
+    download_twice_at_once(api, dest, raw_server)
+
+    assert dest.read_bytes() == NEW
+    assert files(dest.parent) == ["file.bin", path.name]
 
 
 @not_on_windows("its locks are another function's")
