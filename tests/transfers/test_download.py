@@ -1485,13 +1485,11 @@ def test_files_of_the_users_with_the_name_of_a_temporary_part_stay(api, dest, ra
 
 @not_on_windows("it has other rules for links, and no such pipes")
 @pytest.mark.parametrize(
-    "make",
-    [Path.mkdir, lambda path: os.mkfifo(path), lambda path: path.symlink_to("nowhere")],
-    ids=["folder", "pipe", "link"],
+    ("make", "arguments"), [("mkdir", []), ("mkfifo", []), ("symlink", ["nowhere"])]
 )
-def test_what_is_no_file_is_left_alone_by_temporary_parts(api, dest, raw_server, make):
+def test_what_is_no_file_is_left_alone_by_temporary_parts(api, dest, raw_server, make, arguments):
     path = dest.with_name("file.bin.00000001.part.json")
-    make(path)
+    getattr(os, make)(*arguments, path)
 
     download_twice_at_once(api, dest, raw_server)
 
