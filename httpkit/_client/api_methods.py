@@ -261,8 +261,8 @@ class ApiMethods(Verbs):
 
         The query selects `pageInfo { hasNextPage endCursor }` of the connection, and its
         `nodes` or `edges { node }`. It takes the cursor as a variable, which may be null. With
-        `before: $cursor` the pages are followed from the last to the first, by `pageInfo
-        { hasPreviousPage startCursor }`.
+        `before: $cursor` the pages are followed from the last to the first, by
+        `pageInfo { hasPreviousPage startCursor }`.
 
         Args:
             query: The document; it only reads, and is retried like a GET.
