@@ -43,6 +43,7 @@ else:
 
 # The attribute of a session by which its pickles know each other; they leave it behind.
 PICKLE_TOKEN = "_pickle_token"  # noqa: S105  # the name of an attribute
+_REQUESTS_INIT = requests.Session.__init__
 # Connections to a host that are kept open: requests' 10 make the other 22 of 32 threads connect
 # anew for each request. Room for one costs a microsecond when a host is first met.
 _MOST_IDLE = 100
@@ -194,8 +195,10 @@ class ConfiguredSession(modes.Boundary):
         if "User-Agent" in fields:
             fields["User-Agent"] = mode.user_agent(fields["User-Agent"])
         self.headers: CaseInsensitiveDict[str] = fields
+        # Of a mixin's constructor it may be a jar that others have, too.
+        is_new = super().__init__.__func__ is _REQUESTS_INIT  # type: ignore[attr-defined]
         self.cookies: RequestsCookieJar = header_fields.Jar.of(
-            self.__dict__.get("cookies"), is_strict=mode.validates_cookies
+            self.__dict__.get("cookies") if is_new else None, is_strict=mode.validates_cookies
         )
         state: dict[str, Any] = self.__dict__
         for name in ("params", "proxies"):

@@ -749,6 +749,25 @@ def test_a_timeout_property_serves_calls_that_give_no_timeout(recorder):
     assert recorder.options[0]["timeout"] == (4, 10)
 
 
+class SharedJarMixin(requests.Session):
+    jar = requests.cookies.RequestsCookieJar()
+
+    def __init__(self):
+        super().__init__()
+        self.cookies = self.jar
+
+
+class SharedJarSession(Session, SharedJarMixin):
+    pass
+
+
+def test_the_jar_of_a_mixin_stays_as_it_is():
+    session = SharedJarSession("https://api.example")
+
+    assert type(SharedJarMixin.jar) is requests.cookies.RequestsCookieJar
+    assert session.cookies is not SharedJarMixin.jar
+
+
 class BaseUrlMixin(requests.Session):
     """The shape of toolbelt's BaseUrlSession: base_url is set before super().__init__()."""
 
