@@ -83,7 +83,8 @@ class Segment:
 
     def is_equal(self, block: bytes, offset: int) -> bool:
         """Return whether the bytes from an offset are the same, as far as both are there."""
-        own = self._file.read_at(offset - self.start, min(len(block), self.end - offset))
+        size = max(0, min(len(block), self.end - offset))
+        own = self._file.read_at(offset - self.start, size)
         return own == block[: len(own)]
 
     def blocks(self, offset: int) -> Iterator[bytes]:
@@ -233,7 +234,8 @@ class Segments:
         It is in the segment, for the comparison, and the offset itself where a process was killed
         while it moved one.
         """
-        starts = (s.start for s in self._segments if s.start >= offset or s.end > offset)
+        segments = self._segments
+        starts = (s.start for s in segments if s.start + OVERLAP > offset or s.end > offset)
         return next((max(min(start + OVERLAP, self._total), offset) for start in starts), None)
 
     def take(self, offset: int) -> Iterator[bytes]:

@@ -240,6 +240,33 @@ def test_ranges_that_the_server_caps_are_joined(api, dest, range_server, cap):
 
 
 @pytest.mark.timeout(30)
+@pytest.mark.parametrize("got", [0, 50], ids=["nothing", "a part"])
+def test_a_connection_lost_where_a_lost_segment_begins_costs_no_more(api, dest, range_server, got):
+    """The segment had fewer bytes than were compared with it: the download failed for good."""
+    is_lost, cuts = threading.Event(), [got] if got else []
+
+    def reply(connection, span):
+        if span is None:
+            connection.sendall(whole(BODY, MEGA, **STRONG))
+            assert is_lost.wait(PATIENCE)
+            connection.sendall(BODY[MEGA : MEGA + 100])
+        elif span[0] == MEGA and cuts:
+            connection.sendall(part_response(BODY, *span, cuts.pop()))
+        elif span[0] == MEGA:
+            connection.sendall(respond("404 Not Found", b""))
+            is_lost.set()
+        else:
+            connection.sendall(part_response(BODY, *span))
+
+    server = range_server(reply=reply)
+
+    with FakeClock():
+        api.download(server.url, dest, **OPTIONS)
+
+    assert dest.read_bytes() == BODY
+
+
+@pytest.mark.timeout(30)
 def test_ranges_without_a_byte_are_given_up(api, dest, range_server):
     def change(first):
         span = f"bytes {first}-{first}/{len(BODY)}"
