@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import ssl
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from itertools import accumulate
 from typing import TYPE_CHECKING, Literal, cast
 
 import requests
@@ -350,10 +351,19 @@ def longest_backoff(policy: RetryPolicy, failures: int, status: int | None) -> f
     return min(policy.max_backoff, base * 2.0 ** min(failures - 1, 60))
 
 
-def _forget(package: str) -> None:
-    """Forget the modules of an import that was interrupted: with them the next would fail."""
-    for name in [name for name in sys.modules if name.startswith(f"{package}.")]:
-        del sys.modules[name]
+def _forget_halves(known: Collection[str]) -> None:
+    """Forget the modules of an import that was interrupted: with them the next would fail.
+
+    Those are modules whose package is not there: of tenacity, and of what it imports (asyncio).
+
+    Args:
+        known: The names of the modules before.
+    """
+    new = [name for name in sys.modules if name not in known]
+    for name in new:
+        packages = accumulate(name.split(".")[:-1], "{}.{}".format)
+        if not all(package in sys.modules for package in packages):
+            sys.modules.pop(name, None)
 
 
 def retry_from(
@@ -373,10 +383,11 @@ def retry_from(
     Raises:
         Exception: What the last attempt raised, unchanged.
     """
+    known = () if "tenacity" in sys.modules else frozenset(sys.modules)
     try:
         import tenacity
     except BaseException:
-        _forget("tenacity")
+        _forget_halves(known)
         raise
 
     outcomes: list[requests.Response | BaseException] = []

@@ -460,7 +460,7 @@ from httpkit.testing import no_waiting
 
 class Interrupting:
     def find_spec(self, name, *_):
-        if name in {"tenacity.asyncio", "tenacity._asyncio"}:  # the second until 8.4
+        if name in set(sys.argv[1].split()):
             sys.meta_path.remove(self)
             raise KeyboardInterrupt
 
@@ -474,9 +474,21 @@ for _ in range(2):
 """
 
 
-def test_an_interrupt_within_an_import_costs_no_later_retry():
+@pytest.mark.parametrize(
+    "names",
+    [
+        "tenacity.asyncio tenacity._asyncio",  # the second until 8.4
+        "asyncio.streams",
+        "concurrent.futures._base",
+    ],
+)
+def test_an_interrupt_within_an_import_costs_no_later_retry(names):
     done = subprocess.run(
-        [sys.executable, "-c", HALF_IMPORTED], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", HALF_IMPORTED, names],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
     assert done.stdout.splitlines() == ["KeyboardInterrupt None", "ConnectionError 3"], done.stderr
