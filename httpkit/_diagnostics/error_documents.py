@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from httpkit._core import disclosure
 from httpkit._core.given import is_list, is_mapping
 from httpkit._core.lazy import pattern
 
@@ -319,13 +320,22 @@ _PLACEHOLDER = pattern(r"%(\w{1,40})", re.ASCII)
 
 
 def _filled(message: str, values: object) -> str:
-    """Return a message with the values of its placeholders; one without a value stays."""
+    """Return a message with the values of its placeholders; one without a value stays.
+
+    So does one whose value is secret: by its name, or by that of the field it is about.
+    """
     if is_list(values):
         values = {str(number): value for number, value in enumerate(values[:_MOST_MEMBERS], 1)}
     if not is_mapping(values):
         return message
     pairs = list(values.items())[:_MOST_MEMBERS]
     known = {str(name): str(value)[:100] for name, value in pairs if isinstance(value, (str, int))}
+    fields = {value for value in known.values() if disclosure.is_secret(value)}
+    known = {
+        name: value
+        for name, value in known.items()
+        if not disclosure.is_secret(name) and (not fields or value in fields)
+    }
     return _PLACEHOLDER.sub(
         lambda found: known.get(found[1], found[0]), message[: LONGEST_EXAMINED + 1]
     )

@@ -271,6 +271,15 @@ JSON = {
         {"message": "%1 is not in 100% of the %2 carts of %1", "parameters": ["sku"]},
         "sku is not in 100% of the %2 carts of sku",
     ),
+    "Magento, about a secret": (
+        {"message": '"%value" is too short for %fieldName',
+         "parameters": {"fieldName": "password", "value": "hunter2"}},
+        '"%value" is too short for password',
+    ),
+    "Magento, with a secret": (
+        {"message": "%password is too short", "parameters": {"password": "hunter2"}},
+        "%password is too short",
+    ),
     "ClickUp": ({"err": "Token invalid", "ECODE": "OAUTH_025"}, "Token invalid"),
     "Redfish": (
         {"error": {"code": "Base.1.8.GeneralError", "message": "A general error has occurred.",
