@@ -235,13 +235,16 @@ class ConfiguredSession(modes.Boundary):
 
     def _mount_ours(self) -> None:
         """Put our adapters in the place of requests' own; a mixin may have mounted others."""
-        # In their places, and not by `mount`, which sorts them anew.
-        self.adapters = OrderedDict(
-            [
-                (p, Adapter.replacing(a, _MOST_IDLE) if type(a) is HTTPAdapter else a)
-                for p, a in self.adapters.items()
-            ]
-        )
+        ours = [
+            (p, Adapter.replacing(a, _MOST_IDLE) if type(a) is HTTPAdapter else a)
+            for p, a in self.adapters.items()
+        ]
+        if type(self).mount is ConfiguredSession.mount:
+            self.adapters = OrderedDict(ours)  # in their places: `mount` sorts them anew
+            return
+        for prefix, adapter in ours:  # a subclass may do more with what is mounted
+            if self.adapters.get(prefix) is not adapter:
+                self.mount(prefix, adapter)
 
     def _configure(self, given: Mapping[str, Any]) -> None:
         """Store the settings given here and check all that are in force.

@@ -749,6 +749,20 @@ def test_a_timeout_property_serves_calls_that_give_no_timeout(recorder):
     assert recorder.options[0]["timeout"] == (4, 10)
 
 
+class RecordingMounts(Session):
+    mounted = ()
+
+    def mount(self, prefix, adapter):
+        self.mounted = (*self.mounted, adapter)
+        super().mount(prefix, adapter)
+
+
+def test_a_mount_of_a_subclass_gets_our_adapters_too():
+    with RecordingMounts() as session:
+        assert [type(one) for one in session.adapters.values()] == [httpkit.Adapter] * 2
+        assert set(session.adapters.values()) <= set(session.mounted)
+
+
 class SharedJarMixin(requests.Session):
     jar = requests.cookies.RequestsCookieJar()
 
