@@ -267,7 +267,11 @@ class Operation:
         is_declared, word, around = self._word(response, document)
         self.last_status = word
         is_success = None if word is None else self.options.outcome_of(word)
-        is_error = self._is_error(document) if word is None else _has_error(document, word, around)
+        is_error = (
+            self._is_error(response, document)
+            if word is None
+            else _has_error(document, word, around)
+        )
         if is_success is False or (is_error and (is_success or word is None)):
             raise self._failure(response, word or "no status", around)
         if response is self.start and operation_url(response) is not None:
@@ -280,15 +284,18 @@ class Operation:
             raise self._without_status(response)
         return not is_declared and (word is None or not self.options.is_pending(word))
 
-    def _is_error(self, document: Any) -> bool:
+    def _is_error(self, response: Response, document: Any) -> bool:
         """Say whether a document without a status is an error that was sent with status 200.
 
-        With a path to a status, that is one that has an error; else a result may have one too.
+        With a path to a status, that is one that has an error; else a result may have one too,
+        and a flag that is false, unless there is nothing else or a reason beside it.
         """
         found = None if document is None else _parsed(document)
         if isinstance(self.options.status_at, str):
             return error_documents.states_failure(found)
-        return error_documents.has_false_flag(found)
+        if not error_documents.has_false_flag(found):
+            return False
+        return len(found) == 1 or bool(error_reasons.read_part(response, found))
 
     def _is_result(self, response: Response, document: Any) -> bool:
         """Say whether a response needs no status: nothing is left, or it was done at once."""
@@ -307,7 +314,7 @@ class Operation:
         is_operation = is_named or _is_operation_name(name)
         if not is_operation or self.options.status_at is not None:
             return None
-        if done is True and _at(document, "error") is not None:
+        if done is True and error_documents.is_error(_at(document, "error")):
             raise self._failure(response, "error", document)
         return done is True
 
@@ -485,7 +492,7 @@ def _is_operation_kind(document: Any) -> bool:
 
 def _has_error(document: Any, word: str | None, around: Any) -> bool:
     """Say whether an operation that has ended failed: an error is beside its status."""
-    if _is_operation_kind(document) and _at(document, "error") is not None:
+    if _is_operation_kind(document) and error_documents.is_error(_at(document, "error")):
         return True
     found = (_at(around, name) for name in _ERRORS)
     return _letters(word) in _ENDED and any(

@@ -437,10 +437,23 @@ def test_an_error_with_status_200_is_a_failure_at_once(serve, reply, document, o
     assert len(server.requests) == 1
 
 
+def test_a_false_flag_alone_is_a_failure(serve, reply):
+    api, _ = serve(reply({"ok": False}))
+
+    with pytest.raises(httpkit.OperationFailedError, match="no status"):
+        api.poll("jobs/1")
+
+
 @pytest.mark.parametrize(
     "document",
-    [{"rows": 2, "errors": ["row 3 is empty"]}, {"id": 7, "success": False, "score": 3}],
-    ids=["errors", "flag"],
+    [
+        {"rows": 2, "errors": ["row 3 is empty"]},
+        {"id": 7, "success": False, "score": 3},
+        {"success": False, "score": 3},
+        {"kind": "compute#operation", "status": "DONE", "error": {"errors": []}},
+        {"name": "operations/7", "done": True, "error": {"code": 0}},
+    ],
+    ids=["errors", "item", "flag", "no errors", "code"],
 )
 def test_a_result_with_errors_of_its_own_is_a_result(serve, reply, document):
     api, _ = serve(reply(document))
