@@ -293,7 +293,7 @@ class Operation:
         found = None if document is None else _parsed(document)
         if isinstance(self.options.status_at, str):
             return error_documents.states_failure(found)
-        if not error_documents.has_false_flag(found):
+        if found is None or not error_documents.has_false_flag(found):
             return False
         return len(found) == 1 or bool(error_reasons.read_part(response, found))
 
