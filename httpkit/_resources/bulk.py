@@ -263,7 +263,9 @@ def _result(
         if is_certain or not _is_item(row, model, sent):
             return _failure(row)
         return ItemResult(0, _decoded(row, model), None, documents.parsed(row))
-    item = _item(inner, item_at, has_status=status > 0 or is_success is not None)
+    has_status = status > 0 or is_success is not None
+    is_object = model is dict or bool(models.field_names(model))
+    item = _item(inner, item_at, has_status=has_status, is_object=is_object)
     value = None if item is MISSING else _decoded(item, model)
     return ItemResult(status, value, None, documents.parsed(row))
 
@@ -366,7 +368,7 @@ def _error_text(error: Any) -> str:
     return str(error)
 
 
-def _item(row: Document, item_at: str | None, *, has_status: bool) -> Document:
+def _item(row: Document, item_at: str | None, *, has_status: bool, is_object: bool) -> Document:
     if item_at is not None:
         return documents.find(row, item_at)
     members = documents.members_of(row)
@@ -374,7 +376,8 @@ def _item(row: Document, item_at: str | None, *, has_status: bool) -> Document:
         return row
     for name in _ITEM_NAMES:
         item = members.get(name, MISSING)
-        if item is not MISSING and not isinstance(documents.parsed(item), str):  # not "created"
+        is_word = is_object and item is not MISSING and isinstance(documents.parsed(item), str)
+        if item is not MISSING and not is_word:  # not "created"
             return MISSING if documents.is_null(item) else item
     return row if {*members} - _NO_ITEM_NAMES else MISSING
 

@@ -649,6 +649,14 @@ def test_a_word_for_what_was_done_is_not_the_item(serve, reply):
     assert (result.status, result.item) == (201, rows[0]["index"])
 
 
+def test_a_text_may_be_an_item(serve, reply):
+    api, _ = serve(reply([{"status": 201, "value": "Hat"}, {"status": 201, "value": "Cap"}]))
+
+    results = api.resource("names", str).bulk("POST", ["hat", "cap"])
+
+    assert [result.item for result in results] == ["Hat", "Cap"]
+
+
 def test_a_document_that_contains_the_items_is_sent_as_it_is(serve, reply):
     responses = [
         {"id": "1", "status": 200, "body": {"title": "Hat"}},
