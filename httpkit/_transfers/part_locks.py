@@ -74,9 +74,7 @@ def remove_abandoned(target: pathlib.Path) -> None:
         try:
             _remove_if_abandoned(target, _temporary_stem(target, number, limit))
             gap = 0
-        except NoLocksError:
-            return
-        except OSError:  # there is none, or it is somebody else's
+        except OSError:  # there is none, it is somebody else's, or nothing can be locked
             gap += 1
         if gap == _LONGEST_GAP:
             return
@@ -108,12 +106,10 @@ def _open_free(target: pathlib.Path, stem: str) -> int | None:
             return None
         with _closing_on_error(lock):
             is_free = _is_free(lock, target, stem)
-    except NoLocksError:
-        raise
-    except OSError:
-        if os.path.lexists(path):
-            return None  # a folder, say, or a link
-        raise
+    except OSError as error:
+        if isinstance(error, NoLocksError) or not os.path.lexists(path):
+            raise
+        return None  # a folder, say, or a link
     if is_free:
         return lock
     os.close(lock)

@@ -1511,6 +1511,21 @@ def test_a_file_system_without_locks_takes_downloads(api, dest, raw_server, monk
     assert files(dest.parent) == ["file.bin"]
 
 
+@not_on_windows("its locks are another function's")
+def test_locks_that_run_out_take_downloads(api, dest, raw_server, monkeypatch):
+    errors = [errno.EWOULDBLOCK]
+
+    def refuse(_descriptor, _operation):
+        raise OSError(errors.pop() if errors else errno.ENOLCK, "no lock")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    server = raw_server(whole(OLD, **STRONG))
+
+    api.download(server.url, dest)
+
+    assert dest.read_bytes() == OLD
+
+
 def test_many_threads_with_one_destination_end_with_a_whole_file(api, dest, raw_server):
     server = raw_server(whole(OLD, **STRONG))
 
