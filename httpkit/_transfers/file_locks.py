@@ -15,8 +15,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-# What says that somebody has the lock; Windows' is the third.
-_HELD = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK})
+# What says that somebody has the lock; Windows' are the third and the fourth, and wine says 0.
+_HELD = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK, 0})
 # Windows' access denied and sharing violation: a virus scanner looks at a file that was just
 # written. `os.open` gives no such number.
 _LOCK_ERRORS = frozenset({5, 32})

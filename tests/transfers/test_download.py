@@ -1419,7 +1419,7 @@ def test_the_temporary_part_of_a_killed_process_is_removed(api, dest, raw_server
     processes[0].communicate(timeout=PATIENCE)
 
     temporary = [f"file.bin.0000000{number}.part" for number in (1, 2)]
-    assert [name for name in before if name in temporary] == temporary
+    assert [name for name in before if name in temporary] == temporary, before
     assert dest.read_bytes() == OLD
     assert files(dest.parent) == ["file.bin"]
 
