@@ -17,7 +17,7 @@ from urllib.parse import quote_plus, urlsplit
 import requests
 
 from httpkit._client.session import Session
-from httpkit._core import redaction, urls
+from httpkit._core import header_fields, redaction, urls
 from httpkit._core.classes import public
 from httpkit._core.clock import CLOCK, Deadline
 from httpkit._core.given import is_mapping, is_tuple
@@ -39,7 +39,6 @@ Fields: TypeAlias = tuple[tuple[str, Secret], ...]
 _SECRET, _REFRESH = "client_secret", "refresh_token"
 _CLIENT_CREDENTIALS, _ASSERTION = "client_credentials", "client_assertion"  # RFC 7521 section 4.2
 
-_HEADER_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 section 3.3
 _CLIENT_ID = re.compile(r"[^\x00-\x1f\x7f]+")
 _RESOURCE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[\x21\x22\x24-\x7e]+")  # RFC 8707 section 2
@@ -449,9 +448,10 @@ def _check_callback(callback: object) -> None:
 
 def _check_header(header: object, scheme: object) -> None:
     """Refuse a header field or a scheme that cannot be sent (RFC 9110 section 5.6.2)."""
-    _matching(_HEADER_TOKEN, header, "header")
-    if scheme != "":
-        _matching(_HEADER_TOKEN, scheme, "scheme")
+    for what, value in (("header", header), ("scheme", scheme)):
+        is_name = isinstance(value, str) and header_fields.is_name(value)
+        if not is_name and (what, value) != ("scheme", ""):
+            raise ConfigurationError(f"{what}={redaction.shown(value)} cannot be sent")
 
 
 def _check_flag(name: str, flag: object) -> None:

@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote_plus, urlsplit, urlunsplit
 import requests
 import requests.auth
 
-from httpkit._core import redaction
+from httpkit._core import header_fields, redaction
 from httpkit._core.classes import Frozen, public
 from httpkit._core.given import as_text
 from httpkit._core.lazy import pattern
@@ -29,7 +29,6 @@ Secret: TypeAlias = str | Callable[[], str]
 _TOKEN = pattern(r"[\x21-\x7e\x80-\xff]+")
 _FIELD_VALUE = pattern(r"[\x20-\x7e\x80-\xff]+")
 _CONTROL = pattern(r"[\x00-\x1f\x7f]")  # RFC 7617 section 2
-_FIELD_NAME = pattern(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _COOKIE_VALUE = pattern(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]+")  # RFC 6265 section 4.1.1
 
 
@@ -350,8 +349,10 @@ class APIKeyAuth(Frozen, Strategy):
                 f"where={self.where!r} must be one of {', '.join(_SIGN_FUNCTIONS)}"
             )
         name = text_of(self.name, "the name", is_secret=False)
-        if self.where != "query":
-            _matching(_FIELD_NAME, name, f"the name {redaction.shown(name)}")
+        if self.where != "query" and not header_fields.is_name(name):
+            raise ConfigurationError(
+                f"the name {redaction.shown(name)} contains a character that cannot be sent"
+            )
         if not callable(self.key):
             self._value()
 
